@@ -1,0 +1,81 @@
+"""Writing a file so that a reader finds either the old content or the new, never half of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from napari_landmark.data.errors import InputError
+
+
+def atomic_write(path: str | Path, content: bytes | str) -> None:
+    """Write a whole file, or leave what was there untouched.
+
+    The content goes to a temporary file in the same folder (a rename is atomic only within one file
+    system), is flushed to the disk and then renamed over the old file. Missing folders are made.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write.
+    content : bytes or str
+        What it shall hold; text is written as UTF-8 with the line ends it has.
+
+    Raises
+    ------
+    InputError
+        Where the folder cannot be written, with the folder's name.
+    """
+    path = Path(path)
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(temporary, _mode_for(path))
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{path}: cannot be written ({reason}); choose a folder you may write to") from error
+    _sync_folder(path.parent)
+
+
+def _mode_for(path: Path) -> int:
+    """Permissions of the file replaced, or what an ordinary new file would get (mkstemp makes it private)."""
+    try:
+        return path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        return 0o666 & ~_UMASK
+
+
+def _read_umask() -> int:
+    # The umask can only be read by setting it. Done once at import, since the setting is the whole process's
+    # and a thread that makes a file in between would get the wrong permissions.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _read_umask()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut; file systems that cannot do it are left as they are."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,1 @@
+"""One module for each landmark file format, and the table of them."""

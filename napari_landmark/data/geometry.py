@@ -1,0 +1,195 @@
+"""Where an array lies in the world: spacing, origin and direction, all in array axis order."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_landmark.data.errors import InputError, UnknownSpacingError
+
+
+class SpacingSource(StrEnum):
+    """Where the distance between pixels came from."""
+
+    FILE = "file"
+    USER = "user"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The place of an image array in the world.
+
+    Every tuple is in array axis order ([y, x] or [z, y, x]); pixel centres are at integer indices.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the array.
+    spacing : tuple of float, optional
+        Millimetres per index step along each axis; None where it is not known.
+    origin : tuple of float, optional
+        World position in mm of index 0; zeros by default.
+    direction : tuple of tuple of float, optional
+        Matrix whose columns are the world directions of the array axes; identity by default.
+    spacing_source : SpacingSource, optional
+        Where the spacing came from. Taken as USER where a spacing is given without a source.
+
+    Examples
+    --------
+    >>> geometry = Geometry((1200, 968), spacing=(0.1, 0.1))
+    >>> geometry.to_world([[10, 20]]).round(3).tolist()
+    [[1.0, 2.0]]
+    """
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...] | None = None
+    origin: tuple[float, ...] = ()
+    direction: tuple[tuple[float, ...], ...] = ()
+    spacing_source: SpacingSource = SpacingSource.UNKNOWN
+
+    def __post_init__(self) -> None:
+        shape = tuple(int(size) for size in self.shape)
+        ndim = len(shape)
+        if ndim not in (2, 3) or min(shape) < 1:
+            raise InputError(f"an image of shape {shape}: expected two or three axes, none of them empty")
+        origin = tuple(float(value) for value in self.origin) or (0.0,) * ndim
+        direction = tuple(tuple(float(value) for value in row) for row in self.direction) or _identity(ndim)
+        _check_place(origin, direction, ndim)
+        spacing, source = self.spacing, SpacingSource(self.spacing_source)
+        if spacing is None:
+            source = SpacingSource.UNKNOWN
+        else:
+            spacing = _checked_spacing(spacing, ndim)
+            source = SpacingSource.USER if source is SpacingSource.UNKNOWN else source
+        for field, value in (
+            ("shape", shape),
+            ("origin", origin),
+            ("direction", direction),
+            ("spacing", spacing),
+            ("spacing_source", source),
+        ):
+            object.__setattr__(self, field, value)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes, 2 or 3."""
+        return len(self.shape)
+
+    @property
+    def has_spacing(self) -> bool:
+        """Whether lengths in mm can be given."""
+        return self.spacing is not None
+
+    @property
+    def mean_spacing(self) -> float | None:
+        """Geometric mean of the spacing in mm, None where it is not known."""
+        return None if self.spacing is None else math.prod(self.spacing) ** (1 / self.ndim)
+
+    def to_world(self, points: ArrayLike) -> NDArray[np.float64]:
+        """World positions of index positions.
+
+        Parameters
+        ----------
+        points : (n, ndim) array_like
+            Continuous index coordinates in array axis order.
+
+        Returns
+        -------
+        (n, ndim) array
+            Millimetres, in array axis order.
+
+        Raises
+        ------
+        UnknownSpacingError
+            Where the spacing is not known.
+        """
+        return as_points(points, self.ndim) @ self._matrix().T + np.asarray(self.origin)
+
+    def to_index(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Index positions of world positions; the inverse of `to_world`."""
+        shifted = as_points(points, self.ndim) - np.asarray(self.origin)
+        return np.linalg.solve(self._matrix(), shifted.T).T
+
+    def contains(self, points: ArrayLike, margin: float = 0.0) -> NDArray[np.bool_]:
+        """Which index positions lie on the image.
+
+        A pixel reaches half an index step to each side of its centre. NaN lies nowhere.
+
+        Parameters
+        ----------
+        points : (n, ndim) array_like
+            Index coordinates.
+        margin : float, optional
+            How many pixels beyond the border still count; negative for an inner part only.
+
+        Returns
+        -------
+        (n,) array of bool
+        """
+        points = as_points(points, self.ndim)
+        upper = np.asarray(self.shape) - 0.5 + margin
+        return np.all((points >= -0.5 - margin) & (points <= upper), axis=1)
+
+    def with_spacing(
+        self, spacing: float | Sequence[float], source: SpacingSource = SpacingSource.USER
+    ) -> Geometry:
+        """The same image with another spacing; index 0 stays where it is in the world.
+
+        Parameters
+        ----------
+        spacing : float or sequence of float
+            Millimetres per pixel, one value for all axes or one for each.
+        source : SpacingSource, optional
+            Who says so.
+        """
+        values = (float(spacing),) * self.ndim if np.ndim(spacing) == 0 else tuple(spacing)  # type: ignore[arg-type]
+        return dataclasses.replace(self, spacing=values, spacing_source=source)
+
+    def _matrix(self) -> NDArray[np.float64]:
+        if self.spacing is None:
+            raise UnknownSpacingError(
+                "the distance between pixels is not known: give it in mm per pixel or calibrate the image"
+            )
+        return np.asarray(self.direction) * np.asarray(self.spacing)
+
+
+def as_points(points: ArrayLike, ndim: int) -> NDArray[np.float64]:
+    """The points as an (n, ndim) array of float64; ValueError where they cannot be that."""
+    array = np.asarray(points, dtype=np.float64)
+    if array.size == 0:
+        return array.reshape(0, ndim)
+    if array.ndim != 2 or array.shape[1] != ndim:
+        raise ValueError(f"expected points of shape (n, {ndim}), got {array.shape}")
+    return array
+
+
+def _identity(ndim: int) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(row == column) for column in range(ndim)) for row in range(ndim))
+
+
+def _checked_spacing(spacing: Sequence[float], ndim: int) -> tuple[float, ...]:
+    values = tuple(float(value) for value in spacing)
+    if len(values) != ndim:
+        raise InputError(
+            f"a spacing of {len(values)} values for an image of {ndim} axes: give one value or {ndim}"
+        )
+    if not all(math.isfinite(value) and value > 0 for value in values):
+        raise InputError(f"a spacing of {values}: expected positive millimetres per pixel")
+    return values
+
+
+def _check_place(origin: tuple[float, ...], direction: tuple[tuple[float, ...], ...], ndim: int) -> None:
+    if len(origin) != ndim or not all(map(math.isfinite, origin)):
+        raise InputError(f"an origin of {origin} for an image of {ndim} axes: expected {ndim} finite values")
+    matrix = np.asarray(direction) if all(len(row) == ndim for row in direction) else np.empty(0)
+    if matrix.shape != (ndim, ndim) or not np.isfinite(matrix).all():
+        raise InputError(f"a direction of {direction}: expected a {ndim} x {ndim} matrix of finite values")
+    if abs(np.linalg.det(matrix)) < 1e-6:
+        raise InputError(f"a direction of {direction}: its axes do not span the space")

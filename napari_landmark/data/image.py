@@ -1,0 +1,138 @@
+"""An image with its place in the world, and reading one from a file of any kind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+
+logger = logging.getLogger(__name__)
+
+_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif")
+_ITK_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".dicom")
+IMAGE_SUFFIXES: tuple[str, ...] = _PICTURE_SUFFIXES + _ITK_SUFFIXES
+"""Ends of the names of files that are taken for images, in lower case. DICOM is known by its content, too."""
+
+
+@dataclass(frozen=True, eq=False)
+class MedicalImage:
+    """An image as it was stored.
+
+    Parameters
+    ----------
+    array : array
+        Luminance [y, x] or [z, y, x] in the type the file has.
+    geometry : Geometry
+        Its place in the world; the shape is the array's.
+    name : str
+        Name of the file, relative to the cohort's folder, with '/' between folders.
+    """
+
+    array: NDArray
+    geometry: Geometry
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.array.shape != self.geometry.shape:
+            raise ValueError(f"an array of shape {self.array.shape} with a geometry of {self.geometry.shape}")
+
+
+def read_image(
+    path: str | Path, *, spacing: float | Sequence[float] | None = None, name: str | None = None
+) -> MedicalImage:
+    """Read one image file.
+
+    Pictures (PNG, JPEG, BMP, GIF, TIFF) have no known spacing: their dots per inch describe a screen or a
+    printer. Pages of equal size in a TIFF are the slices of a volume. Colours become luminance, one
+    slice of a volume becomes a picture. Values that are not finite become the smallest finite one.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    spacing : float or sequence of float, optional
+        Millimetres per pixel, used instead of what the file says.
+    name : str, optional
+        What the image shall be called; the file's name by default.
+
+    Raises
+    ------
+    InputError
+        Where the file is not an image that can be used; it names the file and the reason.
+    """
+    path = Path(path)
+    try:
+        array, geometry = _reader(path).read_pixels(path)
+        array = _finite(array, path)
+        return MedicalImage(array, _completed(geometry, spacing), name or path.name)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def read_geometry(path: str | Path, *, spacing: float | Sequence[float] | None = None) -> Geometry:
+    """The geometry `read_image` would give, from the header alone where the format has one."""
+    path = Path(path)
+    try:
+        return _completed(_reader(path).read_header(path), spacing)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def looks_like_image(path: Path) -> bool:
+    """Whether a file's name, or the mark every DICOM file carries, says that it is an image."""
+    return path.name.lower().endswith(IMAGE_SUFFIXES) or _is_dicom(path)
+
+
+def _reader(path: Path) -> ModuleType:
+    """The module that reads this kind of file; it is loaded only now."""
+    if path.is_dir():
+        raise InputError("is a folder: give one image file")
+    if not path.exists():
+        raise InputError("there is no such file")
+    if path.name.lower().endswith(_PICTURE_SUFFIXES):
+        from napari_landmark.data import picture_file
+
+        return picture_file
+    if looks_like_image(path):
+        from napari_landmark.data import itk_file
+
+        return itk_file
+    kinds = ", ".join(suffix.lstrip(".") for suffix in IMAGE_SUFFIXES)
+    raise InputError(f"is not an image of a kind that is read here ({kinds})")
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _completed(geometry: Geometry, spacing: float | Sequence[float] | None) -> Geometry:
+    smallest = 4 if geometry.ndim == 2 else 2
+    if min(geometry.shape) < smallest:
+        size = " x ".join(str(length) for length in reversed(geometry.shape))
+        raise InputError(f"is only {size} pixels: at least {smallest} on every side are needed")
+    return geometry if spacing is None else geometry.with_spacing(spacing)
+
+
+def _finite(array: NDArray, path: Path) -> NDArray:
+    if array.dtype.kind != "f":
+        return array
+    good = np.isfinite(array)
+    if good.all():
+        return array
+    if not good.any():
+        raise InputError("holds no finite value: save it again")
+    lowest = array[good].min()
+    logger.warning("%s: %d values that are not finite were set to %g", path, array.size - good.sum(), lowest)
+    return np.where(good, array, lowest)

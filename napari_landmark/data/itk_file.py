@@ -1,0 +1,179 @@
+"""Reading NIfTI, NRRD, MetaImage and DICOM. Used through `napari_landmark.data.image`."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry, SpacingSource
+
+# ITK writes its warnings straight to the terminal; what matters of them is raised here as an InputError.
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+_REC_709 = np.array((0.2125, 0.7154, 0.0721), np.float32)  # the weights of skimage.color.rgb2gray
+# Words in the header of a format without which ITK's spacing of 1 mm is its own invention.
+_SPACING_WORDS = {
+    ".nrrd": rb"(?m)^(spacings|space directions):",
+    ".nhdr": rb"(?m)^(spacings|space directions):",
+    ".mha": rb"(?m)^Element(Spacing|Size)\b",
+    ".mhd": rb"(?m)^Element(Spacing|Size)\b",
+}
+
+
+def read_header(path: Path) -> Geometry:
+    """Geometry without reading the pixels."""
+    reader = _opened(path)
+    return _geometry(reader, path)
+
+
+def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
+    """Luminance and geometry."""
+    reader = _opened(path)
+    geometry = _geometry(reader, path)
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise InputError(_reason(error)) from error
+    array = sitk.GetArrayFromImage(image)
+    components = image.GetNumberOfComponentsPerPixel()
+    if components > 1:
+        luminance = array[..., :3].astype(np.float32) @ _REC_709
+        array = np.rint(luminance).astype(array.dtype) if array.dtype.kind in "iu" else luminance
+    return np.ascontiguousarray(array.reshape(geometry.shape)), geometry
+
+
+def without_spacing(geometry: Geometry) -> Geometry:
+    """The geometry of a file whose format says nothing about the world."""
+    return Geometry(geometry.shape)
+
+
+def _opened(path: Path) -> sitk.ImageFileReader:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    if _is_dicom(path):
+        reader.SetImageIO("GDCMImageIO")
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError(_reason(error)) from error
+    components = reader.GetNumberOfComponents()
+    if components not in (1, 3, 4) or "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
+        raise InputError(
+            f"holds {components} values or complex ones in every pixel: save one channel as an image"
+        )
+    return reader
+
+
+def _geometry(reader: sitk.ImageFileReader, path: Path) -> Geometry:
+    """Geometry in array axis order, single slices dropped."""
+    size = reader.GetSize()
+    kept = [axis for axis, length in enumerate(size) if length > 1]
+    if len(kept) > 3:
+        count = " x ".join(map(str, size))
+        raise InputError(
+            f"is a series of volumes ({count}): save the volume that is meant as a file of its own"
+        )
+    if len(kept) < 2:
+        kept = [0, 1]
+    kept.reverse()
+    spacing = tuple(reader.GetSpacing()[axis] for axis in kept)
+    direction = np.reshape(reader.GetDirection(), (len(size), len(size)))[np.ix_(kept, kept)]
+    if not np.allclose(direction @ direction.T, np.eye(len(kept)), atol=1e-3):
+        direction = np.eye(len(kept))  # a slice across the volume: its plane becomes the world
+    geometry = Geometry(
+        shape=tuple(size[axis] for axis in kept),
+        spacing=spacing,
+        origin=tuple(reader.GetOrigin()[axis] for axis in kept),
+        direction=tuple(map(tuple, direction.tolist())),
+        spacing_source=SpacingSource.FILE,
+    )
+    if _is_dicom(path):
+        return _with_dicom_spacing(geometry, path)
+    return geometry if _says_spacing(reader, path) else dataclasses.replace(geometry, spacing=None)
+
+
+def _says_spacing(reader: sitk.ImageFileReader, path: Path) -> bool:
+    """Whether the file itself holds a spacing; ITK says 1 mm where it does not."""
+    if any(value != 1 for value in reader.GetSpacing()[:3]):
+        return True
+    if reader.HasMetaDataKey("xyzt_units"):
+        # NIfTI without a unit of length and with steps of one: an array that somebody saved as it was.
+        return int(float(reader.GetMetaData("xyzt_units"))) & 7 != 0
+    pattern = _SPACING_WORDS.get(path.suffix.lower())
+    if pattern is None:
+        return True
+    with path.open("rb") as stream:
+        return re.search(pattern, stream.read(16_384)) is not None
+
+
+def _is_dicom(path: Path) -> bool:
+    return not path.name.lower().endswith(
+        (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".tif", ".tiff")
+    )
+
+
+def _with_dicom_spacing(geometry: Geometry, path: Path) -> Geometry:
+    """The spacing from DICOM's own attributes.
+
+    PixelSpacing is in the plane of the patient. ImagerPixelSpacing is on the detector, where a projection is
+    larger than what it shows: it is divided by the magnification where the file gives one. ITK takes
+    ImagerPixelSpacing first, ignores the magnification, and says 1 mm where there is nothing.
+    """
+    import pydicom
+
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        across = _dicom_in_plane(header)
+    except (pydicom.errors.InvalidDicomError, OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"is not a readable DICOM file ({error}): export it again") from error
+    if across is None:
+        return dataclasses.replace(geometry, spacing=None)
+    if geometry.ndim == 2:
+        return dataclasses.replace(geometry, spacing=across)
+    between = _dicom_between_slices(header)
+    return dataclasses.replace(geometry, spacing=None if between is None else (between, *across))
+
+
+def _dicom_measures(header: Any) -> Any:
+    """The data set that holds the pixel measures: the header, or a functional group in multi-frame files."""
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in header.get(groups) or ():
+            if group.get("PixelMeasuresSequence"):
+                return group.PixelMeasuresSequence[0]
+    return header
+
+
+def _dicom_in_plane(header: Any) -> tuple[float, float] | None:
+    """Spacing of rows and of columns in mm."""
+    measures = _dicom_measures(header)
+    if measures.get("PixelSpacing"):
+        values, magnification = measures.PixelSpacing, 1.0
+    elif header.get("ImagerPixelSpacing"):
+        values = header.ImagerPixelSpacing
+        magnification = float(header.get("EstimatedRadiographicMagnificationFactor") or 1)
+    elif header.get("NominalScannedPixelSpacing"):
+        values, magnification = header.NominalScannedPixelSpacing, 1.0
+    else:
+        return None
+    row, column = (float(value) / magnification for value in values)
+    return (row, column) if row > 0 and column > 0 else None
+
+
+def _dicom_between_slices(header: Any) -> float | None:
+    measures = _dicom_measures(header)
+    value = float(measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or 0)
+    return abs(value) or None
+
+
+def _reason(error: RuntimeError) -> str:
+    """One line out of ITK's several."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    detail = re.sub(r"^.*?(sitk::ERROR|Error|ERROR):\s*", "", lines[-1]) if lines else "no reason given"
+    return f"cannot be read, it seems damaged ({detail}): save it again or remove it"

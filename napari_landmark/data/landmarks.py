@@ -1,0 +1,331 @@
+"""Landmarks: what they are called, where they are, and who put them there."""
+
+from __future__ import annotations
+
+import colorsys
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_landmark.data.errors import InputError
+
+# Bright and far apart on a dark grey picture; neighbours in the list differ most.
+_PALETTE = (
+    "#ff4d4d", "#3cd070", "#4d9fff", "#ffd92f", "#d65cff", "#2fe0e0", "#ff9a3c", "#ff7ac6", "#b6e34a",
+    "#8c84ff",
+    "#00b894", "#ffb8a8", "#c48a3a", "#9fd8ff", "#e8e89a", "#d9a6ff", "#8fbf8f", "#ff5c8a", "#5cc8a8",
+    "#c9c9c9",
+)  # fmt: skip
+
+
+class Status(StrEnum):
+    """What is known about a landmark in one image."""
+
+    UNPLACED = "unplaced"
+    MISSING = "missing"
+    PLACED = "placed"
+    PREDICTED = "predicted"
+    CORRECTED = "corrected"
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person said so; a machine never overwrites that."""
+        return self in (Status.MISSING, Status.PLACED, Status.CORRECTED)
+
+    @property
+    def has_position(self) -> bool:
+        """Whether a landmark of this status lies somewhere."""
+        return self in (Status.PLACED, Status.PREDICTED, Status.CORRECTED)
+
+
+@dataclass(frozen=True)
+class Landmark:
+    """One landmark in one image.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the schema.
+    position : tuple of float, optional
+        Continuous index coordinates in array axis order; None where it lies nowhere.
+    status : Status, optional
+        PLACED, PREDICTED and CORRECTED go with a position, UNPLACED and MISSING without.
+    confidence : float, optional
+        Between 0 and 1.
+    expected_error : float, optional
+        Expected distance from the truth in native pixels.
+    """
+
+    name: str
+    position: tuple[float, ...] | None = None
+    status: Status = Status.UNPLACED
+    confidence: float | None = None
+    expected_error: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", Status(self.status))
+        if self.position is not None:
+            position = tuple(float(value) for value in self.position)
+            if len(position) not in (2, 3) or not all(map(math.isfinite, position)):
+                raise InputError(
+                    f"landmark {self.name!r}: a position of {position}, expected two or three finite values"
+                )
+            object.__setattr__(self, "position", position)
+        if self.status.has_position != (self.position is not None):
+            state = "without a position" if self.position is None else "with a position"
+            raise InputError(f"landmark {self.name!r}: status '{self.status}' {state}")
+        for field, upper in (("confidence", 1.0), ("expected_error", math.inf)):
+            value = getattr(self, field)
+            if value is None:
+                continue
+            value = float(value)
+            if not (math.isfinite(value) and 0 <= value <= upper):
+                expected = "0 to 1" if upper == 1 else "0 or more"
+                raise InputError(f"landmark {self.name!r}: a {field} of {value}, expected {expected}")
+            object.__setattr__(self, field, value)
+
+
+@dataclass(frozen=True)
+class LandmarkSchema:
+    """Which landmarks there are: names in order, a colour and a definition for each.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Unique, not empty.
+    colors : tuple of str, optional
+        '#rrggbb'; a palette by default.
+    definitions : tuple of str, optional
+        What a person should look for; empty by default.
+    """
+
+    names: tuple[str, ...]
+    colors: tuple[str, ...] = ()
+    definitions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.names, str):
+            raise InputError(f"landmark names: expected a list of names, got the text {self.names!r}")
+        names = tuple(self.names)
+        if not names:
+            raise InputError("no landmark names: give at least one")
+        seen: set[str] = set()
+        for name in names:
+            if not isinstance(name, str) or not name or name != name.strip() or not name.isprintable():
+                raise InputError(
+                    f"landmark name {name!r}: expected one line of text with no space before or after it"
+                )
+            if name in seen:
+                raise InputError(f"landmark name {name!r} is there twice: rename one of them")
+            seen.add(name)
+        colors = tuple(self.colors) or default_colors(len(names))
+        definitions = tuple(self.definitions) or ("",) * len(names)
+        for what, values in (("colours", colors), ("definitions", definitions)):
+            if len(values) != len(names):
+                raise InputError(f"{len(values)} {what} for {len(names)} landmark names: give one for each")
+        for name, color in zip(names, colors, strict=True):
+            if not isinstance(color, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}", color):
+                raise InputError(f"landmark {name!r}: colour {color!r}, expected '#rrggbb'")
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "colors", tuple(color.lower() for color in colors))
+        object.__setattr__(self, "definitions", tuple(str(text) for text in definitions))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def index(self, name: str) -> int:
+        """Row of a landmark; InputError with the known names where there is none of that name."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise InputError(
+                f"unknown landmark {name!r}: the landmarks are {', '.join(self.names)}"
+            ) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain object for a JSON file."""
+        rows = zip(self.names, self.colors, self.definitions, strict=True)
+        return {"landmarks": [{"name": n, "color": c, "definition": d} for n, c, d in rows]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LandmarkSchema:
+        """The schema that `to_json` described."""
+        try:
+            rows = [(row["name"], row.get("color"), row.get("definition", "")) for row in data["landmarks"]]
+        except (KeyError, TypeError, AttributeError):
+            raise InputError(
+                "a list of landmarks was expected: objects with 'name', 'color', 'definition'"
+            ) from None
+        fallback = default_colors(len(rows))
+        colors = tuple(color or default for (_, color, _), default in zip(rows, fallback, strict=True))
+        return cls(tuple(name for name, _, _ in rows), colors, tuple(text or "" for _, _, text in rows))
+
+
+class LandmarkSet(Mapping[str, Landmark]):
+    """The landmarks of one image, by name, in the order of the schema; it cannot be changed.
+
+    Every name of the schema is there; a landmark nobody looked for yet is UNPLACED.
+
+    Parameters
+    ----------
+    schema : LandmarkSchema
+        Names and order.
+    landmarks : iterable of Landmark, optional
+        Those that are known, in any order.
+    """
+
+    def __init__(self, schema: LandmarkSchema, landmarks: Iterable[Landmark] = ()) -> None:
+        self._schema = schema
+        known: dict[str, Landmark] = {}
+        ndims: set[int] = set()
+        for landmark in landmarks:
+            if landmark.name in known:
+                raise InputError(f"landmark {landmark.name!r} is there twice")
+            if landmark.name not in schema:
+                schema.index(landmark.name)  # raises, with the names there are
+            known[landmark.name] = landmark
+            if landmark.position is not None:
+                ndims.add(len(landmark.position))
+        if len(ndims) > 1:
+            raise InputError(
+                "landmarks with two and with three coordinates in one image: give all of them alike"
+            )
+        self._ndim = ndims.pop() if ndims else None
+        self._landmarks = {name: known.get(name) or Landmark(name) for name in schema.names}
+
+    @classmethod
+    def from_array(
+        cls,
+        schema: LandmarkSchema,
+        positions: ArrayLike,
+        status: Status = Status.PLACED,
+        confidence: ArrayLike | None = None,
+        expected_error: ArrayLike | None = None,
+    ) -> LandmarkSet:
+        """Landmarks from rows in schema order.
+
+        Parameters
+        ----------
+        schema : LandmarkSchema
+            Names of the rows.
+        positions : (n, ndim) array_like
+            Index coordinates; a row holding NaN is a landmark that is not placed.
+        status : Status, optional
+            Status of every landmark that has a position.
+        confidence, expected_error : (n,) array_like, optional
+            NaN where not known.
+        """
+        rows = np.asarray(positions, dtype=np.float64)
+        if rows.ndim != 2 or len(rows) != len(schema):
+            raise ValueError(f"expected positions of shape ({len(schema)}, ndim), got {rows.shape}")
+        confidences = _column(confidence, len(schema))
+        errors = _column(expected_error, len(schema))
+        return cls(
+            schema,
+            (
+                Landmark(name, tuple(row.tolist()), status, _or_none(sure), _or_none(error))
+                for name, row, sure, error in zip(schema.names, rows, confidences, errors, strict=True)
+                if not np.isnan(row).any()
+            ),
+        )
+
+    @property
+    def schema(self) -> LandmarkSchema:
+        """Names, order, colours and definitions."""
+        return self._schema
+
+    @property
+    def ndim(self) -> int | None:
+        """Number of coordinates, None while nothing has a position."""
+        return self._ndim
+
+    def __getitem__(self, name: str) -> Landmark:
+        return self._landmarks[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._landmarks)
+
+    def __len__(self) -> int:
+        return len(self._landmarks)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LandmarkSet):
+            return NotImplemented
+        return self._schema == other._schema and self._landmarks == other._landmarks
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        placed = sum(landmark.position is not None for landmark in self.values())
+        return f"LandmarkSet({placed} of {len(self)} landmarks have a position)"
+
+    def positions(self, ndim: int | None = None) -> NDArray[np.float64]:
+        """Index coordinates in schema order, (n, ndim), NaN where there is no position.
+
+        `ndim` says how many columns an empty set shall have (2 by default).
+        """
+        width = self._ndim or ndim or 2
+        nowhere = (math.nan,) * width
+        return np.array([landmark.position or nowhere for landmark in self.values()], dtype=np.float64)
+
+    def confidences(self) -> NDArray[np.float64]:
+        """(n,) confidences in schema order, NaN where not known."""
+        return np.array([_or_nan(landmark.confidence) for landmark in self.values()])
+
+    def expected_errors(self) -> NDArray[np.float64]:
+        """(n,) expected errors in native pixels in schema order, NaN where not known."""
+        return np.array([_or_nan(landmark.expected_error) for landmark in self.values()])
+
+    def with_landmark(self, landmark: Landmark) -> LandmarkSet:
+        """A copy in which the landmark of that name is this one."""
+        others = (known for known in self.values() if known.name != landmark.name)
+        return LandmarkSet(self._schema, (*others, landmark))
+
+    def merged_with_prediction(self, prediction: LandmarkSet) -> LandmarkSet:
+        """What a person said, and the prediction wherever no person said anything.
+
+        Names this schema does not know are left out. A predicted position counts as PREDICTED
+        whatever status it carries.
+        """
+        merged = []
+        for landmark in self.values():
+            predicted = prediction.get(landmark.name)
+            if not landmark.status.by_person and predicted is not None and predicted.position is not None:
+                landmark = dataclasses.replace(predicted, status=Status.PREDICTED)
+            merged.append(landmark)
+        return LandmarkSet(self._schema, merged)
+
+
+def default_colors(count: int) -> tuple[str, ...]:
+    """`count` colours that are easy to tell apart, '#rrggbb'."""
+    colors = list(_PALETTE[:count])
+    while len(colors) < count:
+        # Steps of the golden ratio never come near an earlier hue soon.
+        rgb = colorsys.hls_to_rgb(len(colors) * 0.61803398875 % 1, 0.55 + 0.15 * (len(colors) % 2), 0.85)
+        colors.append("#" + "".join(f"{round(255 * part):02x}" for part in rgb))
+    return tuple(colors)
+
+
+def _column(values: ArrayLike | None, count: int) -> NDArray[np.float64]:
+    column = np.full(count, np.nan) if values is None else np.asarray(values, dtype=np.float64)
+    if column.shape != (count,):
+        raise ValueError(f"expected {count} values, got an array of shape {column.shape}")
+    return column
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,114 @@
+"""Reading PNG, JPEG, BMP, GIF and TIFF. Used through `napari_landmark.data.image`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Pillow comes with scikit-image. It reads a 968x1200 JPEG in 4 ms, against 10 ms for SimpleITK, has the size
+# from the header, and handles palettes, CMYK and single bits, which ITK gives as they are stored.
+from PIL import Image, UnidentifiedImageError
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+
+logger = logging.getLogger(__name__)
+
+_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "GIF", "TIFF")
+_REC_709 = (0.2125, 0.7154, 0.0721, 0)  # the weights of skimage.color.rgb2gray
+_NATIVE_MODES = ("L", "I", "F")
+_EXIF_ORIENTATION = 0x0112
+
+
+def read_header(path: Path) -> Geometry:
+    """Shape of the picture or, for several pages, of the volume."""
+    with _opened(path) as picture:
+        if picture is not None:
+            return Geometry(_shape(picture))
+    from napari_landmark.data import itk_file
+
+    return itk_file.without_spacing(itk_file.read_header(path))
+
+
+def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
+    """Luminance and geometry."""
+    with _opened(path) as picture:
+        if picture is not None:
+            shape = _shape(picture)
+            if picture.format in ("JPEG", "MPO", "TIFF") and picture.getexif().get(_EXIF_ORIENTATION, 1) != 1:
+                logger.info("%s: is read as it is stored; its EXIF note about turning is left aside", path)
+            if len(shape) == 2:
+                return _luminance(picture), Geometry(shape)
+            pages = []
+            for page in range(shape[0]):
+                picture.seek(page)
+                pages.append(_luminance(picture))
+            return np.stack(pages), Geometry(shape)
+    from napari_landmark.data import itk_file
+
+    array, geometry = itk_file.read_pixels(path)
+    return array, itk_file.without_spacing(geometry)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image | None]:
+    """The picture; None for a TIFF of a kind Pillow does not know but ITK may (such as 32-bit colours)."""
+    try:
+        try:
+            picture = Image.open(path, formats=_FORMATS)
+        except UnidentifiedImageError:
+            if path.suffix.lower() not in (".tif", ".tiff"):
+                raise
+            picture = None
+        if picture is None:
+            yield None
+        else:
+            with picture:
+                yield picture
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError("is not a picture, whatever its name says: save it again or remove it") from error
+    except Image.DecompressionBombError as error:
+        raise InputError("is too large to be a medical picture: save a smaller one") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Decoders of damaged files raise nearly anything: OSError, SyntaxError, ValueError, struct.error ...
+        raise InputError(f"cannot be read, it seems damaged ({error}): save it again or remove it") from error
+
+
+def _shape(picture: Image.Image) -> tuple[int, ...]:
+    width, height = picture.size
+    count = getattr(picture, "n_frames", 1)
+    if count == 1 or picture.format == "MPO":  # the second picture of an MPO is a preview or another eye
+        return height, width
+    if picture.format != "TIFF":
+        raise InputError(f"is an animation of {count} pictures: save the one that is meant")
+    for page in range(count):
+        picture.seek(page)
+        if picture.size != (width, height):
+            raise InputError(
+                f"holds {count} pages of different size: save the one that is meant as a file of its own"
+            )
+    picture.seek(0)
+    return count, height, width
+
+
+def _luminance(picture: Image.Image) -> NDArray:
+    """Luminance [y, x]; alpha is dropped."""
+    mode = picture.mode
+    if mode in _NATIVE_MODES or mode.startswith("I;16"):
+        array = np.array(picture)
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    if mode == "1":
+        return np.array(picture.convert("L"))
+    if mode in ("LA", "La", "LAB"):
+        return np.array(picture.getchannel(0))
+    rgb = picture if mode == "RGB" else picture.convert("RGB")
+    return np.array(rgb.convert("L", matrix=_REC_709))
