@@ -79,6 +79,8 @@ def _opened(path: Path) -> Iterator[Image.Image | None]:
     except MemoryError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"cannot be read ({error.strerror})") from error
         # Decoders of damaged files raise nearly anything: OSError, SyntaxError, ValueError, struct.error ...
         raise InputError(f"cannot be read, it seems damaged ({error}): save it again or remove it") from error
 

@@ -1,0 +1,343 @@
+"""A folder of images, read lazily and drawn once at working resolution."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image import MedicalImage, looks_like_image, read_geometry, read_image
+from napari_landmark.data.placement import Placement, canonical_axes, fit_placement, place
+from napari_landmark.data.working_cache import WorkingCache, default_cache_dir
+
+# Raised when `place` or the readers come to draw something else, so that old caches are made anew.
+_DRAWING = 1
+_CANVAS_STEP = 64
+# What rightly lies beside images: landmarks, notes, pixels of two-file formats, leavings of file managers.
+_COMPANION_SUFFIXES = (
+    ".csv", ".tsv", ".json", ".tps", ".fcsv", ".xml", ".md", ".raw", ".zraw", ".img", ".hdr", ".lnk"
+)  # fmt: skip
+_COMPANION_NAMES = ("thumbs.db", "desktop.ini", "dicomdir")
+
+Progress = Callable[[int, int], None]
+"""Called with the number of images done and of all; an exception from it ends the work cleanly."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Entry:
+    name: str
+    path: Path
+    geometry: Geometry
+    state: tuple[int, int]  # size and time of change in ns, taken before anything was read
+
+
+class Cohort:
+    """Many images of one kind. Made by `Cohort.from_folder`.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the images lie.
+    canvas : tuple of int
+        Shape of every image at working resolution.
+    problems : tuple of Problem
+        Files that were left out.
+
+    Examples
+    --------
+    >>> cohort = Cohort.from_folder("images")  # doctest: +SKIP
+    >>> for i, name in enumerate(cohort.names):  # doctest: +SKIP
+    ...     picture = cohort.working(i)
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        canvas: tuple[int, ...],
+        entries: Sequence[_Entry],
+        problems: Sequence[Problem],
+        cache: WorkingCache,
+        rows: Sequence[int],
+        spacing: float | Sequence[float] | None,
+    ) -> None:
+        self.folder = folder
+        self.canvas = canvas
+        self.problems = tuple(problems)
+        self._entries = tuple(entries)
+        self._cache = cache
+        self._rows = tuple(rows)
+        self._spacing = spacing
+        self._numbers = {entry.name: i for i, entry in enumerate(self._entries)}
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | Path,
+        *,
+        spacing: float | Sequence[float] | None = None,
+        working_size: int = 768,
+        cache_dir: str | Path | None = None,
+        extra: Sequence[str | Path] = (),
+        progress: Progress | None = None,
+    ) -> Cohort:
+        """Gather the images of a folder and draw them at working resolution.
+
+        Sub-folders and hidden files are left aside. What was drawn before and did not change is taken
+        from the cache. A file that cannot be used becomes a `Problem`, and the others go on.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder.
+        spacing : float or sequence of float, optional
+            Millimetres per pixel of all images, used instead of what the files say.
+        working_size : int, optional
+            Length of the longest side of the canvas; less where all images are smaller.
+        cache_dir : str or Path, optional
+            Where the caches of all cohorts lie; `default_cache_dir` if not given.
+        extra : sequence of path, optional
+            Files from elsewhere, such as the template; those of the folder itself are not added twice.
+        progress : callable, optional
+            Called with the number of images done and of all. An exception from it stops the work, and
+            what was drawn is kept for the next time.
+
+        Raises
+        ------
+        InputError
+            Where there is no image that can be used, or the cache cannot be written.
+        """
+        folder = Path(folder)
+        if working_size < _CANVAS_STEP:
+            raise InputError(f"a working size of {working_size} pixels: at least {_CANVAS_STEP} are needed")
+        entries, problems = _read_headers(_list_files(folder, extra), spacing)
+        entries, strays = _of_one_kind(entries)
+        problems += strays
+        if not entries:
+            raise InputError(_nothing_usable(folder, problems))
+        canvas = working_canvas([entry.geometry for entry in entries], working_size)
+        place_of_cache = Path(cache_dir) if cache_dir is not None else default_cache_dir()
+        cache = WorkingCache(
+            place_of_cache / _digest(str(folder.resolve()), working_size)[:24],
+            [entry.name for entry in entries],
+            [_key(entry, canvas) for entry in entries],
+            canvas,
+        )
+
+        def draw(number: int) -> NDArray[np.float32]:
+            entry = entries[number]
+            image = read_image(entry.path, spacing=spacing, name=entry.name)
+            return place(image, fit_placement(image.geometry, canvas))
+
+        failures = cache.build(draw, progress)
+        problems += [
+            Problem(entries[i].name, _without_path(reason, entries[i].path)) for i, reason in failures.items()
+        ]
+        rows = [i for i in range(len(entries)) if i not in failures]
+        if not rows:
+            raise InputError(_nothing_usable(folder, problems))
+        problems.sort(key=lambda problem: natural_order(problem.name))
+        return cls(folder, canvas, [entries[i] for i in rows], problems, cache, rows, spacing)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the images, in natural order, those from elsewhere last."""
+        return tuple(entry.name for entry in self._entries)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Files of the images, in the order of the names."""
+        return tuple(entry.path for entry in self._entries)
+
+    @property
+    def ndim(self) -> int:
+        """2 for pictures, 3 for volumes."""
+        return len(self.canvas)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def index(self, name: str | Path) -> int:
+        """Number of an image by its name, or by its file where a Path is given."""
+        if isinstance(name, Path):
+            wanted = name.resolve()
+            for number, entry in enumerate(self._entries):
+                if entry.path.resolve() == wanted:
+                    return number
+            name = name.name
+        elif name in self._numbers:
+            return self._numbers[name]
+        for problem in self.problems:
+            if problem.name == name:
+                raise InputError(f"{name}: {problem.reason}")
+        raise InputError(f"{name}: there is no such image in {self.folder}")
+
+    def geometry(self, number: int) -> Geometry:
+        """Geometry of the native image."""
+        return self._entries[number].geometry
+
+    def placement(self, number: int) -> Placement:
+        """Where the native image lies on the canvas."""
+        return fit_placement(self.geometry(number), self.canvas)
+
+    def working(self, number: int) -> NDArray[np.float32]:
+        """The image at working resolution, of the shape of the canvas, 0 to 1."""
+        return self._cache.row(self._rows[number])
+
+    def read(self, number: int) -> MedicalImage:
+        """The native image, read from its file."""
+        entry = self._entries[number]
+        return read_image(entry.path, spacing=self._spacing, name=entry.name)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names and contents of all files: the same for the same data, wherever it lies."""
+        total = hashlib.sha256()
+        for entry in sorted(self._entries, key=lambda entry: entry.name):
+            with entry.path.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            total.update(f"{entry.name}\0{entry.path.stat().st_size}\0{content}\n".encode())
+        return total.hexdigest()
+
+
+def working_canvas(geometries: Sequence[Geometry], working_size: int) -> tuple[int, ...]:
+    """The canvas for images: their median proportions, sides of multiples of 64.
+
+    Parameters
+    ----------
+    geometries : sequence of Geometry
+        Of all images.
+    working_size : int
+        The longest side, where at least one image has as many pixels.
+    """
+    sides = []
+    for geometry in geometries:
+        axes, _ = canonical_axes(geometry)
+        spacing = np.asarray(geometry.spacing or (1.0,) * geometry.ndim)
+        sides.append((np.asarray(geometry.shape) * spacing / spacing.min())[list(axes)])
+    lengths = np.asarray(sides)
+    longest = min(float(working_size), lengths.max())
+    proportions = np.median(lengths / lengths.max(axis=1, keepdims=True), axis=0)
+    proportions /= proportions.max()
+    # Rounded up, so that no pixel is given away; the small number takes care of rounding errors.
+    return tuple(
+        _CANVAS_STEP * max(1, math.ceil(longest * part / _CANVAS_STEP - 1e-6)) for part in proportions
+    )
+
+
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """Sorting key by which 'image2' comes before 'image10'."""
+    parts: list[str | int] = list(re.split(r"([0-9]+)", name.casefold()))
+    parts[1::2] = [int(digits) for digits in parts[1::2]]
+    return parts, name
+
+
+def _list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Path]]:
+    """Names and paths of the files to look at."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
+    try:
+        paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
+    files = {
+        path.name: path
+        for path in sorted(paths, key=lambda path: natural_order(path.name))
+        if (path.is_file() or (path.is_symlink() and not path.exists()))
+        and not path.name.lower().endswith(_COMPANION_SUFFIXES)
+        and path.name.lower() not in _COMPANION_NAMES
+    }
+    there = {path.resolve() for path in files.values()}
+    for path in map(Path, extra):
+        if path.resolve() in there:
+            continue
+        there.add(path.resolve())
+        name, parent = path.name, path.resolve().parent
+        while name in files:  # another image of that name: as much of the way to it as is needed
+            name, parent = f"{parent.name or '_'}/{name}", parent.parent
+        files[name] = path
+    return list(files.items())
+
+
+def _read_headers(
+    files: Sequence[tuple[str, Path]], spacing: float | Sequence[float] | None
+) -> tuple[list[_Entry], list[Problem]]:
+    entries, problems = [], []
+    for name, path in files:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            readable = name.encode("utf-8", "backslashreplace").decode()
+            problems.append(Problem(readable, "has a name that is not valid text (UTF-8): rename it"))
+            continue
+        try:
+            if path.exists() and not looks_like_image(path):
+                raise InputError("is not an image: move it out of the folder")
+            if not name.isprintable():
+                raise InputError("has a name with a line end or another control sign in it: rename it")
+            stat = path.stat()
+            geometry = read_geometry(path, spacing=spacing)
+            entries.append(_Entry(name, path, geometry, (stat.st_size, stat.st_mtime_ns)))
+        except InputError as error:
+            problems.append(Problem(name, _without_path(str(error), path)))
+        except OSError as error:
+            problems.append(Problem(name, f"cannot be read ({error.strerror or error})"))
+    return entries, problems
+
+
+def _of_one_kind(entries: list[_Entry]) -> tuple[list[_Entry], list[Problem]]:
+    """The pictures or the volumes, whichever are more, and the others as problems."""
+    counts = Counter(entry.geometry.ndim for entry in entries)
+    if len(counts) < 2:
+        return entries, []
+    ndim = 3 if counts[3] > counts[2] else 2
+    reason = f"is a {'volume' if ndim == 2 else 'picture'} among {'pictures' if ndim == 2 else 'volumes'}"
+    strays = [
+        Problem(e.name, f"{reason}: move it to another folder") for e in entries if e.geometry.ndim != ndim
+    ]
+    return [entry for entry in entries if entry.geometry.ndim == ndim], strays
+
+
+def _nothing_usable(folder: Path, problems: Sequence[Problem]) -> str:
+    if not problems:
+        return f"{folder}: holds no images: choose the folder that directly holds them"
+    first = problems[0]
+    return f"{folder}: none of its {len(problems)} files can be used; {first.name}: {first.reason}"
+
+
+def _without_path(message: str, path: Path) -> str:
+    return message.removeprefix(f"{path}: ")
+
+
+def _key(entry: _Entry, canvas: tuple[int, ...]) -> str:
+    """Everything that decides what a row of the cache looks like."""
+    geometry = entry.geometry
+    return _digest(
+        _DRAWING,
+        str(entry.path.resolve()),
+        entry.state,
+        canvas,
+        geometry.shape,
+        geometry.spacing,
+        geometry.direction,
+    )[:32]
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,249 @@
+"""Landmarks as a CSV table, the format of the terminal and of a study."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_landmark.data.atomic import atomic_write
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+
+_LARGEST = 200 * 1024**2
+_REQUIRED = ("image", "landmark", "x", "y")
+_KNOWN = (*_REQUIRED, "z", "status", "confidence", "expected_error_px")
+_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Rows of a CSV file as text, with what its header and its delimiter say."""
+
+    path: Path
+    columns: Mapping[str, int]
+    decimal_comma: bool
+    rows: list[tuple[int, list[str]]]
+
+
+def read_csv(path: str | Path, *, schema: LandmarkSchema | None = None) -> dict[str, LandmarkSet]:
+    """Read the landmarks of many images.
+
+    Needed are the columns image, landmark, x and y, for volumes also z: index coordinates, x = column,
+    y = row, z = slice. Read are also status, confidence and expected_error_px; other columns are ignored.
+    Without a status, a row with coordinates is placed and one without is missing. Columns may be
+    separated by commas, semicolons (then a decimal comma is understood, too) or tabs. Image names are
+    taken exactly as they are, spaces included.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, in UTF-8.
+    schema : LandmarkSchema, optional
+        Landmarks that may occur; those of the file in order of appearance if not given.
+
+    Returns
+    -------
+    dict of str to LandmarkSet
+        By name of the image, in the order of the file.
+
+    Raises
+    ------
+    InputError
+        With the file and the line.
+    """
+    table = _read_table(Path(path))
+    images: dict[str, dict[str, Landmark]] = {}
+    width: dict[str, int] = {}
+    for line, row in table.rows:
+        where = f"{path}, line {line}"
+        try:
+            image, landmark = _read_row(row, table)
+            if schema is not None:
+                schema.index(landmark.name)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        found = images.setdefault(image, {})
+        if landmark.name in found:
+            raise InputError(
+                f"{where}: landmark {landmark.name!r} of image {image!r} is there twice: keep one row"
+            )
+        if landmark.position is not None and width.setdefault(image, len(landmark.position)) != len(
+            landmark.position
+        ):
+            raise InputError(
+                f"{where}: image {image!r} has rows with z and rows without: give all of them alike"
+            )
+        found[landmark.name] = landmark
+    if schema is None:
+        try:
+            schema = LandmarkSchema(tuple(dict.fromkeys(name for found in images.values() for name in found)))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+    return {image: LandmarkSet(schema, found.values()) for image, found in images.items()}
+
+
+def write_csv(
+    path: str | Path,
+    sets: Mapping[str, LandmarkSet],
+    *,
+    geometries: Mapping[str, Geometry] | None = None,
+) -> None:
+    """Write the landmarks of many images, whole or not at all.
+
+    A landmark without a position has a row with empty coordinates. Columns in millimetres are empty where
+    the spacing is not known. Names are written as they are, those that begin with a sign which a
+    spreadsheet takes for a formula, too: a table has to come back as it was written.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    sets : mapping of str to LandmarkSet
+        By name of the image.
+    geometries : mapping of str to Geometry, optional
+        By name of the image, for the columns in millimetres.
+    """
+    geometries = geometries or {}
+    volumes = any(
+        landmarks.ndim == 3 or (image in geometries and geometries[image].ndim == 3)
+        for image, landmarks in sets.items()
+    )
+    axes = ("x", "y", "z") if volumes else ("x", "y")
+    header = ["image", "landmark", *axes, *(f"{axis}_mm" for axis in axes)]
+    rows = [[*header, "status", "confidence", "expected_error_mm", "expected_error_px"]]
+    for image, landmarks in sets.items():
+        for landmark in landmarks.values():
+            try:
+                rows.append(_written_row(image, landmark, geometries.get(image), len(axes)))
+            except ValueError as error:
+                raise InputError(
+                    f"{image}: landmark {landmark.name!r} cannot be written ({error})"
+                ) from error
+    try:
+        atomic_write(path, "".join(",".join(map(_quoted, row)) + "\n" for row in rows))
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: an image has a name that is not valid text (UTF-8): rename it") from error
+
+
+def _read_table(path: Path) -> _Table:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise InputError(
+                f"{path}: is larger than {_LARGEST // 1024**2} MB: this is no table of landmarks"
+            )
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}, line {line}: is not UTF-8 text: save the table as 'CSV UTF-8'") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    first = text.lstrip("\r\n").split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    rows = _rows(path, text, delimiter)
+    line, header = next(rows, (0, []))
+    if not header:
+        raise InputError(f"{path}: is empty: expected a table with the columns {', '.join(_REQUIRED)}")
+    columns: dict[str, int] = {}
+    for number, title in enumerate(header):
+        title = title.strip().lower()
+        if title in columns and title in _KNOWN:
+            raise InputError(f"{path}, line {line}: column '{title}' is there twice: rename one of them")
+        columns.setdefault(title, number)
+    missing = [title for title in _REQUIRED if title not in columns]
+    if missing:
+        raise InputError(
+            f"{path}, line {line}: no column '{missing[0]}': the first line must name the columns "
+            f"{', '.join(_REQUIRED)}"
+        )
+    content = list(rows)
+    if not content:
+        raise InputError(f"{path}: has column titles and no landmarks: add a row for each landmark")
+    return _Table(path, columns, delimiter != ",", content)
+
+
+def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not empty, with the number of the line they begin on."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"{path}, line {line}: is not a readable row ({error}): check the quotes") from error
+
+
+def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark]:
+    def cell(column: str) -> str:
+        number = table.columns.get(column)
+        return row[number] if number is not None and number < len(row) else ""
+
+    def number(column: str) -> float | None:
+        text = cell(column).strip()
+        if not text:
+            return None
+        try:
+            value = float(text.replace(",", ".") if table.decimal_comma else text)
+        except ValueError:
+            raise InputError(f"{column} is {text!r}: expected a number") from None
+        if not math.isfinite(value):
+            raise InputError(f"{column} is {text!r}: expected a number, or nothing for a missing landmark")
+        return value
+
+    image, name = cell("image"), cell("landmark").strip()
+    if not image.strip() or not name:
+        raise InputError(f"the column '{'landmark' if image.strip() else 'image'}' is empty: name it")
+    x, y, z = number("x"), number("y"), number("z")
+    if (x is None) != (y is None) or (x is None and z is not None):
+        given, absent = (
+            ("x", "y") if y is None and x is not None else ("y", "x") if x is None and y else ("z", "x")
+        )
+        raise InputError(f"landmark {name!r} has {given} and no {absent}: give all coordinates or none")
+    position = None if x is None or y is None else (y, x) if z is None else (z, y, x)
+    status = cell("status").strip().lower()
+    if not status:
+        status = Status.MISSING if position is None else Status.PLACED
+    elif status not in tuple(Status):
+        allowed = ", ".join(Status)
+        raise InputError(
+            f"landmark {name!r} has the status {status!r}: expected one of {allowed}, or nothing"
+        )
+    return image, Landmark(name, position, Status(status), number("confidence"), number("expected_error_px"))
+
+
+def _written_row(image: str, landmark: Landmark, geometry: Geometry | None, width: int) -> list[str]:
+    pixels, world, error = [""] * width, [""] * width, ""
+    if landmark.position is not None:
+        pixels = _cells(landmark.position[::-1], width)
+        if geometry is not None and geometry.has_spacing:
+            world = _cells(geometry.to_world([landmark.position])[0][::-1], width)
+    if geometry is not None and geometry.mean_spacing is not None and landmark.expected_error is not None:
+        error = _number(landmark.expected_error * geometry.mean_spacing)
+    confidence, error_px = (
+        "" if value is None else _number(value) for value in (landmark.confidence, landmark.expected_error)
+    )
+    return [image, landmark.name, *pixels, *world, str(landmark.status), confidence, error, error_px]
+
+
+def _quoted(cell: str) -> str:
+    # Not csv.writer, which before Python 3.13 leaves a lone carriage return in a name without quotes.
+    special = any(sign in cell for sign in ',;\t"\r\n') or cell != cell.strip()
+    return '"' + cell.replace('"', '""') + '"' if special else cell
+
+
+def _cells(values: tuple[float, ...], width: int) -> list[str]:
+    cells = [_number(value) for value in values]
+    return cells + [""] * (width - len(cells))
+
+
+def _number(value: float) -> str:
+    """A millionth of a pixel is enough for everybody, and spares a person sixteen digits."""
+    return repr(round(float(value), _DECIMALS) + 0.0)
