@@ -1,0 +1,313 @@
+"""A study: a folder of plain files with a template, landmarks by persons, predictions and models."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from napari_landmark.data.atomic import atomic_write
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.landmark_csv import read_csv, write_csv
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+
+_VERSION = 1
+_FILE = "study.json"
+Spacing = float | tuple[float, ...] | None
+
+
+class Study:
+    """A folder on disk; nothing is held in memory but ``study.json``.
+
+    ``study.json``, ``annotations/*.csv`` (what persons said), ``predictions/*.csv`` (what models said),
+    ``models/``, ``report/`` and ``log.jsonl``. Annotations and predictions are separate files, so that a
+    prediction cannot replace what a person said. Made by `Study.create` and `Study.open`.
+    """
+
+    def __init__(self, folder: Path, data: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self._data = dict(data)
+        self._schema = LandmarkSchema.from_json(self._data)
+        self._spacing = _checked_spacing(self._data.get("spacing"))
+        template, images = self._data.get("template", ""), self._data.get("images")
+        if not isinstance(template, str) or not isinstance(images, str | None):
+            raise InputError("'template' and 'images' must be text")
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        *,
+        schema: LandmarkSchema,
+        images: str | Path | None = None,
+        template: str = "",
+        spacing: float | Sequence[float] | None = None,
+    ) -> Study:
+        """Make a new study.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made where it is not there; must not hold a study.
+        schema : LandmarkSchema
+            The landmarks.
+        images : str or Path, optional
+            Folder of the images.
+        template : str, optional
+            Name of the annotated image.
+        spacing : float or sequence of float, optional
+            Millimetres per pixel given by a person, in array axis order.
+        """
+        folder = Path(folder)
+        if cls.exists(folder):
+            raise InputError(f"{folder}: holds a study already: open it or choose another folder")
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder}: is a file: choose a folder")
+        data = {"version": _VERSION, "created": _now()}
+        study = cls(folder, {**data, **_settings(folder, schema, images, template, spacing)})
+        study._save()
+        return study
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Study:
+        """Open the study in a folder; InputError where there is none or a newer program made it."""
+        folder = Path(folder)
+        path = folder / _FILE
+        try:
+            data = json.loads(path.read_text(encoding="utf-8-sig"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError(f"{folder}: is not a study: it has no {_FILE}") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        except ValueError as error:
+            raise InputError(f"{path}: is damaged ({error}): take it from a backup") from error
+        version = data.get("version") if isinstance(data, dict) else None
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            raise InputError(f"{path}: does not describe a study: choose another folder")
+        if version > _VERSION:
+            raise InputError(
+                f"{path}: was made by a newer version of napari-landmark (study version {version}, known is "
+                f"{_VERSION}): update napari-landmark"
+            )
+        try:
+            return cls(folder, data)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+    @staticmethod
+    def exists(folder: str | Path) -> bool:
+        """Whether a folder holds a study."""
+        return (Path(folder) / _FILE).exists()
+
+    @property
+    def schema(self) -> LandmarkSchema:
+        """The landmarks."""
+        return self._schema
+
+    @property
+    def template(self) -> str:
+        """Name of the annotated image, empty where none was chosen yet."""
+        return self._data.get("template", "")
+
+    @property
+    def images(self) -> Path | None:
+        """Folder of the images."""
+        images = self._data.get("images")
+        return None if images is None else self.folder / images  # an absolute path stays what it is
+
+    @property
+    def spacing(self) -> Spacing:
+        """Millimetres per pixel that a person gave, one value or one for each axis."""
+        return self._spacing
+
+    @property
+    def models_dir(self) -> Path:
+        """Folder of the models; made here."""
+        return self._made("models")
+
+    @property
+    def report_dir(self) -> Path:
+        """Folder of the report; made here."""
+        return self._made("report")
+
+    def update(
+        self,
+        *,
+        schema: LandmarkSchema | None = None,
+        images: str | Path | None = None,
+        template: str | None = None,
+        spacing: float | Sequence[float] | None = None,
+    ) -> None:
+        """Change and save what is given; the rest stays.
+
+        Landmarks that leave the schema stay in the files of annotations until those are saved again.
+        """
+        changed = _settings(
+            self.folder,
+            schema or self._schema,
+            self.images if images is None else images,
+            self.template if template is None else template,
+            self._spacing if spacing is None else spacing,
+        )
+        study = Study(self.folder, {**self._data, **changed})
+        study._save()
+        self.__dict__.update(study.__dict__)
+
+    def annotations(self) -> dict[str, LandmarkSet]:
+        """What persons said, by name of the image."""
+        return self._load_all("annotations")
+
+    def predictions(self) -> dict[str, LandmarkSet]:
+        """What models said, by name of the image."""
+        return self._load_all("predictions")
+
+    def load_annotations(self, name: str) -> LandmarkSet:
+        """What persons said about one image; a set of unplaced landmarks where they said nothing."""
+        return self._load("annotations", name)
+
+    def load_predictions(self, name: str) -> LandmarkSet:
+        """What models said about one image; a set of unplaced landmarks where they said nothing."""
+        return self._load("predictions", name)
+
+    def save_annotations(self, name: str, landmarks: LandmarkSet, geometry: Geometry | None = None) -> None:
+        """Save what a person said about one image; predicted landmarks in the set are left out."""
+        kept = LandmarkSet(landmarks.schema, (mark for mark in landmarks.values() if mark.status.by_person))
+        self._save_set("annotations", name, kept, geometry)
+
+    def save_predictions(self, name: str, landmarks: LandmarkSet, geometry: Geometry | None = None) -> None:
+        """Save what a model said about one image; the annotations stay untouched."""
+        self._save_set("predictions", name, landmarks, geometry)
+
+    def result(self, name: str) -> LandmarkSet:
+        """The annotation of an image, and the prediction wherever no person said anything."""
+        return self.load_annotations(name).merged_with_prediction(self.load_predictions(name))
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Append one line to ``log.jsonl``, with the time.
+
+        Lines come from several threads and programs: each is one write at the end of the file.
+        """
+        line = json.dumps({"time": _now(), **event}, ensure_ascii=False, default=str) + "\n"
+        path = self.folder / "log.jsonl"
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            try:
+                os.write(handle, line.encode("utf-8", "backslashreplace"))
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+    def _save(self) -> None:
+        atomic_write(self.folder / _FILE, json.dumps(self._data, indent=2, ensure_ascii=False) + "\n")
+
+    def _made(self, name: str) -> Path:
+        folder = self.folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be made ({error.strerror})") from error
+        return folder
+
+    def _load_all(self, kind: str) -> dict[str, LandmarkSet]:
+        folder = self.folder / kind
+        if not folder.is_dir():
+            return {}
+        found: dict[str, LandmarkSet] = {}
+        for path in sorted(folder.glob("*.csv")):
+            if not path.name.startswith("."):
+                found.update(self._read(path))
+        return found
+
+    def _load(self, kind: str, name: str) -> LandmarkSet:
+        path = self.folder / kind / f"{file_stem(name)}.csv"
+        found = self._read(path) if path.exists() else {}
+        return found.get(name) or LandmarkSet(self._schema)
+
+    def _read(self, path: Path) -> dict[str, LandmarkSet]:
+        sets = read_csv(path)
+        for name in sets:
+            if file_stem(name) != path.stem:  # a copy, or a table put here by hand: which one is meant?
+                raise InputError(
+                    f"{path}: holds landmarks of {name!r}, whose file is {file_stem(name)}.csv: move it out"
+                )
+        # A landmark taken out of the schema later is no mistake in the older files.
+        return {
+            name: LandmarkSet(self._schema, (mark for mark in found.values() if mark.name in self._schema))
+            for name, found in sets.items()
+        }
+
+    def _save_set(self, kind: str, name: str, landmarks: LandmarkSet, geometry: Geometry | None) -> None:
+        if not name.strip():
+            raise InputError("an image without a name: landmarks belong to an image")
+        for landmark in landmarks.values():
+            if landmark.name not in self._schema and landmark.status.by_person:
+                self._schema.index(landmark.name)  # raises: what a person said is not dropped silently
+        known = (landmark for landmark in landmarks.values() if landmark.name in self._schema)
+        in_order = LandmarkSet(self._schema, known)
+        path = self.folder / kind / f"{file_stem(name)}.csv"
+        write_csv(path, {name: in_order}, geometries={} if geometry is None else {name: geometry})
+
+
+def file_stem(name: str) -> str:
+    """A file name for an image name: readable, safe on every system, another one for every image.
+
+    Plain names stay as they are. Whatever else there is becomes '_', and a part of the name's SHA-256
+    keeps the results apart; '~' stands before it, which no plain name has.
+
+    Examples
+    --------
+    >>> file_stem("001.jpg")
+    '001.jpg'
+    >>> file_stem("left/001.jpg")
+    'left_001_jpg~197f7f5d1e'
+    """
+    # Windows takes 'con.png' and the like for devices.
+    device = re.match(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", name, re.IGNORECASE)
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) and not device:
+        return name
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:60] or "image"
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:10]
+    return f"{readable}~{digest}"
+
+
+def _settings(
+    folder: Path,
+    schema: LandmarkSchema,
+    images: str | Path | None,
+    template: str,
+    spacing: float | Sequence[float] | None,
+) -> dict[str, Any]:
+    """What study.json says besides version and date."""
+    place = None
+    if images is not None:
+        absolute, base = Path(images).resolve(), folder.resolve()
+        # Relative where the images lie in the study, so that the whole can be moved.
+        place = absolute.relative_to(base) if absolute.is_relative_to(base) else absolute
+    return {
+        "template": template,
+        "images": None if place is None else place.as_posix(),
+        "spacing": _checked_spacing(spacing),
+        **schema.to_json(),
+    }
+
+
+def _checked_spacing(spacing: object) -> Spacing:
+    if spacing is None:
+        return None
+    values = tuple(spacing) if isinstance(spacing, Sequence) and not isinstance(spacing, str) else (spacing,)
+    for value in values:
+        if not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+            raise InputError(f"a spacing of {value!r}: expected positive millimetres per pixel")
+    return float(values[0]) if len(values) == 1 else tuple(float(value) for value in values)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

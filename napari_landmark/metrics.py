@@ -1,0 +1,274 @@
+"""How far predicted landmarks lie from the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_landmark.data.errors import InputError, UnknownSpacingError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.landmarks import LandmarkSet
+
+
+@dataclass(frozen=True)
+class LandmarkEvaluation:
+    """Errors of one landmark over all images.
+
+    Attributes
+    ----------
+    mre_mm, mre_px : float or None
+        Mean radial error; None without spacing, or where the landmark was found nowhere.
+    sdr : dict of str to float
+        Percentage found within each radius.
+    n : int
+        How many images have the true landmark.
+    n_missing : int
+        In how many of them it was not predicted.
+    """
+
+    mre_mm: float | None
+    mre_px: float | None
+    sdr: dict[str, float]
+    n: int
+    n_missing: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors over all landmarks of all images.
+
+    Attributes
+    ----------
+    mre_mm, mre_px, median_px : float or None
+        Mean and median radial error; those in mm only where every image has a known spacing.
+    median_mm : float or None
+        As above.
+    sdr : dict of str to float
+        Successful detection rate: percentage of the true landmarks with a prediction within each radius,
+        in mm where the spacing is known, else in pixels. What was not predicted counts as not found.
+    per_landmark : dict of str to LandmarkEvaluation
+        In the order of the truth.
+    n_images : int
+        Images with at least one true landmark.
+    n_landmarks : int
+        Landmarks (names) with at least one true position.
+    n_missing : int
+        True positions without a prediction.
+    images_without_prediction : tuple of str
+        Images of the truth of which nothing was predicted.
+    images_without_truth : tuple of str
+        Predicted images that could not be judged.
+    unit : str
+        Of the radii of `sdr`, 'mm' or 'px'.
+    """
+
+    mre_mm: float | None
+    mre_px: float | None
+    median_px: float | None
+    median_mm: float | None
+    sdr: dict[str, float]
+    per_landmark: dict[str, LandmarkEvaluation]
+    n_images: int
+    n_landmarks: int
+    n_missing: int
+    images_without_prediction: tuple[str, ...]
+    images_without_truth: tuple[str, ...]
+    unit: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``napari-landmark evaluate --json`` prints."""
+        return {
+            "mre_mm": self.mre_mm,
+            "mre_px": self.mre_px,
+            "median_px": self.median_px,
+            "sdr": dict(self.sdr),
+            "per_landmark": {
+                name: {"mre_mm": row.mre_mm, "mre_px": row.mre_px, "sdr": dict(row.sdr), "n": row.n}
+                for name, row in self.per_landmark.items()
+            },
+            "n_images": self.n_images,
+            "n_landmarks": self.n_landmarks,
+            "n_missing": self.n_missing,
+        }
+
+
+@dataclass
+class _Errors:
+    """Errors of one landmark: one value for each image with the truth, NaN where nothing was predicted."""
+
+    pixels: list[float]
+    millimetres: list[float]
+
+
+def evaluate(
+    predicted: Mapping[str, LandmarkSet],
+    truth: Mapping[str, LandmarkSet],
+    *,
+    geometries: Mapping[str, Geometry] | None = None,
+    spacing: float | Sequence[float] | None = None,
+    radii: Sequence[float] = (2, 2.5, 3, 4),
+) -> Evaluation:
+    """Compare predictions with the truth, images and landmarks matched by name.
+
+    Parameters
+    ----------
+    predicted, truth : mapping of str to LandmarkSet
+        By name of the image. What has no true position (missing, unplaced) is not judged.
+    geometries : mapping of str to Geometry, optional
+        By name of the image; each image is measured with its own spacing.
+    spacing : float or sequence of float, optional
+        Millimetres per pixel of all images (array axis order), used instead of the geometries.
+    radii : sequence of float, optional
+        Radii of the successful detection rate.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to compare.
+    """
+    keys = _radius_keys(radii)
+    true_images = {name: marks for name, marks in truth.items() if marks.ndim is not None}
+    if not true_images:
+        raise InputError("the truth holds no landmark with a position: there is nothing to compare with")
+    common = [name for name in true_images if name in predicted]
+    if not common:
+        raise InputError(
+            f"no image is both predicted and in the truth: the names must be the same (predicted e.g. "
+            f"{next(iter(predicted), 'nothing')!r}, in the truth e.g. {next(iter(true_images))!r})"
+        )
+    errors: dict[str, _Errors] = {}
+    for image, marks in true_images.items():
+        geometry = _geometry_of(image, marks.ndim or 2, geometries or {}, spacing)
+        _collect(errors, image, predicted.get(image), marks, geometry)
+    if not any(name in predicted[image] for image in common for name in errors):
+        raise InputError(
+            "no landmark is both predicted and in the truth: the names must be the same (predicted e.g. "
+            f"{next(iter(predicted[common[0]]))!r}, in the truth e.g. {next(iter(errors))!r})"
+        )
+    everything = _Errors(
+        [value for row in errors.values() for value in row.pixels],
+        [value for row in errors.values() for value in row.millimetres],
+    )
+    # Millimetres of some images only would look like those of all: all have a spacing, or there are none.
+    known = not any(math.isinf(value) for value in everything.millimetres)
+    total = _summary(everything, known, radii, keys)
+    return Evaluation(
+        mre_mm=total.mre_mm,
+        mre_px=total.mre_px,
+        median_px=_or_none(np.nanmedian, everything.pixels),
+        median_mm=_or_none(np.nanmedian, everything.millimetres) if known else None,
+        sdr=total.sdr,
+        per_landmark={name: _summary(row, known, radii, keys) for name, row in errors.items()},
+        n_images=len(true_images),
+        n_landmarks=len(errors),
+        n_missing=total.n_missing,
+        images_without_prediction=tuple(
+            name for name in true_images if name not in predicted or predicted[name].ndim is None
+        ),
+        images_without_truth=tuple(name for name in predicted if name not in true_images),
+        unit="mm" if known else "px",
+    )
+
+
+def radial_errors(predicted: LandmarkSet, truth: LandmarkSet, *, geometry: Geometry) -> dict[str, float]:
+    """Distance in mm of every landmark that has a position in both sets, by name.
+
+    Raises
+    ------
+    UnknownSpacingError
+        Where the geometry has no spacing.
+    """
+    if not geometry.has_spacing:
+        raise UnknownSpacingError(
+            "the distance between pixels is not known: give it in mm per pixel or calibrate the image"
+        )
+    return {
+        name: float(np.linalg.norm(np.subtract(*geometry.to_world([found, mark.position]))))
+        for name, mark in truth.items()
+        if mark.position is not None and (found := _position(predicted, name)) is not None
+    }
+
+
+def _collect(
+    errors: dict[str, _Errors],
+    image: str,
+    predicted: LandmarkSet | None,
+    truth: LandmarkSet,
+    geometry: Geometry | None,
+) -> None:
+    """Add the errors of one image. Millimetres are infinite where its spacing is not known."""
+    for name, mark in truth.items():
+        if mark.position is None:
+            continue
+        row = errors.setdefault(name, _Errors([], []))
+        found = _position(predicted, name)
+        if found is None:
+            row.pixels.append(math.nan)
+            row.millimetres.append(math.nan)
+            continue
+        if len(found) != len(mark.position):
+            raise InputError(
+                f"{image}: landmark {name!r} has {len(found)} coordinates in the prediction and "
+                f"{len(mark.position)} in the truth"
+            )
+        row.pixels.append(math.dist(found, mark.position))
+        if geometry is None:
+            row.millimetres.append(math.inf)
+        else:
+            ends = geometry.to_world([found, mark.position])
+            row.millimetres.append(float(np.linalg.norm(ends[0] - ends[1])))
+
+
+def _position(landmarks: LandmarkSet | None, name: str) -> tuple[float, ...] | None:
+    mark = None if landmarks is None else landmarks.get(name)
+    return None if mark is None else mark.position
+
+
+def _geometry_of(
+    image: str, ndim: int, geometries: Mapping[str, Geometry], spacing: float | Sequence[float] | None
+) -> Geometry | None:
+    """How to measure in an image, None where that is not known."""
+    try:
+        if spacing is not None:
+            return Geometry((1,) * ndim).with_spacing(spacing)
+    except InputError as error:
+        raise InputError(f"{image}: {error}") from error
+    geometry = geometries.get(image)
+    if geometry is None or not geometry.has_spacing:
+        return None
+    if geometry.ndim != ndim:
+        raise InputError(f"{image}: landmarks of {ndim} coordinates for an image of {geometry.ndim} axes")
+    return geometry
+
+
+def _summary(errors: _Errors, known: bool, radii: Sequence[float], keys: Sequence[str]) -> LandmarkEvaluation:
+    distances = np.array(errors.millimetres if known else errors.pixels)
+    # NaN, which is not found, is within no radius; the small number takes care of rounding errors.
+    sdr = {
+        key: float(100 * np.mean(distances <= radius + 1e-9)) for key, radius in zip(keys, radii, strict=True)
+    }
+    return LandmarkEvaluation(
+        mre_mm=_or_none(np.nanmean, errors.millimetres) if known else None,
+        mre_px=_or_none(np.nanmean, errors.pixels),
+        sdr=sdr,
+        n=len(errors.pixels),
+        n_missing=int(np.isnan(errors.pixels).sum()),
+    )
+
+
+def _or_none(function: Any, values: Sequence[float]) -> float | None:
+    """The mean or median of what there is, None where there is nothing."""
+    return None if np.isnan(values).all() else float(function(values))
+
+
+def _radius_keys(radii: Sequence[float]) -> list[str]:
+    if not radii:
+        raise InputError("no radii: give at least one")
+    for radius in radii:
+        if not (math.isfinite(radius) and radius > 0):
+            raise InputError(f"a radius of {radius}: expected a positive number")
+    return [f"{radius:g}" for radius in radii]
