@@ -16,34 +16,39 @@ if TYPE_CHECKING:
     from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
     from napari_landmark.data.study import Study
     from napari_landmark.metrics import evaluate
-    from napari_landmark.oneshot.detector import Detector
-    from napari_landmark.oneshot.pipeline import detect, train
+    from napari_landmark.oneshot.detection import detect_folder
+    from napari_landmark.oneshot.model import LandmarkModel
+    from napari_landmark.oneshot.pipeline import TrainingOptions, load_model, train
 
 __all__ = [
     "Cohort",
-    "Detector",
     "Geometry",
+    "LandmarkModel",
     "LandmarkSchema",
     "LandmarkSet",
     "MedicalImage",
     "Study",
+    "TrainingOptions",
     "__version__",
-    "detect",
+    "detect_folder",
     "evaluate",
+    "load_model",
     "read_image",
     "train",
 ]
 
 _HOME_OF = {
     "Cohort": "data.cohort",
-    "Detector": "oneshot.detector",
     "Geometry": "data.geometry",
+    "LandmarkModel": "oneshot.model",
     "LandmarkSchema": "data.landmarks",
     "LandmarkSet": "data.landmarks",
     "MedicalImage": "data.image",
     "Study": "data.study",
-    "detect": "oneshot.pipeline",
+    "TrainingOptions": "oneshot.pipeline",
+    "detect_folder": "oneshot.detection",
     "evaluate": "metrics",
+    "load_model": "oneshot.pipeline",
     "read_image": "data.image",
     "train": "oneshot.pipeline",
 }

@@ -248,6 +248,20 @@ def natural_order(name: str) -> tuple[list[str | int], str]:
     return parts, name
 
 
+def image_files(folder: str | Path) -> tuple[list[tuple[str, Path]], list[Problem]]:
+    """Names and paths of the images in a folder, in natural order, and the other files as problems.
+
+    Headers are not read yet: a file that looks like an image may still turn out to be unreadable.
+    """
+    images, problems = [], []
+    for name, path in _list_files(Path(folder), ()):
+        if path.exists() and not looks_like_image(path):
+            problems.append(Problem(name, "is not an image: move it out of the folder"))
+        else:
+            images.append((name, path))
+    return images, problems
+
+
 def _list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Path]]:
     """Names and paths of the files to look at."""
     if not folder.is_dir():

@@ -1,0 +1,155 @@
+"""The terminal: the same functions that the napari widgets call."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from napari_landmark.data.errors import InputError
+
+app = typer.Typer(
+    help="Landmarks on a whole cohort of medical images from one annotated image.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
+Spacing = Annotated[
+    float | None, typer.Option(metavar="MM", help="Millimetres per pixel, instead of the files' own")
+]
+Seed = Annotated[int, typer.Option(help="Same seed, same device: same result")]
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(metavar="STUDY", help="Study folder to create, or to train again")],
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the cohort's images")] = None,
+    template: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="The annotated image; repeat it for several")
+    ] = None,
+    landmarks: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Its landmarks: image,landmark,x,y[,z]")
+    ] = None,
+    spacing: Spacing = None,
+    minutes: Annotated[
+        float | None, typer.Option(metavar="M", help="Wall-clock budget of the training")
+    ] = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training")] = False,
+) -> None:
+    """Learn a cohort from one annotated image."""
+    from napari_landmark.commands.train import run_train
+
+    run_train(
+        out=out,
+        images=images,
+        templates=template or [],
+        landmarks=landmarks,
+        spacing=spacing,
+        minutes=minutes,
+        device=device,
+        seed=seed,
+        resume=resume,
+    )
+
+
+@app.command()
+def detect(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="A trained study")],
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of images")],
+    out: Annotated[Path, typer.Option(metavar="CSV", help="Where to write the landmarks")],
+    heatmaps: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write heatmaps")] = None,
+    device: Device = "auto",
+    spacing: Spacing = None,
+) -> None:
+    """Find the landmarks in every image of a folder."""
+    from napari_landmark.commands.detect import run_detect
+
+    run_detect(study, images=images, out=out, heatmaps=heatmaps, device=device, spacing=spacing)
+
+
+@app.command()
+def evaluate(
+    predicted: Annotated[Path, typer.Argument(metavar="PREDICTED.csv")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH.csv")],
+    spacing: Spacing = None,
+    radii: Annotated[
+        str, typer.Option(help="Radii of the detection rate, in mm (pixels without spacing)")
+    ] = "2,2.5,3,4",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
+) -> None:
+    """Compare predicted landmarks with the truth."""
+    from napari_landmark.commands.evaluate import evaluation_table, parse_radii
+    from napari_landmark.data.formats import read_landmarks
+    from napari_landmark.metrics import evaluate as compare
+
+    result = compare(
+        read_landmarks(predicted), read_landmarks(truth), spacing=spacing, radii=parse_radii(radii)
+    )
+    for name in result.images_without_prediction:
+        _warn(f"{name}: is in the truth, but nothing was predicted in it")
+    typer.echo(json.dumps(result.to_json(), indent=1) if as_json else evaluation_table(result))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to put the study and the pictures")] = Path(
+        "napari_landmark_demo"
+    ),
+    device: Device = "auto",
+) -> None:
+    """The whole job on the sample data: train, detect, evaluate."""
+    from napari_landmark.commands.demo import run_demo
+
+    run_demo(out, device=device)
+
+
+@app.command()
+def info() -> None:
+    """Versions, device, cores and cache."""
+    from napari_landmark.commands.info import info_lines
+
+    for key, value in info_lines():
+        typer.echo(f"{key:<18}{value}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point: expected failures become one line on standard error and exit status 2."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
+    warnings.filterwarnings("ignore", module="torch")
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        typer.echo(error.format_message())
+        code = 2
+    except (click.ClickException, InputError) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        code = _fail(message)
+    except (click.Abort, KeyboardInterrupt):
+        _warn("stopped")
+        code = 130
+    except OSError as error:  # a full disk, a folder without permission
+        code = _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
+    code = code if isinstance(code, int) else 0
+    if arguments is None:
+        sys.exit(code)
+    return code
+
+
+def _fail(message: str) -> int:
+    typer.echo(f"napari-landmark: {' '.join(message.split())}", err=True)
+    return 2
+
+
+def _warn(message: str) -> None:
+    typer.echo(message, err=True)

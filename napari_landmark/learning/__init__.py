@@ -1,0 +1,1 @@
+"""How anything is trained, whatever it is: device, loop, distortions, networks."""

@@ -1,0 +1,98 @@
+"""Which device computes, in which precision, with how many threads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+import torch
+
+from napari_landmark.data.errors import InputError
+
+
+@dataclass(frozen=True)
+class Device:
+    """A place to compute and the precision that suits it.
+
+    Parameters
+    ----------
+    torch_device : torch.device
+        Where tensors live.
+    autocast_dtype : torch.dtype or None
+        Reduced precision for the networks' forward pass; None computes in float32.
+    """
+
+    torch_device: torch.device
+    autocast_dtype: torch.dtype | None
+
+    def __str__(self) -> str:
+        kind = self.torch_device.type
+        if kind == "cuda":
+            return f"cuda ({torch.cuda.get_device_name(self.torch_device)})"
+        if kind == "cpu":
+            return f"cpu ({torch.get_num_threads()} threads)"
+        return kind
+
+    def autocast(self) -> contextlib.AbstractContextManager:
+        """Context in which networks run forward."""
+        if self.autocast_dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.torch_device.type, self.autocast_dtype)
+
+    def to(self, tensor: torch.Tensor) -> torch.Tensor:
+        """`tensor` on this device, without waiting where the device allows it."""
+        return tensor.to(self.torch_device, non_blocking=True)
+
+    def synchronize(self) -> None:
+        """Wait for queued work; timings mean nothing before."""
+        if self.torch_device.type == "cuda":
+            torch.cuda.synchronize(self.torch_device)
+
+
+def available_cores() -> int:
+    """CPU cores that this process may use (respects affinity masks set by schedulers)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_device(name: str = "auto") -> Device:
+    """The device of that name, or the fastest there is for `auto`.
+
+    Parameters
+    ----------
+    name : {'auto', 'cpu', 'cuda', 'mps'} or 'cuda:N'
+
+    Raises
+    ------
+    InputError
+        The name is unknown, or this machine has no such device.
+    """
+    kind = name.split(":")[0]
+    if kind not in ("auto", "cpu", "cuda", "mps"):
+        raise InputError(f"device {name!r} is unknown: choose auto, cpu, cuda or mps")
+    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if kind == "auto":
+        kind = name = next(k for k in ("cuda", "mps", "cpu") if has[k])
+    if not has[kind]:
+        raise InputError(f"device {kind!r} is not available here: use --device cpu, or auto")
+    device = torch.device(name)
+    if kind == "cuda":
+        torch.backends.cudnn.benchmark = True
+        if device.index is not None and device.index >= torch.cuda.device_count():
+            raise InputError(f"device {name!r} is not available here: there are {torch.cuda.device_count()}")
+        return Device(device, torch.bfloat16)
+    if kind == "mps":
+        return Device(device, None)
+    torch.set_num_threads(available_cores())
+    return Device(device, torch.bfloat16 if _bfloat16_is_native() else None)
+
+
+def _bfloat16_is_native() -> bool:
+    # Without hardware support bfloat16 convolutions are emulated and several times slower than float32.
+    checks = (
+        getattr(torch.cpu, "_is_avx512_bf16_supported", None),
+        getattr(torch.cpu, "_is_amx_tile_supported", None),
+    )
+    return any(check is not None and check() for check in checks)

@@ -1,0 +1,54 @@
+"""Values of images and feature maps at continuous positions.
+
+Positions are index coordinates of the working canvas in array axis order ([y, x] or [z, y, x]), pixel centres at
+integers. A feature map of stride s has the cell centres (s - 1) / 2 + s * i.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+
+def cell_coordinates(points: torch.Tensor, stride: int) -> torch.Tensor:
+    """Canvas positions as continuous cell indices of a map of that stride."""
+    return (points + 0.5) / stride - 0.5
+
+
+def canvas_coordinates(cells: torch.Tensor, stride: int) -> torch.Tensor:
+    """Continuous cell indices of a map of that stride as canvas positions."""
+    return (cells + 0.5) * stride - 0.5
+
+
+def sample(maps: torch.Tensor, positions: torch.Tensor, *, mode: str = "bilinear") -> torch.Tensor:
+    """Interpolated values of `maps` at `positions`, which are cell indices of these maps; the edge is replicated.
+
+    Parameters
+    ----------
+    maps : (batch, channels, *shape)
+    positions : (batch, *anything, d)
+        d = number of spatial axes.
+
+    Returns
+    -------
+    (batch, channels, *anything)
+    """
+    dims = maps.ndim - 2
+    shape = torch.tensor(maps.shape[2:], dtype=positions.dtype, device=positions.device)
+    grid = ((2 * positions + 1) / shape - 1).flip(-1)  # grid_sample wants x first
+    anything = positions.shape[1:-1]
+    if len(anything) != dims:  # a list of points becomes a grid of one column
+        grid = grid.reshape(len(maps), -1, *[1] * (dims - 1), dims)
+    values = F.grid_sample(maps, grid, mode=mode, padding_mode="border", align_corners=False)
+    return values.reshape(*values.shape[:2], *anything)
+
+
+def sample_features(features: torch.Tensor, points: torch.Tensor, stride: int) -> torch.Tensor:
+    """Feature vectors at canvas positions: (batch, channels, *shape), (batch, k, d) -> (batch, k, channels)."""
+    return sample(features, cell_coordinates(points, stride)).transpose(1, 2)
+
+
+def pixel_positions(shape: tuple[int, ...], *, device: torch.device | None = None) -> torch.Tensor:
+    """(*shape, d) positions of all pixels of a canvas."""
+    axes = [torch.arange(n, dtype=torch.float32, device=device) for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)

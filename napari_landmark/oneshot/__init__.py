@@ -1,0 +1,1 @@
+"""The landmark half: from one annotated image to landmarks on every image of the cohort."""

@@ -1,0 +1,228 @@
+"""What a training leaves: everything needed to find the landmarks in a new image."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_landmark.data.atomic import atomic_write
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.image import MedicalImage
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.placement import Placement, fit_placement, place
+from napari_landmark.learning.batches import shrink_images
+from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
+from napari_landmark.learning.device import Device, choose_device
+from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork
+from napari_landmark.oneshot.embedding import Embedding, EmbeddingConfig
+from napari_landmark.oneshot.expected_error import expected_error
+from napari_landmark.oneshot.pseudolabels import Descriptors, match_templates
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Landmarks found in one image.
+
+    Parameters
+    ----------
+    landmarks : LandmarkSet
+        In native index coordinates; confidence 0..1, expected error in native pixels.
+    heatmaps : (n, *shape) float32 array or None
+        Per landmark, 0..1 with the peak at 1, on a grid of the working canvas.
+    heatmap_matrix, heatmap_offset : (d, d) and (d,) arrays
+        Native index = matrix @ heatmap index + offset.
+    """
+
+    landmarks: LandmarkSet
+    heatmaps: np.ndarray | None
+    heatmap_matrix: np.ndarray
+    heatmap_offset: np.ndarray
+
+
+class LandmarkModel:
+    """An embedding with the templates' vectors and, after a complete training, a detector.
+
+    Parameters
+    ----------
+    schema : LandmarkSchema
+    canvas : tuple of int
+        Working shape the networks were trained on.
+    embedding : Embedding
+    descriptors : Descriptors
+        Of the templates.
+    detector : DetectorNetwork or None
+        Without one (training was cancelled early) positions come from the embedding alone.
+    device : Device
+    record : dict
+        How it was trained: configuration, seed, versions, data fingerprint.
+    """
+
+    def __init__(
+        self,
+        schema: LandmarkSchema,
+        canvas: tuple[int, ...],
+        embedding: Embedding,
+        descriptors: Descriptors,
+        detector: DetectorNetwork | None,
+        *,
+        device: Device,
+        record: dict | None = None,
+    ) -> None:
+        self.schema, self.canvas, self.device = schema, tuple(canvas), device
+        self.embedding, self.descriptors, self.detector = embedding.eval(), descriptors, detector
+        self.record = record or {}
+        if detector is not None:
+            detector.eval()
+
+    def detect(self, image: MedicalImage, *, heatmaps: bool = False) -> Detection:
+        """Find the landmarks in an image of any size and spacing.
+
+        Raises
+        ------
+        InputError
+            The image has another number of dimensions than the cohort.
+        """
+        if image.geometry.ndim != len(self.canvas):
+            kind = {2: "2-D images", 3: "volumes"}[len(self.canvas)]
+            raise InputError(
+                f"{image.name}: has {image.geometry.ndim} dimensions, the model was trained on {kind}"
+            )
+        placement = fit_placement(image.geometry, self.canvas)
+        return self.detect_working(place(image, placement), placement, heatmaps=heatmaps)
+
+    def detect_working(
+        self, canvas: np.ndarray, placement: Placement, *, heatmaps: bool = False
+    ) -> Detection:
+        """Find the landmarks in an image that lies on the working canvas already."""
+        pixels = self.device.to(torch.from_numpy(np.ascontiguousarray(canvas))[None, None])
+        shrink = self.embedding.config.shrink
+        maps = self.embedding.embed(shrink_images(pixels, shrink), self.device)
+        matched, similarity, cycle, heat = match_templates(
+            self.embedding, self.descriptors, maps, keep_heatmaps=heatmaps and self.detector is None
+        )
+        stride = self.embedding.canvas_strides[-1]
+        if self.detector is None:
+            positions, confidence = matched, similarity
+            error = expected_error(cycle=cycle, canvas=self.canvas)
+        else:
+            config = self.detector.config
+            votes = self.detector.vote(shrink_images(pixels, config.shrink), self.device)
+            positions, confidence = votes.positions[0].cpu().numpy(), votes.confidence[0].cpu().numpy()
+            disagreement = np.linalg.norm(positions - matched, axis=-1)
+            error = expected_error(
+                cycle=cycle,
+                canvas=self.canvas,
+                spread=votes.spread[0].cpu().numpy(),
+                disagreement=disagreement,
+            )
+            heat, stride = votes.heatmaps[0], config.shrink * config.finest_stride
+        landmarks = LandmarkSet.from_array(
+            self.schema,
+            placement.to_native(positions),
+            status=Status.PREDICTED,
+            confidence=np.clip(confidence, 0, 1),
+            expected_error=error * placement.scale,
+        )
+        picture = None
+        if heatmaps:
+            peak = heat.flatten(1).amax(1).clamp(min=1e-9)
+            picture = (heat / peak.view(-1, *[1] * (heat.ndim - 1))).float().cpu().numpy()
+        return Detection(
+            landmarks,
+            picture,
+            placement.matrix * stride,
+            placement.matrix @ np.full(len(self.canvas), (stride - 1) / 2) + placement.offset,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the model as safetensors with JSON beside; `model.json` comes last and makes it complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_tensors(folder / "embedding.safetensors", self.embedding.state_dict())
+        tensors = {"positions": self.descriptors.positions}
+        for level, (vectors, maps) in enumerate(
+            zip(self.descriptors.vectors, self.descriptors.maps, strict=True)
+        ):
+            tensors[f"vectors.{level}"], tensors[f"maps.{level}"] = vectors, maps
+        save_tensors(folder / "templates.safetensors", tensors)
+        if self.detector is not None:
+            save_tensors(folder / "detector.safetensors", self.detector.state_dict())
+        sidecar = {
+            "format": "napari-landmark model",
+            "version": FORMAT_VERSION,
+            "schema": self.schema.to_json(),
+            "canvas": list(self.canvas),
+            "embedding": self.embedding.config.to_json(),
+            "detector": self.detector.config.to_json() if self.detector is not None else None,
+            "training": self.record,
+        }
+        atomic_write(folder / "model.json", json.dumps(sidecar, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path, *, device: Device | None = None) -> LandmarkModel:
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        InputError
+            A file is missing or damaged, or was written by a newer version.
+        """
+        device = device or choose_device("auto")
+        sidecar = _read_sidecar(folder / "model.json")
+        try:
+            schema = LandmarkSchema.from_json(sidecar["schema"])
+            canvas = tuple(int(n) for n in sidecar["canvas"])
+            embedding = Embedding(_config(EmbeddingConfig, sidecar["embedding"]))
+            detector = None
+            if sidecar["detector"] is not None:
+                detector = DetectorNetwork(_config(DetectorConfig, sidecar["detector"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{folder / 'model.json'}: is not a complete model description ({error})"
+            ) from error
+        for network, name in ((embedding, "embedding"), (detector, "detector")):
+            if network is not None:
+                path = folder / f"{name}.safetensors"
+                load_weights(network, load_tensors(path)[0], path=path)
+                network.to(device.torch_device)
+        descriptors = _load_descriptors(folder / "templates.safetensors", len(embedding.strides), device)
+        record = sidecar.get("training", {})
+        return cls(schema, canvas, embedding, descriptors, detector, device=device, record=record)
+
+
+def _load_descriptors(path: Path, levels: int, device: Device) -> Descriptors:
+    tensors, _ = load_tensors(path)
+    tensors = {name: device.to(value) for name, value in tensors.items()}
+    try:
+        return Descriptors(
+            [tensors[f"vectors.{level}"] for level in range(levels)],
+            [tensors[f"maps.{level}"] for level in range(levels)],
+            tensors["positions"],
+        )
+    except KeyError as error:
+        raise InputError(f"{path}: lacks {error}; train again or restore it") from error
+
+
+def _read_sidecar(path: Path) -> dict:
+    try:
+        sidecar = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path.parent}: holds no trained model (model.json is missing): train first"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(sidecar, dict) or sidecar.get("format") != "napari-landmark model":
+        raise InputError(f"{path}: is not a napari-landmark model")
+    if sidecar.get("version") != FORMAT_VERSION:
+        raise InputError(f"{path}: was written by another version of napari-landmark; update, or train again")
+    return sidecar
+
+
+def _config(kind: type, values: dict) -> EmbeddingConfig | DetectorConfig:
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

@@ -1,0 +1,379 @@
+"""Everything in order: from a study with one annotated image to a model and predictions for the cohort."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_landmark.data.atomic import atomic_write
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.study import Study
+from napari_landmark.learning.checkpoint import load_tensors, save_tensors
+from napari_landmark.learning.device import Device, choose_device
+from napari_landmark.learning.run import Budget, CancelToken, Checkpoint, History, Progress, ProgressEvent
+from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork, TrainingLabels, train_detector
+from napari_landmark.oneshot.embedding import Embedding, EmbeddingConfig, train_embedding
+from napari_landmark.oneshot.model import LandmarkModel
+from napari_landmark.oneshot.pseudolabels import Template, describe_templates, match_cohort, refine
+
+_EMBEDDING_SIDE = 384  # longest side that the embedding sees, about
+# Parts of a wall-clock budget; the rest is for matching, predictions and the report.
+_SHARES = {"self": 0.40, "cross": 0.14, "detector": 0.40}
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a training runs.
+
+    Parameters
+    ----------
+    minutes : float, optional
+        Wall-clock budget. Without it the number of steps is fixed, and the same seed on the same device gives the
+        same model; `limit_minutes` still holds on slow machines.
+    device : str
+    seed : int
+    self_steps, cross_steps, detector_steps : int
+        Steps of the three stages where `minutes` is not given.
+    limit_minutes : float, optional
+    """
+
+    minutes: float | None = None
+    device: str = "auto"
+    seed: int = 0
+    self_steps: int = 750
+    cross_steps: int = 200
+    detector_steps: int = 750
+    limit_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None and not self.minutes > 0:
+            raise InputError(f"--minutes {self.minutes}: must be more than 0")
+
+    def describe(self) -> str:
+        """The budget in words."""
+        if self.minutes:
+            return f"for {self.minutes:g} minutes"
+        steps = f"for {self.self_steps} + {self.cross_steps} + {self.detector_steps} steps"
+        return steps + (f", {self.limit_minutes:g} minutes at most" if self.limit_minutes else "")
+
+    def budget(self, stage: str) -> Budget:
+        """Of stage `self`, `cross` or `detector`."""
+        limit = self.minutes or self.limit_minutes
+        seconds = limit * 60 * _SHARES[stage] if limit else None
+        return Budget(None if self.minutes else getattr(self, f"{stage}_steps"), seconds)
+
+
+def default_options(device: Device, *, seed: int = 0, minutes: float | None = None) -> TrainingOptions:
+    """A good default for a device: minutes on two CPU cores, more steps where they cost little."""
+    name = str(device.torch_device)
+    if device.torch_device.type == "cpu":
+        return TrainingOptions(minutes, name, seed, limit_minutes=14.0)
+    return TrainingOptions(minutes, name, seed, 2400, 600, 2000, limit_minutes=30.0)
+
+
+@dataclass
+class TrainingReport:
+    """What a training did.
+
+    Parameters
+    ----------
+    model_dir : Path
+    histories : list of History
+    predictions : dict
+        Of the training images, by name; empty after a cancelled training.
+    cancelled : bool
+    seconds : float
+    """
+
+    model_dir: Path
+    histories: list[History] = field(default_factory=list)
+    predictions: dict[str, LandmarkSet] = field(default_factory=dict)
+    cancelled: bool = False
+    seconds: float = 0.0
+
+
+def train(
+    study: Study,
+    cohort: Cohort,
+    *,
+    options: TrainingOptions = TrainingOptions(),
+    resume: bool = False,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> TrainingReport:
+    """Learn the cohort and its landmarks, write the model and the predictions of all images into the study.
+
+    Every image whose landmarks a person placed or corrected serves as a template. Earlier models are kept. A
+    cancelled training leaves a model that works from what was learned so far, and can be resumed.
+
+    Raises
+    ------
+    InputError
+        No usable template, or nothing to resume.
+    """
+    started = time.monotonic()
+    folder = _model_folder(study, resume=resume)
+    if resume:
+        options = _recorded_options(folder, options)
+    device = choose_device(options.device)
+    templates = find_templates(study, cohort)
+    record = _record(cohort, templates, options, device)
+    atomic_write(folder / "run.json", json.dumps(record, indent=1) + "\n")
+    study.log({"event": "training started", "model": folder.name, **record["options"], "device": str(device)})
+
+    torch.manual_seed(options.seed)
+    generator = torch.Generator().manual_seed(options.seed)
+    report = TrainingReport(folder)
+    embedding = Embedding(embedding_config(cohort.canvas))
+    report.histories += train_embedding(
+        embedding,
+        cohort,
+        device=device,
+        generator=generator,
+        self_budget=options.budget("self"),
+        cross_budget=options.budget("cross"),
+        checkpoints=[
+            Checkpoint(folder / f"checkpoint-{stage}.safetensors", resume) for stage in ("self", "cross")
+        ],
+        progress=progress,
+        cancel=cancel,
+    )
+    detector = None
+    if not _stopped(cancel):
+        detector = _detector_stage(
+            embedding,
+            cohort,
+            study,
+            templates,
+            report,
+            options,
+            device,
+            generator,
+            folder,
+            resume,
+            progress,
+            cancel,
+        )
+    model = LandmarkModel(
+        study.schema,
+        cohort.canvas,
+        embedding,
+        describe_templates(embedding, cohort, templates, device),
+        detector,
+        device=device,
+        record=record,
+    )
+    model.save(folder)
+    report.cancelled = _stopped(cancel)
+    if not report.cancelled:
+        report.predictions = predict_cohort(model, cohort, study=study, progress=progress, cancel=cancel)
+        report.cancelled = _stopped(cancel)
+    report.seconds = time.monotonic() - started
+    histories = [history.to_json() for history in report.histories]
+    summary = {"cancelled": report.cancelled, "seconds": round(report.seconds, 1), "stages": histories}
+    atomic_write(folder / "history.json", json.dumps(summary) + "\n")
+    if not report.cancelled:
+        for stage in _SHARES:
+            (folder / f"checkpoint-{stage}.safetensors").unlink(missing_ok=True)
+        (folder / "labels.safetensors").unlink(missing_ok=True)
+    event = "training cancelled" if report.cancelled else "training finished"
+    study.log({"event": event, "model": folder.name, "seconds": round(report.seconds, 1)})
+    return report
+
+
+def _detector_stage(
+    embedding: Embedding,
+    cohort: Cohort,
+    study: Study,
+    templates: list[Template],
+    report: TrainingReport,
+    options: TrainingOptions,
+    device: Device,
+    generator: torch.Generator,
+    folder: Path,
+    resume: bool,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> DetectorNetwork | None:
+    labels = _pseudo_labels(embedding, cohort, templates, device, folder, resume, progress, cancel)
+    if labels is None:
+        return None
+    detector = DetectorNetwork(
+        DetectorConfig(len(study.schema), len(cohort.canvas), channels=embedding.config.channels)
+    )
+    detector.pyramid.load_state_dict(embedding.pyramid.state_dict())
+    history = train_detector(
+        detector,
+        cohort,
+        labels,
+        device=device,
+        generator=generator,
+        budget=options.budget("detector"),
+        checkpoint=Checkpoint(folder / "checkpoint-detector.safetensors", resume),
+        progress=progress,
+        cancel=cancel,
+    )
+    report.histories.append(history)
+    # A detector stopped in its first half is worse than the embedding it started from.
+    early = history.cancelled and options.budget("detector").fraction(history.steps, history.seconds) < 0.5
+    return None if early else detector
+
+
+def _pseudo_labels(
+    embedding: Embedding,
+    cohort: Cohort,
+    templates: list[Template],
+    device: Device,
+    folder: Path,
+    resume: bool,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> TrainingLabels | None:
+    numbers = tuple(template.index for template in templates)
+    path = folder / "labels.safetensors"
+    if resume and path.exists():
+        tensors, _ = load_tensors(path)
+        return TrainingLabels(tensors["positions"], tensors["weights"], numbers)
+    descriptors = describe_templates(embedding, cohort, templates, device)
+    matches = match_cohort(embedding, cohort, descriptors, device=device, progress=progress, cancel=cancel)
+    if _stopped(cancel):
+        return None
+    positions, weights = refine(matches, embedding, cohort, descriptors, device=device)
+    for template in templates:
+        known = ~np.isnan(template.positions[:, 0])
+        positions[template.index][known] = template.positions[known]
+        weights[template.index] = known
+    labels = TrainingLabels(torch.from_numpy(positions).float(), torch.from_numpy(weights).float(), numbers)
+    save_tensors(path, {"positions": labels.positions, "weights": labels.weights})
+    return labels
+
+
+def predict_cohort(
+    model: LandmarkModel,
+    cohort: Cohort,
+    *,
+    study: Study | None = None,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> dict[str, LandmarkSet]:
+    """Landmarks of every image of the cohort, by name; written to the study where one is given."""
+    found = {}
+    for number, name in enumerate(cohort.names):
+        if _stopped(cancel):
+            break
+        placement = cohort.placement(number)
+        found[name] = model.detect_working(cohort.working(number), placement).landmarks
+        if study is not None:
+            study.save_predictions(name, found[name], cohort.geometry(number))
+        if progress:
+            progress(ProgressEvent("predicting the cohort", (number + 1) / len(cohort)))
+    return found
+
+
+def find_templates(study: Study, cohort: Cohort) -> list[Template]:
+    """All images of the cohort that a person annotated, the study's template first."""
+    templates = []
+    annotations: Mapping[str, LandmarkSet] = study.annotations()
+    names = sorted(annotations, key=lambda name: (name != study.template, name))
+    for name in names:
+        if name not in cohort.names:
+            continue
+        number = cohort.index(name)
+        positions = annotations[name].positions(len(cohort.canvas))
+        by_person = np.array([mark.status.by_person for mark in annotations[name].values()])
+        positions[~by_person] = np.nan
+        if np.isnan(positions[:, 0]).all():
+            continue
+        check_template(name, annotations[name], cohort, number)
+        templates.append(Template(number, cohort.placement(number).to_working(positions)))
+    if not templates:
+        raise InputError(f"{study.template}: no landmark is placed in it; annotate the template first")
+    return templates
+
+
+def check_template(name: str, landmarks: LandmarkSet, cohort: Cohort, number: int) -> None:
+    """Refuse a template whose landmarks lie outside its image (InputError)."""
+    geometry = cohort.geometry(number)
+    for mark in landmarks.values():
+        if mark.position is not None and not geometry.contains(np.array([mark.position]), margin=0.5)[0]:
+            place = ", ".join(f"{value:g}" for value in reversed(mark.position))
+            size = " x ".join(str(n) for n in reversed(geometry.shape))
+            raise InputError(
+                f"{name}: landmark {mark.name!r} at ({place}) lies outside the image of {size} pixels"
+            )
+
+
+def embedding_config(canvas: tuple[int, ...]) -> EmbeddingConfig:
+    """The embedding for a canvas: shrunk to about `_EMBEDDING_SIDE` pixels."""
+    return EmbeddingConfig(len(canvas), max(1, round(max(canvas) / _EMBEDDING_SIDE)))
+
+
+def model_folders(study: Study) -> list[Path]:
+    """Folders of complete models, oldest first."""
+    return sorted(path.parent for path in study.models_dir.glob("*/model.json"))
+
+
+def load_model(study: Study, *, name: str | None = None, device: str = "auto") -> LandmarkModel:
+    """A model of the study, by default the newest."""
+    folders = model_folders(study)
+    if name is not None:
+        folders = [folder for folder in folders if folder.name == name]
+    if not folders:
+        what = f"no model {name!r}" if name else "no trained model yet"
+        raise InputError(f"{study.folder}: has {what}; run `napari-landmark train` first")
+    return LandmarkModel.load(folders[-1], device=choose_device(device))
+
+
+def _model_folder(study: Study, *, resume: bool) -> Path:
+    runs = sorted(path.parent for path in study.models_dir.glob("*/run.json"))
+    if resume:
+        unfinished = [run for run in runs if any(run.glob("checkpoint-*.safetensors"))]
+        if not unfinished:
+            raise InputError(f"{study.folder}: has no interrupted training to resume; leave out --resume")
+        return unfinished[-1]
+    folder = study.models_dir / f"{int(runs[-1].name) + 1 if runs else 1:03d}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _recorded_options(folder: Path, options: TrainingOptions) -> TrainingOptions:
+    try:
+        recorded = json.loads((folder / "run.json").read_text(encoding="utf-8"))["options"]
+        return TrainingOptions(
+            **{**recorded, "device": options.device, "minutes": options.minutes or recorded["minutes"]}
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder / 'run.json'}: cannot be read ({error}); start without --resume"
+        ) from error
+
+
+def _record(cohort: Cohort, templates: list[Template], options: TrainingOptions, device: Device) -> dict:
+    from napari_landmark import __version__
+
+    return {
+        "options": asdict(options),
+        "device": str(device),
+        "templates": [cohort.names[template.index] for template in templates],
+        "images": len(cohort),
+        "data_fingerprint": cohort.fingerprint(),
+        "versions": {
+            "napari-landmark": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _stopped(cancel: CancelToken | None) -> bool:
+    return cancel is not None and cancel.cancelled
