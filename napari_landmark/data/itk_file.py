@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import math
+import os
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +41,7 @@ def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
     """Luminance and geometry."""
     reader = _opened(path)
     geometry = _geometry(reader, path)
+    _check_length(reader, path)
     try:
         image = reader.Execute()
     except RuntimeError as error:
@@ -47,11 +52,6 @@ def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
         luminance = array[..., :3].astype(np.float32) @ _REC_709
         array = np.rint(luminance).astype(array.dtype) if array.dtype.kind in "iu" else luminance
     return np.ascontiguousarray(array.reshape(geometry.shape)), geometry
-
-
-def without_spacing(geometry: Geometry) -> Geometry:
-    """The geometry of a file whose format says nothing about the world."""
-    return Geometry(geometry.shape)
 
 
 def _opened(path: Path) -> sitk.ImageFileReader:
@@ -114,9 +114,7 @@ def _says_spacing(reader: sitk.ImageFileReader, path: Path) -> bool:
 
 
 def _is_dicom(path: Path) -> bool:
-    return not path.name.lower().endswith(
-        (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".tif", ".tiff")
-    )
+    return not path.name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"))
 
 
 def _with_dicom_spacing(geometry: Geometry, path: Path) -> Geometry:
@@ -175,5 +173,60 @@ def _dicom_between_slices(header: Any) -> float | None:
 def _reason(error: RuntimeError) -> str:
     """One line out of ITK's several."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    detail = re.sub(r"^.*?(sitk::ERROR|Error|ERROR):\s*", "", lines[-1]) if lines else "no reason given"
+    detail = lines[-1] if lines else "no reason given"
+    if "Unable to determine ImageIO reader" in detail:
+        return "is not an image of the kind its name says: save it again or remove it"
+    # ITK puts the file, its own class with an address, and the system's last error (of whatever) around it.
+    detail = re.sub(r"^.*?(sitk::ERROR|Error|ERROR):\s*|\w+\(0x[0-9a-f]+\):\s*", "", detail)
+    if detail.startswith("Reason:"):
+        detail = "it ends too early or its pixels are not there"
     return f"cannot be read, it seems damaged ({detail}): save it again or remove it"
+
+
+def _check_length(reader: sitk.ImageFileReader, path: Path) -> None:
+    """Refuse a file that ends too early.
+
+    For NIfTI ITK fills the rest with zeros and says nothing; for MetaImage it writes to the terminal.
+    """
+    name = path.name.lower()
+    if reader.HasMetaDataKey("vox_offset") and reader.HasMetaDataKey("bitpix"):
+        start, bits = (float(reader.GetMetaData(key)) for key in ("vox_offset", "bitpix"))
+        needed = int(start) + math.prod(reader.GetSize()) * int(bits) // 8
+    elif name.endswith(".mha"):
+        needed = _length_of_metaimage(reader, path)
+    else:
+        return
+    if _length(path, needed) < needed:
+        raise InputError("ends too early, it seems damaged: save it again or remove it")
+
+
+def _length_of_metaimage(reader: sitk.ImageFileReader, path: Path) -> int:
+    """How long an uncompressed MetaImage must be; 0 where it is compressed, which ITK checks."""
+    with path.open("rb") as stream:
+        head = stream.read(65_536)
+    start = re.search(rb"(?m)^ElementDataFile\s*=\s*LOCAL\s*?\n", head)
+    if start is None or re.search(rb"(?mi)^CompressedData\s*=\s*True", head):
+        return 0
+    bits = sitk.Image([1] * reader.GetDimension(), reader.GetPixelID(), reader.GetNumberOfComponents())
+    return (
+        start.end()
+        + math.prod(reader.GetSize()) * bits.GetSizeOfPixelComponent() * reader.GetNumberOfComponents()
+    )
+
+
+def _length(path: Path, needed: int) -> int:
+    """Length of a file, unpacked where it is packed."""
+    if not path.name.lower().endswith(".gz"):
+        return path.stat().st_size
+    with path.open("rb") as stream:
+        stream.seek(-4, os.SEEK_END)
+        if int.from_bytes(stream.read(), "little") == needed % 2**32:
+            return needed  # a packed file ends with its length; only what has something behind is unpacked
+    length = 0
+    try:
+        with gzip.open(path) as stream:
+            while block := stream.read(1 << 20):
+                length += len(block)
+    except (EOFError, OSError, zlib.error):
+        return 0
+    return length

@@ -19,10 +19,11 @@ from napari_landmark.data.geometry import Geometry
 
 logger = logging.getLogger(__name__)
 
-_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "GIF", "TIFF")
-_REC_709 = (0.2125, 0.7154, 0.0721, 0)  # the weights of skimage.color.rgb2gray
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
+_REC_709 = (0.2125, 0.7154, 0.0721)  # the weights of skimage.color.rgb2gray
 _NATIVE_MODES = ("L", "I", "F")
 _EXIF_ORIENTATION = 0x0112
+_BITS, _SAMPLE_FORMAT = 258, 339  # TIFF tags
 
 
 def read_header(path: Path) -> Geometry:
@@ -30,9 +31,7 @@ def read_header(path: Path) -> Geometry:
     with _opened(path) as picture:
         if picture is not None:
             return Geometry(_shape(picture))
-    from napari_landmark.data import itk_file
-
-    return itk_file.without_spacing(itk_file.read_header(path))
+    return Geometry(_read_rare_tiff(path, pixels=False)[0])
 
 
 def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
@@ -49,15 +48,13 @@ def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
                 picture.seek(page)
                 pages.append(_luminance(picture))
             return np.stack(pages), Geometry(shape)
-    from napari_landmark.data import itk_file
-
-    array, geometry = itk_file.read_pixels(path)
-    return array, itk_file.without_spacing(geometry)
+    shape, array = _read_rare_tiff(path, pixels=True)
+    return array, Geometry(shape)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image | None]:
-    """The picture; None for a TIFF of a kind Pillow does not know but ITK may (such as 32-bit colours)."""
+    """The picture; None for a TIFF of a kind Pillow does not know, such as numbers of eight bytes."""
     try:
         try:
             picture = Image.open(path, formats=_FORMATS)
@@ -107,10 +104,39 @@ def _luminance(picture: Image.Image) -> NDArray:
     mode = picture.mode
     if mode in _NATIVE_MODES or mode.startswith("I;16"):
         array = np.array(picture)
+        if mode == "I" and _tiff_tag(picture, _BITS) == 32 and _tiff_tag(picture, _SAMPLE_FORMAT) == 1:
+            array = array.view(np.uint32)  # Pillow has the bits right and takes them for a signed number
         return array.astype(array.dtype.newbyteorder("="), copy=False)
     if mode == "1":
         return np.array(picture.convert("L"))
     if mode in ("LA", "La", "LAB"):
         return np.array(picture.getchannel(0))
     rgb = picture if mode == "RGB" else picture.convert("RGB")
-    return np.array(rgb.convert("L", matrix=_REC_709))
+    return np.array(rgb.convert("L", matrix=(*_REC_709, 0)))
+
+
+def _tiff_tag(picture: Image.Image, tag: int) -> int:
+    """First value of a TIFF tag, 1 (the standard's default for both in use) where there is none."""
+    value = getattr(picture, "tag_v2", {}).get(tag, 1)
+    return int(value[0] if isinstance(value, tuple) else value)
+
+
+def _read_rare_tiff(path: Path, *, pixels: bool) -> tuple[tuple[int, ...], NDArray]:
+    """Shape and, where asked for, luminance of a TIFF that Pillow does not know."""
+    import tifffile  # comes with scikit-image; cannot unpack what Pillow can, hence only the second choice
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            shape = tuple(n for n, axis in zip(series.shape, series.axes, strict=True) if axis != "S")
+            if len(shape) not in (2, 3):
+                raise InputError(f"holds an array of {len(shape)} axes: save one picture or one volume")
+            array = series.asarray() if pixels else np.empty(0)
+    except (tifffile.TiffFileError, OSError, ValueError, IndexError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("is not a picture, whatever its name says: save it again or remove it") from error
+    if pixels and "S" in series.axes:
+        luminance = np.moveaxis(array, series.axes.index("S"), -1)[..., :3] @ np.asarray(_REC_709)
+        array = (np.rint(luminance) if array.dtype.kind in "iu" else luminance).astype(array.dtype)
+    return shape, array
