@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
 
-from napari_landmark.learning.run import CancelToken, Progress, ProgressEvent
+from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
 
 _PLAIN_SECONDS = 20.0  # between lines where the output is a file or a pipe
 

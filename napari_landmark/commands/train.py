@@ -101,7 +101,7 @@ def _open_or_create(
 
 
 def _gather(study: Study, images: Path | None, templates: Sequence[Path], spacing: float | None) -> Cohort:
-    from napari_landmark.learning.run import ProgressEvent
+    from napari_landmark.learning.progress import ProgressEvent
 
     folder = images or study.images
     if folder is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,51 +14,9 @@ from torch import nn
 
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.memory import freed_memory_kept
+from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
 
 CHECKPOINT_SECONDS = 30.0
-
-
-class CancelToken:
-    """Asks long work to stop at the next good moment; safe to set from any thread or signal handler."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def cancel(self) -> None:
-        """Ask for the end."""
-        self._event.set()
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the end was asked for."""
-        return self._event.is_set()
-
-
-@dataclass(frozen=True)
-class ProgressEvent:
-    """Where long work stands.
-
-    Parameters
-    ----------
-    stage : str
-        What is being done, for a person.
-    fraction : float
-        Done part of this stage, 0..1.
-    seconds_left : float or None
-        Estimate for this stage.
-    loss : float or None
-        Smoothed training loss.
-    step : int
-    """
-
-    stage: str
-    fraction: float
-    seconds_left: float | None = None
-    loss: float | None = None
-    step: int = 0
-
-
-Progress = Callable[[ProgressEvent], None]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image import MedicalImage, read_image
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.learning.run import CancelToken, Progress, ProgressEvent
+from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.oneshot.heatmap_files import write_heatmaps
 from napari_landmark.oneshot.model import LandmarkModel
 

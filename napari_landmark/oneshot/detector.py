@@ -16,8 +16,9 @@ from napari_landmark.data.cohort import Cohort
 from napari_landmark.learning.augment import Distortion, DistortionRange, random_appearance
 from napari_landmark.learning.batches import load_batch
 from napari_landmark.learning.device import Device
+from napari_landmark.learning.progress import CancelToken, Progress
 from napari_landmark.learning.pyramid import CHANNELS, Pyramid, fast_memory_format
-from napari_landmark.learning.run import Budget, CancelToken, Checkpoint, History, Progress, run_training
+from napari_landmark.learning.run import Budget, Checkpoint, History, run_training
 from napari_landmark.learning.sampling import canvas_coordinates, pixel_positions
 
 _RANGES = DistortionRange(rotation=15, scale=1.18, shift=0.08, elastic=0.018)

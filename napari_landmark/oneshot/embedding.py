@@ -18,8 +18,9 @@ from napari_landmark.data.cohort import Cohort
 from napari_landmark.learning.augment import Distortion, DistortionRange, random_appearance
 from napari_landmark.learning.batches import load_batch
 from napari_landmark.learning.device import Device
+from napari_landmark.learning.progress import CancelToken, Progress
 from napari_landmark.learning.pyramid import CHANNELS, Pyramid, fast_memory_format
-from napari_landmark.learning.run import Budget, CancelToken, Checkpoint, History, Progress, run_training
+from napari_landmark.learning.run import Budget, Checkpoint, History, run_training
 from napari_landmark.learning.sampling import sample_features
 from napari_landmark.oneshot.correspondence import correspondence_loss
 from napari_landmark.oneshot.matching import match_points

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,10 +19,12 @@ from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study import Study
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.device import Device, choose_device
-from napari_landmark.learning.run import Budget, CancelToken, Checkpoint, History, Progress, ProgressEvent
+from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
+from napari_landmark.learning.run import Budget, Checkpoint, History
 from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork, TrainingLabels, train_detector
 from napari_landmark.oneshot.embedding import Embedding, EmbeddingConfig, train_embedding
 from napari_landmark.oneshot.model import LandmarkModel
+from napari_landmark.oneshot.preview import Preview, with_preview
 from napari_landmark.oneshot.pseudolabels import Template, describe_templates, match_cohort, refine
 
 _EMBEDDING_SIDE = 384  # longest side that the embedding sees, about
@@ -109,11 +111,13 @@ def train(
     resume: bool = False,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
+    preview: Preview | None = None,
 ) -> TrainingReport:
     """Learn the cohort and its landmarks, write the model and the predictions of all images into the study.
 
     Every image whose landmarks a person placed or corrected serves as a template. Earlier models are kept. A
     cancelled training leaves a model that works from what was learned so far, and can be resumed.
+    `preview` is called every few seconds with the model as it is then.
 
     Raises
     ------
@@ -134,6 +138,13 @@ def train(
     generator = torch.Generator().manual_seed(options.seed)
     report = TrainingReport(folder)
     embedding = Embedding(embedding_config(cohort.canvas))
+
+    def model_with(detector: DetectorNetwork | None) -> LandmarkModel:
+        descriptors = describe_templates(embedding, cohort, templates, device)
+        return LandmarkModel(
+            study.schema, cohort.canvas, embedding, descriptors, detector, device=device, record=record
+        )
+
     report.histories += train_embedding(
         embedding,
         cohort,
@@ -144,7 +155,7 @@ def train(
         checkpoints=[
             Checkpoint(folder / f"checkpoint-{stage}.safetensors", resume) for stage in ("self", "cross")
         ],
-        progress=progress,
+        progress=with_preview(progress, preview, lambda: model_with(None), embedding),
         cancel=cancel,
     )
     detector = None
@@ -162,16 +173,9 @@ def train(
             resume,
             progress,
             cancel,
+            lambda network: with_preview(progress, preview, lambda: model_with(network), network),
         )
-    model = LandmarkModel(
-        study.schema,
-        cohort.canvas,
-        embedding,
-        describe_templates(embedding, cohort, templates, device),
-        detector,
-        device=device,
-        record=record,
-    )
+    model = model_with(detector)
     model.save(folder)
     report.cancelled = _stopped(cancel)
     if not report.cancelled:
@@ -203,6 +207,7 @@ def _detector_stage(
     resume: bool,
     progress: Progress | None,
     cancel: CancelToken | None,
+    previewing: Callable[[DetectorNetwork], Progress | None],
 ) -> DetectorNetwork | None:
     labels = _pseudo_labels(embedding, cohort, templates, device, folder, resume, progress, cancel)
     if labels is None:
@@ -219,7 +224,7 @@ def _detector_stage(
         generator=generator,
         budget=options.budget("detector"),
         checkpoint=Checkpoint(folder / "checkpoint-detector.safetensors", resume),
-        progress=progress,
+        progress=previewing(detector),
         cancel=cancel,
     )
     report.histories.append(history)

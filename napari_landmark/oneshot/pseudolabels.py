@@ -15,7 +15,7 @@ import torch
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.learning.batches import load_batch
 from napari_landmark.learning.device import Device
-from napari_landmark.learning.run import CancelToken, Progress, ProgressEvent
+from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.learning.sampling import canvas_coordinates, pixel_positions
 from napari_landmark.oneshot.constellation import learn_constellation
 from napari_landmark.oneshot.embedding import Embedding

@@ -1,0 +1,47 @@
+"""What a training has learned so far, shown now and then while it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from torch import nn
+
+from napari_landmark.learning.progress import Progress, ProgressEvent
+from napari_landmark.oneshot.model import LandmarkModel
+
+Preview = Callable[[LandmarkModel], None]
+"""Given a model of what was learned so far, in the thread that trains; it must not keep the model."""
+
+
+def with_preview(
+    progress: Progress | None,
+    preview: Preview | None,
+    build: Callable[[], LandmarkModel],
+    network: nn.Module,
+    *,
+    seconds: float = 8.0,
+) -> Progress | None:
+    """`progress` that also calls `preview` every few seconds.
+
+    Parameters
+    ----------
+    build : callable
+        Gives the model as it is now.
+    network : nn.Module
+        The one in training, which is put back into training mode afterwards.
+    """
+    if preview is None:
+        return progress
+    shown = time.monotonic() - 0.6 * seconds  # the first picture comes early
+
+    def report(event: ProgressEvent) -> None:
+        nonlocal shown
+        if progress is not None:
+            progress(event)
+        if event.fraction < 1 and time.monotonic() - shown > seconds:
+            preview(build())
+            network.train()
+            shown = time.monotonic()
+
+    return report
