@@ -15,7 +15,7 @@ _RIDGE = 0.05  # share of the mean variance added to every direction: with few i
 _OUTLIER = 4.0  # robust standard deviations
 # Of the size of the mean shape. Found shapes agree with each other far better than with anatomy, so deviations that
 # are large beside their own scatter are still right more often than not; only gross ones are worth replacing.
-_SMALLEST_SCALE = 0.012
+_SMALLEST_SCALE = 0.02
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,185 @@
+"""Accuracy and cost of one-shot landmark detection on a folder of annotated images.
+
+    python benchmarks/cephalometric.py --data DIR [--template 125.jpg] [--score test1] [--spacing 0.2]
+
+DIR holds `images/` and `landmarks.csv` with the columns image, landmark and x, y; or <reader>_x, <reader>_y for several
+readers, whose mean is the truth; and optionally split: the images of split `train` are learned from (without their
+landmarks, the template's excepted) and those of `--score` are measured. Without splits all images are learned from and
+all but the template measured. The ISBI 2015 cephalograms (0.2 mm a pixel, template 125.jpg) and any other set in this
+form work alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from napari_landmark.commands.evaluate import evaluation_table
+from napari_landmark.commands.progress import terminal_progress
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.study import Study
+from napari_landmark.learning.device import choose_device
+from napari_landmark.metrics import Evaluation, evaluate
+from napari_landmark.oneshot.detection import detect_folder
+from napari_landmark.oneshot.model import LandmarkModel
+from napari_landmark.oneshot.pipeline import default_options, load_model, train
+from napari_landmark.oneshot.report import write_report
+
+# Radial error (mm) and detection rates at 2, 2.5, 3 and 4 mm as published, ISBI 2015 test1 + test2, one template.
+PUBLISHED = {
+    "template's coordinates copied": "10.65",
+    "CC2D-SSL type, random template": " 3.60",
+    "CC2D complete": " 2.76   42.4  51.8  64.0  79.0",
+    "UOD": " 2.43   51.1  62.4  74.4  86.5",
+    "one reader against the other": " 2.02   63.0  71.6  78.2  86.8",
+    "FM-OSD (foundation model)": " 1.82   67.4  78.0  84.7  91.9",
+    "GU2Net (150 labelled images)": " 1.54   77.8  84.7  89.4  94.9",
+}
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    truth, splits = read_truth(arguments.data / "landmarks.csv")
+    learned = [name for name in truth if splits[name] in ("train", "")]
+    scored = {n: truth[n] for n in truth if splits[n] == (arguments.score if splits[n] else "") and n != arguments.template}
+    with tempfile.TemporaryDirectory() as scratch:
+        work = arguments.out or Path(scratch)
+        link_images(arguments.data / "images", learned, work / "train")
+        link_images(arguments.data / "images", list(scored), work / "scored")
+        model, minutes, memory = train_once(arguments, truth, work)
+        detector_only = {"+ detector": model} if model.detector is not None else {}
+        embedding = LandmarkModel(
+            model.schema, model.canvas, model.embedding, model.descriptors, None, device=model.device
+        )
+        rows = {}
+        for stage, candidate in {"embedding alone": embedding, **detector_only}.items():
+            started = time.monotonic()
+            found = detect_folder(candidate, work / "scored", spacing=arguments.spacing)
+            seconds = (time.monotonic() - started) / len(found.landmarks)
+            rows[stage] = (evaluate(found.landmarks, scored, spacing=arguments.spacing), seconds)
+            trust = error_trust(found.landmarks, scored, arguments.spacing)
+    print_table(rows, minutes, memory, arguments)
+    if arguments.verbose:
+        print(evaluation_table(rows[list(rows)[-1]][0]))
+        print(trust)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({stage: row[0].to_json() for stage, row in rows.items()}, indent=1))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--template", help="file name; default 125.jpg if there, else the first image")
+    parser.add_argument("--score", default="test1", help="split to measure")
+    parser.add_argument("--spacing", type=float, help="mm per pixel; default 0.2 where readers are named")
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="keep the study here")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--verbose", action="store_true", help="also the errors of each landmark")
+    arguments = parser.parse_args()
+    truth, _ = read_truth(arguments.data / "landmarks.csv")
+    if arguments.template is None:
+        arguments.template = "125.jpg" if "125.jpg" in truth else next(iter(truth))
+    if arguments.spacing is None and "senior_x" in (arguments.data / "landmarks.csv").open().readline():
+        arguments.spacing = 0.2
+    return arguments
+
+
+def read_truth(path: Path) -> tuple[dict[str, LandmarkSet], dict[str, str]]:
+    """Mean position over readers of each landmark, and each image's split ('' where there are none)."""
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    columns = [name for name in rows[0] if name == "x" or name.endswith("_x")]
+    schema = LandmarkSchema(tuple(dict.fromkeys(row["landmark"] for row in rows)))
+    positions: dict[str, np.ndarray] = {}
+    splits = {}
+    for row in rows:
+        place = positions.setdefault(row["image"], np.full((len(schema), 2), np.nan))
+        x = np.mean([float(row[column]) for column in columns])
+        y = np.mean([float(row[column.removesuffix("x") + "y"]) for column in columns])
+        place[schema.index(row["landmark"])] = (y, x)
+        splits[row["image"]] = row.get("split", "")
+    return {name: LandmarkSet.from_array(schema, place) for name, place in positions.items()}, splits
+
+
+def link_images(folder: Path, names: list[str], target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        link = target / name
+        if not link.exists():
+            link.symlink_to((folder / name).resolve())
+
+
+def train_once(
+    arguments: argparse.Namespace, truth: dict[str, LandmarkSet], work: Path
+) -> tuple[LandmarkModel, float, float]:
+    """Model, minutes from the images to the finished study, and peak memory in GiB."""
+    started = time.monotonic()
+    template = truth[arguments.template]
+    study = Study.create(
+        work / "study",
+        schema=template.schema,
+        images=work / "train",
+        template=arguments.template,
+        spacing=arguments.spacing,
+    )
+    cohort = Cohort.from_folder(work / "train", spacing=arguments.spacing, cache_dir=work / "cache")
+    study.save_annotations(arguments.template, template)
+    options = default_options(choose_device(arguments.device), seed=arguments.seed, minutes=arguments.minutes)
+    with terminal_progress() as progress:
+        report = train(study, cohort, options=options, progress=progress)
+    write_report(study, cohort, report)
+    minutes = (time.monotonic() - started) / 60
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return load_model(study, device=arguments.device), minutes, memory
+
+
+def error_trust(found: dict[str, LandmarkSet], truth: dict[str, LandmarkSet], spacing: float | None) -> str:
+    """How well the expected error tells the true one."""
+    from scipy.stats import spearmanr
+
+    names = [name for name in truth if name in found]
+    true = np.concatenate(
+        [np.linalg.norm(found[n].positions(2) - truth[n].positions(2), axis=1) for n in names]
+    ) * (spacing or 1)
+    expected = np.concatenate([found[n].expected_errors() for n in names]) * (spacing or 1)
+    known = np.isfinite(true) & np.isfinite(expected)
+    true, expected = true[known], expected[known]
+    worst = expected >= np.quantile(expected, 0.9)
+    gross = true > 4
+    share = 100 * (worst & gross).sum() / max(1, gross.sum())
+    return (
+        f"expected error: rank correlation {spearmanr(expected, true)[0]:.2f}, mean {expected.mean():.2f} "
+        f"(true {true.mean():.2f}), worst tenth holds {share:.0f}% of the errors over 4"
+    )
+
+
+def print_table(
+    rows: dict[str, tuple[Evaluation, float]], minutes: float, memory: float, arguments: argparse.Namespace
+) -> None:
+    unit = next(iter(rows.values()))[0].unit
+    print(f"\n{arguments.data.name}, template {arguments.template}, seed {arguments.seed}, scored: {arguments.score}")
+    print(f"training {minutes:.1f} minutes, peak memory {memory:.2f} GiB\n")
+    print(f"{'':<34}{'MRE ' + unit:>8}" + "".join(f"{r + ' ' + unit:>9}" for r in ("2", "2.5", "3", "4")) + f"{'s/image':>9}")
+    for stage, (result, seconds) in rows.items():
+        error = result.mre_mm if unit == "mm" else result.mre_px
+        rates = "".join(f"{value:>9.1f}" for value in result.sdr.values())
+        print(f"{stage:<34}{error:>8.2f}{rates}{seconds:>9.2f}")
+    if unit == "mm":
+        print("\npublished (test1 + test2 of ISBI 2015)")
+        for name, figures in PUBLISHED.items():
+            print(f"{name:<36}{figures}")
+
+
+if __name__ == "__main__":
+    main()
