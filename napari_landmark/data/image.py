@@ -134,5 +134,6 @@ def _finite(array: NDArray, path: Path) -> NDArray:
     if not good.any():
         raise InputError("holds no finite value: save it again")
     lowest = array[good].min()
-    logger.warning("%s: %d values that are not finite were set to %g", path, array.size - good.sum(), lowest)
+    count = int(np.count_nonzero(~good))
+    logger.warning("%s: %d values that are not finite were set to %g", path, count, float(lowest))
     return np.where(good, array, lowest)

@@ -43,9 +43,10 @@ class WorkingCache:
     """Rows of half-precision numbers, one for each image, in one .npy file with an index beside it.
 
     The index says from which state of its image (the key) each finished row was made. A row is listed
-    only after it was written and unlisted before it is written again, so that what is listed is right
-    whenever the work stops. A changed list of images gets a new file, into which the rows that are still
-    right are copied; therefore two programs at work on one cache never write different things to one row.
+    only after it was written, so that what is listed is right whenever the work stops. A row once listed
+    is never written again: when the list of images or one of them changes, there is a new file, into which
+    the rows that are still right are copied. So a training goes on with the pictures it began with, and
+    two programs at work on one cache never write different things to one row.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ class WorkingCache:
             if self._file is None:
                 raise RuntimeError("the cache was not built")
             self._rows = np.load(self._file, mmap_mode="r")
-        return self._rows[number].astype(np.float32)
+        return np.array(self._rows[number], dtype=np.float32)
 
     def build(
         self,
@@ -121,7 +122,11 @@ class WorkingCache:
         todo = [i for i, name in enumerate(self._names) if known.get(name) != self._keys[i]]
         old = self._open_old(index)
         total = len(self._names)
-        if old is not None and index.get("names") == self._names:
+        if (
+            old is not None
+            and index["names"] == self._names
+            and not any(self._names[i] in known for i in todo)
+        ):
             self._file = self._folder / superseded
             superseded = ""
             if not todo:  # nothing to write: a finished cache may be on a disk that cannot be written

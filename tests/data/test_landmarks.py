@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status, default_colors
+
+SCHEMA = LandmarkSchema(("sella", "nasion", "gonion"))
+
+
+class TestLandmark:
+    def test_takes_numpy_numbers_and_plain_status_words(self):
+        landmark = Landmark("sella", tuple(np.array([1, 2])), "placed", np.float32(0.5))
+        assert landmark.position == (1.0, 2.0)
+        assert landmark.status is Status.PLACED
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (((1, 2), "missing"), "'missing' with a position"),
+            ((None, "predicted"), "'predicted' without a position"),
+            (((1,), "placed"), "position"),
+            (((1, float("nan")), "placed"), "position"),
+            (((1, 2), "placed", 1.5), "confidence of 1.5"),
+            (((1, 2), "placed", 1, -2), "expected_error of -2"),
+        ],
+    )
+    def test_contradictions_name_the_landmark(self, arguments, message):
+        with pytest.raises(InputError, match=f"'sella'.*{message}"):
+            Landmark("sella", *arguments)
+
+    def test_which_statuses_are_a_persons(self):
+        by_person = {status for status in Status if status.by_person}
+        assert by_person == {Status.PLACED, Status.CORRECTED, Status.MISSING}
+
+
+class TestSchema:
+    def test_json_round_trip(self):
+        schema = LandmarkSchema(("a", "β"), ("#FF0000", "#00ff00"), ("tip", ""))
+        assert LandmarkSchema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
+        assert schema.colors[0] == "#ff0000"
+
+    def test_json_needs_names_only(self):
+        assert LandmarkSchema.from_json({"landmarks": [{"name": "a"}]}) == LandmarkSchema(("a",))
+
+    @pytest.mark.parametrize("data", [{}, {"landmarks": ["a"]}, {"landmarks": None}, []])
+    def test_json_of_something_else(self, data):
+        with pytest.raises(InputError, match="landmarks"):
+            LandmarkSchema.from_json(data)
+
+    @pytest.mark.parametrize("names", [(), ("a", "a"), ("",), (" a",), ("a\nb",), "abc"])
+    def test_names_are_refused(self, names):
+        with pytest.raises(InputError, match="name"):
+            LandmarkSchema(names)
+
+    def test_colour_names_its_landmark(self):
+        with pytest.raises(InputError, match="'b': colour 'red'"):
+            LandmarkSchema(("a", "b"), ("#000000", "red"))
+
+    def test_unknown_name_lists_the_known(self):
+        with pytest.raises(InputError, match=r"'menton'.*sella, nasion, gonion"):
+            SCHEMA.index("menton")
+
+    def test_colours_differ(self):
+        colors = default_colors(60)
+        assert len(set(colors)) == 60
+        assert LandmarkSchema(tuple(map(str, range(60)))).colors == colors
+
+
+class TestSet:
+    def test_order_is_the_schemas_and_everything_is_there(self):
+        landmarks = LandmarkSet(SCHEMA, [Landmark("gonion", (1, 2), Status.PLACED)])
+        assert list(landmarks) == ["sella", "nasion", "gonion"]
+        assert landmarks["sella"].status is Status.UNPLACED
+        assert landmarks.ndim == 2
+        assert len(landmarks) == 3
+
+    @given(st.lists(st.booleans(), min_size=3, max_size=3), st.sampled_from((2, 3)), st.integers(0, 999))
+    def test_array_round_trip(self, placed, ndim, seed):
+        rows = np.random.default_rng(seed).normal(size=(3, ndim))
+        rows[~np.array(placed)] = np.nan
+        landmarks = LandmarkSet.from_array(SCHEMA, rows)
+        np.testing.assert_array_equal(landmarks.positions(ndim), rows)
+        assert landmarks.ndim == (ndim if any(placed) else None)
+
+    def test_confidence_and_expected_error_come_back(self):
+        landmarks = LandmarkSet.from_array(
+            SCHEMA, np.ones((3, 2)), Status.PREDICTED, [0.1, np.nan, 1], [3, 4, np.nan]
+        )
+        np.testing.assert_array_equal(landmarks.confidences(), [0.1, np.nan, 1])
+        np.testing.assert_array_equal(landmarks.expected_errors(), [3, 4, np.nan])
+
+    def test_with_landmark_leaves_the_original(self):
+        first = LandmarkSet(SCHEMA)
+        second = first.with_landmark(Landmark("nasion", (1, 2), Status.PLACED))
+        assert first["nasion"].position is None
+        assert second["nasion"].position == (1, 2)
+        assert first != second
+
+    def test_mistakes(self):
+        with pytest.raises(InputError, match="'menton'"):
+            LandmarkSet(SCHEMA, [Landmark("menton")])
+        with pytest.raises(InputError, match="'sella' is there twice"):
+            LandmarkSet(SCHEMA, [Landmark("sella"), Landmark("sella")])
+        with pytest.raises(InputError, match="two and with three"):
+            LandmarkSet(
+                SCHEMA, [Landmark("sella", (1, 2), "placed"), Landmark("gonion", (1, 2, 3), "placed")]
+            )
+        with pytest.raises(ValueError, match=r"\(3, ndim\)"):
+            LandmarkSet.from_array(SCHEMA, np.zeros((2, 2)))
+
+
+class TestMerging:
+    prediction = LandmarkSet.from_array(SCHEMA, [[1, 1], [2, 2], [3, 3]], Status.PREDICTED, [0.5, 0.6, 0.7])
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            Landmark("sella", (9, 9), Status.PLACED),
+            Landmark("sella", (9, 9), Status.CORRECTED),
+            Landmark("sella", None, Status.MISSING),
+        ],
+    )
+    def test_a_person_wins(self, said):
+        merged = LandmarkSet(SCHEMA, [said]).merged_with_prediction(self.prediction)
+        assert merged["sella"] == said
+        assert merged["nasion"] == self.prediction["nasion"]
+
+    def test_a_newer_prediction_replaces_an_older(self):
+        older = LandmarkSet(SCHEMA, [Landmark("sella", (9, 9), Status.PREDICTED)])
+        assert older.merged_with_prediction(self.prediction) == self.prediction
+
+    def test_other_schema_and_other_status(self):
+        other = LandmarkSchema(("menton", "sella"))
+        merged = LandmarkSet(SCHEMA).merged_with_prediction(LandmarkSet.from_array(other, [[1, 1], [2, 2]]))
+        assert merged["sella"] == Landmark("sella", (2, 2), Status.PREDICTED)
+        assert merged["nasion"].status is Status.UNPLACED

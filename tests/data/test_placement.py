@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image import MedicalImage
+from napari_landmark.data.placement import canonical_axes, fit_placement, place
+
+spacings = st.one_of(st.none(), st.lists(st.floats(0.05, 5), min_size=3, max_size=3))
+# Every orientation a volume can be stored in.
+orientations = st.tuples(
+    st.permutations(range(3)), st.lists(st.sampled_from((-1, 1)), min_size=3, max_size=3)
+)
+
+
+@st.composite
+def geometries(draw: st.DrawFn) -> Geometry:
+    ndim = draw(st.sampled_from((2, 3)))
+    shape = tuple(draw(st.lists(st.integers(4, 300), min_size=ndim, max_size=ndim)))
+    spacing = draw(spacings)
+    axes, signs = draw(orientations)
+    direction = np.eye(3)[list(axes)] * signs if ndim == 3 else np.eye(2)
+    return Geometry(shape, spacing and tuple(spacing[:ndim]), direction=tuple(map(tuple, direction.tolist())))
+
+
+def blob(shape: tuple[int, ...], centre: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """A Gaussian on a dark ground, with a bright border so that robust intensities do not clip it."""
+    grids = np.indices(shape)
+    squares = sum(((grid - c) / w) ** 2 for grid, c, w in zip(grids, centre, widths, strict=True))
+    array = np.exp(-squares / 2).astype(np.float32)
+    edge = max(1, min(shape) // 50)
+    inside = tuple(slice(edge, -edge) for _ in shape)
+    framed = np.ones_like(array)
+    framed[inside] = array[inside]
+    return framed
+
+
+def centroid_near(array: np.ndarray, centre: np.ndarray, reach: float) -> np.ndarray:
+    grids = np.indices(array.shape)
+    near = sum((grid - c) ** 2 for grid, c in zip(grids, centre, strict=True)) <= reach**2
+    weights = np.where(near, np.clip(array - 0.05, 0, None), 0)
+    return np.array([(grid * weights).sum() / weights.sum() for grid in grids])
+
+
+class TestFitting:
+    @settings(max_examples=40)
+    @given(geometries(), st.lists(st.integers(1, 8), min_size=3, max_size=3), st.integers(0, 999))
+    def test_points_come_back(self, geometry, blocks, seed):
+        placement = fit_placement(geometry, [64 * n for n in blocks[: geometry.ndim]])
+        points = np.random.default_rng(seed).uniform(-50, 350, (5, geometry.ndim))
+        np.testing.assert_allclose(placement.to_working(placement.to_native(points)), points, atol=1e-6)
+
+    @settings(max_examples=40)
+    @given(geometries(), st.lists(st.integers(1, 8), min_size=3, max_size=3))
+    def test_whole_image_lies_inside_and_fills_one_axis(self, geometry, blocks):
+        canvas = np.array([64 * n for n in blocks[: geometry.ndim]])
+        placement = fit_placement(geometry, canvas)
+        corners = np.array([np.full(geometry.ndim, -0.5), np.array(geometry.shape) - 0.5])
+        low, high = np.sort(placement.to_working(corners), axis=0)
+        assert (low >= -0.5 - 1e-9).all()
+        assert (high <= canvas - 0.5 + 1e-9).all()
+        np.testing.assert_allclose(low + high, canvas - 1, atol=1e-6)  # centred
+        assert np.isclose(high - low, canvas).any()
+
+    @given(geometries())
+    def test_physical_proportions_are_kept(self, geometry):
+        placement = fit_placement(geometry, (64,) * geometry.ndim)
+        steps = placement.to_native(np.eye(geometry.ndim)) - placement.offset
+        lengths = np.linalg.norm(steps * (geometry.spacing or 1), axis=1)
+        np.testing.assert_allclose(lengths, lengths[0])
+
+    def test_pixel_edges_meet_canvas_edges(self):
+        placement = fit_placement(Geometry((100, 50)), (200, 100))
+        np.testing.assert_allclose(
+            placement.to_working([[-0.5, -0.5], [99.5, 49.5]]), [[-0.5] * 2, [199.5, 99.5]]
+        )
+        assert placement.scale == pytest.approx(0.5)
+
+    def test_pictures_are_never_turned(self):
+        assert canonical_axes(Geometry((9, 9), direction=((0, -1), (1, 0)))) == ((0, 1), (1, 1))
+
+    def test_canvas_of_other_dimension_is_refused(self):
+        with pytest.raises(InputError, match="separate folders"):
+            fit_placement(Geometry((9, 9)), (64, 64, 64))
+
+
+class TestPlacing:
+    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize(
+        ("shape", "spacing", "canvas"),
+        [
+            ((300, 242), None, (192, 192)),  # smaller, as from 968x1200 to 620x768
+            ((400, 370), (0.1, 0.2), (128, 192)),
+            ((90, 70), (0.3, 0.2), (256, 192)),  # larger
+            ((60, 80, 70), (0.3, 0.2, 0.25), (64, 64, 64)),
+        ],
+    )
+    def test_a_blob_arrives_where_its_point_does(self, shape, spacing, canvas, seed):
+        rng = np.random.default_rng(seed)
+        axes = rng.permutation(len(shape))
+        direction = np.eye(len(shape))[axes] * rng.choice((-1, 1), len(shape))
+        geometry = Geometry(shape, spacing, direction=tuple(map(tuple, direction.tolist())))
+        placement = fit_placement(geometry, canvas)
+        scale = abs(placement.matrix).sum(axis=1)
+        centre = np.array([rng.uniform(0.4 * n, 0.6 * n) for n in shape])
+        working_width = 2.5 * max(1.0, 1 / scale.min())
+        array = blob(shape, centre, working_width * scale)
+        drawn = place(MedicalImage(array, geometry, "blob"), placement)
+        expected = placement.to_working([centre])[0]
+        found = centroid_near(drawn, expected, 4 * working_width)
+        assert abs(found - expected).max() < 0.05
+
+    @settings(max_examples=20, deadline=None)
+    @given(geometries(), st.sampled_from(("uint8", "uint16", "int16", "float32", "float64", "bool")))
+    def test_any_image_becomes_zero_to_one(self, geometry, dtype):
+        rng = np.random.default_rng(0)
+        small = Geometry(tuple(n % 40 + 4 for n in geometry.shape), geometry.spacing, (), geometry.direction)
+        array = (rng.random(small.shape) * 200 - 100).clip(0).astype(dtype)
+        canvas = (64,) * small.ndim
+        drawn = place(MedicalImage(array, small, "x"), fit_placement(small, canvas))
+        assert drawn.shape == canvas
+        assert drawn.dtype == np.float32
+        assert drawn.min() >= 0
+        assert 0 < drawn.max() <= 1
+
+    def test_same_size_is_the_same_picture(self):
+        array = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+        geometry = Geometry(array.shape)
+        drawn = place(MedicalImage(array, geometry, "x"), fit_placement(geometry, array.shape))
+        low, high = np.percentile(array, (0.5, 99.5))
+        np.testing.assert_allclose(drawn, np.clip((array - low) / (high - low), 0, 1), atol=1e-6)
+
+    def test_shrinking_averages(self):
+        array = np.indices((128, 128)).sum(axis=0) % 2  # a fine chequered pattern is grey from afar
+        geometry = Geometry(array.shape)
+        drawn = place(MedicalImage(array, geometry, "x"), fit_placement(geometry, (64, 64)))
+        np.testing.assert_allclose(drawn[1:-1, 1:-1], 0.5, atol=1e-6)
+
+    def test_border_is_repeated_outside(self):
+        array = np.tile(np.arange(40.0), (20, 1))
+        geometry = Geometry(array.shape)
+        drawn = place(MedicalImage(array, geometry, "x"), fit_placement(geometry, (128, 128)))
+        np.testing.assert_allclose(drawn, np.tile(drawn[64], (128, 1)), atol=1e-6)
+
+    @pytest.mark.parametrize("value", [0, 7, -3.5, np.nan])
+    def test_constant_images_are_zero(self, value):
+        geometry = Geometry((30, 40))
+        drawn = place(
+            MedicalImage(np.full((30, 40), value), geometry, "x"), fit_placement(geometry, (64, 64))
+        )
+        assert (drawn == 0).all()
+
+    def test_one_bright_pixel_is_seen(self):
+        array = np.zeros((900, 900), np.uint8)
+        array[501, 333] = 9
+        geometry = Geometry(array.shape)
+        placement = fit_placement(geometry, (896, 896))
+        drawn = place(MedicalImage(array, geometry, "x"), placement)
+        brightest = np.unravel_index(drawn.argmax(), drawn.shape)
+        assert abs(placement.to_working([[501, 333]])[0] - brightest).max() <= 0.5
+
+    def test_huge_numbers(self):
+        array = np.linspace(-1e300, 1e300, 1600).reshape(40, 40)
+        geometry = Geometry(array.shape)
+        drawn = place(MedicalImage(array, geometry, "x"), fit_placement(geometry, (64, 64)))
+        assert np.isfinite(drawn).all()
+        assert drawn.max() > 0.9
