@@ -202,11 +202,10 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark]:
     if not image.strip() or not name:
         raise InputError(f"the column '{'landmark' if image.strip() else 'image'}' is empty: name it")
     x, y, z = number("x"), number("y"), number("z")
-    if (x is None) != (y is None) or (x is None and z is not None):
-        given, absent = (
-            ("x", "y") if y is None and x is not None else ("y", "x") if x is None and y else ("z", "x")
-        )
-        raise InputError(f"landmark {name!r} has {given} and no {absent}: give all coordinates or none")
+    given = [axis for axis, value in (("x", x), ("y", y), ("z", z)) if value is not None]
+    if given and (x is None or y is None):
+        absent = "x" if x is None else "y"
+        raise InputError(f"landmark {name!r} has {given[0]} and no {absent}: give all coordinates or none")
     position = None if x is None or y is None else (y, x) if z is None else (z, y, x)
     status = cell("status").strip().lower()
     if not status:
