@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,37 +13,27 @@ from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.image import MedicalImage, looks_like_image, read_geometry, read_image
+from napari_landmark.data.image import MedicalImage, read_image
+from napari_landmark.data.image_folder import (
+    ImageFile,
+    Problem,
+    image_files,
+    list_files,
+    natural_order,
+    of_one_kind,
+    read_headers,
+    without_path,
+)
 from napari_landmark.data.placement import Placement, canonical_axes, fit_placement, place
 from napari_landmark.data.working_cache import WorkingCache, default_cache_dir
 
 # Raised when `place` or the readers come to draw something else, so that old caches are made anew.
 _DRAWING = 1
 _CANVAS_STEP = 64
-# What rightly lies beside images: landmarks, notes, pixels of two-file formats, leavings of file managers.
-_COMPANION_SUFFIXES = (
-    ".csv", ".tsv", ".json", ".tps", ".fcsv", ".xml", ".md", ".raw", ".zraw", ".img", ".hdr", ".lnk"
-)  # fmt: skip
-_COMPANION_NAMES = ("thumbs.db", "desktop.ini", "dicomdir")
+__all__ = ["Cohort", "Problem", "Progress", "image_files", "working_canvas"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done and of all; an exception from it ends the work cleanly."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A file that cannot be used, and why."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class _Entry:
-    name: str
-    path: Path
-    geometry: Geometry
-    state: tuple[int, int]  # size and time of change in ns, taken before anything was read
 
 
 class Cohort:
@@ -72,7 +59,7 @@ class Cohort:
         self,
         folder: Path,
         canvas: tuple[int, ...],
-        entries: Sequence[_Entry],
+        entries: Sequence[ImageFile],
         problems: Sequence[Problem],
         cache: WorkingCache,
         rows: Sequence[int],
@@ -127,8 +114,8 @@ class Cohort:
         folder = Path(folder)
         if working_size < _CANVAS_STEP:
             raise InputError(f"a working size of {working_size} pixels: at least {_CANVAS_STEP} are needed")
-        entries, problems = _read_headers(_list_files(folder, extra), spacing)
-        entries, strays = _of_one_kind(entries)
+        entries, problems = read_headers(list_files(folder, extra), spacing)
+        entries, strays = of_one_kind(entries)
         problems += strays
         if not entries:
             raise InputError(_nothing_usable(folder, problems))
@@ -148,7 +135,7 @@ class Cohort:
 
         failures = cache.build(draw, progress)
         problems += [
-            Problem(entries[i].name, _without_path(reason, entries[i].path)) for i, reason in failures.items()
+            Problem(entries[i].name, without_path(reason, entries[i].path)) for i, reason in failures.items()
         ]
         rows = [i for i in range(len(entries)) if i not in failures]
         if not rows:
@@ -241,93 +228,6 @@ def working_canvas(geometries: Sequence[Geometry], working_size: int) -> tuple[i
     )
 
 
-def natural_order(name: str) -> tuple[list[str | int], str]:
-    """Sorting key by which 'image2' comes before 'image10'."""
-    parts: list[str | int] = list(re.split(r"([0-9]+)", name.casefold()))
-    parts[1::2] = [int(digits) for digits in parts[1::2]]
-    return parts, name
-
-
-def image_files(folder: str | Path) -> tuple[list[tuple[str, Path]], list[Problem]]:
-    """Names and paths of the images in a folder, in natural order, and the other files as problems.
-
-    Headers are not read yet: a file that looks like an image may still turn out to be unreadable.
-    """
-    images, problems = [], []
-    for name, path in _list_files(Path(folder), ()):
-        if path.exists() and not looks_like_image(path):
-            problems.append(Problem(name, "is not an image: move it out of the folder"))
-        else:
-            images.append((name, path))
-    return images, problems
-
-
-def _list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Path]]:
-    """Names and paths of the files to look at."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
-    try:
-        paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
-    files = {
-        path.name: path
-        for path in sorted(paths, key=lambda path: natural_order(path.name))
-        if (path.is_file() or (path.is_symlink() and not path.exists()))
-        and not path.name.lower().endswith(_COMPANION_SUFFIXES)
-        and path.name.lower() not in _COMPANION_NAMES
-    }
-    there = {path.resolve() for path in files.values()}
-    for path in map(Path, extra):
-        if path.resolve() in there:
-            continue
-        there.add(path.resolve())
-        name, parent = path.name, path.resolve().parent
-        while name in files:  # another image of that name: as much of the way to it as is needed
-            name, parent = f"{parent.name or '_'}/{name}", parent.parent
-        files[name] = path
-    return list(files.items())
-
-
-def _read_headers(
-    files: Sequence[tuple[str, Path]], spacing: float | Sequence[float] | None
-) -> tuple[list[_Entry], list[Problem]]:
-    entries, problems = [], []
-    for name, path in files:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            readable = name.encode("utf-8", "backslashreplace").decode()
-            problems.append(Problem(readable, "has a name that is not valid text (UTF-8): rename it"))
-            continue
-        try:
-            if path.exists() and not looks_like_image(path):
-                raise InputError("is not an image: move it out of the folder")
-            if not name.isprintable():
-                raise InputError("has a name with a line end or another control sign in it: rename it")
-            stat = path.stat()
-            geometry = read_geometry(path, spacing=spacing)
-            entries.append(_Entry(name, path, geometry, (stat.st_size, stat.st_mtime_ns)))
-        except InputError as error:
-            problems.append(Problem(name, _without_path(str(error), path)))
-        except OSError as error:
-            problems.append(Problem(name, f"cannot be read ({error.strerror or error})"))
-    return entries, problems
-
-
-def _of_one_kind(entries: list[_Entry]) -> tuple[list[_Entry], list[Problem]]:
-    """The pictures or the volumes, whichever are more, and the others as problems."""
-    counts = Counter(entry.geometry.ndim for entry in entries)
-    if len(counts) < 2:
-        return entries, []
-    ndim = 3 if counts[3] > counts[2] else 2
-    reason = f"is a {'volume' if ndim == 2 else 'picture'} among {'pictures' if ndim == 2 else 'volumes'}"
-    strays = [
-        Problem(e.name, f"{reason}: move it to another folder") for e in entries if e.geometry.ndim != ndim
-    ]
-    return [entry for entry in entries if entry.geometry.ndim == ndim], strays
-
-
 def _nothing_usable(folder: Path, problems: Sequence[Problem]) -> str:
     if not problems:
         return f"{folder}: holds no images: choose the folder that directly holds them"
@@ -335,11 +235,7 @@ def _nothing_usable(folder: Path, problems: Sequence[Problem]) -> str:
     return f"{folder}: none of its {len(problems)} files can be used; {first.name}: {first.reason}"
 
 
-def _without_path(message: str, path: Path) -> str:
-    return message.removeprefix(f"{path}: ")
-
-
-def _key(entry: _Entry, canvas: tuple[int, ...]) -> str:
+def _key(entry: ImageFile, canvas: tuple[int, ...]) -> str:
     """Everything that decides what a row of the cache looks like."""
     geometry = entry.geometry
     return _digest(

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from napari_landmark.data import cohort as cohort_module
-from napari_landmark.data.cohort import Cohort, natural_order, working_canvas
+from napari_landmark.data.cohort import Cohort, working_canvas
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image import read_image
@@ -234,11 +234,6 @@ class TestCanvas:
 
     def test_spacing_counts(self):
         assert working_canvas([Geometry((100, 400), (4, 1))], 256) == (256, 256)
-
-
-def test_natural_order():
-    names = ["b1", "a10", "a2", "A3", "10", "9", "a"]
-    assert sorted(names, key=natural_order) == ["9", "10", "a", "a2", "A3", "a10", "b1"]
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared images")

@@ -1,0 +1,130 @@
+"""Which files of a folder are images of one kind, and what is wrong with the others."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image import looks_like_image, read_geometry
+
+# What rightly lies beside images: landmarks, notes, pixels of two-file formats, leavings of file managers.
+_COMPANION_SUFFIXES = (
+    ".csv", ".tsv", ".json", ".tps", ".fcsv", ".xml", ".md", ".raw", ".zraw", ".img", ".hdr", ".lnk"
+)  # fmt: skip
+_COMPANION_NAMES = ("thumbs.db", "desktop.ini", "dicomdir")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file whose header could be read."""
+
+    name: str
+    path: Path
+    geometry: Geometry
+    state: tuple[int, int]  # size and time of change in ns, taken before anything was read
+
+
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """Sorting key by which 'image2' comes before 'image10'."""
+    parts: list[str | int] = list(re.split(r"([0-9]+)", name.casefold()))
+    parts[1::2] = [int(digits) for digits in parts[1::2]]
+    return parts, name
+
+
+def image_files(folder: str | Path) -> tuple[list[tuple[str, Path]], list[Problem]]:
+    """Names and paths of the images in a folder, in natural order, and the other files as problems.
+
+    Headers are not read yet: a file that looks like an image may still turn out to be unreadable.
+    """
+    images, problems = [], []
+    for name, path in list_files(Path(folder), ()):
+        if path.exists() and not looks_like_image(path):
+            problems.append(Problem(name, "is not an image: move it out of the folder"))
+        else:
+            images.append((name, path))
+    return images, problems
+
+
+def list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Path]]:
+    """Names and paths of the files to look at, in natural order, those of `extra` last."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
+    try:
+        paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
+    files = {
+        path.name: path
+        for path in sorted(paths, key=lambda path: natural_order(path.name))
+        if (path.is_file() or (path.is_symlink() and not path.exists()))
+        and not path.name.lower().endswith(_COMPANION_SUFFIXES)
+        and path.name.lower() not in _COMPANION_NAMES
+    }
+    there = {path.resolve() for path in files.values()}
+    for path in map(Path, extra):
+        if path.resolve() in there:
+            continue
+        there.add(path.resolve())
+        name, parent = path.name, path.resolve().parent
+        while name in files:  # another image of that name: as much of the way to it as is needed
+            name, parent = f"{parent.name or '_'}/{name}", parent.parent
+        files[name] = path
+    return list(files.items())
+
+
+def read_headers(
+    files: Sequence[tuple[str, Path]], spacing: float | Sequence[float] | None
+) -> tuple[list[ImageFile], list[Problem]]:
+    """The images, and the files that are none or cannot be used."""
+    entries, problems = [], []
+    for name, path in files:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            readable = name.encode("utf-8", "backslashreplace").decode()
+            problems.append(Problem(readable, "has a name that is not valid text (UTF-8): rename it"))
+            continue
+        try:
+            if path.exists() and not looks_like_image(path):
+                raise InputError("is not an image: move it out of the folder")
+            if not name.isprintable():
+                raise InputError("has a name with a line end or another control sign in it: rename it")
+            stat = path.stat()
+            geometry = read_geometry(path, spacing=spacing)
+            entries.append(ImageFile(name, path, geometry, (stat.st_size, stat.st_mtime_ns)))
+        except InputError as error:
+            problems.append(Problem(name, without_path(str(error), path)))
+        except OSError as error:
+            problems.append(Problem(name, f"cannot be read ({error.strerror or error})"))
+    return entries, problems
+
+
+def of_one_kind(entries: list[ImageFile]) -> tuple[list[ImageFile], list[Problem]]:
+    """The pictures or the volumes, whichever are more, and the others as problems."""
+    counts = Counter(entry.geometry.ndim for entry in entries)
+    if len(counts) < 2:
+        return entries, []
+    ndim = 3 if counts[3] > counts[2] else 2
+    reason = f"is a {'volume' if ndim == 2 else 'picture'} among {'pictures' if ndim == 2 else 'volumes'}"
+    strays = [
+        Problem(e.name, f"{reason}: move it to another folder") for e in entries if e.geometry.ndim != ndim
+    ]
+    return [entry for entry in entries if entry.geometry.ndim == ndim], strays
+
+
+def without_path(message: str, path: Path) -> str:
+    """A message about a file without the file, which its name says already."""
+    return message.removeprefix(f"{path}: ")
