@@ -1,0 +1,209 @@
+"""Landmarks as keypoints in the format of COCO, ``.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.image_names import common_schema, find_image, named_in_file
+from napari_landmark.data.formats.state_note import StateNote
+from napari_landmark.data.formats.text_file import check_count, finite_number, pixels, read_json, write_json
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+
+# A field of an annotation that other programs leave alone: status and confidence by name of the landmark.
+_NOTES = "landmark_states"
+_UNLABELLED, _HIDDEN, _VISIBLE = 0, 1, 2
+
+
+def read_coco(
+    path: str | Path,
+    *,
+    schema: LandmarkSchema | None = None,
+    geometries: Mapping[str, Geometry] | None = None,
+) -> dict[str, LandmarkSet]:
+    """Read the keypoints of many images.
+
+    x and y are columns and rows with pixel centres at integers. Visibility 0 is a landmark nobody placed;
+    1 (hidden) and 2 (visible) are placed ones.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, with 'images', 'annotations' and 'categories', one annotation for an image.
+    schema : LandmarkSchema, optional
+        Landmarks that may occur; the category's keypoints if not given.
+    geometries : mapping of str to Geometry, optional
+        The images there are: their names are taken where the file gives a path to one of them.
+
+    Raises
+    ------
+    InputError
+        With the file and the annotation.
+    """
+    path = Path(path)
+    data = read_json(path)
+    images = _images(path, data, geometries)
+    category, names = _keypoint_names(path, data)
+    annotations: dict[str, dict[str, Landmark]] = {}
+    for number, entry in enumerate(_list(path, data, "annotations"), 1):
+        where = f"{path}, annotation {number}"
+        if _id(entry.get("category_id"), where) != category:
+            continue
+        image = images.get(_id(entry.get("image_id"), where))
+        if image is None:
+            raise InputError(f"{where}: belongs to image {entry.get('image_id')!r}, which is not in 'images'")
+        if image in annotations:
+            raise InputError(f"{where}: image {image} has several annotations: keep one for each image")
+        annotations[image] = _landmarks(entry, names, where)
+    try:
+        schema = schema or LandmarkSchema(tuple(names))
+        return {image: LandmarkSet(schema, annotations.get(image, {}).values()) for image in images.values()}
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def write_coco(
+    path: str | Path,
+    sets: Mapping[str, LandmarkSet],
+    *,
+    geometries: Mapping[str, Geometry] | None = None,
+) -> None:
+    """Write the landmarks of many images, one annotation for each, around the box of its landmarks.
+
+    What visibility cannot say (missing, predicted, corrected, confidence, expected error) stands in a
+    field 'landmark_states' of the annotation, which other programs pass over.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    sets : mapping of str to LandmarkSet
+        By name of the image; pictures only.
+    geometries : mapping of str to Geometry
+        By name of the image, for widths and heights.
+    """
+    if not sets:
+        raise InputError(f"{path}: there are no images to write")
+    names = common_schema(sets.values()).names
+    images, annotations = [], []
+    for number, (image, landmarks) in enumerate(sets.items(), 1):
+        known = find_image(image, geometries) if geometries else None
+        if known is None or geometries is None:
+            raise InputError(
+                f"{path}: holds width and height of every image, for which {image} is needed: give --images DIR"
+            )
+        geometry = geometries[known]
+        if geometry.ndim != 2 or landmarks.ndim == 3:
+            raise InputError(f"{image}: is a volume, and COCO keypoints are for pictures: write a CSV")
+        height, width = geometry.shape
+        images.append({"id": number, "file_name": image, "width": width, "height": height})
+        annotations.append({"id": number, "image_id": number, "category_id": 1, **_written(names, landmarks)})
+    category = {"id": 1, "name": "landmarks", "supercategory": "", "keypoints": list(names), "skeleton": []}
+    content = {"info": {"description": "landmarks, pixel centres at integers"}, "licenses": []}
+    write_json(path, {**content, "images": images, "annotations": annotations, "categories": [category]})
+
+
+def _images(
+    path: Path, data: Mapping[str, Any], geometries: Mapping[str, Geometry] | None
+) -> dict[int | str, str]:
+    """Names of the images by the file's own numbers."""
+    images: dict[int | str, str] = {}
+    names: set[str] = set()
+    for number, entry in enumerate(_list(path, data, "images"), 1):
+        where = f"{path}, image {number}"
+        said = entry.get("file_name")
+        if not isinstance(said, str) or not said.strip():
+            raise InputError(f"{where}: has no 'file_name'")
+        try:
+            name = named_in_file(said, geometries)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        key = _id(entry.get("id"), where)
+        if key in images or name in names:
+            raise InputError(
+                f"{where}: the image {said!r} or its id {key!r} is there twice: keep one of them"
+            )
+        images[key] = name
+        names.add(name)
+    return images
+
+
+def _keypoint_names(path: Path, data: Mapping[str, Any]) -> tuple[int | str, list[str]]:
+    """The one category with keypoints."""
+    found = [entry for entry in _list(path, data, "categories") if entry.get("keypoints")]
+    if len(found) != 1:
+        raise InputError(
+            f"{path}: has {len(found)} categories with keypoints: expected one, which names the landmarks"
+        )
+    names = found[0]["keypoints"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path}: the keypoints of the category are no list of names")
+    check_count(len(names), path)
+    return _id(found[0].get("id"), f"{path}, category"), names
+
+
+def _landmarks(entry: Mapping[str, Any], names: Sequence[str], where: str) -> dict[str, Landmark]:
+    values = entry.get("keypoints")
+    if not isinstance(values, list) or len(values) != 3 * len(names):
+        raise InputError(f"{where}: 'keypoints' must be a list of {3 * len(names)} numbers: x, y, v for each")
+    notes = entry.get(_NOTES)
+    found: dict[str, Landmark] = {}
+    for number, name in enumerate(names):
+        x, y, v = values[3 * number : 3 * number + 3]
+        if isinstance(v, bool) or v not in (_UNLABELLED, _HIDDEN, _VISIBLE):
+            raise InputError(f"{where}: landmark {name!r} has the visibility {v!r}: expected 0, 1 or 2")
+        position = at = None
+        if v != _UNLABELLED:
+            at = tuple(finite_number(value, f"{where}: {name!r}") for value in (x, y))
+            position = at[::-1]
+        note = StateNote.from_json(notes.get(name)) if isinstance(notes, dict) else None
+        status = Status.UNPLACED if position is None else Status.PLACED
+        if note is None:
+            found[name] = Landmark(name, position, status)
+        else:
+            found[name] = note.landmark(name, position, at, status)
+    return found
+
+
+def _written(names: Sequence[str], landmarks: LandmarkSet) -> dict[str, Any]:
+    keypoints: list[float] = []
+    notes: dict[str, Any] = {}
+    for name in names:
+        mark = landmarks.get(name, Landmark(name))
+        at = None if mark.position is None else tuple(map(pixels, mark.position[::-1]))
+        keypoints += [0, 0, _UNLABELLED] if at is None else [*at, _VISIBLE]
+        missing = StateNote(Status.MISSING) if mark.status is Status.MISSING else None
+        note = StateNote.of(mark, at) or missing
+        if note is not None:
+            notes[name] = note.to_json()
+    columns = [x for x, v in zip(keypoints[::3], keypoints[2::3], strict=True) if v]
+    rows = [y for y, v in zip(keypoints[1::3], keypoints[2::3], strict=True) if v]
+    left, top = min(columns, default=0), min(rows, default=0)
+    width, height = max(columns, default=0) - left, max(rows, default=0) - top
+    return {
+        "keypoints": keypoints,
+        "num_keypoints": len(columns),
+        "bbox": [left, top, width, height],
+        "area": width * height,
+        "iscrowd": 0,
+        "segmentation": [],
+        **({_NOTES: notes} if notes else {}),
+    }
+
+
+def _list(path: Path, data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    if "markups" in data and key not in data:
+        raise InputError(f"{path}: is a point list of 3D Slicer: give it a name that ends in .mrk.json")
+    values = data.get(key)
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise InputError(f"{path}: has no list '{key}': expected keypoints in the format of COCO")
+    return values
+
+
+def _id(value: object, where: str) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise InputError(f"{where}: {value!r} is no id: expected a number")
+    return value

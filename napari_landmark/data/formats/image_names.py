@@ -1,0 +1,94 @@
+"""Which image a landmark file means, and which landmark names several files share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image import IMAGE_SUFFIXES
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+
+
+def image_stem(name: str) -> str:
+    """The name of a file without its folders and without what says that it is an image.
+
+    Examples
+    --------
+    >>> image_stem("left/brain.nii.gz")
+    'brain'
+    """
+    base = _base(name)
+    for suffix in _SUFFIXES:
+        if base.lower().endswith(suffix) and len(base) > len(suffix):
+            return base[: -len(suffix)]
+    return base
+
+
+def find_image(wanted: str, known: Collection[str]) -> str | None:
+    """The known image that a file means by a name, None where there is none.
+
+    Other programs write paths of another computer, leave folders or the end of the name out, or change
+    capitals: what agrees best is taken.
+
+    Raises
+    ------
+    InputError
+        Where several images agree equally well.
+    """
+    if wanted in known:
+        return wanted
+    for step, index in zip(_STEPS, _indices(tuple(known)), strict=True):
+        found = index.get(step(wanted), ())
+        if len(found) > 1:
+            raise InputError(f"{wanted!r} may be the image {found[0]} or {found[1]}: rename one of them")
+        if found:
+            return found[0]
+    return None
+
+
+def named_in_file(wanted: str, geometries: Mapping[str, Geometry] | None) -> str:
+    """The image's own name where the image is known, else the name that the file gives."""
+    found = find_image(wanted, geometries) if geometries else None
+    return wanted.replace("\\", "/") if found is None else found
+
+
+def common_schema(sets: Iterable[LandmarkSet]) -> LandmarkSchema:
+    """The names of all sets, in order of first appearance."""
+    schemas = list(dict.fromkeys(marks.schema for marks in sets))
+    if len(schemas) == 1:
+        return schemas[0]
+    rows: dict[str, tuple[str, str]] = {}
+    for schema in schemas:
+        for name, color, text in zip(schema.names, schema.colors, schema.definitions, strict=True):
+            rows.setdefault(name, (color, text))
+    return LandmarkSchema(
+        tuple(rows), tuple(color for color, _ in rows.values()), tuple(text for _, text in rows.values())
+    )
+
+
+def _base(name: str) -> str:
+    return name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+_SUFFIXES = sorted(IMAGE_SUFFIXES, key=len, reverse=True)
+# From what agrees best to what agrees least.
+_STEPS: tuple[Callable[[str], str], ...] = (
+    _base,
+    image_stem,
+    lambda name: _base(name).casefold(),
+    lambda name: image_stem(name).casefold(),
+)
+
+
+@lru_cache(maxsize=4)
+def _indices(known: tuple[str, ...]) -> list[dict[str, list[str]]]:
+    """For every step, the images by what it makes of their names."""
+    indices: list[dict[str, list[str]]] = []
+    for step in _STEPS:
+        index: dict[str, list[str]] = {}
+        for name in known:
+            index.setdefault(step(name), []).append(name)
+        indices.append(index)
+    return indices

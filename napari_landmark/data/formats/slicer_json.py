@@ -1,0 +1,154 @@
+"""Landmarks as a point list of 3D Slicer, ``.mrk.json`` (markups schema 1.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.slicer_points import SlicerPoint, landmark_set, read_lps, single_set
+from napari_landmark.data.formats.text_file import read_json, write_json
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
+
+_SCHEMA = (
+    "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
+    "markups-schema-v1.0.3.json#"
+)
+_STATUS = {
+    "defined": Status.PLACED,
+    "missing": Status.MISSING,
+    "undefined": Status.UNPLACED,
+    "preview": Status.UNPLACED,
+}
+_NAMES = {Status.PLACED: "defined", Status.MISSING: "missing", Status.UNPLACED: "undefined"}
+_MILLIMETRES = {"mm": 1.0, "um": 1e-3}
+# Axes of a point along right, anterior and superior, as Slicer has them by default, said in LPS.
+_ORIENTATION = [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0]
+
+
+def read_slicer_json(
+    path: str | Path,
+    *,
+    schema: LandmarkSchema | None = None,
+    geometries: Mapping[str, Geometry] | None = None,
+) -> dict[str, LandmarkSet]:
+    """Read the point lists of a file as the landmarks of one image.
+
+    The file does not name its image. It is the one the file is called after, else the one whose name the
+    point list has, else the only one in `geometries`. Lines, curves, planes and the like are left out.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    schema : LandmarkSchema, optional
+        Landmarks that may occur; those of the file if not given, with the descriptions as definitions.
+    geometries : mapping of str to Geometry
+        The images it may be for, by name: positions in the file are in mm.
+
+    Raises
+    ------
+    InputError
+        With the file and the point.
+    """
+    path = Path(path)
+    data = read_json(path)
+    markups = data.get("markups")
+    if not isinstance(markups, list):
+        raise InputError(f"{path}: has no list 'markups': save the point list in 3D Slicer again")
+    lists = [m for m in markups if isinstance(m, dict) and m.get("type", "Fiducial") == "Fiducial"]
+    points: list[SlicerPoint] = []
+    for markup in lists:
+        points += _points(path, markup, len(points))
+    if not points:
+        raise InputError(f"{path}: holds no point list with a point in it: place points in 3D Slicer")
+    names = [str(markup.get("name", "")) for markup in lists]
+    return landmark_set(path, points, inner_names=names, schema=schema, geometries=geometries)
+
+
+def write_slicer_json(
+    path: str | Path,
+    sets: Mapping[str, LandmarkSet],
+    *,
+    geometries: Mapping[str, Geometry] | None = None,
+) -> None:
+    """Write the landmarks of one image as a point list in mm and LPS.
+
+    A missing landmark is a point with the status 'missing', one nobody looked for has 'undefined'. The
+    description of a point holds the landmark's definition, and in brackets what the format has no field
+    for: whether it was predicted or corrected, confidence, expected error.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    sets : mapping of str to LandmarkSet
+        One image's landmarks.
+    geometries : mapping of str to Geometry
+        With the geometry of that image, whose spacing must be known.
+    """
+    image, points = single_set(path, sets, geometries)
+    markup = {
+        "type": "Fiducial",
+        "name": image,
+        "coordinateSystem": "LPS",
+        "coordinateUnits": "mm",
+        "locked": False,
+        "fixedNumberOfControlPoints": False,
+        "labelFormat": "%N-%d",
+        "lastUsedControlPointNumber": len(points),
+        "controlPoints": [_written(number, point) for number, point in enumerate(points, 1)],
+        "measurements": [],
+        "display": {"visibility": True, "pointLabelsVisibility": True},
+    }
+    write_json(path, {"@schema": _SCHEMA, "markups": [markup]})
+
+
+def _points(path: Path, markup: dict[str, Any], before: int) -> list[SlicerPoint]:
+    system = markup.get("coordinateSystem", "LPS")
+    if system not in ("LPS", "RAS"):
+        raise InputError(f"{path}: has the coordinate system {system!r}: expected LPS or RAS")
+    units = markup.get("coordinateUnits", "mm")
+    code = units[0] if isinstance(units, list) and units else units
+    if not isinstance(code, str) or code not in _MILLIMETRES:
+        raise InputError(f"{path}: has positions in {units!r}: expected mm or um")
+    content = markup.get("controlPoints", [])
+    if not isinstance(content, list):
+        raise InputError(f"{path}: 'controlPoints' is no list: save the point list in 3D Slicer again")
+    points = []
+    for number, point in enumerate(content, before + 1):
+        where = f"{path}, point {number}"
+        if not isinstance(point, dict):
+            raise InputError(f"{where}: is no JSON object: save the point list in 3D Slicer again")
+        label = point.get("label")
+        if not isinstance(label, str) or not label.strip():
+            raise InputError(f"{where}: has no label: give it the landmark's name in 3D Slicer")
+        position, status = point.get("position"), point.get("positionStatus", "defined")
+        if not isinstance(status, str) or status not in _STATUS:
+            raise InputError(f"{where}: has the status {status!r}: expected one of {', '.join(_STATUS)}")
+        lps = None
+        if _STATUS[status] is Status.PLACED:
+            if not isinstance(position, list):
+                raise InputError(f"{where}: {label!r} is said to be placed and has no position: place it")
+            lps = read_lps(position, system, where, millimetres=_MILLIMETRES[code])
+        description = point.get("description", "")
+        text = description if isinstance(description, str) else ""
+        points.append(SlicerPoint(label.strip(), lps, _STATUS[status], text, where))
+    return points
+
+
+def _written(number: int, point: SlicerPoint) -> dict[str, Any]:
+    return {
+        "id": str(number),
+        "label": point.label,
+        "description": point.description,
+        "associatedNodeID": "",
+        **({} if point.lps is None else {"position": list(point.lps)}),
+        "orientation": _ORIENTATION,
+        "selected": True,
+        "locked": False,
+        "visibility": True,
+        "positionStatus": _NAMES[point.status],
+    }

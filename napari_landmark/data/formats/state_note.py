@@ -1,0 +1,135 @@
+"""What a file says about a landmark beside its position, and whether that still holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.text_file import finite_number
+from napari_landmark.data.landmarks import Landmark, Status
+
+# In the unit of the file. Nobody moves a point by less, and no program that only saves it by more.
+_MOVED = 1e-3
+_TEXT = re.compile(
+    r"\s*\[(?P<status>[a-z]+)(?:; confidence (?P<confidence>[^;\]]*))?"
+    r"(?:; expected error (?P<error>[^;\]]*) px)?(?:; at (?P<at>[^;\]]*))?\]\s*$"
+)
+
+
+@dataclass(frozen=True)
+class StateNote:
+    """Status, confidence and expected error of a landmark, noted in a field that the format leaves free.
+
+    Other programs keep such a field and let a person move the point. So the note says where the point was
+    when it was written: a prediction found elsewhere was corrected by a person since.
+
+    Parameters
+    ----------
+    status : Status
+        As it was when the file was written.
+    confidence, expected_error : float, optional
+        As in `Landmark`.
+    at : tuple of float, optional
+        The position as the file gives it, in its own unit and order.
+    """
+
+    status: Status
+    confidence: float | None = None
+    expected_error: float | None = None
+    at: tuple[float, ...] | None = None
+
+    @classmethod
+    def of(cls, landmark: Landmark, at: Sequence[float] | None) -> StateNote | None:
+        """The note of a landmark, None where its position says everything."""
+        plain = landmark.status not in (Status.PREDICTED, Status.CORRECTED)
+        if plain and landmark.confidence is None and landmark.expected_error is None:
+            return None
+        place = None if at is None else tuple(round(float(value), 6) + 0.0 for value in at)
+        return cls(landmark.status, _rounded(landmark.confidence), _rounded(landmark.expected_error), place)
+
+    def landmark(
+        self,
+        name: str,
+        position: tuple[float, ...] | None,
+        at: Sequence[float] | None,
+        otherwise: Status,
+    ) -> Landmark:
+        """The landmark, by this note where it still holds.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        position : tuple of float, optional
+            Index coordinates.
+        at : sequence of float, optional
+            The position as the file gives it now.
+        otherwise : Status
+            What the file itself says.
+        """
+        if self.status.has_position != (position is not None):
+            return Landmark(name, position, otherwise)
+        if at is not None and (self.at is None or not _agree(at, self.at)):
+            return Landmark(name, position, Status.CORRECTED)
+        return Landmark(name, position, self.status, self.confidence, self.expected_error)
+
+    def to_text(self) -> str:
+        """A few words for people in square brackets."""
+        parts = [str(self.status)]
+        if self.confidence is not None:
+            parts.append(f"confidence {self.confidence!r}")
+        if self.expected_error is not None:
+            parts.append(f"expected error {self.expected_error!r} px")
+        if self.at is not None:
+            parts.append("at " + " ".join(map(repr, self.at)))
+        return f"[{'; '.join(parts)}]"
+
+    @classmethod
+    def split_text(cls, text: str) -> tuple[str, StateNote | None]:
+        """A text without the note at its end, and the note."""
+        match = _TEXT.search(text)
+        if match is None or match["status"] not in tuple(Status):
+            return text.strip(), None
+        try:
+            at = None if match["at"] is None else [finite_number(v, "at") for v in match["at"].split()]
+            note = cls._checked(match["status"], match["confidence"], match["error"], at)
+        except InputError:  # words of a person that only look like a note
+            return text.strip(), None
+        return text[: match.start()].strip(), note
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain object for a JSON file."""
+        at = None if self.at is None else list(self.at)
+        values = {"confidence": self.confidence, "expected_error_px": self.expected_error, "at": at}
+        return {"status": str(self.status), **{k: v for k, v in values.items() if v is not None}}
+
+    @classmethod
+    def from_json(cls, data: object) -> StateNote | None:
+        """The note that `to_json` described, None where it is something else."""
+        if not isinstance(data, dict) or data.get("status") not in tuple(Status):
+            return None
+        at = data.get("at")
+        try:
+            place = None if at is None else [finite_number(value, "at") for value in at]
+            return cls._checked(data["status"], data.get("confidence"), data.get("expected_error_px"), place)
+        except (InputError, TypeError):
+            return None
+
+    @classmethod
+    def _checked(
+        cls, status: str, confidence: object, error: object, at: Sequence[float] | None
+    ) -> StateNote:
+        numbers = [None if value is None else finite_number(value, "") for value in (confidence, error)]
+        Landmark("note", (0, 0) if Status(status).has_position else None, Status(status), *numbers)
+        return cls(Status(status), *numbers, at=None if at is None else tuple(at))
+
+
+def _agree(now: Sequence[float], then: Sequence[float]) -> bool:
+    return len(now) == len(then) and all(abs(a - b) <= _MOVED for a, b in zip(now, then, strict=True))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6) + 0.0

@@ -1,0 +1,99 @@
+"""Reading and writing whole text files of landmarks, with errors that name the file and the line."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NoReturn
+
+from napari_landmark.data.atomic import atomic_write
+from napari_landmark.data.errors import InputError
+
+_LARGEST = 200 * 1024**2
+_MOST_LANDMARKS = 10_000
+_DECIMALS = 6
+
+
+def read_text(path: Path) -> str:
+    """The content of a UTF-8 file of at most 200 MB, without a byte order mark.
+
+    Raises
+    ------
+    InputError
+        Where there is no such file, or it is too large or not UTF-8.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise InputError(f"{path}: is larger than {_LARGEST // 1024**2} MB: this is no file of landmarks")
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}, line {line}: is not UTF-8 text: save the file as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; InputError where the file holds anything else."""
+    text = read_text(path)
+    try:
+        data = json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}, line {error.lineno}: is not valid JSON ({error.msg}): export the file again"
+        ) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
+        raise InputError(f"{path}: is not usable JSON ({error}): export the file again") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: holds no JSON object: export the file again")
+    return data
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 file, whole or not at all."""
+    try:
+        atomic_write(path, text)
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: a name in it is not valid text (UTF-8): rename it") from error
+
+
+def write_json(path: str | Path, data: dict[str, Any]) -> None:
+    """Write a JSON file a person can read, whole or not at all."""
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def finite_number(value: object, what: str) -> float:
+    """A number of a JSON file or the text of one as a float; InputError says what was expected to be one."""
+    if isinstance(value, int | float | str) and not isinstance(value, bool) and "_" not in str(value)[:99]:
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
+    shown = repr(value)
+    raise InputError(f"{what} is {shown[:40]}{'...' * (len(shown) > 40)}: expected a number")
+
+
+def pixels(value: float) -> float:
+    """A coordinate in pixels as it is written: a millionth of a pixel is enough for everybody."""
+    return round(float(value), _DECIMALS) + 0.0
+
+
+def check_count(count: int, path: str | Path) -> None:
+    """InputError for a file with more landmarks in an image than anybody has placed."""
+    if count > _MOST_LANDMARKS:
+        raise InputError(f"{path}: has {count} landmarks in an image: at most {_MOST_LANDMARKS} are read")
+
+
+def check_one_line(image: str, path: str | Path) -> None:
+    """InputError for a name of an image that would break the lines of a file."""
+    if len(image.splitlines()) != 1 or not image.strip():
+        raise InputError(f"{path}: the name of image {image!r} cannot stand in one line: rename the image")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")

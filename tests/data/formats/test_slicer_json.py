@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_landmark.data.errors import InputError, UnknownSpacingError
+from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats.slicer_json import read_slicer_json, write_slicer_json
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+
+SCHEMA = LandmarkSchema(("sella", "nasion", "gonion"), (), ("midpoint", "", ""))
+PICTURE = {"hand.png": Geometry((100, 80), (0.5, 0.25))}
+
+
+@pytest.fixture
+def marks():
+    return LandmarkSet(
+        SCHEMA, (Landmark("sella", (10, 20), "predicted", 0.875, 1.5), Landmark("nasion", None, "missing"))
+    )
+
+
+def written(path, sets, geometries=PICTURE):
+    write_slicer_json(path, sets, geometries=geometries)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def point_file(path, points, **markup):
+    data = {"@schema": "x", "markups": [{"type": "Fiducial", "controlPoints": points, **markup}]}
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return path
+
+
+class TestRoundTrip:
+    @settings(max_examples=40, deadline=None)
+    @given(st.data(), st.sampled_from((2, 3)))
+    def test_everything_comes_back(self, folder, drawn, data, ndim):
+        sets, geometries = data.draw(drawn.sets(ndim, 1))
+        path = folder / "points.mrk.json"
+        write_landmarks(path, sets, geometries=geometries)
+        found = read_landmarks(path, geometries=geometries)
+        assert list(found) == list(sets)
+        for image, before in sets.items():
+            after = found[image]
+            assert after.schema.names == before.schema.names
+            np.testing.assert_allclose(after.positions(ndim), before.positions(ndim), atol=1e-6)
+            for name, mark in before.items():
+                states = [(m.status, m.confidence, m.expected_error) for m in (mark, after[name])]
+                if mark.position is not None or mark.confidence is None is mark.expected_error:
+                    assert states[0] == states[1]
+
+    def test_definitions_are_descriptions(self, tmp_path, marks):
+        path = tmp_path / "hand.mrk.json"
+        data = written(path, {"hand.png": marks})
+        description = data["markups"][0]["controlPoints"][0]["description"]
+        assert description.startswith("midpoint [predicted; confidence 0.875; expected error 1.5 px; at ")
+        assert read_slicer_json(path, geometries=PICTURE)["hand.png"].schema.definitions == SCHEMA.definitions
+
+
+class TestCoordinates:
+    def test_a_picture_is_a_slice_at_zero(self, tmp_path, marks):
+        (markup,) = written(tmp_path / "a.mrk.json", {"hand.png": marks})["markups"]
+        assert markup["coordinateSystem"] == "LPS"
+        sella, nasion, gonion = markup["controlPoints"]
+        assert sella["position"] == [20 * 0.25, 10 * 0.5, 0]
+        assert [p["positionStatus"] for p in (sella, nasion, gonion)] == ["defined", "missing", "undefined"]
+        assert "position" not in nasion
+
+    def test_a_volume_agrees_with_itk(self, tmp_path):
+        sitk = pytest.importorskip("SimpleITK")
+        image = sitk.Image(7, 6, 5, sitk.sitkUInt8)
+        image.SetSpacing((0.5, 0.75, 2))
+        image.SetOrigin((-10, 20, 5))
+        image.SetDirection((0, 1, 0, -1, 0, 0, 0, 0, 1))
+        sitk.WriteImage(image, tmp_path / "v.nrrd")
+        from napari_landmark.data.image import read_geometry
+
+        geometry = read_geometry(tmp_path / "v.nrrd")
+        landmarks = LandmarkSet(LandmarkSchema(("a",)), [Landmark("a", (1.5, 2, 3), "placed")])
+        data = written(tmp_path / "v.mrk.json", {"v.nrrd": landmarks}, {"v.nrrd": geometry})
+        expected = image.TransformContinuousIndexToPhysicalPoint((3, 2, 1.5))
+        np.testing.assert_allclose(data["markups"][0]["controlPoints"][0]["position"], expected)
+
+    def test_ras_and_micrometres(self, tmp_path):
+        points = [{"label": "a", "position": [-5000, -5000, 0]}]
+        path = point_file(tmp_path / "x.mrk.json", points, coordinateSystem="RAS", coordinateUnits="um")
+        assert read_slicer_json(path, geometries=PICTURE)["hand.png"]["a"].position == (10, 20)
+
+    def test_points_of_another_plane_are_no_pictures(self, tmp_path):
+        points = [{"label": str(z), "position": [1, 1, z]} for z in (0, 30)]
+        path = point_file(tmp_path / "x.mrk.json", points)
+        with pytest.raises(InputError, match="several z"):
+            read_slicer_json(path, geometries=PICTURE)
+
+
+class TestStates:
+    def test_a_point_moved_since_was_corrected_by_a_person(self, tmp_path, marks):
+        path = tmp_path / "hand.mrk.json"
+        data = written(path, {"hand.png": marks})
+        data["markups"][0]["controlPoints"][0]["position"][0] += 0.25
+        path.write_text(json.dumps(data))
+        found = read_slicer_json(path, geometries=PICTURE)["hand.png"]["sella"]
+        assert found == Landmark("sella", (10, 21), Status.CORRECTED)
+
+    def test_what_slicer_itself_writes_for_a_missing_point(self, tmp_path):
+        points = [
+            {"label": "a", "position": "", "positionStatus": "missing"},
+            {"label": "b", "position": [0, 0, 0]},
+        ]
+        path = point_file(tmp_path / "x.mrk.json", points)
+        found = read_slicer_json(path, geometries=PICTURE)["hand.png"]
+        assert [mark.status for mark in found.values()] == [Status.MISSING, Status.PLACED]
+
+
+class TestWhichImage:
+    GEOMETRIES = {"a.png": Geometry((9, 9), (1, 1)), "b.png": Geometry((9, 9), (2, 2))}  # noqa: RUF012
+    POINTS = [{"label": "p", "position": [2, 4, 0]}]  # noqa: RUF012
+
+    def test_by_the_name_of_the_file(self, tmp_path):
+        path = point_file(tmp_path / "b.mrk.json", self.POINTS)
+        found = read_slicer_json(path, geometries=self.GEOMETRIES)
+        assert found["b.png"]["p"].position == (2, 1)
+
+    def test_by_the_name_inside(self, tmp_path):
+        path = point_file(tmp_path / "F.mrk.json", self.POINTS, name="b.png")
+        assert list(read_slicer_json(path, geometries=self.GEOMETRIES)) == ["b.png"]
+
+    def test_two_names_that_differ(self, tmp_path):
+        path = point_file(tmp_path / "a.mrk.json", self.POINTS, name="b.png")
+        with pytest.raises(InputError, match=r"a\.png.*b\.png"):
+            read_slicer_json(path, geometries=self.GEOMETRIES)
+
+    def test_no_name(self, tmp_path):
+        path = point_file(tmp_path / "F.mrk.json", self.POINTS)
+        with pytest.raises(InputError, match=r"none of the 2 images is called 'F'.*a\.mrk\.json for a\.png"):
+            read_slicer_json(path, geometries=self.GEOMETRIES)
+
+
+class TestRefusals:
+    def test_writing_needs_millimetres(self, tmp_path, marks):
+        path = tmp_path / "a.mrk.json"
+        with pytest.raises(InputError, match=r"hand\.png is needed.*--images.*--spacing"):
+            write_slicer_json(path, {"hand.png": marks})
+        with pytest.raises(UnknownSpacingError, match="--spacing MM"):
+            write_slicer_json(path, {"hand.png": marks}, geometries={"hand.png": Geometry((100, 80))})
+        with pytest.raises(InputError, match="one image, here are 2"):
+            write_slicer_json(path, {"a": marks, "b": marks}, geometries=PICTURE)
+        assert not path.exists()
+
+    def test_reading_needs_the_image(self, tmp_path):
+        path = point_file(tmp_path / "a.mrk.json", [{"label": "p", "position": [2, 4, 0]}])
+        with pytest.raises(InputError, match="--images DIR"):
+            read_slicer_json(path)
+        with pytest.raises(UnknownSpacingError, match="--spacing MM"):
+            read_slicer_json(path, geometries={"a.png": Geometry((9, 9))})
+
+    @pytest.mark.parametrize(
+        ("points", "markup", "message"),
+        [
+            ([{"position": [1, 2, 3]}], {}, "point 1: has no label"),
+            ([{"label": "a", "position": [1, 2]}], {}, "point 1: a position of 2 values"),
+            ([{"label": "a", "position": [1, "q", 3]}], {}, "y is 'q'"),
+            ([{"label": "a", "position": [1, True, 3]}], {}, "y is True"),
+            ([{"label": "a"}], {}, "has no position"),
+            ([{"label": "a", "position": [1, 2, 0]}] * 2, {}, "there twice"),
+            ([{"label": "a", "positionStatus": "odd"}], {}, "status 'odd'"),
+            ([{"label": "a", "position": [1, 2, 0]}], {"coordinateSystem": "XYZ"}, "LPS or RAS"),
+            ([{"label": "a", "position": [1, 2, 0]}], {"coordinateUnits": "inch"}, "mm or um"),
+            ([{"label": "a", "position": [1, 2, 0]}], {"type": "Line"}, "no point list"),
+            ([], {}, "no point list"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, tmp_path, points, markup, message):
+        path = point_file(tmp_path / "a.mrk.json", points, **markup)
+        with pytest.raises(InputError, match=message):
+            read_slicer_json(path, geometries=PICTURE)
+
+    def test_names_outside_the_schema(self, tmp_path):
+        path = point_file(tmp_path / "a.mrk.json", [{"label": "elbow", "position": [2, 4, 0]}])
+        with pytest.raises(InputError, match="point 1: unknown landmark 'elbow'"):
+            read_slicer_json(path, schema=SCHEMA, geometries=PICTURE)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.data())
+    def test_spoiled_files(self, folder, drawn, survives, data):
+        path = folder / "spoiled.mrk.json"
+        marks = LandmarkSet(SCHEMA, [Landmark("sella", (10, 20), "predicted", 0.5)])
+        write_slicer_json(path, {"hand.png": marks}, geometries=PICTURE)
+        content = path.read_bytes()
+        spoiled = data.draw(drawn.spoiled(content) | drawn.spoiled_json(content))
+        survives(read_slicer_json, path, spoiled, geometries=PICTURE)
+
+
+def test_the_schema_of_slicer_accepts_it(tmp_path, marks):
+    """The names and kinds of values of markups schema 1.0.3."""
+    data = written(tmp_path / "a.mrk.json", {"hand.png": marks})
+    assert "markups-schema-v1.0.3.json" in data["@schema"]
+    for point in data["markups"][0]["controlPoints"]:
+        assert all(isinstance(point[key], str) for key in ("id", "label", "description", "associatedNodeID"))
+        assert all(isinstance(point[key], bool) for key in ("selected", "locked", "visibility"))
+        assert len(point["orientation"]) == 9
+        assert len(point.get("position", (0, 0, 0))) == 3

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats.tps import read_tps, write_tps
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+
+SCHEMA = LandmarkSchema(("tip", "base"))
+PICTURES = {"wing 1.png": Geometry((100, 80), (0.25, 0.25)), "wing 2.png": Geometry((50, 80))}
+MARKS = LandmarkSet(SCHEMA, [Landmark("tip", (0, 5), "placed"), Landmark("base", None, "missing")])
+
+
+def text_file(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+class TestRoundTrip:
+    @settings(max_examples=40, deadline=None)
+    @given(st.data(), st.sampled_from((2, 3)))
+    def test_positions_come_back(self, folder, drawn, data, ndim):
+        sets, geometries = data.draw(drawn.sets(ndim))
+        schema = next(iter(sets.values())).schema
+        path = folder / "points.tps"
+        write_landmarks(path, sets, geometries=geometries)
+        found = read_landmarks(path, schema=schema, geometries=geometries)
+        assert list(found) == list(sets)
+        for image, before in sets.items():
+            np.testing.assert_allclose(found[image].positions(ndim), before.positions(ndim), atol=1e-6)
+            for mark in found[image].values():
+                assert mark.status is (Status.MISSING if mark.position is None else Status.PLACED)
+
+
+class TestWriting:
+    def test_the_text(self, tmp_path):
+        path = tmp_path / "a.tps"
+        write_tps(path, {"wing 1.png": MARKS, "wing 2.png": MARKS}, geometries=PICTURES)
+        assert path.read_bytes().decode().split("\r\n") == [
+            *("LM=2", "5.000000 99.000000", "-1 -1", "IMAGE=wing 1.png", "ID=0", "SCALE=0.25"),
+            *("LM=2", "5.000000 49.000000", "-1 -1", "IMAGE=wing 2.png", "ID=1", ""),
+        ]
+
+    def test_no_scale_for_pixels_that_are_not_square(self, tmp_path):
+        write_tps(tmp_path / "a.tps", {"a.png": MARKS}, geometries={"a.png": Geometry((9, 9), (1, 2))})
+        assert "SCALE" not in (tmp_path / "a.tps").read_text()
+
+    def test_it_needs_the_height(self, tmp_path):
+        with pytest.raises(InputError, match=r"wing 1\.png is needed: give --images"):
+            write_tps(tmp_path / "a.tps", {"wing 1.png": MARKS})
+        assert not list(tmp_path.iterdir())
+
+    def test_what_would_be_read_as_missing(self, tmp_path):
+        marks = LandmarkSet(SCHEMA, [Landmark("tip", (100, -2), "placed")])
+        with pytest.raises(InputError, match="'tip' lies outside the image"):
+            write_tps(tmp_path / "a.tps", {"wing 1.png": marks}, geometries=PICTURES)
+
+
+class TestReading:
+    def test_a_file_of_tpsdig(self, tmp_path):
+        text = (
+            "LM=2\r\n5.00000 99.00000\r\n-1.0 -1.0\r\nCURVES=1\r\nPOINTS=2\r\n1 2\r\n3 4\r\n"
+            "IMAGE=C:\\pictures\\WING 1.PNG\r\nID=17\r\nSCALE=0.01\r\n\r\nlm=2\n1,5 2,5\nNA NA\nIMAGE=wing 2.png\n"
+        )
+        found = read_tps(text_file(tmp_path / "a.tps", text), geometries=PICTURES)
+        assert list(found) == ["wing 1.png", "wing 2.png"]
+        assert found["wing 1.png"].schema.names == ("LM1", "LM2")
+        assert found["wing 1.png"]["LM1"].position == (0, 5)
+        assert found["wing 1.png"]["LM2"].status is Status.MISSING
+        assert found["wing 2.png"]["LM1"].position == (46.5, 1.5)
+        assert found["wing 2.png"]["LM2"].status is Status.MISSING
+
+    def test_three_coordinates_need_no_image(self, tmp_path):
+        path = text_file(tmp_path / "a.tps", "LM3=2\n1 2 -3\n-1 -1 -1\nID=skull\n")
+        found = read_tps(path, schema=SCHEMA)["skull"]
+        assert found["tip"].position == (-3, 2, 1)
+        assert found["base"].status is Status.MISSING
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "no line LM="),
+            ("LM=2\n1 2\n", "line 1: says 2 points, and the file ends after 1"),
+            ("LM=x\n", "line 1: expected a number of points, got 'x'"),
+            ("LM=-1\n", "line 1: expected a number"),
+            ("LM=1\n1 2 3\nIMAGE=wing 1.png", "line 2: expected 2 coordinates"),
+            ("LM=1\n1 q\nIMAGE=wing 1.png", "line 2: a coordinate is 'q'"),
+            ("LM=1\n1 2\nhello\n", "line 3: expected a line such as"),
+            ("LM=1\n1 2\nIMAGE=leg.png", "line 1: .*no such image 'leg.png'"),
+            ("LM=1\n1 2\nIMAGE=wing 1.png\n" * 2, r"line 4: the image wing 1\.png is there twice"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, tmp_path, text, message):
+        with pytest.raises(InputError, match=message):
+            read_tps(text_file(tmp_path / "a.tps", text), geometries=PICTURES)
+
+    def test_it_needs_the_images(self, tmp_path):
+        path = text_file(tmp_path / "a.tps", "LM=1\n1 2\nIMAGE=wing 1.png\n")
+        with pytest.raises(InputError, match="--images DIR"):
+            read_tps(path)
+
+    def test_as_many_names_as_landmarks(self, tmp_path):
+        path = text_file(tmp_path / "a.tps", "LM=1\n1 2\nIMAGE=wing 1.png\n")
+        with pytest.raises(InputError, match="has 1 landmarks, and 2 names"):
+            read_tps(path, schema=SCHEMA, geometries=PICTURES)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.data())
+    def test_spoiled_files(self, folder, drawn, survives, data):
+        path = folder / "spoiled.tps"
+        write_tps(path, {"wing 1.png": MARKS, "wing 2.png": MARKS}, geometries=PICTURES)
+        survives(read_tps, path, data.draw(drawn.spoiled(path.read_bytes())), geometries=PICTURES)
