@@ -110,13 +110,13 @@ class Distortion:
         affine = (points - self._middle) @ self.matrices.transpose(1, 2) + self.centers[:, None]
         return affine + self._displacement(points)
 
-    def output_of(self, points: torch.Tensor, *, iterations: int = 12) -> torch.Tensor:
+    def output_of(self, points: torch.Tensor, *, iterations: int = 25) -> torch.Tensor:
         """Where points (batch, k, d) of the source land in the distorted canvas; NaN where the map folds."""
         inverse = torch.linalg.inv(self.matrices).transpose(1, 2)
         found = (points - self.centers[:, None]) @ inverse + self._middle
         for _ in range(iterations):
             found = found + (points - self.source_of(found)) @ inverse
-        missed = (points - self.source_of(found)).norm(dim=-1, keepdim=True) > 0.05
+        missed = (points - self.source_of(found)).norm(dim=-1, keepdim=True) > 0.01
         return found.masked_fill(missed, float("nan"))
 
     def grid(self) -> torch.Tensor:

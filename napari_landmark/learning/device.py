@@ -77,7 +77,10 @@ def choose_device(name: str = "auto") -> Device:
         kind = name = next(k for k in ("cuda", "mps", "cpu") if has[k])
     if not has[kind]:
         raise InputError(f"device {kind!r} is not available here: use --device cpu, or auto")
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device {name!r} is unknown: choose auto, cpu, cuda or mps") from error
     if kind == "cuda":
         torch.backends.cudnn.benchmark = True
         if device.index is not None and device.index >= torch.cuda.device_count():

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from napari_landmark.learning.checkpoint import load_tensors, save_tensors
+from napari_landmark.data.errors import InputError
+from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
 from napari_landmark.learning.memory import freed_memory_kept
 from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
 
@@ -26,11 +27,19 @@ class Budget:
     steps: int | None = None
     seconds: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.steps is None and self.seconds is None:
+            raise ValueError("a training needs a limit: steps, seconds or both")
+
     def fraction(self, step: int, elapsed: float) -> float:
         """Done part, 0..1: whichever limit is nearer."""
-        by_steps = step / self.steps if self.steps else 0.0
-        by_time = elapsed / self.seconds if self.seconds else 0.0
-        return min(1.0, max(by_steps, by_time))
+        return max(_part(step, self.steps), _part(elapsed, self.seconds))
+
+
+def _part(done: float, limit: float | None) -> float:
+    if limit is None:
+        return 0.0
+    return 1.0 if done >= limit else done / limit
 
 
 @dataclass
@@ -93,6 +102,11 @@ def run_training(
     -------
     History
         `cancelled` tells whether it was stopped early; the weights are usable in any case.
+
+    Raises
+    ------
+    InputError
+        The checkpoint to go on from is damaged or belongs to another network.
     """
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
     history = History(stage)
@@ -170,10 +184,10 @@ def _loop(
 
 def _seconds_left(budget: Budget, history: History, first_step: int, first_seconds: float) -> float | None:
     left = []
-    if budget.steps:
+    if budget.steps is not None:
         per_step = (history.seconds - first_seconds) / max(1, history.steps - first_step)
         left.append((budget.steps - history.steps) * per_step)
-    if budget.seconds:
+    if budget.seconds is not None:
         left.append(budget.seconds - history.seconds)
     return max(0.0, min(left)) if left else None
 
@@ -196,14 +210,17 @@ def _load(
     path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator, stage: str
 ) -> History:
     tensors, metadata = load_tensors(path)
-    network.load_state_dict(_under(tensors, "network."))
-    states: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in _under(tensors, "optimizer.").items():
-        index, key = name.split(".", 1)
-        states.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
-    generator.set_state(tensors["generator"])
-    history = History(**json.loads(metadata["history"]))
+    load_weights(network, _under(tensors, "network."), path=path)
+    try:
+        states: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in _under(tensors, "optimizer.").items():
+            index, key = name.split(".", 1)
+            states.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+        generator.set_state(tensors["generator"])
+        history = History(**json.loads(metadata["history"]))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: is not a checkpoint of a training ({error}); train anew") from error
     history.stage, history.cancelled = stage, False
     history.losses = [tuple(entry) for entry in history.losses]
     return history

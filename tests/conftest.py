@@ -1,0 +1,105 @@
+"""A small cohort of drawn hands and a study trained on it for a few steps, shared by all tests."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.phantom import SCHEMA, hand_phantom
+from napari_landmark.data.study import Study
+
+# A busy machine is no mistake of the code.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
+
+SIZE = (64, 64)
+COUNT = 4
+
+
+def write_png(path: Path, array: np.ndarray) -> None:
+    from PIL import Image
+
+    Image.fromarray(array).save(path)
+
+
+@pytest.fixture(scope="session")
+def phantoms():
+    """Four small hands: image, exact landmarks."""
+    return [hand_phantom(seed, size=SIZE) for seed in range(COUNT)]
+
+
+@pytest.fixture(scope="session")
+def _drawn_cohort(tmp_path_factory, phantoms):
+    folder = tmp_path_factory.mktemp("cohort")
+    (folder / "images").mkdir()
+    for phantom in phantoms:
+        write_png(folder / "images" / phantom.image.name, phantom.image.array)
+    first = phantoms[0]
+    write_landmarks(folder / "template.csv", {first.image.name: first.landmarks})
+    write_landmarks(folder / "truth.csv", {p.image.name: p.landmarks for p in phantoms})
+    return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_the_tests(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_LANDMARK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    # Networks this small are faster on one core, and tests do not fight for the others.
+    import torch
+
+    from napari_landmark.learning import device
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "available_cores", lambda: 1)
+        torch.set_num_threads(1)
+        yield
+
+
+@pytest.fixture
+def data(tmp_path, _drawn_cohort):
+    """A folder of one's own with images/, template.csv and truth.csv of four small hands."""
+    return shutil.copytree(_drawn_cohort, tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def cohort(_drawn_cohort):
+    """Those hands as a cohort; nothing may be changed in its folder."""
+    return Cohort.from_folder(_drawn_cohort / "images")
+
+
+@pytest.fixture(scope="session")
+def _trained(tmp_path_factory, _drawn_cohort, cohort, phantoms):
+    from napari_landmark.oneshot.pipeline import TrainingOptions, train
+    from napari_landmark.oneshot.report import write_report
+
+    first = phantoms[0]
+    folder = tmp_path_factory.mktemp("trained") / "study"
+    study = Study.create(folder, schema=SCHEMA, images=_drawn_cohort / "images", template=first.image.name)
+    study.save_annotations(first.image.name, first.landmarks)
+    options = TrainingOptions(device="cpu", self_steps=3, cross_steps=2, detector_steps=3)
+    report = train(study, cohort, options=options)
+    write_report(study, cohort, report)
+    return folder, report
+
+
+@pytest.fixture
+def study(tmp_path, _trained):
+    """A copy of a study that was trained for a few steps: complete, but its model knows nothing."""
+    return Study.open(shutil.copytree(_trained[0], tmp_path / "trained"))
+
+
+@pytest.fixture(scope="session")
+def training_report(_trained):
+    """What that training reported."""
+    return _trained[1]
