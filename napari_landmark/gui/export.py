@@ -1,0 +1,99 @@
+"""Writing results for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QWidget
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats import FORMATS, write_landmarks
+from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.study import file_stem
+from napari_landmark.gui.session import Session
+
+_TITLES = {
+    ".csv": "CSV table",
+    ".mrk.json": "Slicer markups",
+    ".fcsv": "Slicer fiducials",
+    ".tps": "TPS for shape analysis",
+    ".json": "COCO keypoints",
+}
+_ONE_IMAGE = (".mrk.json", ".fcsv")
+"""Formats that hold a single image; a cohort becomes a folder of files."""
+
+
+class ExportButton(QToolButton):
+    """A button with a menu: this image or all images, in any format that can be written."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.setText("Export")
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self)
+        for whole in (True, False):
+            title = "All images" if whole else "This image"
+            part = menu.addMenu(title)
+            for suffix, known in FORMATS.items():
+                if known.write is not None:
+                    text = f"{_TITLES.get(suffix, suffix)} ({suffix})…"
+                    part.addAction(text, lambda suffix=suffix, whole=whole: self._on_export(suffix, whole))
+        self.setMenu(menu)
+
+    def _on_export(self, suffix: str, whole: bool) -> None:
+        session = self._session
+        if session.study is None:
+            return
+        if whole and suffix in _ONE_IMAGE:
+            chosen = QFileDialog.getExistingDirectory(self, "Folder for one file of each image")
+        else:
+            stem = "landmarks" if whole else Path(session.image).stem
+            start = str(session.study.folder / f"{stem}{suffix}")
+            chosen, _ = QFileDialog.getSaveFileName(self, "Export landmarks", start, f"*{suffix}")
+        if chosen:
+            session.attempt(lambda: self._export(chosen, suffix, whole))
+
+    def _export(self, chosen: str, suffix: str, whole: bool) -> None:
+        count = export(self._session, chosen, suffix=suffix, whole=whole)
+        images = "1 image" if count == 1 else f"{count} images"
+        self._session.message.emit("info", f"Landmarks of {images} written to {chosen}")
+
+
+def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> int:
+    """Write what is known of the image at hand or of all images.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file; a folder where all images go to a format that holds one.
+    suffix : str
+        Of the format, such as '.csv'; added to the path where it is missing.
+    whole : bool
+        All images, and not only the one at hand.
+
+    Returns
+    -------
+    int
+        How many images were written; those without any landmark are left out.
+    """
+    path = Path(path)
+    names = session.names if whole else (session.image,)
+    sets = {name: session.result(name) for name in names}
+    sets = {name: marks for name, marks in sets.items() if _something(marks)}
+    if not sets:
+        raise InputError("No landmark is placed or predicted yet: there is nothing to export.")
+    geometries = {name: session.geometry(name) for name in sets}
+    if whole and suffix in _ONE_IMAGE:
+        for name, marks in sets.items():
+            file = path / f"{file_stem(name)}{suffix}"
+            write_landmarks(file, {name: marks}, geometries={name: geometries[name]})
+    else:
+        if not path.name.lower().endswith(suffix):
+            path = path.with_name(path.name + suffix)
+        write_landmarks(path, sets, geometries=geometries)
+    return len(sets)
+
+
+def _something(marks: LandmarkSet) -> bool:
+    return any(mark.position is not None or mark.status.by_person for mark in marks.values())

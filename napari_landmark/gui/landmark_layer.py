@@ -1,0 +1,221 @@
+"""The landmarks of the image at hand as points that can be clicked, dragged and deleted."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.components import ViewerModel
+from napari.layers import Points
+from napari.utils import Colormap
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.gui.places import layer_place, put
+from napari_landmark.gui.session import Session
+
+NAME = "Landmarks"
+_SHADOW = "Expected error"
+CONFIDENCE_COLORS = Colormap(
+    [[0.90, 0.11, 0.14], [1.0, 0.75, 0.15], [0.25, 0.85, 0.95]], name="landmark confidence"
+)
+"""Red is unsure, light blue is sure: told apart by people who do not tell red from green, too."""
+_BORDERS = {Status.PREDICTED: "#000000", Status.PLACED: "#ffffff", Status.CORRECTED: "#ffffff"}
+
+
+class LandmarkLayer:
+    """Keeps a points layer and the session alike.
+
+    What is done to the points goes to the session, and what the session says goes to the points; a row of
+    the layer is known by its name, never by its number. A second layer below shows the expected errors as
+    rings and the names' shadows, by which they can be read on any background.
+    """
+
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
+        self._viewer = weakref.ref(viewer)
+        self._session = session
+        self._layer: Points | None = None
+        self._rings: Points | None = None
+        self._syncing = False
+        session.landmarks_changed.connect(self._on_landmarks_changed)
+        session.landmark_changed.connect(self._on_landmark_changed)
+        session.view_changed.connect(self.refresh)
+        viewer.camera.events.zoom.connect(self._on_zoom)
+
+    @property
+    def layer(self) -> Points | None:
+        """The layer, None while there is none in the viewer."""
+        viewer = self._viewer()
+        return self._layer if viewer is not None and self._layer in viewer.layers else None
+
+    def show_image(self) -> None:
+        """Show the landmarks of the image at hand; makes the layers where they are not there."""
+        viewer = self._viewer()
+        if viewer is None or not self._session.image:
+            return
+        geometry = self._session.geometry()
+        place = layer_place(geometry)
+        if self.layer is None or self._layer.ndim != geometry.ndim:
+            self._remove()
+            self._make(viewer, geometry.ndim, place)
+        put(self._rings, place)
+        put(self._layer, place)
+        self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """Draw what the session says."""
+        layer = self.layer
+        if layer is None or self._syncing or self._session.study is None:
+            return
+        self._syncing = True
+        try:
+            self._fill(layer, self._session.result())
+        finally:
+            self._syncing = False
+        self._on_landmark_changed()
+
+    def _make(self, viewer: ViewerModel, ndim: int, place: dict[str, Any]) -> None:
+        self._rings = viewer.add_points(
+            np.empty((0, ndim)),
+            ndim=ndim,
+            name=_SHADOW,
+            features=_features(LandmarkSet(self._session.study.schema)),
+            face_color="transparent",
+            border_color="#ffd34d",
+            border_width=0.02,
+            opacity=0.9,
+            text={"string": "{name}", "color": "black", "anchor": "upper_left", "size": 11},
+            out_of_slice_display=ndim == 3,
+            **place,
+        )
+        self._rings.editable = False
+        self._layer = viewer.add_points(
+            np.empty((0, ndim)),
+            ndim=ndim,
+            name=NAME,
+            features=_features(LandmarkSet(self._session.study.schema)),
+            border_width=0.15,
+            canvas_size_limits=(9, 18),
+            text={"string": "{name}", "color": "#ffffff", "anchor": "upper_left", "size": 11},
+            out_of_slice_display=ndim == 3,
+            **place,
+        )
+        self._layer.events.data.connect(self._on_data)
+        self._layer.selected_data.events.items_changed.connect(self._on_selected)
+        self._on_zoom()
+
+    def _remove(self) -> None:
+        viewer = self._viewer()
+        for layer in (self._layer, self._rings):
+            if viewer is not None and layer is not None and layer in viewer.layers:
+                viewer.layers.remove(layer)
+        self._layer = self._rings = None
+
+    def _fill(self, layer: Points, result: LandmarkSet) -> None:
+        marks = [mark for mark in result.values() if mark.position is not None]
+        positions = np.array([mark.position for mark in marks], dtype=float).reshape(-1, layer.ndim)
+        features = _features(result)
+        names = self._names()
+        selected = {names[row] for row in layer.selected_data if row < len(names)}
+        layer.selected_data = set()
+        layer.data = positions
+        layer.features = features
+        layer.selected_data = {row for row, mark in enumerate(marks) if mark.name in selected}
+        schema = result.schema
+        by_confidence = self._session.color_by_confidence
+        if len(marks):
+            if by_confidence:
+                layer.face_color = "confidence"
+                layer.face_colormap = CONFIDENCE_COLORS
+                layer.face_contrast_limits = (0, 1)
+            else:
+                layer.face_color = [schema.colors[schema.index(mark.name)] for mark in marks]
+            layer.border_color = [_BORDERS[mark.status] for mark in marks]
+        layer.face_colorbar.visible = by_confidence and len(marks) > 0
+        if self._rings is not None:
+            rings = self._rings
+            rings.data = positions
+            rings.features = features
+            if len(marks):
+                errors = [mark.expected_error or 0.0 for mark in marks]
+                # A ring of no size would not be drawn, and neither would the name's shadow.
+                rings.size = np.maximum(2 * np.array(errors), 1e-3)
+                rings.border_color = ["#ffd34d" if e else "transparent" for e in errors]
+
+    def _names(self) -> list[str]:
+        return list(self._layer.features["name"]) if self._layer is not None else []
+
+    def _on_data(self, event: Any) -> None:
+        """Points were added, dragged or deleted in the canvas or by a script."""
+        action = str(event.action)
+        if self._syncing or action not in ("added", "changed", "removed"):
+            return
+        layer, session = self._layer, self._session
+        names = self._names()
+        before = session.result()
+        self._syncing = True  # what the session answers is drawn once, at the end
+        try:
+            if action == "added":
+                for index in event.data_indices:
+                    session.place_next(layer.data[index])
+            elif action == "changed":
+                for index in event.data_indices:
+                    session.choose(names[index])
+                    session.place(names[index], layer.data[index])
+            else:
+                for name in [n for n, mark in before.items() if mark.position is not None and n not in names]:
+                    session.remove(name)
+        except InputError as error:
+            session.message.emit("warning", str(error))
+        finally:
+            self._syncing = False
+        self.refresh()
+
+    def _on_selected(self, event: Any = None) -> None:
+        """A click on a point makes it the landmark at hand."""
+        if self._syncing or self._layer is None or len(self._layer.selected_data) != 1:
+            return
+        (row,) = self._layer.selected_data
+        names = self._names()
+        if str(self._layer.mode) == "select" and row < len(names):
+            self._session.choose(names[row])
+
+    def _on_landmarks_changed(self, image: str) -> None:
+        if image == self._session.image:
+            self.refresh()
+
+    def _on_landmark_changed(self) -> None:
+        """The landmark at hand is larger than the others."""
+        layer = self.layer
+        if layer is None or not len(layer.data) or self._syncing:
+            return
+        size = max(self._session.geometry().shape) / 90
+        layer.size = [size * (1.5 if name == self._session.landmark else 1.0) for name in self._names()]
+
+    def _on_zoom(self, event: Any = None) -> None:
+        """Keep the names at the same distance from their points on the screen, and their shadows from them."""
+        viewer = self._viewer()
+        if viewer is None or self.layer is None or self._rings is None:
+            return
+        pixel = 1 / max(viewer.camera.zoom, 1e-9)
+        pixels = pixel / np.asarray(self._layer.scale)[-2:]
+        pad = np.zeros(self._layer.ndim - 2)
+        self._layer.text.translation = np.concatenate([pad, pixels * (4, 9)])
+        self._rings.text.translation = np.concatenate([pad, pixels * (5.2, 10.2)])
+
+
+def _features(landmarks: LandmarkSet) -> pd.DataFrame:
+    """What is known of the landmarks that lie somewhere; a person is sure."""
+    marks = [mark for mark in landmarks.values() if mark.position is not None]
+    return pd.DataFrame(
+        {
+            "name": pd.Series([mark.name for mark in marks], dtype=object),
+            "status": pd.Series([str(mark.status) for mark in marks], dtype=object),
+            "confidence": pd.Series(
+                [1.0 if mark.status.by_person else mark.confidence or 0.0 for mark in marks], dtype=float
+            ),
+            "expected_error": pd.Series([mark.expected_error or 0.0 for mark in marks], dtype=float),
+        }
+    )

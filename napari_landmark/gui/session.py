@@ -1,0 +1,425 @@
+"""What the widgets of one viewer share: the study, the image and the landmark at hand, and what was said of them.
+
+Nothing here knows napari or Qt. Widgets call the methods and listen to the signals; layers do the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image import MedicalImage
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.study import Study
+from napari_landmark.gui.images import ImageReader
+from napari_landmark.gui.schema_edit import rename_landmark
+from napari_landmark.gui.undo import Change, UndoStack
+
+if TYPE_CHECKING:
+    from napari_landmark.gui.jobs import Job
+
+
+class Session:
+    """One study being worked on.
+
+    Every change of an annotation goes through `_say`, which writes the file before anything is shown, so
+    that what is on the screen is on the disk.
+
+    Attributes
+    ----------
+    study : Study or None
+    cohort : Cohort or None
+    image : str
+        Name of the image at hand; empty without a study.
+    landmark : str
+        Name of the landmark that the next click places; empty where none is left.
+    job : Job or None
+        Long work that is running.
+    adding : bool
+        Whether a click beyond the last landmark defines a new one.
+    placing : bool
+        Whether a click on the image places a landmark; see `set_placing`.
+    color_by_confidence : bool
+        How points are coloured: by the model's confidence, or each landmark in its own colour.
+    device : str
+        Where the last training ran; empty before.
+    """
+
+    study_changed = Signal()
+    """Another study, or its landmarks, images or spacing."""
+    image_changed = Signal()
+    landmark_changed = Signal()
+    landmarks_changed = Signal(str)
+    """What is known about the landmarks of the image of that name changed."""
+    predictions_changed = Signal()
+    """Models found landmarks anew in the cohort."""
+    job_changed = Signal()
+    """Long work began or ended."""
+    view_changed = Signal()
+    """How points are coloured, or whether a click places, changed."""
+    message = Signal(str, str)
+    """Something to tell the person: 'info', 'warning' or 'error', and the text."""
+
+    def __init__(self) -> None:
+        self.study: Study | None = None
+        self.cohort: Cohort | None = None
+        self.image = ""
+        self.landmark = ""
+        self.job: Job | None = None
+        self.adding = False
+        self.color_by_confidence = False
+        self.placing = False
+        self.device = ""
+        self.undo_stack = UndoStack()
+        self._reader: ImageReader | None = None
+        self._annotations: dict[str, LandmarkSet] = {}
+        self._predictions: dict[str, LandmarkSet] = {}
+
+    # -- the study ------------------------------------------------------------------------------------
+
+    def open(self, study: Study, cohort: Cohort, *, image: str = "", adding: bool = False) -> None:
+        """Work on a study from now on.
+
+        Parameters
+        ----------
+        image : str, optional
+            The image to begin with; by default the template, or the first one.
+        adding : bool, optional
+            Whether clicking beyond the last landmark defines new ones.
+        """
+        annotations, predictions = study.annotations(), study.predictions()  # may raise: nothing changed yet
+        if self._reader is not None:
+            self._reader.close()
+        self.study, self.cohort, self.adding = study, cohort, adding
+        self._reader = ImageReader(cohort)
+        self._annotations, self._predictions = annotations, predictions
+        self.undo_stack.clear()
+        self.image = ""
+        self.color_by_confidence = bool(predictions)
+        self.placing = not predictions
+        self.study_changed.emit()
+        wanted = [image, study.template, cohort.names[0]]
+        self.show(next(name for name in wanted if name in cohort.names))
+
+    def close(self) -> None:
+        """Stop long work and reading ahead; called when the viewer goes."""
+        if self.job is not None:
+            self.job.cancel()
+        if self._reader is not None:
+            self._reader.close()
+
+    @property
+    def schema(self) -> LandmarkSchema | None:
+        """The landmarks of the study."""
+        return None if self.study is None else self.study.schema
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all images."""
+        return () if self.cohort is None else self.cohort.names
+
+    def geometry(self, name: str = "") -> Geometry:
+        """Geometry of an image, by default of the one at hand."""
+        assert self.cohort is not None
+        return self.cohort.geometry(self.cohort.index(name or self.image))
+
+    def set_placing(self, on: bool) -> None:
+        """Whether a click on the image places the landmark at hand."""
+        self.placing = on
+        self.view_changed.emit()
+
+    # -- the image at hand ----------------------------------------------------------------------------
+
+    def show(self, name: str) -> None:
+        """Go to an image."""
+        if self.cohort is None or name == self.image:
+            return
+        self.cohort.index(name)  # raises where there is none
+        self.image = name
+        self.image_changed.emit()
+        self._choose_next()
+
+    def step(self, by: int) -> None:
+        """Go so many images on, or back; stops at the ends."""
+        if self.cohort is not None and self.image:
+            number = self.cohort.index(self.image) + by
+            self.show(self.names[min(max(number, 0), len(self.names) - 1)])
+
+    def read_image(self) -> MedicalImage:
+        """Pixels of the image at hand; InputError where the file cannot be read any more."""
+        assert self.cohort is not None and self._reader is not None
+        return self._reader.read(self.cohort.index(self.image))
+
+    def annotation(self, name: str = "") -> LandmarkSet:
+        """What persons said about an image, by default the one at hand."""
+        return self._of(self._annotations, name)
+
+    def prediction(self, name: str = "") -> LandmarkSet:
+        """What models said about an image, by default the one at hand."""
+        return self._of(self._predictions, name)
+
+    def result(self, name: str = "") -> LandmarkSet:
+        """What persons said, and the prediction wherever they said nothing."""
+        return self.annotation(name).merged_with_prediction(self.prediction(name))
+
+    def _of(self, sets: Mapping[str, LandmarkSet], name: str) -> LandmarkSet:
+        assert self.study is not None
+        return sets.get(name or self.image) or LandmarkSet(self.study.schema)
+
+    # -- the landmark at hand -------------------------------------------------------------------------
+
+    def choose(self, name: str) -> None:
+        """Make a landmark the one that is placed next and shown in detail."""
+        if self.schema is not None and name and name != self.landmark:
+            self.schema.index(name)
+            self.landmark = name
+            self.landmark_changed.emit()
+
+    def next_unplaced(self, after: str = "") -> str:
+        """The next landmark nobody placed, in schema order and around the end; empty where none is left."""
+        if self.schema is None:
+            return ""
+        names = self.schema.names
+        start = names.index(after) + 1 if after in names else 0
+        result = self.result()
+        open_names = [n for n in (*names[start:], *names[:start]) if result[n].status is Status.UNPLACED]
+        return open_names[0] if open_names else ""
+
+    def skip(self, by: int = 1) -> None:
+        """Choose the next landmark that is not placed, or any neighbour where all are."""
+        if self.schema is None:
+            return
+        names = self.schema.names
+        if by > 0 and (name := self.next_unplaced(self.landmark)):
+            self.choose(name)
+        else:
+            here = names.index(self.landmark) if self.landmark in names else -by
+            self.choose(names[(here + by) % len(names)])
+
+    def _choose_next(self) -> None:
+        if self.schema is None:
+            return
+        if self.landmark in self.schema and self.prediction().ndim is not None:
+            return  # in review the same landmark is looked at from image to image
+        name = self.next_unplaced() or self.landmark
+        if name not in self.schema:
+            name = self.schema.names[0]
+        if name != self.landmark:
+            self.choose(name)
+
+    # -- what a person says ---------------------------------------------------------------------------
+
+    def place(self, name: str, position: Sequence[float]) -> None:
+        """Put a landmark of the image at hand somewhere (index coordinates), and go on to the next one.
+
+        Raises
+        ------
+        InputError
+            Where the position lies outside the image.
+        """
+        if not self.geometry().contains([position], margin=0.0)[0]:
+            raise InputError(f"{name}: that is outside the image; click on the image")
+        was = self.annotation()[name].status
+        corrected = was is Status.CORRECTED or (
+            was is not Status.PLACED and self.prediction()[name].position is not None
+        )
+        status = Status.CORRECTED if corrected else Status.PLACED
+        self._set_template()
+        self._say(
+            self.annotation().with_landmark(Landmark(name, tuple(map(float, position)), status)),
+            f"{'Correct' if corrected else 'Place'} {name}",
+        )
+
+    def place_next(self, position: Sequence[float]) -> None:
+        """Put the landmark at hand somewhere if it is nowhere yet, else the next one that is nowhere."""
+        if self.schema is None:
+            return
+        name = self.landmark
+        if name not in self.schema or self.result()[name].status is not Status.UNPLACED:
+            name = self.next_unplaced(name)
+        if not name and self.adding:
+            name = self._new_name()
+            self.add_landmark(name)
+        if not name:
+            raise InputError("every landmark of this image is placed: drag a point to move it")
+        self.place(name, position)
+        if following := self.next_unplaced(name):
+            self.choose(following)
+        else:
+            self.choose(name)
+
+    def mark_missing(self, name: str) -> None:
+        """Say that a landmark cannot be seen in this image; no model will put it there again."""
+        self._say(
+            self.annotation().with_landmark(Landmark(name, status=Status.MISSING)), f"Mark {name} as missing"
+        )
+        if following := self.next_unplaced(name):
+            self.choose(following)
+
+    def clear(self, name: str) -> None:
+        """Take back what was said about a landmark; where a model found it, that is shown again."""
+        self._say(self.annotation().with_landmark(Landmark(name)), f"Clear {name}")
+
+    def remove(self, name: str) -> None:
+        """What deleting a point means: a placed one is open again, a predicted one is missing for good."""
+        if self.prediction()[name].position is None:
+            self.clear(name)
+            self.choose(name)
+        else:
+            self.mark_missing(name)
+
+    def accept(self) -> int:
+        """Say that all predicted landmarks of the image at hand are right; returns how many."""
+        annotation = self.annotation()
+        predicted = [m for m in self.result().values() if m.status is Status.PREDICTED]
+        for mark in predicted:
+            annotation = annotation.with_landmark(Landmark(mark.name, mark.position, Status.PLACED))
+        if predicted:
+            self._say(annotation, "Accept the image")
+        return len(predicted)
+
+    def say_all(self, landmarks: LandmarkSet, label: str) -> None:
+        """Take over landmarks from elsewhere, such as a file; what they leave open stays as it is."""
+        annotation = self.annotation()
+        for mark in landmarks.values():
+            if mark.status is not Status.UNPLACED:
+                status = Status.PLACED if mark.status is Status.PREDICTED else mark.status
+                annotation = annotation.with_landmark(Landmark(mark.name, mark.position, status))
+        self._set_template()
+        self._say(annotation, label)
+        self._choose_next()
+
+    def undo(self) -> None:
+        """Take back the last change, in whatever image it was made."""
+        if change := self.undo_stack.undo():
+            self._apply(change.image, change.before)
+
+    def redo(self) -> None:
+        """Do again what was undone."""
+        if change := self.undo_stack.redo():
+            self._apply(change.image, change.after)
+
+    def _say(self, annotation: LandmarkSet, label: str) -> None:
+        before = self.annotation()
+        if annotation == before:
+            return
+        self._save(self.image, annotation)
+        self.undo_stack.push(Change(self.image, before, annotation, label))
+        self.landmarks_changed.emit(self.image)
+
+    def _apply(self, image: str, annotation: LandmarkSet) -> None:
+        assert self.study is not None
+        known = LandmarkSet(
+            self.study.schema, (m for m in annotation.values() if m.name in self.study.schema)
+        )
+        self._save(image, known)
+        self.show(image)
+        self.landmarks_changed.emit(image)
+        if self.landmark not in self.study.schema or self.result()[self.landmark].position is not None:
+            self.choose(self.next_unplaced() or self.landmark)
+
+    def _save(self, image: str, annotation: LandmarkSet) -> None:
+        assert self.study is not None
+        self.study.save_annotations(image, annotation, self.geometry(image))
+        self._annotations[image] = annotation
+
+    def annotations_exist(self) -> bool:
+        """Whether a person said anything about any image."""
+        return any(mark.status.by_person for marks in self._annotations.values() for mark in marks.values())
+
+    def _set_template(self) -> None:
+        assert self.study is not None
+        if not self.study.template:
+            self.study.update(template=self.image)
+
+    # -- which landmarks there are --------------------------------------------------------------------
+
+    def add_landmark(self, name: str) -> None:
+        """Define one more landmark."""
+        assert self.study is not None
+        schema = self.study.schema
+        self.set_schema(LandmarkSchema((*schema.names, name), definitions=(*schema.definitions, "")))
+        self.choose(name)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a landmark another name, in every annotation and prediction, too."""
+        if self.study is None or old == new:
+            return
+        self._not_while_working()
+        rename_landmark(self.study, old, new, self.geometry_or_none)
+        self._reload()
+        self.undo_stack.clear()  # what could be undone speaks of the old name
+        self.landmark = new if self.landmark == old else self.landmark
+        self.study_changed.emit()
+        self.landmark_changed.emit()
+
+    def set_schema(self, schema: LandmarkSchema) -> None:
+        """Other landmarks; annotations of those that are gone stay in the files until saved again."""
+        assert self.study is not None
+        self._not_while_working()
+        self.study.update(schema=schema)
+        self._reload()
+        if self.landmark not in schema:
+            self.landmark = self.next_unplaced() or schema.names[0]
+        self.study_changed.emit()
+        self.landmark_changed.emit()
+
+    def geometry_or_none(self, name: str) -> Geometry | None:
+        """Geometry of an image, None where it is not in the folder any more."""
+        return self.geometry(name) if name in self.names else None
+
+    def _new_name(self) -> str:
+        assert self.schema is not None
+        number = len(self.schema) + 1
+        while f"landmark {number}" in self.schema:
+            number += 1
+        return f"landmark {number}"
+
+    def _not_while_working(self) -> None:
+        if self.job is not None:
+            raise InputError(f"{self.job.title} is running: cancel it or wait, then change the landmarks")
+
+    def _reload(self) -> None:
+        assert self.study is not None
+        self._annotations, self._predictions = self.study.annotations(), self.study.predictions()
+
+    # -- what models say ------------------------------------------------------------------------------
+
+    def take_predictions(self, found: Mapping[str, LandmarkSet] | None = None) -> None:
+        """Show new predictions: those given, which are in the study's files already, or all of the files."""
+        assert self.study is not None
+        if found is None:
+            self._predictions = self.study.predictions()
+        else:
+            self._predictions.update(found)
+        self.color_by_confidence = bool(self._predictions)
+        self.predictions_changed.emit()
+        self.view_changed.emit()
+        self.landmarks_changed.emit(self.image)
+
+    # -- long work ------------------------------------------------------------------------------------
+
+    def run(self, job: Job) -> None:
+        """Start long work; InputError while other work is running."""
+        if self.job is not None:
+            raise InputError(f"{self.job.title} is still running: cancel it or wait for its end")
+        self.job = job
+        job.ended.connect(self._on_job_ended)
+        self.job_changed.emit()
+        job.start()
+
+    def attempt(self, action: Callable[[], object]) -> None:
+        """Do what a person asked for; where it cannot be done, say why."""
+        try:
+            action()
+        except InputError as error:
+            self.message.emit("error", str(error))
+
+    def _on_job_ended(self) -> None:
+        self.job = None
+        self.job_changed.emit()

@@ -1,0 +1,257 @@
+"""The widget in which the cohort is learned."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from napari.components import ViewerModel
+from qtpy.QtCore import QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QProgressBar, QSpinBox, QWidget
+from superqt import QCollapsible
+
+from napari_landmark.data.landmarks import Status
+from napari_landmark.gui.base import DockWidget, button, emphasise, note
+from napari_landmark.gui.jobs import Job, time_left
+from napari_landmark.gui.loss_plot import LossPlot
+from napari_landmark.gui.opening import regather_job
+from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
+from napari_landmark.gui.training import Preview, Started, interrupted_training, model_names, train_job
+from napari_landmark.learning.progress import ProgressEvent
+
+_told_no_gpu = False
+
+
+class TrainWidget(DockWidget):
+    """Train: one button; what it needs to know has good defaults."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer)
+        self._preferences = Preferences.read()
+        self._training: Job | None = None
+        self._outcome = ""
+        self.ready = note()
+        self.run = button("Train", self._on_run)
+        self.resume = button("Resume", self._on_resume, tip="Go on with the training that was stopped")
+        self.stage_text = note()
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.plot = LossPlot()
+        self.onward = button("Next: review what was found ▸", lambda: self.open_dock("Detect and review"))
+        self.report = button(
+            "Open the report", self._on_report, tip="Loss, template and predictions as a page"
+        )
+        self.models = note()
+        self._advanced()
+        for widget in (
+            self.ready,
+            self.run,
+            self.resume,
+            self.stage_text,
+            self.progress,
+            self.plot,
+            self.onward,
+            self.report,
+            self.models,
+            self.advanced,
+        ):
+            self.body.addWidget(widget)
+        self.body.addStretch(1)
+        for signal in (self.session.study_changed, self.session.landmarks_changed, self.session.job_changed):
+            self.listen(signal, self.refresh)
+        self.listen(self.session.job_changed, self._on_job)
+        self.listen(self.session.image_changed, self.refresh)
+        self._on_job()
+        self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """Show the session as it is."""
+        session, training = self.session, self._training
+        self.content.setVisible(session.study is not None)
+        if session.study is None:
+            return
+        annotated = annotated_images(session)
+        placed = sum(n for _, n in annotated)
+        idle = training is None
+        count = len(annotated)
+        if not annotated:
+            self.ready.setText("Place the landmarks of one image first, with <b>Annotate template</b>.")
+        else:
+            images = "image" if count == 1 else "images"
+            self.ready.setText(
+                f"Learns {len(session.names)} images from the {placed} landmarks you placed in {count} {images}."
+            )
+        self.run.setText("Train" if idle else "Cancelling…" if training.cancelled else "Cancel")
+        busy_otherwise = session.job is not None and idle
+        self.run.setEnabled(bool(annotated) and not busy_otherwise and (idle or not training.cancelled))
+        names = model_names(session)
+        emphasise(self.run, idle and not names)
+        stopped = interrupted_training(session) if idle else None
+        self.resume.setVisible(stopped is not None)
+        self.resume.setEnabled(session.job is None)
+        self.progress.setVisible(not idle)
+        self.stage_text.setText(self._outcome if idle else self.stage_text.text())
+        self.stage_text.setVisible(bool(self.stage_text.text()))
+        done = idle and bool(names)
+        self.onward.setVisible(done)
+        emphasise(self.onward, done)
+        self.report.setVisible(done and (session.study.folder / "report" / "report.html").exists())
+        if names:
+            made = [f"{name} ({_made(session.study.models_dir / name)})" for name in names[:4]]
+            self.models.setText("Models of this study, all kept: " + ", ".join(made))
+        self.models.setVisible(bool(names))
+        self.plot.setVisible(not idle or bool(self.plot.stages))
+        self.advanced.setEnabled(idle)
+
+    def _advanced(self) -> None:
+        self.minutes = QDoubleSpinBox()
+        self.minutes.setRange(0, 24 * 60)
+        self.minutes.setDecimals(1)
+        self.minutes.setSpecialValueText("automatic")
+        self.minutes.setSuffix(" min")
+        self.minutes.setToolTip("How long to train; automatic suits the device")
+        self.device = QComboBox()
+        self.device.addItems(DEVICES)
+        self.device.setCurrentText(self._preferences.device)
+        self.seed = QSpinBox()
+        self.seed.setRange(0, 10**6)
+        self.seed.setToolTip("The same seed on the same device gives the same model")
+        self.size = QComboBox()
+        self.size.addItems([f"{size} pixels" for size in WORKING_SIZES])
+        self.size.setCurrentText(f"{self._preferences.working_size} pixels")
+        self.size.setToolTip("Longest side the images are drawn at for training; smaller needs less memory")
+        holder = QWidget()
+        form = QFormLayout(holder)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Time", self.minutes)
+        form.addRow("Device", self.device)
+        form.addRow("Seed", self.seed)
+        form.addRow("Working resolution", self.size)
+        self.advanced = QCollapsible("Advanced")
+        self.advanced.addWidget(holder)
+
+    def _on_run(self) -> None:
+        if self._training is not None:
+            self._training.cancel()
+            self.refresh()
+            return
+        self._start(resume=False)
+
+    def _on_resume(self) -> None:
+        self._start(resume=True)
+
+    def _start(self, *, resume: bool) -> None:
+        def begin() -> None:
+            size = int(self.size.currentText().split()[0])
+            if size != self._preferences.working_size and not resume:
+                self._preferences = replace(self._preferences, working_size=size)
+                reading = regather_job(self.session, preferences=self._preferences)
+                reading.succeeded.connect(lambda opened: opened is not None and self._start(resume=False))
+                self.session.run(reading)
+                return
+            self._outcome = ""
+            self.plot.clear()
+            self.session.run(
+                train_job(
+                    self.session,
+                    device=self.device.currentText(),
+                    seed=self.seed.value(),
+                    minutes=self.minutes.value() or None,
+                    resume=resume,
+                )
+            )
+
+        self.session.attempt(begin)
+
+    def _on_job(self) -> None:
+        job = self.session.job
+        if job is self._training:
+            return
+        if job is None or job.title != "Training":
+            self._training = None
+            return
+        self._training = job
+        self.stage_text.setText("Preparing…")
+        for signal, slot in (
+            (job.progressed, self._on_progress),
+            (job.shown, self._on_shown),
+            (job.succeeded, self._on_done),
+            (job.failed, self._on_failed),
+            (job.cancelling, self.refresh),
+        ):
+            self.listen(signal, slot)
+        self.refresh()
+
+    def _on_progress(self, event: ProgressEvent) -> None:
+        self.plot.add(event)
+        self.progress.setValue(round(1000 * event.fraction))
+        left = time_left(event)
+        self.stage_text.setText(f"{event.stage[:1].upper()}{event.stage[1:]}{' · ' + left if left else ''}")
+        self.stage_text.setVisible(True)
+
+    def _on_shown(self, shown: object) -> None:
+        if isinstance(shown, Started):
+            self._tell_device(shown)
+        elif isinstance(shown, Preview) and shown.image == self.session.image:
+            self.stage.show_preview(shown.landmarks)
+
+    def _on_done(self, report: Any) -> None:
+        self.stage.show_preview(None)
+        minutes = f"{report.seconds / 60:.1f} minutes"
+        model = report.model_dir.name
+        if report.cancelled:
+            self._outcome = f"Stopped after {minutes}. Model {model} works from what was learned so far."
+        else:
+            count = len(report.predictions)
+            self._outcome = f"✓ Trained in {minutes}: model {model}. Landmarks were found in {count} images."
+            self.session.set_placing(False)
+            self.session.take_predictions()
+        self.session.message.emit("info", self._outcome)
+        self.refresh()
+
+    def _on_failed(self, text: str) -> None:
+        self.stage.show_preview(None)
+        self._outcome = f"<span style='color:#ff6b5e'>{text}</span>"
+        self.session.message.emit("error", text)
+        self.refresh()
+
+    def _tell_device(self, started: Started) -> None:
+        global _told_no_gpu
+        self.session.device = started.device
+        self.session.view_changed.emit()
+        if started.device.startswith("cpu") and not _told_no_gpu:
+            _told_no_gpu = True
+            self.session.message.emit(
+                "info", f"No graphics card in use: training runs on the processor, {started.budget}."
+            )
+
+    def _on_report(self) -> None:
+        page = self.session.study.report_dir / "report.html"
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(page))):
+            self.session.message.emit("warning", f"No browser opened; the report is {page}")
+
+
+def annotated_images(session: Any) -> list[tuple[str, int]]:
+    """Images in which a person placed landmarks, with how many."""
+    found = []
+    for name in session.names:
+        count = sum(
+            mark.status in (Status.PLACED, Status.CORRECTED) for mark in session.annotation(name).values()
+        )
+        if count:
+            found.append((name, count))
+    return found
+
+
+def _made(folder: Path) -> str:
+    """When a model was made, and whether its training was cut short."""
+    try:
+        when = datetime.fromtimestamp((folder / "model.json").stat().st_mtime).strftime("%d %b %H:%M")
+        history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "incomplete"
+    return f"{when}, stopped early" if history.get("cancelled") else when

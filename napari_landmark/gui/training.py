@@ -1,0 +1,170 @@
+"""Training and detecting as long work: the same functions as the terminal, with a person looking on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.gui.jobs import Job
+from napari_landmark.gui.session import Session
+from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
+
+if TYPE_CHECKING:
+    from napari_landmark.oneshot.model import LandmarkModel
+    from napari_landmark.oneshot.pipeline import TrainingOptions, TrainingReport
+
+# Modules that need torch are imported where they are used: opening a widget does not wait for it.
+
+
+@dataclass(frozen=True)
+class Started:
+    """Where a training runs and for how long.
+
+    Parameters
+    ----------
+    device : str
+    budget : str
+        In words.
+    """
+
+    device: str
+    budget: str
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a running training would say about one image.
+
+    Parameters
+    ----------
+    image : str
+    landmarks : LandmarkSet
+    """
+
+    image: str
+    landmarks: LandmarkSet
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Heatmaps of one image; see `LandmarkModel.detect`."""
+
+    image: str
+    names: tuple[str, ...]
+    heatmaps: np.ndarray
+    matrix: np.ndarray
+    offset: np.ndarray
+
+
+def training_options(device: str, *, seed: int, minutes: float | None) -> TrainingOptions:
+    """The options that the terminal would take."""
+    from napari_landmark.learning.device import choose_device
+    from napari_landmark.oneshot.pipeline import default_options
+
+    return default_options(choose_device(device), seed=seed, minutes=minutes)
+
+
+def train_job(
+    session: Session,
+    *,
+    device: str = "auto",
+    seed: int = 0,
+    minutes: float | None = None,
+    resume: bool = False,
+) -> Job:
+    """Long work that trains on the open study; succeeds with the `TrainingReport`, cancelled or not."""
+    study, cohort = session.study, session.cohort
+    assert study is not None and cohort is not None
+
+    def work(progress: Progress, cancel: CancelToken) -> TrainingReport:
+        from napari_landmark.learning.device import choose_device
+        from napari_landmark.oneshot.pipeline import train
+        from napari_landmark.oneshot.report import write_report
+
+        progress(ProgressEvent("Preparing", 0.0))
+        options = training_options(device, seed=seed, minutes=minutes)
+        job.show(Started(str(choose_device(device)), options.describe()))
+
+        def preview(model: LandmarkModel) -> None:
+            # The name is read in this thread while the person may go on to another image: either will do.
+            image = session.image
+            if image in cohort.names:
+                number = cohort.index(image)
+                found = model.detect_working(cohort.working(number), cohort.placement(number))
+                job.show(Preview(image, found.landmarks))
+
+        report = train(
+            study,
+            cohort,
+            options=options,
+            resume=resume,
+            progress=progress,
+            cancel=cancel,
+            preview=preview,
+        )
+        write_report(study, cohort, report)
+        return report
+
+    job = Job("Training", work)
+    return job
+
+
+def detect_job(session: Session, *, model: str | None, device: str = "auto", image: str | None = None) -> Job:
+    """Long work that finds the landmarks of one image, or of all; succeeds with them by name of the image.
+
+    The predictions are in the study's files when it ends; annotations stay as they are.
+    """
+    study, cohort = session.study, session.cohort
+    assert study is not None and cohort is not None
+
+    def work(progress: Progress, cancel: CancelToken) -> dict[str, LandmarkSet]:
+        from napari_landmark.oneshot.pipeline import load_model, predict_cohort
+
+        progress(ProgressEvent("Loading the model", 0.0))
+        loaded = load_model(study, name=model, device=device)
+        if image is None:
+            return predict_cohort(loaded, cohort, study=study, progress=progress, cancel=cancel)
+        number = cohort.index(image)
+        found = loaded.detect_working(cohort.working(number), cohort.placement(number)).landmarks
+        study.save_predictions(image, found, cohort.geometry(number))
+        return {image: found}
+
+    return Job("Detecting", work)
+
+
+def heatmap_job(session: Session, *, model: str | None, device: str = "auto") -> Job:
+    """Work that computes the heatmaps of the image at hand; succeeds with `Maps`."""
+    study, cohort, image = session.study, session.cohort, session.image
+    assert study is not None and cohort is not None
+
+    def work(progress: Progress, cancel: CancelToken) -> Maps:
+        from napari_landmark.oneshot.pipeline import load_model
+
+        progress(ProgressEvent("Computing heatmaps", 0.0))
+        loaded = load_model(study, name=model, device=device)
+        number = cohort.index(image)
+        found = loaded.detect_working(cohort.working(number), cohort.placement(number), heatmaps=True)
+        return Maps(image, loaded.schema.names, found.heatmaps, found.heatmap_matrix, found.heatmap_offset)
+
+    return Job("Computing heatmaps", work)
+
+
+def model_names(session: Session) -> list[str]:
+    """Names of the study's complete models, newest first."""
+    if session.study is None:
+        return []
+    # What the terminal's list of models says, without loading torch to say it.
+    return sorted((path.parent.name for path in session.study.models_dir.glob("*/model.json")), reverse=True)
+
+
+def interrupted_training(session: Session) -> Path | None:
+    """The folder of a training that was stopped and can go on, None where there is none."""
+    if session.study is None:
+        return None
+    runs = sorted(path.parent for path in session.study.models_dir.glob("*/run.json"))
+    unfinished = [run for run in runs if any(run.glob("checkpoint-*.safetensors"))]
+    return unfinished[-1] if unfinished else None
