@@ -102,6 +102,41 @@ def evaluate(
 
 
 @app.command()
+def convert(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="IN...", help="Landmark files; several become one", show_default=False),
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT",
+            help="The result: .csv, .mrk.json, .fcsv, .tps, .json (COCO), .dlc.csv. With {image} in its name "
+            "there is one file for each image",
+        ),
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the images; needed for .mrk.json, .fcsv and .tps, and to write .json",
+        ),
+    ] = None,
+    spacing: Spacing = None,
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Landmark file or study with the names, for formats without (.tps)"
+        ),
+    ] = None,
+) -> None:
+    """Turn landmark files into another format, by the ends of their names."""
+    from napari_landmark.commands.convert import run_convert
+
+    run_convert(sources, out, images=images, spacing=spacing, names=names)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to put the study and the pictures")] = Path(
         "napari_landmark_demo"

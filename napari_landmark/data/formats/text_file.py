@@ -91,7 +91,7 @@ def check_count(count: int, path: str | Path) -> None:
 
 def check_one_line(image: str, path: str | Path) -> None:
     """InputError for a name of an image that would break the lines of a file."""
-    if len(image.splitlines()) != 1 or not image.strip():
+    if image.splitlines() != [image] or not image.strip():
         raise InputError(f"{path}: the name of image {image!r} cannot stand in one line: rename the image")
 
 
