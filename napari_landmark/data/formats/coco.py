@@ -9,7 +9,14 @@ from typing import Any
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import common_schema, find_image, named_in_file
 from napari_landmark.data.formats.state_note import StateNote
-from napari_landmark.data.formats.text_file import check_count, finite_number, pixels, read_json, write_json
+from napari_landmark.data.formats.text_file import (
+    check_count,
+    finite_number,
+    pixels,
+    read_json,
+    shown,
+    write_json,
+)
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
@@ -54,7 +61,9 @@ def read_coco(
             continue
         image = images.get(_id(entry.get("image_id"), where))
         if image is None:
-            raise InputError(f"{where}: belongs to image {entry.get('image_id')!r}, which is not in 'images'")
+            raise InputError(
+                f"{where}: belongs to image {shown(entry.get('image_id'))}, which is not in 'images'"
+            )
         if image in annotations:
             raise InputError(f"{where}: image {image} has several annotations: keep one for each image")
         annotations[image] = _landmarks(entry, names, where)
@@ -124,7 +133,7 @@ def _images(
         key = _id(entry.get("id"), where)
         if key in images or name in names:
             raise InputError(
-                f"{where}: the image {said!r} or its id {key!r} is there twice: keep one of them"
+                f"{where}: the image {shown(said)} or its id {shown(key)} is there twice: keep one of them"
             )
         images[key] = name
         names.add(name)
@@ -154,7 +163,7 @@ def _landmarks(entry: Mapping[str, Any], names: Sequence[str], where: str) -> di
     for number, name in enumerate(names):
         x, y, v = values[3 * number : 3 * number + 3]
         if isinstance(v, bool) or v not in (_UNLABELLED, _HIDDEN, _VISIBLE):
-            raise InputError(f"{where}: landmark {name!r} has the visibility {v!r}: expected 0, 1 or 2")
+            raise InputError(f"{where}: landmark {name!r} has the visibility {shown(v)}: expected 0, 1 or 2")
         position = at = None
         if v != _UNLABELLED:
             at = tuple(finite_number(value, f"{where}: {name!r}") for value in (x, y))
@@ -205,5 +214,5 @@ def _list(path: Path, data: Mapping[str, Any], key: str) -> list[Mapping[str, An
 
 def _id(value: object, where: str) -> int | str:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise InputError(f"{where}: {value!r} is no id: expected a number")
+        raise InputError(f"{where}: {shown(value)} is no id: expected a number")
     return value

@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.slicer_points import SlicerPoint, landmark_set, read_lps, single_set
-from napari_landmark.data.formats.text_file import read_json, write_json
+from napari_landmark.data.formats.text_file import read_json, shown, write_json
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 
@@ -109,11 +109,11 @@ def write_slicer_json(
 def _points(path: Path, markup: dict[str, Any], before: int) -> list[SlicerPoint]:
     system = markup.get("coordinateSystem", "LPS")
     if system not in ("LPS", "RAS"):
-        raise InputError(f"{path}: has the coordinate system {system!r}: expected LPS or RAS")
+        raise InputError(f"{path}: has the coordinate system {shown(system)}: expected LPS or RAS")
     units = markup.get("coordinateUnits", "mm")
     code = units[0] if isinstance(units, list) and units else units
     if not isinstance(code, str) or code not in _MILLIMETRES:
-        raise InputError(f"{path}: has positions in {units!r}: expected mm or um")
+        raise InputError(f"{path}: has positions in {shown(units)}: expected mm or um")
     content = markup.get("controlPoints", [])
     if not isinstance(content, list):
         raise InputError(f"{path}: 'controlPoints' is no list: save the point list in 3D Slicer again")
@@ -127,11 +127,13 @@ def _points(path: Path, markup: dict[str, Any], before: int) -> list[SlicerPoint
             raise InputError(f"{where}: has no label: give it the landmark's name in 3D Slicer")
         position, status = point.get("position"), point.get("positionStatus", "defined")
         if not isinstance(status, str) or status not in _STATUS:
-            raise InputError(f"{where}: has the status {status!r}: expected one of {', '.join(_STATUS)}")
+            raise InputError(f"{where}: has the status {shown(status)}: expected one of {', '.join(_STATUS)}")
         lps = None
         if _STATUS[status] is Status.PLACED:
             if not isinstance(position, list):
-                raise InputError(f"{where}: {label!r} is said to be placed and has no position: place it")
+                raise InputError(
+                    f"{where}: {shown(label)} is said to be placed and has no position: place it"
+                )
             lps = read_lps(position, system, where, millimetres=_MILLIMETRES[code])
         description = point.get("description", "")
         text = description if isinstance(description, str) else ""

@@ -74,8 +74,15 @@ def finite_number(value: object, what: str) -> float:
             number = math.nan
         if math.isfinite(number):
             return number
-    shown = repr(value)
-    raise InputError(f"{what} is {shown[:40]}{'...' * (len(shown) > 40)}: expected a number")
+    raise InputError(f"{what} is {shown(value)}: expected a number")
+
+
+def shown(value: object) -> str:
+    """A value of a file in a message: short, whatever it is."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**40 else "a huge number"
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def pixels(value: float) -> float:

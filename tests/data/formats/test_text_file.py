@@ -10,6 +10,7 @@ from napari_landmark.data.formats.text_file import (
     finite_number,
     read_json,
     read_text,
+    shown,
     write_json,
 )
 
@@ -54,6 +55,15 @@ def test_numbers(value, number):
 def test_what_is_no_number(value):
     with pytest.raises(InputError, match=r"^x is .{1,50}: expected a number$"):
         finite_number(value, "x")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("a", "'a'"), (None, "None"), ([[[]]], "a list"), ({}, "an object"), (10**9999, "a huge number")],
+)
+def test_values_in_messages_are_short(value, text):
+    assert shown(value) == text
+    assert len(shown("x" * 99)) < 50
 
 
 def test_more_landmarks_than_anybody_places():
