@@ -59,7 +59,7 @@ def test_what_is_no_number(value):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("a", "'a'"), (None, "None"), ([[[]]], "a list"), ({}, "an object"), (10**9999, "a huge number")],
+    [("a", "'a'"), (None, "None"), ([[[]]], "a list"), ({}, "an object"), (10**400, "a huge number")],
 )
 def test_values_in_messages_are_short(value, text):
     assert shown(value) == text
