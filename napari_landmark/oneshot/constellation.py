@@ -64,8 +64,9 @@ class Constellation:
             bad = distance[rows, worst] > _OUTLIER
             if not bad.any():
                 break
-            clean[rows[bad], worst[bad]] = predicted[rows[bad], worst[bad]]
             trusted[rows[bad], worst[bad]] = 0.05
+            # All outliers anew: the first ones were predicted in a pose that the later ones had bent.
+            clean = np.where(trusted[..., None] < 1, predicted, positions)
         predicted = self.predict(clean, trusted)
         return np.linalg.norm(predicted - positions, axis=-1) / self.scale, predicted
 
@@ -104,6 +105,7 @@ def learn_constellation(
         model = Constellation(mean, precision, scale)
         surprise, _ = model.judge(positions)
         trust = np.clip(weights, 0.02, 1) * np.exp(-0.5 * (surprise / _OUTLIER) ** 4)
+        trust = np.maximum(trust, 0.01)  # else a single landmark may be left to say how large a shape is
     return model
 
 
@@ -121,7 +123,8 @@ def align(reference: np.ndarray, positions: np.ndarray, weights: np.ndarray) -> 
     sign = np.ones_like(singular)
     sign[:, -1] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
     size = np.einsum("bn,bnd->b", weights, fixed**2)
-    scale = (singular * sign).sum(1) / np.maximum(size, 1e-12)
+    # A shape that fell into one point has a pose, too: no division by its size may go astray.
+    scale = np.clip((singular * sign).sum(1) / np.maximum(size, 1e-12), 0.1, 10)
     matrix = scale[:, None, None] * (u * sign[:, None]) @ vt
     return matrix, centre - np.einsum("bij,bj->bi", matrix, origin)
 

@@ -107,7 +107,7 @@ def match_templates(
     cycle = torch.nan_to_num((back.positions - descriptors.positions).norm(dim=-1), nan=1e3)
     weights = there.similarity * (torch.exp(-((cycle / _CYCLE_SCALE) ** 2)) + 0.02) * known
     positions, support = _vote(there.positions, weights)
-    total = support.sum(0).clamp(min=1e-9)
+    total = support.sum(0)
     mean = lambda values: ((support * values).sum(0) / total).cpu().numpy()  # noqa: E731
     heat = None
     if keep_heatmaps:
@@ -150,6 +150,9 @@ def match_cohort(
         ]
         if progress:
             progress(ProgressEvent("matching the template", (start + _BATCH) / (len(cohort) + _BATCH)))
+    if not found:  # cancelled before the first image
+        landmarks, dims = descriptors.positions.shape[1:]
+        return Matches(np.empty((0, landmarks, dims)), np.empty((0, landmarks)), np.empty((0, landmarks)))
     return Matches(*(np.stack(part) for part in zip(*found, strict=True)))
 
 
