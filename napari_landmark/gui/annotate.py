@@ -7,12 +7,12 @@ from pathlib import Path
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QLabel, QPushButton
 
-from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import FORMATS, read_landmarks
+from napari_landmark.data.formats import FORMATS
 from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.gui.base import DockWidget, button, note
 from napari_landmark.gui.calibration import Calibration
 from napari_landmark.gui.keys import keys_text
+from napari_landmark.gui.landmark_files import read_for
 from napari_landmark.gui.landmark_table import LandmarkTable
 from napari_landmark.gui.opening import regather_job
 from napari_landmark.gui.schema_dialog import SchemaDialog
@@ -133,12 +133,7 @@ class AnnotateWidget(DockWidget):
             The file cannot be read, or speaks of other images.
         """
         session = self.session
-        sets = read_landmarks(path)
-        found = sets.get(session.image) or (next(iter(sets.values())) if len(sets) == 1 else None)
-        if found is None:
-            raise InputError(
-                f"{path}: has nothing about {session.image}; it is about {', '.join(list(sets)[:3])}"
-            )
+        found = read_for(path, session.image, {name: session.geometry(name) for name in session.names})
         placed = [mark for mark in found.values() if mark.status is not Status.UNPLACED]
         new = [mark.name for mark in placed if mark.name not in session.schema]
         if new:

@@ -18,9 +18,8 @@ _TITLES = {
     ".fcsv": "Slicer fiducials",
     ".tps": "TPS for shape analysis",
     ".json": "COCO keypoints",
+    ".dlc.csv": "DeepLabCut",
 }
-_ONE_IMAGE = (".mrk.json", ".fcsv")
-"""Formats that hold a single image; a cohort becomes a folder of files."""
 
 
 class ExportButton(QToolButton):
@@ -45,7 +44,7 @@ class ExportButton(QToolButton):
         session = self._session
         if session.study is None:
             return
-        if whole and suffix in _ONE_IMAGE:
+        if whole and FORMATS[suffix].one_image:
             chosen = QFileDialog.getExistingDirectory(self, "Folder for one file of each image")
         else:
             stem = "landmarks" if whole else Path(session.image).stem
@@ -84,7 +83,7 @@ def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> i
     if not sets:
         raise InputError("No landmark is placed or predicted yet: there is nothing to export.")
     geometries = {name: session.geometry(name) for name in sets}
-    if whole and suffix in _ONE_IMAGE:
+    if whole and FORMATS[suffix].one_image:
         for name, marks in sets.items():
             file = path / f"{file_stem(name)}{suffix}"
             write_landmarks(file, {name: marks}, geometries={name: geometries[name]})

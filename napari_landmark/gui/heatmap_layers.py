@@ -83,7 +83,7 @@ class HeatmapLayers:
             colormap=colormap,
             blending="additive",
             contrast_limits=(0.03, 1),
-            opacity=0.8,
+            opacity=0.6,
             visible=visible,
             **place,
         )

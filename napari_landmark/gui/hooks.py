@@ -82,32 +82,40 @@ def _first_hand() -> LayerData:
 
 
 def _read(path: str | Sequence[str]) -> list[LayerData]:
-    from napari_landmark.data.formats import read_landmarks
+    from napari_landmark.gui.landmark_files import is_in_millimetres, read_beside_images, read_world
 
     layers = []
     for file in [path] if isinstance(path, str | Path) else path:
-        for image, marks in read_landmarks(file).items():
-            there = [mark for mark in marks.values() if mark.position is not None]
-            if not there:
-                continue
-            features = {
-                "name": [mark.name for mark in there],
-                "status": [str(mark.status) for mark in there],
-                "confidence": [np.nan if mark.confidence is None else mark.confidence for mark in there],
-            }
-            schema = marks.schema
-            attributes = {
-                "name": f"Landmarks of {image}" if image else Path(file).name,
-                "features": features,
-                "face_color": [schema.colors[schema.index(mark.name)] for mark in there],
-                "text": {"string": "{name}", "anchor": "upper_left", "color": "white"},
-                "canvas_size_limits": (9, 18),
-                "axis_labels": ("z", "y", "x")[3 - len(there[0].position) :],
-                "units": ("pixel",) * len(there[0].position),
-                "metadata": {_METADATA: {"image": image}},
-            }
-            layers.append((np.array([mark.position for mark in there]), attributes, "points"))
+        world = is_in_millimetres(file)
+        for image, marks in (read_world(file) if world else read_beside_images(file)).items():
+            if marks.ndim is not None:
+                layers.append(_points_layer(file, image, marks, "mm" if world else "pixel"))
     return layers or [(None,)]  # type: ignore[list-item]  napari's way to say: nothing to show, no error
+
+
+def _points_layer(file: str, image: str, marks: Any, unit: str) -> LayerData:
+    there = [mark for mark in marks.values() if mark.position is not None]
+    positions = np.array([mark.position for mark in there])
+    if unit == "mm" and np.ptp(positions[:, 0]) == 0 and positions[0, 0] == 0:
+        positions = positions[:, 1:]  # points of a picture: they lie in its plane
+    ndim = positions.shape[1]
+    colors = dict(zip(marks.schema.names, marks.schema.colors, strict=True))
+    attributes = {
+        "name": f"Landmarks of {image}" if image else Path(file).name,
+        "features": {
+            "name": [mark.name for mark in there],
+            "status": [str(mark.status) for mark in there],
+            "confidence": [np.nan if mark.confidence is None else mark.confidence for mark in there],
+        },
+        "face_color": [colors[mark.name] for mark in there],
+        "text": {"string": "{name}", "anchor": "upper_left", "color": "white"},
+        "canvas_size_limits": (9, 18),
+        "axis_labels": ("z", "y", "x")[3 - ndim :],
+        "units": (unit,) * ndim,
+        "scale": (1.0,) * ndim,
+        "metadata": {_METADATA: {"image": image}},
+    }
+    return positions, attributes, "points"
 
 
 def _write(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:

@@ -12,9 +12,9 @@ from napari_landmark.gui.session import Session
 KEYS: dict[str, tuple[str, str]] = {
     ".": (".", "next image"),
     ",": (",", "previous image"),
-    "n": ("N", "next landmark (skip this one)"),
+    "n": ("N", "next landmark"),
     "j": ("J", "previous landmark"),
-    "u": ("U", "landmark is missing in this image"),
+    "u": ("U", "landmark is missing"),
     "k": ("K", "accept this image"),
     "Control-Z": ("Ctrl+Z", "undo"),
     "Control-Shift-Z": ("Ctrl+Shift+Z", "redo"),
@@ -46,7 +46,8 @@ def bind_keys(viewer: ViewerModel, session: Session) -> None:
 
 def keys_text(*keys: str) -> str:
     """What the keys do, as rich text; all of them if none is named."""
-    return " &nbsp; ".join(f"<b>{KEYS[key][0]}</b> {KEYS[key][1]}" for key in keys or KEYS)
+    parts = (f"<b>{KEYS[key][0]}</b>&nbsp;{KEYS[key][1].replace(' ', '&nbsp;')}" for key in keys or KEYS)
+    return " &nbsp; ".join(parts)  # a line breaks between keys only
 
 
 def _key_handler(session: Session, action: Callable[[], object]) -> Callable[[ViewerModel], None]:

@@ -13,7 +13,7 @@ from napari.utils import Colormap
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet, Status
-from napari_landmark.gui.places import layer_place, put
+from napari_landmark.gui.places import camera_of, layer_place, put
 from napari_landmark.gui.session import Session
 
 NAME = "Landmarks"
@@ -42,7 +42,7 @@ class LandmarkLayer:
         session.landmarks_changed.connect(self._on_landmarks_changed)
         session.landmark_changed.connect(self._on_landmark_changed)
         session.view_changed.connect(self.refresh)
-        viewer.camera.events.zoom.connect(self._on_zoom)
+        camera_of(viewer).events.zoom.connect(self._on_zoom)
 
     @property
     def layer(self) -> Points | None:
@@ -75,6 +75,7 @@ class LandmarkLayer:
         finally:
             self._syncing = False
         self._on_landmark_changed()
+        self._on_zoom()
 
     def _make(self, viewer: ViewerModel, ndim: int, place: dict[str, Any]) -> None:
         self._rings = viewer.add_points(
@@ -84,10 +85,9 @@ class LandmarkLayer:
             features=_features(LandmarkSet(self._session.study.schema)),
             face_color="transparent",
             border_color="#ffd34d",
-            border_width=0.02,
-            opacity=0.9,
-            text={"string": "{name}", "color": "black", "anchor": "upper_left", "size": 11},
-            out_of_slice_display=ndim == 3,
+            border_width=1.0,
+            border_width_is_relative=False,
+            text={"string": "{name}", "color": "black", "anchor": "upper_left", "size": 10},
             **place,
         )
         self._rings.editable = False
@@ -98,8 +98,7 @@ class LandmarkLayer:
             features=_features(LandmarkSet(self._session.study.schema)),
             border_width=0.15,
             canvas_size_limits=(9, 18),
-            text={"string": "{name}", "color": "#ffffff", "anchor": "upper_left", "size": 11},
-            out_of_slice_display=ndim == 3,
+            text={"string": "{name}", "color": "#ffffff", "anchor": "upper_left", "size": 10},
             **place,
         )
         self._layer.events.data.connect(self._on_data)
@@ -142,7 +141,6 @@ class LandmarkLayer:
                 errors = [mark.expected_error or 0.0 for mark in marks]
                 # A ring of no size would not be drawn, and neither would the name's shadow.
                 rings.size = np.maximum(2 * np.array(errors), 1e-3)
-                rings.border_color = ["#ffd34d" if e else "transparent" for e in errors]
 
     def _names(self) -> list[str]:
         return list(self._layer.features["name"]) if self._layer is not None else []
@@ -192,17 +190,26 @@ class LandmarkLayer:
         if layer is None or not len(layer.data) or self._syncing:
             return
         size = max(self._session.geometry().shape) / 90
-        layer.size = [size * (1.5 if name == self._session.landmark else 1.0) for name in self._names()]
+        here = [name == self._session.landmark for name in self._names()]
+        layer.size = [size * (1.5 if chosen else 1.0) for chosen in here]
+        errors = layer.features["expected_error"] > 0
+        # The ring of the landmark at hand is bright, the others stay in the background.
+        self._rings.border_color = [
+            "#ffd34d" if chosen and error else "#ffd34d55" if error else "transparent"
+            for chosen, error in zip(here, errors, strict=True)
+        ]
 
     def _on_zoom(self, event: Any = None) -> None:
         """Keep the names at the same distance from their points on the screen, and their shadows from them."""
         viewer = self._viewer()
         if viewer is None or self.layer is None or self._rings is None:
             return
-        pixel = 1 / max(viewer.camera.zoom, 1e-9)
+        pixel = 1 / max(camera_of(viewer).zoom, 1e-9)
         pixels = pixel / np.asarray(self._layer.scale)[-2:]
         pad = np.zeros(self._layer.ndim - 2)
         self._layer.text.translation = np.concatenate([pad, pixels * (4, 9)])
+        if len(self._rings.data):
+            self._rings.border_width = 1.6 * float(pixels.mean())
         self._rings.text.translation = np.concatenate([pad, pixels * (5.2, 10.2)])
 
 

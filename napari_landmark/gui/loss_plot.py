@@ -74,13 +74,17 @@ class LossPlot(QWidget):
     ) -> None:
         painter.setPen(QPen(ink, 1))
         text = area.adjusted(6, 3, -6, -3)
+        font = painter.font()
+        font.setPointSizeF(8)
+        painter.setFont(font)
         metrics = painter.fontMetrics()
         value = f"{points[-1][1]:.3g}"
-        label = metrics.elidedText(name, Qt.TextElideMode.ElideRight, int(text.width()) - 44)
+        label = metrics.elidedText(name, Qt.TextElideMode.ElideRight, int(text.width()))
         painter.drawText(text, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, label)
         painter.setPen(QPen(color, 1))
-        painter.drawText(text, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight, value)
-        graph = area.adjusted(6, metrics.height() + 8, -6, -6)
+        below = text.adjusted(0, metrics.height(), 0, 0)
+        painter.drawText(below, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight, value)
+        graph = area.adjusted(6, metrics.height() + 10, -6, -6)
         losses = [loss for _, loss in points]
         low, high = min(losses), max(losses)
         first, last = points[0][0], max(points[-1][0], points[0][0] + 1)

@@ -20,11 +20,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study import Study
 from napari_landmark.gui.base import note
 from napari_landmark.gui.jobs import Job
+from napari_landmark.gui.landmark_files import is_in_millimetres, read_beside_images, read_names
 from napari_landmark.gui.opening import (
     OpenImages,
     export_layers,
@@ -87,7 +87,7 @@ class NewStudyDialog(QDialog):
             marks = points_on(self._viewer, self._open.layers[0], schema)
             starting = {} if marks is None else {image: marks}
         if self.landmarks.currentText() == _FROM_FILE:
-            starting.update(_sets_of(self.file.text(), schema))
+            starting.update(_placed_in(self.file.text(), schema))
         free = self.landmarks.currentText() == _FREE
         return open_job(
             self._session,
@@ -105,7 +105,7 @@ class NewStudyDialog(QDialog):
         if choice == _FROM_FILE:
             if not self.file.text():
                 raise InputError("Choose the landmark file.")
-            return next(iter(read_landmarks(self.file.text()).values())).schema
+            return read_names(self.file.text())
         return PRESETS[choice]()
 
     def _lay_out(self) -> None:
@@ -127,9 +127,7 @@ class NewStudyDialog(QDialog):
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addWidget(
-            note(
-                "A study is a folder: your landmarks, the model and what it finds. Your images stay as they are."
-            )
+            note("A study keeps your landmarks, the model and what it finds. Your images stay as they are.")
         )
         layout.addLayout(form)
         layout.addWidget(self.problem)
@@ -220,10 +218,12 @@ def _free_folder(folder: Path) -> Path:
     return free
 
 
-def _sets_of(path: str, schema: LandmarkSchema) -> dict[str, LandmarkSet]:
+def _placed_in(path: str, schema: LandmarkSchema) -> dict[str, LandmarkSet]:
     """Landmarks of a file that persons placed; predictions of a model are no annotation."""
+    if is_in_millimetres(path):
+        return {}  # imported into its image once that is open and its place in the world is known
     return {
         name: LandmarkSet(schema, (m for m in marks.values() if m.status.by_person))
-        for name, marks in read_landmarks(path).items()
+        for name, marks in read_beside_images(path).items()
         if any(m.status.by_person for m in marks.values())
     }

@@ -20,12 +20,10 @@ from napari_landmark.gui.jobs import Job
 from napari_landmark.gui.places import geometry_of, points_between
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session import Session
+from napari_landmark.gui.stage import METADATA, source_file
 from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
 
 logger = logging.getLogger(__name__)
-
-METADATA = "napari_landmark"
-"""Key of a layer's metadata under which sample data and readers say where things come from."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +190,7 @@ def open_images(viewer: ViewerModel) -> OpenImages | None:
         return None
     first = layers[0]
     own = first.metadata.get(METADATA, {})
-    path = Path(own["file"]) if "file" in own else Path(first.source.path) if first.source.path else None
+    path = Path(source_file(first)) if source_file(first) else None
     if path is None or not path.is_file() or not looks_like_image(path) or not _same_pixels(first, path):
         return OpenImages(layers, None, first.name)
     return OpenImages(layers, path.parent, path.name, own.get("preset", ""))

@@ -15,6 +15,11 @@ from napari_landmark.data.geometry import Geometry, SpacingSource
 _AXES = ("z", "y", "x")
 
 
+def camera_of(viewer: Any) -> Any:
+    """The camera of a viewer, which moved to its scene in napari 0.9."""
+    return getattr(viewer, "scene", viewer).camera
+
+
 def layer_place(
     geometry: Geometry, matrix: ArrayLike | None = None, offset: ArrayLike | None = None
 ) -> dict[str, Any]:

@@ -297,12 +297,12 @@ class Session:
     def undo(self) -> None:
         """Take back the last change, in whatever image it was made."""
         if change := self.undo_stack.undo():
-            self._apply(change.image, change.before)
+            self._apply(change, change.before)
 
     def redo(self) -> None:
         """Do again what was undone."""
         if change := self.undo_stack.redo():
-            self._apply(change.image, change.after)
+            self._apply(change, change.after)
 
     def _say(self, annotation: LandmarkSet, label: str) -> None:
         before = self.annotation()
@@ -312,16 +312,17 @@ class Session:
         self.undo_stack.push(Change(self.image, before, annotation, label))
         self.landmarks_changed.emit(self.image)
 
-    def _apply(self, image: str, annotation: LandmarkSet) -> None:
+    def _apply(self, change: Change, annotation: LandmarkSet) -> None:
         assert self.study is not None
+        image = change.image
         known = LandmarkSet(
             self.study.schema, (m for m in annotation.values() if m.name in self.study.schema)
         )
         self._save(image, known)
         self.show(image)
         self.landmarks_changed.emit(image)
-        if self.landmark not in self.study.schema or self.result()[self.landmark].position is not None:
-            self.choose(self.next_unplaced() or self.landmark)
+        if changed := [name for name in change.names if name in self.study.schema]:
+            self.choose(changed[0])
 
     def _save(self, image: str, annotation: LandmarkSet) -> None:
         assert self.study is not None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.gui.heatmap_layers import HeatmapLayers
 from napari_landmark.gui.landmark_layer import LandmarkLayer
-from napari_landmark.gui.places import layer_place, put
+from napari_landmark.gui.places import camera_of, layer_place, put
 from napari_landmark.gui.session import Session
 
-logger = logging.getLogger(__name__)
+METADATA = "napari_landmark"
+"""Key of a layer's metadata under which sample data and readers say where things come from."""
 
 _TELL = {"info": show_info, "warning": show_warning, "error": show_error}
 _SESSIONS: weakref.WeakKeyDictionary[ViewerModel, Session] = weakref.WeakKeyDictionary()
@@ -71,9 +72,10 @@ class Stage:
         if viewer.dims.ndim > 2:
             for axis, value in enumerate(world):
                 viewer.dims.set_point(axis, value)
-        center = np.array(viewer.camera.center, dtype=float)
+        camera = camera_of(viewer)
+        center = np.array(camera.center, dtype=float)
         center[-2:] = world[-2:]
-        viewer.camera.center = tuple(center)
+        camera.center = tuple(center)
 
     def activate(self) -> None:
         """Let clicks go to the landmarks: they place the one at hand, or pick and drag those there are."""
@@ -143,15 +145,21 @@ class Stage:
         self.landmarks.show_image()
         if first:
             viewer.reset_view()
+            if image.geometry.ndim == 3:
+                # A point shows in the slices next to its own, too; the image itself stays sharp.
+                thick = (1.5 * place["scale"][0], 0.0, 0.0)
+                viewer.dims.margin_left = viewer.dims.margin_right = thick
             self.activate()
 
     def _add_image(self, viewer: ViewerModel, array: np.ndarray, place: dict[str, Any]) -> None:
         if self.image is not None:
             viewer.layers.remove(self._image)
-        for (
-            layer
-        ) in viewer.layers:  # of other studies, or opened before: what lies above would hide the image
-            layer.visible = False
+        paths = {str(path.resolve()) for path in self._session.cohort.paths}
+        for layer in list(viewer.layers):
+            if isinstance(layer, Image) and source_file(layer) in paths:
+                viewer.layers.remove(layer)  # shown from now on as part of the study
+            else:
+                layer.visible = False  # what lies above would hide the image
         self._image = viewer.add_image(array, colormap="gray", **place)
         self._image.contrast_limits_range = _full_range(array)
         viewer.layers.move(viewer.layers.index(self._image), 0)
@@ -168,6 +176,12 @@ class Stage:
     @staticmethod
     def _on_message(kind: str, text: str) -> None:
         _TELL[kind](text)
+
+
+def source_file(layer: Image) -> str:
+    """The file that a layer came from, empty where it came from none."""
+    path = layer.metadata.get(METADATA, {}).get("file") or layer.source.path
+    return str(Path(path).resolve()) if path else ""
 
 
 def _contrast(array: np.ndarray) -> tuple[float, float]:

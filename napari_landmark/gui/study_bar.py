@@ -33,6 +33,7 @@ class StudyBar(Listener):
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         super().__init__(session)
+        self.shows_training = True
         self._viewer = viewer
         self.new = button(
             "New study…", self._on_new, tip="From a folder of images, or from the images that are open"
@@ -76,6 +77,7 @@ class StudyBar(Listener):
         self.state.setVisible(has)
         self.hint.setVisible(not has)
         emphasise(self.new, not has)
+        self.new.setText("New study…")
         if not has:
             self._on_layers()
             return
@@ -169,7 +171,7 @@ class StudyBar(Listener):
 
     def _on_job(self) -> None:
         job = self.session.job
-        self.running.setVisible(job is not None)
+        self.running.setVisible(job is not None and (self.shows_training or job.title != "Training"))
         for widget in (self.new, self.open):
             widget.setEnabled(job is None)
         if job is not None:

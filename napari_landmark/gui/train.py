@@ -32,6 +32,7 @@ class TrainWidget(DockWidget):
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self._preferences = Preferences.read()
+        self.study_bar.shows_training = False  # it is shown larger here
         self._training: Job | None = None
         self._outcome = ""
         self.ready = note()

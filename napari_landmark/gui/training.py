@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.study import Study
 from napari_landmark.gui.jobs import Job
 from napari_landmark.gui.session import Session
 from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
@@ -122,10 +123,10 @@ def detect_job(session: Session, *, model: str | None, device: str = "auto", ima
     assert study is not None and cohort is not None
 
     def work(progress: Progress, cancel: CancelToken) -> dict[str, LandmarkSet]:
-        from napari_landmark.oneshot.pipeline import load_model, predict_cohort
+        from napari_landmark.oneshot.pipeline import predict_cohort
 
         progress(ProgressEvent("Loading the model", 0.0))
-        loaded = load_model(study, name=model, device=device)
+        loaded = _loaded(study, model, device)
         if image is None:
             return predict_cohort(loaded, cohort, study=study, progress=progress, cancel=cancel)
         number = cohort.index(image)
@@ -142,10 +143,8 @@ def heatmap_job(session: Session, *, model: str | None, device: str = "auto") ->
     assert study is not None and cohort is not None
 
     def work(progress: Progress, cancel: CancelToken) -> Maps:
-        from napari_landmark.oneshot.pipeline import load_model
-
         progress(ProgressEvent("Computing heatmaps", 0.0))
-        loaded = load_model(study, name=model, device=device)
+        loaded = _loaded(study, model, device)
         number = cohort.index(image)
         found = loaded.detect_working(cohort.working(number), cohort.placement(number), heatmaps=True)
         return Maps(image, loaded.schema.names, found.heatmaps, found.heatmap_matrix, found.heatmap_offset)
@@ -153,12 +152,29 @@ def heatmap_job(session: Session, *, model: str | None, device: str = "auto") ->
     return Job("Computing heatmaps", work)
 
 
+_last: tuple[tuple[object, ...], LandmarkModel] | None = None
+
+
+def _loaded(study: Study, name: str | None, device: str) -> LandmarkModel:
+    """A model of the study; the last one is kept, since heatmaps ask for it again at every image."""
+    global _last
+    from napari_landmark.oneshot.pipeline import load_model, model_folders
+
+    newest = [folder for folder in model_folders(study) if name in (None, folder.name)][-1:]
+    key = (*newest, *((folder / "model.json").stat().st_mtime_ns for folder in newest), device)
+    if _last is None or _last[0] != key:
+        _last = None  # two models at a time could be too much for a graphics card
+        _last = (key, load_model(study, name=name, device=device))
+    return _last[1]
+
+
 def model_names(session: Session) -> list[str]:
     """Names of the study's complete models, newest first."""
     if session.study is None:
         return []
     # What the terminal's list of models says, without loading torch to say it.
-    return sorted((path.parent.name for path in session.study.models_dir.glob("*/model.json")), reverse=True)
+    names = [path.parent.name for path in session.study.models_dir.glob("*/model.json")]
+    return sorted(names, key=lambda name: (int(name) if name.isdecimal() else -1, name), reverse=True)
 
 
 def interrupted_training(session: Session) -> Path | None:

@@ -26,6 +26,11 @@ class Change:
     after: LandmarkSet
     label: str
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The landmarks that it is about."""
+        return tuple(n for n, mark in self.after.items() if mark != self.before.get(n))
+
 
 class UndoStack:
     """Changes that can be taken back, newest last.

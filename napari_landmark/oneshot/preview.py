@@ -33,15 +33,17 @@ def with_preview(
     """
     if preview is None:
         return progress
-    shown = time.monotonic() - 0.6 * seconds  # the first picture comes early
+    due = time.monotonic() + 0.4 * seconds  # the first picture comes early
 
     def report(event: ProgressEvent) -> None:
-        nonlocal shown
+        nonlocal due
         if progress is not None:
             progress(event)
-        if event.fraction < 1 and time.monotonic() - shown > seconds:
+        if event.fraction < 1 and time.monotonic() > due:
+            started = time.monotonic()
             preview(build())
             network.train()
-            shown = time.monotonic()
+            # On a slow machine previews come more seldom and never take more than a tenth of the time.
+            due = time.monotonic() + max(seconds, 9 * (time.monotonic() - started))
 
     return report

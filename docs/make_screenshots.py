@@ -1,0 +1,187 @@
+"""Draw the pictures of the documentation from the sample data: ``xvfb-run -a -s "-screen 0 1400x900x24"``
+``python docs/make_screenshots.py``.
+
+Every picture shows the drawn hand radiographs, which are nobody's. Training takes ``--minutes``; with ``--study`` an
+earlier run is shown again. Pictures are named after their theme where that is not the dark one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import napari
+import numpy as np
+from qtpy.QtWidgets import QApplication, QWidget
+
+from napari_landmark.data.phantom import hand_phantom
+from napari_landmark.gui.detect import DetectWidget
+from napari_landmark.gui.jobs import Job
+from napari_landmark.gui.new_study import NewStudyDialog
+from napari_landmark.gui.opening import open_job
+from napari_landmark.gui.stage import get_session, get_stage
+
+DOCS = Path(__file__).parent
+WIDGETS = {"annotate": "Annotate template", "train": "Train", "review": "Detect and review"}
+
+
+class Camera:
+    """A viewer of fixed size that writes pictures of itself."""
+
+    def __init__(self, folder: Path, theme: str) -> None:
+        self.folder, self.suffix = folder, "" if theme == "dark" else f"-{theme}"
+        self.viewer = napari.Viewer()
+        self.viewer.theme = theme
+        self.viewer.window.resize(1280, 800)
+        self.session, self.stage = get_session(self.viewer), get_stage(self.viewer)
+        self.wait(0.5)
+
+    def wait(self, seconds: float) -> None:
+        """Let Qt work."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            QApplication.processEvents()
+            time.sleep(0.01)
+
+    def wait_for_job(self) -> None:
+        """Let Qt work until nothing runs."""
+        while self.session.job is not None:
+            self.wait(0.1)
+        self.wait(0.3)
+
+    def dock(self, which: str) -> QWidget:
+        """Bring a widget to the front."""
+        dock, widget = self.viewer.window.add_plugin_dock_widget(
+            "napari-landmark", WIDGETS[which], tabify=True
+        )
+        dock.show()
+        dock.raise_()
+        self.wait(0.2)
+        return widget
+
+    def take(self, name: str) -> None:
+        """Write a picture of the whole window, in few colours to keep it small."""
+        for toast in self.viewer.window._qt_window.findChildren(QWidget):
+            if type(toast).__name__ == "NapariQtNotification":
+                toast.close()
+        self.wait(0.5)
+        pixels = self.viewer.screenshot(canvas_only=False, flash=False)
+        save(pixels, self.folder / f"{name}{self.suffix}.png")
+
+
+def save(pixels: np.ndarray, path: Path) -> None:
+    """Write a picture with a palette."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(pixels[..., :3])).quantize(128).save(path, optimize=True)
+
+
+def show_annotating(camera: Camera, folder: Path) -> None:
+    """From the empty viewer to a template with all its landmarks."""
+    widget = camera.dock("annotate")
+    camera.take("annotate-empty")
+    camera.viewer.open_sample("napari-landmark", "hands")
+    camera.take("annotate-sample")
+    dialog = NewStudyDialog(camera.viewer, camera.session, widget)
+    dialog.folder.edit.setText(str(folder))
+    dialog.show()
+    camera.wait(0.3)
+    dialog.grab().save(str(camera.folder / f"new-study{camera.suffix}.png"))
+    dialog._on_accept()
+    dialog.deleteLater()
+    camera.wait_for_job()
+    positions = hand_phantom(0).landmarks.positions(2)
+    for number, position in enumerate(positions):
+        if number == 9:
+            camera.take("annotate")
+        camera.stage.landmarks.layer.add(position)
+    camera.take("annotate-done")
+
+
+def show_training(camera: Camera, minutes: float) -> None:
+    """A training from the button to its end."""
+    widget = camera.dock("train")
+    camera.take("train-ready")
+    camera.session.show(camera.session.names[1])
+    camera.session.set_placing(False)
+    widget.minutes.setValue(minutes)
+    widget.run.click()
+    pictures = iter([minutes * 60 * share for share in (0.25, 0.75)])
+    due, started = next(pictures), time.monotonic()
+    while camera.session.job is not None:
+        camera.wait(0.2)
+        if time.monotonic() - started > due:
+            camera.take("train")
+            due = next(pictures, float("inf"))
+    camera.take("train-done")
+
+
+def show_reviewing(camera: Camera) -> None:
+    """What was found, the worst image first, and its heatmap."""
+    widget: DetectWidget = camera.dock("review")
+    camera.take("review-first")
+    widget.cohort._on_clicked(0, 0)
+    camera.session.choose("index_pip")
+    camera.take("review-worst")
+    camera.session.show(camera.session.names[12])
+    camera.session.choose("middle_pip")
+    widget.heatmaps.setChecked(True)
+    camera.wait_for_job()
+    camera.take("review")
+    widget.heatmaps.setChecked(False)
+    mark = camera.session.result()["index_tip"]
+    camera.session.place("index_tip", np.add(mark.position, (1.0, 0.5)))
+    camera.take("review-corrected")
+
+
+def show_error(camera: Camera) -> None:
+    """What a failure looks like in the Train widget."""
+
+    def fail(progress: object, cancel: object) -> None:
+        raise MemoryError
+
+    widget = camera.dock("train")
+    job = Job("Training", fail)
+    camera.session.run(job)
+    camera.wait_for_job()
+    widget.refresh()
+    camera.wait(1.0)
+    save(
+        camera.viewer.screenshot(canvas_only=False, flash=False),
+        camera.folder / f"train-error{camera.suffix}.png",
+    )
+
+
+def main() -> None:
+    """Draw the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=DOCS / "images")
+    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument(
+        "--study", type=Path, help="show this study of the sample data again; nothing is trained"
+    )
+    parser.add_argument("--theme", default="dark", choices=["dark", "light"])
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    camera = Camera(options.out, options.theme)
+    folder = options.study or Path(tempfile.mkdtemp()) / "hand study"
+    if folder.exists():
+        camera.session.run(open_job(camera.session, folder))
+        camera.wait_for_job()
+        camera.dock("annotate")
+        camera.take("annotate-done")
+        camera.dock("train")
+        camera.take("train-ready")
+    else:
+        show_annotating(camera, folder)
+        show_training(camera, options.minutes)
+    show_reviewing(camera)
+    show_error(camera)
+    camera.viewer.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Small studies of drawn hands, so that a whole training takes seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from napari.components import ViewerModel
+
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.phantom import hand_phantom
+from napari_landmark.data.study import Study
+from napari_landmark.gui.preferences import Preferences
+from napari_landmark.gui.session import Session
+from napari_landmark.gui.stage import Stage, get_session, get_stage
+
+NAMES = ("thumb_tip", "index_tip", "middle_tip", "capitate")
+SHRINK = 4
+
+
+@pytest.fixture(scope="session")
+def hands(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
+    """A folder of small pictures and where their landmarks are."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("hands")
+    truth = {}
+    for seed in range(4):
+        phantom = hand_phantom(seed)
+        name = phantom.image.name
+        Image.fromarray(np.ascontiguousarray(phantom.image.array[::SHRINK, ::SHRINK])).save(folder / name)
+        truth[name] = np.array([phantom.landmarks[n].position for n in NAMES]) / SHRINK
+    return folder, truth
+
+
+@pytest.fixture(autouse=True)
+def preferences(monkeypatch, tmp_path_factory) -> Preferences:
+    """Work that is small and leaves nothing behind."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("NAPARI_LANDMARK_CACHE", str(cache))
+    chosen = Preferences("cpu", 128, cache)
+    monkeypatch.setattr(Preferences, "read", classmethod(lambda cls: chosen))
+    return chosen
+
+
+@pytest.fixture
+def truth(hands) -> dict[str, np.ndarray]:
+    return hands[1]
+
+
+@pytest.fixture
+def study(hands, tmp_path) -> Study:
+    schema = LandmarkSchema(NAMES, definitions=("Tip of the thumb.", "", "", ""))
+    return Study.create(tmp_path / "study", schema=schema, images=hands[0])
+
+
+@pytest.fixture
+def cohort(hands, preferences) -> Cohort:
+    return Cohort.from_folder(hands[0], working_size=128, cache_dir=preferences.cache)
+
+
+@pytest.fixture
+def session(study, cohort) -> Session:
+    """A session without a viewer."""
+    session = Session()
+    session.open(study, cohort)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def viewer(study, cohort) -> ViewerModel:
+    """A viewer without a window, in which the study is open."""
+    viewer = ViewerModel()
+    get_session(viewer).open(study, cohort)
+    yield viewer
+    get_session(viewer).close()
+
+
+@pytest.fixture
+def stage(viewer) -> Stage:
+    return get_stage(viewer)
+
+
+def predict(session: Session, name: str, positions: np.ndarray, *, error: float = 2.0) -> None:
+    """Put a model's landmarks into the study and the session."""
+    marks = LandmarkSet.from_array(
+        session.schema,
+        positions,
+        Status.PREDICTED,
+        np.linspace(0.3, 0.9, len(positions)),
+        np.full(len(positions), error),
+    )
+    session.study.save_predictions(name, marks, session.geometry(name))
+    session.take_predictions({name: marks})
+
+
+@pytest.fixture
+def messages(session) -> list[tuple[str, str]]:
+    heard: list[tuple[str, str]] = []
+    session.message.connect(lambda kind, text: heard.append((kind, text)))
+    session._heard = heard  # psygnal keeps no strong reference to what only a lambda holds
+    return heard

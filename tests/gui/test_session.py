@@ -1,0 +1,182 @@
+"""What a person says is saved at once, can be undone, and is never overwritten by a model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
+from napari_landmark.data.study import Study
+from napari_landmark.gui.jobs import Job
+
+from .conftest import NAMES, predict
+
+
+def on_disk(session, image=""):
+    return Study.open(session.study.folder).load_annotations(image or session.image)
+
+
+class TestPlacing:
+    def test_it_is_on_the_disk_at_once(self, session):
+        session.place_next((10.0, 12.5))
+        assert on_disk(session)["thumb_tip"] == Landmark("thumb_tip", (10.0, 12.5), Status.PLACED)
+
+    def test_it_goes_on_to_the_next_open_name(self, session):
+        session.choose("index_tip")
+        session.place_next((5, 5))
+        assert session.landmark == "middle_tip"
+        session.choose("capitate")
+        session.place_next((6, 6))
+        assert session.landmark == "thumb_tip"  # around the end
+
+    def test_the_first_annotated_image_becomes_the_template(self, session):
+        session.step(2)
+        session.place_next((5, 5))
+        assert Study.open(session.study.folder).template == "hand_002.png"
+
+    def test_outside_the_image_is_refused_and_changes_nothing(self, session):
+        with pytest.raises(InputError, match="outside the image"):
+            session.place_next((-20, 5))
+        assert on_disk(session).ndim is None
+
+    def test_beyond_the_last_landmark_is_refused(self, session):
+        for row in range(len(NAMES)):
+            session.place_next((row + 5, 5))
+        with pytest.raises(InputError, match="drag a point"):
+            session.place_next((9, 9))
+
+    def test_beyond_the_last_landmark_defines_a_new_one_where_that_is_wanted(self, session):
+        session.adding = True
+        for row in range(len(NAMES) + 1):
+            session.place_next((row + 5, 5))
+        assert session.schema.names[-1] == "landmark 5"
+        assert on_disk(session)["landmark 5"].position == (9, 5)
+
+
+class TestStates:
+    def test_a_missing_landmark_stays_missing_when_a_model_finds_it(self, session, truth):
+        session.mark_missing("capitate")
+        predict(session, session.image, truth[session.image])
+        assert session.result()["capitate"].status is Status.MISSING
+        assert session.result()["index_tip"].status is Status.PREDICTED
+
+    def test_a_moved_prediction_is_corrected_and_survives_the_next_detection(self, session, truth):
+        predict(session, session.image, truth[session.image])
+        session.place("index_tip", (30, 31))
+        predict(session, session.image, truth[session.image] + 1)
+        mark = session.result()["index_tip"]
+        assert (mark.status, mark.position) == (Status.CORRECTED, (30, 31))
+
+    def test_deleting_a_placed_one_opens_it_again(self, session):
+        session.place("capitate", (5, 5))
+        session.remove("capitate")
+        assert session.result()["capitate"].status is Status.UNPLACED
+
+    def test_deleting_a_predicted_one_stays_deleted(self, session, truth):
+        predict(session, session.image, truth[session.image])
+        session.remove("capitate")
+        predict(session, session.image, truth[session.image])
+        assert session.result()["capitate"].status is Status.MISSING
+
+    def test_back_to_the_prediction(self, session, truth):
+        predict(session, session.image, truth[session.image])
+        session.place("capitate", (5, 5))
+        session.clear("capitate")
+        assert session.result()["capitate"].status is Status.PREDICTED
+
+    def test_accepting_makes_predictions_a_persons_word(self, session, truth):
+        predict(session, session.image, truth[session.image])
+        session.place("thumb_tip", (5, 5))
+        assert session.accept() == 3
+        states = [mark.status for mark in on_disk(session).values()]
+        assert states == [Status.CORRECTED, Status.PLACED, Status.PLACED, Status.PLACED]
+        assert session.accept() == 0
+
+
+class TestUndo:
+    def test_back_and_forth(self, session):
+        session.place_next((5, 5))
+        session.place_next((6, 6))
+        session.undo()
+        assert on_disk(session).positions()[1:].tolist() != [[6, 6]]
+        assert on_disk(session)["index_tip"].status is Status.UNPLACED
+        assert session.landmark == "index_tip"
+        session.redo()
+        assert on_disk(session)["index_tip"].position == (6, 6)
+        session.undo()
+        session.undo()
+        session.undo()  # nothing left: no harm
+        assert on_disk(session).ndim is None
+
+    def test_it_goes_back_to_the_image_where_the_change_was_made(self, session):
+        session.place("capitate", (5, 5))
+        session.step(1)
+        session.undo()
+        assert session.image == "hand_000.png"
+        assert session.result()["capitate"].status is Status.UNPLACED
+
+    def test_it_survives_new_landmarks(self, session):
+        session.place("capitate", (5, 5))
+        session.add_landmark("extra")
+        session.undo()
+        assert session.result()["capitate"].status is Status.UNPLACED
+
+    def test_a_new_change_ends_redoing(self, session):
+        session.place("capitate", (5, 5))
+        session.undo()
+        session.place("thumb_tip", (6, 6))
+        session.redo()
+        assert session.result()["capitate"].status is Status.UNPLACED
+
+
+class TestLandmarksOfTheStudy:
+    def test_renaming_keeps_positions_everywhere(self, session, truth):
+        session.place("capitate", (5, 5))
+        predict(session, "hand_001.png", truth["hand_001.png"])
+        session.rename("capitate", "os capitatum")
+        study = Study.open(session.study.folder)
+        assert study.load_annotations("hand_000.png")["os capitatum"].position == (5, 5)
+        assert study.load_predictions("hand_001.png")["os capitatum"].position is not None
+        assert "capitate" not in study.schema
+
+    def test_a_taken_name_is_refused_and_loses_nothing(self, session):
+        session.place("capitate", (5, 5))
+        with pytest.raises(InputError, match="twice"):
+            session.rename("capitate", "thumb_tip")
+        assert on_disk(session)["capitate"].position == (5, 5)
+
+    def test_they_do_not_change_while_something_runs(self, session, qtbot):
+        session.job = Job("Training", lambda progress, cancel: None)
+        with pytest.raises(InputError, match="Training is running"):
+            session.add_landmark("extra")
+
+
+class TestImages:
+    def test_stepping_stops_at_the_ends(self, session):
+        session.step(-1)
+        assert session.image == "hand_000.png"
+        session.step(99)
+        assert session.image == "hand_003.png"
+
+    def test_everything_is_there_again_in_another_session(self, session, cohort, truth):
+        session.place("capitate", (5, 5))
+        predict(session, "hand_001.png", truth["hand_001.png"])
+        again = type(session)()
+        again.open(Study.open(session.study.folder), cohort)
+        assert again.image == "hand_000.png"  # the template
+        assert again.result()["capitate"].position == (5, 5)
+        np.testing.assert_allclose(again.result("hand_001.png").positions(), truth["hand_001.png"], atol=1e-5)
+        again.close()
+
+    def test_landmarks_from_elsewhere_leave_the_others_alone(self, session):
+        session.place("capitate", (5, 5))
+        found = LandmarkSet(session.schema, [Landmark("thumb_tip", (7, 7), Status.PREDICTED)])
+        session.say_all(found, "Import")
+        assert on_disk(session)["thumb_tip"].status is Status.PLACED
+        assert on_disk(session)["capitate"].position == (5, 5)
+
+    def test_what_cannot_be_done_is_told(self, session, messages):
+        session.attempt(lambda: session.show("nothing.png"))
+        assert messages[0][0] == "error"
+        assert "no such image" in messages[0][1]
