@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from napari_landmark.commands.destination import check_writable
 from napari_landmark.commands.progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import write_landmarks
@@ -20,8 +21,11 @@ def run_detect(
     study = Study.open(study_folder)
     if out.suffix.lower() != ".csv":
         raise InputError(f"{out}: landmarks are written as CSV; give a name that ends in .csv")
+    check_writable(out)
+    if heatmaps is not None:
+        check_writable(heatmaps, folder=True)
     if not images.is_dir():
-        raise InputError(f"{images}: there is no such folder of images")
+        raise InputError(f"{images}: there is no such folder; --images names the folder of the images")
     from napari_landmark.oneshot.detection import detect_folder
     from napari_landmark.oneshot.pipeline import load_model
 

@@ -31,7 +31,9 @@ def evaluation_table(result: Evaluation) -> str:
     lines.append("-" * len(head))
     error = result.mre_mm if mm else result.mre_px
     rates = "".join(f"{value:>8.1f}%" for value in result.sdr.values())
-    lines.append(f"{'all':<28}{_number(error):>10}{rates}{result.n_images * result.n_landmarks:>7}")
+    lines.append(
+        f"{'all':<28}{_number(error):>10}{rates}{sum(row.n for row in result.per_landmark.values()):>7}"
+    )
     median = result.median_mm if mm else result.median_px
     lines.append(
         f"median {_number(median)} {unit}; {result.n_images} images, {result.n_missing} positions not predicted"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import typer
 
+from napari_landmark.commands.destination import check_writable
 from napari_landmark.commands.progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks
-from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.data.study import Study
 from napari_landmark.learning.device import choose_device
+from napari_landmark.learning.progress import ProgressEvent
 
 
 def run_train(
@@ -28,23 +31,28 @@ def run_train(
     seed: int,
     resume: bool,
 ) -> None:
-    """Create the study if there is none, train, and write the report."""
+    """Create the study if there is none, train, and write the report.
+
+    Everything that was given is checked before the study is created.
+    """
     from napari_landmark.oneshot.pipeline import default_options, train
     from napari_landmark.oneshot.report import write_report
 
     chosen = choose_device(device)
     options = default_options(chosen, seed=seed, minutes=minutes)
-    annotated = _read_templates(templates, landmarks)
-    study = _open_or_create(out, images, templates, annotated, spacing)
-    cohort = _gather(study, images, templates, spacing)
+    study = _existing(out, resume)
+    annotated = _read_templates(templates, landmarks, study)
+    folder = _images_folder(out, study, images, annotated)
+    cohort = _gather(study, folder, templates, spacing)
     for problem in cohort.problems:
         typer.echo(f"left out: {problem.name}: {problem.reason}", err=True)
     if len(cohort) == 1:
         typer.echo("warning: the cohort is a single image: only distortions of it can be learned", err=True)
-    _annotate(study, cohort, templates, annotated)
+    _check_templates(study, cohort, annotated)
+    study = _settled(study, out, folder, cohort, annotated, spacing)
     size = " x ".join(str(n) for n in reversed(cohort.canvas))
     typer.echo(f"{len(cohort)} images at {size} pixels, {len(study.schema)} landmarks, device {chosen}")
-    typer.echo(f"training {options.describe()}")
+    typer.echo("going on with the interrupted training" if resume else f"training {options.describe()}")
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         report = train(study, cohort, options=options, resume=resume, progress=progress, cancel=cancel)
     page = write_report(study, cohort, report)
@@ -58,7 +66,19 @@ def run_train(
     typer.echo(f"report: {page}")
 
 
-def _read_templates(templates: Sequence[Path], landmarks: Path | None) -> dict[Path, LandmarkSet]:
+def _existing(out: Path, resume: bool) -> Study | None:
+    from napari_landmark.oneshot.pipeline import can_resume
+
+    check_writable(out, folder=True)
+    study = Study.open(out) if Study.exists(out) else None
+    if resume and (study is None or not can_resume(study)):
+        raise InputError(f"{out}: has no interrupted training to resume; leave out --resume")
+    return study
+
+
+def _read_templates(
+    templates: Sequence[Path], landmarks: Path | None, study: Study | None
+) -> dict[Path, LandmarkSet]:
     """Landmarks of each template file from the CSV."""
     if landmarks is None:
         if templates:
@@ -66,7 +86,7 @@ def _read_templates(templates: Sequence[Path], landmarks: Path | None) -> dict[P
         return {}
     if not templates:
         raise InputError("--landmarks needs --template FILE, the image that the positions are in")
-    table = read_landmarks(landmarks)
+    table = read_landmarks(landmarks, schema=None if study is None else study.schema)
     found = {}
     for path in templates:
         if not path.is_file():
@@ -75,61 +95,95 @@ def _read_templates(templates: Sequence[Path], landmarks: Path | None) -> dict[P
         if not rows:
             names = ", ".join(list(table)[:3])
             raise InputError(f"{landmarks}: has no rows for the template {path.name} (it has {names})")
-        if all(mark.position is None for mark in rows[0].values()):
+        if rows[0].ndim is None:
             raise InputError(f"{landmarks}: no landmark of {path.name} has a position")
-        found[path] = rows[0]
+        found[path] = _as_placed(rows[0])
     return found
 
 
-def _open_or_create(
-    out: Path,
-    images: Path | None,
-    templates: Sequence[Path],
-    annotated: dict[Path, LandmarkSet],
-    spacing: float | None,
-) -> Study:
-    if Study.exists(out):
-        return Study.open(out)
-    if images is None or not annotated:
-        raise InputError(f"{out}: is no study yet: give --images DIR, --template FILE and --landmarks CSV")
-    if not images.is_dir():
-        raise InputError(f"{images}: there is no such folder; --images names the folder of the cohort")
-    first = templates[0]
-    return Study.create(
-        out, schema=annotated[first].schema, images=images, template=first.name, spacing=spacing
+def _as_placed(marks: LandmarkSet) -> LandmarkSet:
+    """Predictions that a person hands over as a template's landmarks are that person's word."""
+    placed = (
+        mark
+        if mark.position is None or mark.status.by_person
+        else Landmark(mark.name, mark.position, Status.PLACED)
+        for mark in marks.values()
     )
+    return LandmarkSet(marks.schema, placed)
 
 
-def _gather(study: Study, images: Path | None, templates: Sequence[Path], spacing: float | None) -> Cohort:
-    from napari_landmark.learning.progress import ProgressEvent
-
-    folder = images or study.images
+def _images_folder(
+    out: Path, study: Study | None, images: Path | None, annotated: Mapping[Path, LandmarkSet]
+) -> Path:
+    if study is None and (images is None or not annotated):
+        raise InputError(f"{out}: is no study yet: give --images DIR, --template FILE and --landmarks CSV")
+    folder = images or (study.images if study is not None else None)
     if folder is None:
-        raise InputError(f"{study.folder}: does not say where its images are: give --images DIR")
+        raise InputError(f"{out}: does not say where its images are: give --images DIR")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; --images names the folder of the cohort")
+    return folder
+
+
+def _gather(study: Study | None, folder: Path, templates: Sequence[Path], spacing: float | None) -> Cohort:
+    known = () if study is None else study.extra
     with terminal_progress() as progress:
         return Cohort.from_folder(
             folder,
-            spacing=spacing or study.spacing,
-            extra=templates,
+            spacing=spacing or (None if study is None else study.spacing),
+            extra=(*known, *templates),
             progress=lambda done, total: progress(ProgressEvent("reading images", done / max(1, total))),
         )
 
 
-def _annotate(
-    study: Study, cohort: Cohort, templates: Sequence[Path], annotated: dict[Path, LandmarkSet]
-) -> None:
-    """Put the templates' landmarks into the study; what a person placed there before is never changed."""
+def _check_templates(study: Study | None, cohort: Cohort, annotated: Mapping[Path, LandmarkSet]) -> None:
+    """Refuse landmarks outside their image, and others than a person placed there before."""
     from napari_landmark.oneshot.pipeline import check_template
 
-    known = study.annotations()
-    for path in templates:
+    known = {} if study is None else study.annotations()
+    for path, marks in annotated.items():
         number = cohort.index(path)
         name = cohort.names[number]
-        marks = LandmarkSet(study.schema, annotated[path].values())
         check_template(name, marks, cohort, number)
-        if name in known and known[name] != marks:
+        if study is not None and name in known and not _same(known[name], marks):
             raise InputError(
                 f"{study.folder}: holds other positions for {name}, placed by a person; leave out --template and "
                 f"--landmarks to use those, or choose another --out"
             )
-        study.save_annotations(name, marks, cohort.geometry(number))
+
+
+def _same(known: LandmarkSet, given: LandmarkSet) -> bool:
+    if known.ndim is None:
+        return True
+    # What is on disk has been rounded.
+    return np.allclose(known.positions(), given.positions(known.ndim), rtol=0, atol=1e-4, equal_nan=True)
+
+
+def _settled(
+    study: Study | None,
+    out: Path,
+    folder: Path,
+    cohort: Cohort,
+    annotated: Mapping[Path, LandmarkSet],
+    spacing: float | None,
+) -> Study:
+    """The study with everything that was given in it."""
+    names = {path: cohort.names[cohort.index(path)] for path in annotated}
+    inside = {path.resolve() for path in folder.iterdir()}
+    elsewhere = [path for path in annotated if path.resolve() not in inside]
+    if study is None:
+        first, marks = next(iter(annotated.items()))
+        study = Study.create(
+            out, schema=marks.schema, images=folder, template=names[first], spacing=spacing, extra=elsewhere
+        )
+    else:
+        known = {path.resolve() for path in study.extra}
+        study.update(
+            images=folder,
+            spacing=spacing,
+            extra=[*study.extra, *(path for path in elsewhere if path.resolve() not in known)],
+        )
+    for path, marks in annotated.items():
+        if study.load_annotations(names[path]).ndim is None:  # else they are there already
+            study.save_annotations(names[path], marks, cohort.geometry(cohort.index(path)))
+    return study

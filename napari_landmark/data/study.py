@@ -39,6 +39,9 @@ class Study:
         template, images = self._data.get("template", ""), self._data.get("images")
         if not isinstance(template, str) or not isinstance(images, str | None):
             raise InputError("'template' and 'images' must be text")
+        extra = self._data.get("extra", [])
+        if not isinstance(extra, list) or not all(isinstance(path, str) for path in extra):
+            raise InputError("'extra' must be a list of texts")
 
     @classmethod
     def create(
@@ -49,6 +52,7 @@ class Study:
         images: str | Path | None = None,
         template: str = "",
         spacing: float | Sequence[float] | None = None,
+        extra: Sequence[str | Path] = (),
     ) -> Study:
         """Make a new study.
 
@@ -64,6 +68,8 @@ class Study:
             Name of the annotated image.
         spacing : float or sequence of float, optional
             Millimetres per pixel given by a person, in array axis order.
+        extra : sequence of path, optional
+            Images of the cohort that lie elsewhere than in `images`.
         """
         folder = Path(folder)
         if cls.exists(folder):
@@ -71,7 +77,7 @@ class Study:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file: choose a folder")
         data = {"version": _VERSION, "created": _now()}
-        study = cls(folder, {**data, **_settings(folder, schema, images, template, spacing)})
+        study = cls(folder, {**data, **_settings(folder, schema, images, template, spacing, extra)})
         study._save()
         return study
 
@@ -123,6 +129,11 @@ class Study:
         return None if images is None else self.folder / images  # an absolute path stays what it is
 
     @property
+    def extra(self) -> tuple[Path, ...]:
+        """Images of the cohort that lie elsewhere than in `images`, such as a template from another place."""
+        return tuple(self.folder / path for path in self._data.get("extra", []))
+
+    @property
     def spacing(self) -> Spacing:
         """Millimetres per pixel that a person gave, one value or one for each axis."""
         return self._spacing
@@ -144,6 +155,7 @@ class Study:
         images: str | Path | None = None,
         template: str | None = None,
         spacing: float | Sequence[float] | None = None,
+        extra: Sequence[str | Path] | None = None,
     ) -> None:
         """Change and save what is given; the rest stays.
 
@@ -155,6 +167,7 @@ class Study:
             self.images if images is None else images,
             self.template if template is None else template,
             self._spacing if spacing is None else spacing,
+            self.extra if extra is None else extra,
         )
         study = Study(self.folder, {**self._data, **changed})
         study._save()
@@ -284,16 +297,19 @@ def _settings(
     images: str | Path | None,
     template: str,
     spacing: float | Sequence[float] | None,
+    extra: Sequence[str | Path],
 ) -> dict[str, Any]:
     """What study.json says besides version and date."""
-    place = None
-    if images is not None:
-        absolute, base = Path(images).resolve(), folder.resolve()
+
+    def place(path: str | Path) -> str:
+        absolute, base = Path(path).resolve(), folder.resolve()
         # Relative where the images lie in the study, so that the whole can be moved.
-        place = absolute.relative_to(base) if absolute.is_relative_to(base) else absolute
+        return (absolute.relative_to(base) if absolute.is_relative_to(base) else absolute).as_posix()
+
     return {
         "template": template,
-        "images": None if place is None else place.as_posix(),
+        "images": None if images is None else place(images),
+        "extra": [place(path) for path in extra],
         "spacing": _checked_spacing(spacing),
         **schema.to_json(),
     }

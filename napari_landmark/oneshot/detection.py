@@ -72,7 +72,7 @@ def detect_folder(
             image = outcome.result()
             detection = model.detect(image, heatmaps=heatmaps is not None)
         except InputError as error:
-            found.problems.append(Problem(name, str(error).removeprefix(f"{folder}/")))
+            found.problems.append(Problem(name, _reason(error, name, files[done - 1][1])))
         else:
             found.landmarks[name] = detection.landmarks
             found.geometries[name] = image.geometry
@@ -82,8 +82,14 @@ def detect_folder(
             progress(ProgressEvent("detecting", done / len(files)))
     if not found.landmarks and not found.cancelled:
         reason = f"; {found.problems[0].name}: {found.problems[0].reason}" if found.problems else ""
-        raise InputError(f"{folder}: holds no image that can be used{reason}")
+        raise InputError(
+            f"{folder}: holds no image that can be used; choose the folder that directly holds them{reason}"
+        )
     return found
+
+
+def _reason(error: InputError, name: str, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ").removeprefix(f"{name}: ")
 
 
 def _read_all(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.image import MedicalImage
 from napari_landmark.data.study import file_stem
 from napari_landmark.oneshot.model import Detection
@@ -38,8 +39,13 @@ def _write_nrrd(path: Path, image: MedicalImage, detection: Detection) -> None:
     for number, name in enumerate(detection.landmarks):
         file.SetMetaData(f"landmark_{number}", name)
     temporary = path.with_name(f".{path.name}.part.nrrd")
-    sitk.WriteImage(file, str(temporary), useCompression=True)
-    temporary.replace(path)
+    try:
+        sitk.WriteImage(file, str(temporary), useCompression=True)
+        temporary.replace(path)
+    except RuntimeError as error:
+        raise InputError(f"{path}: cannot be written; choose a folder you may write to") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _write_overlay(path: Path, image: MedicalImage, detection: Detection) -> None:

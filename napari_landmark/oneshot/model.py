@@ -19,7 +19,7 @@ from napari_landmark.learning.checkpoint import load_tensors, load_weights, save
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork
 from napari_landmark.oneshot.embedding import Embedding, EmbeddingConfig
-from napari_landmark.oneshot.expected_error import expected_error
+from napari_landmark.oneshot.expected_error import detector_error, match_error
 from napari_landmark.oneshot.pseudolabels import Descriptors, match_templates
 
 FORMAT_VERSION = 1
@@ -109,19 +109,21 @@ class LandmarkModel:
         stride = self.embedding.canvas_strides[-1]
         if self.detector is None:
             positions, confidence = matched, similarity
-            error = expected_error(cycle=cycle, canvas=self.canvas)
+            error = match_error(similarity=similarity, cycle=cycle, canvas=self.canvas)
         else:
             config = self.detector.config
             votes = self.detector.vote(shrink_images(pixels, config.shrink), self.device)
             positions, confidence = votes.positions[0].cpu().numpy(), votes.confidence[0].cpu().numpy()
             disagreement = np.linalg.norm(positions - matched, axis=-1)
-            error = expected_error(
-                cycle=cycle,
-                canvas=self.canvas,
-                spread=votes.spread[0].cpu().numpy(),
+            error = detector_error(
+                confidence=confidence,
+                radius=config.radius * config.shrink,
                 disagreement=disagreement,
+                canvas=self.canvas,
             )
             heat, stride = votes.heatmaps[0], config.shrink * config.finest_stride
+        unknown = self.descriptors.positions[..., 0].isnan().all(0).cpu().numpy()
+        positions = np.where(unknown[:, None], np.nan, positions)  # no template shows where these are
         landmarks = LandmarkSet.from_array(
             self.schema,
             placement.to_native(positions),
@@ -131,6 +133,8 @@ class LandmarkModel:
         )
         picture = None
         if heatmaps:
+            heat = heat.clone()
+            heat[torch.from_numpy(unknown)] = 0
             peak = heat.flatten(1).amax(1).clamp(min=1e-9)
             picture = (heat / peak.view(-1, *[1] * (heat.ndim - 1))).float().cpu().numpy()
         return Detection(
@@ -143,6 +147,7 @@ class LandmarkModel:
     def save(self, folder: Path) -> None:
         """Write the model as safetensors with JSON beside; `model.json` comes last and makes it complete."""
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.json").unlink(missing_ok=True)  # an earlier one would describe a mixture
         save_tensors(folder / "embedding.safetensors", self.embedding.state_dict())
         tensors = {"positions": self.descriptors.positions}
         for level, (vectors, maps) in enumerate(
@@ -181,7 +186,7 @@ class LandmarkModel:
             detector = None
             if sidecar["detector"] is not None:
                 detector = DetectorNetwork(_config(DetectorConfig, sidecar["detector"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(
                 f"{folder / 'model.json'}: is not a complete model description ({error})"
             ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from napari_landmark.data.study import Study
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
+from napari_landmark.learning.pyramid import COARSEST_STRIDE
 from napari_landmark.learning.run import Budget, Checkpoint, History
 from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork, TrainingLabels, train_detector
 from napari_landmark.oneshot.embedding import Embedding, EmbeddingConfig, train_embedding
@@ -57,8 +59,10 @@ class TrainingOptions:
     limit_minutes: float | None = None
 
     def __post_init__(self) -> None:
-        if self.minutes is not None and not self.minutes > 0:
-            raise InputError(f"--minutes {self.minutes}: must be more than 0")
+        for name in ("minutes", "limit_minutes"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise InputError(f"--{name.replace('_', '-')} {value}: must be a number above 0")
 
     def describe(self) -> str:
         """The budget in words."""
@@ -125,12 +129,15 @@ def train(
         No usable template, or nothing to resume.
     """
     started = time.monotonic()
-    folder = _model_folder(study, resume=resume)
-    if resume:
-        options = _recorded_options(folder, options)
     device = choose_device(options.device)
     templates = find_templates(study, cohort)
-    record = _record(cohort, templates, options, device)
+    fingerprint = cohort.fingerprint()
+    if resume:
+        folder = _unfinished(study)
+        options = _recorded_options(folder, options, fingerprint)
+    else:
+        folder = _new_folder(study)
+    record = _record(cohort, templates, options, device, fingerprint)
     atomic_write(folder / "run.json", json.dumps(record, indent=1) + "\n")
     study.log({"event": "training started", "model": folder.name, **record["options"], "device": str(device)})
 
@@ -243,21 +250,28 @@ def _pseudo_labels(
     progress: Progress | None,
     cancel: CancelToken | None,
 ) -> TrainingLabels | None:
-    numbers = tuple(template.index for template in templates)
     path = folder / "labels.safetensors"
-    if resume and path.exists():
-        tensors, _ = load_tensors(path)
-        return TrainingLabels(tensors["positions"], tensors["weights"], numbers)
-    descriptors = describe_templates(embedding, cohort, templates, device)
-    matches = match_cohort(embedding, cohort, descriptors, device=device, progress=progress, cancel=cancel)
-    if _stopped(cancel):
-        return None
-    positions, weights = refine(matches, embedding, cohort, descriptors, device=device)
+    tensors = load_tensors(path)[0] if resume and path.exists() else {}
+    shape = (len(cohort), *templates[0].positions.shape)
+    if "weights" in tensors and tensors.get("positions", torch.empty(0)).shape == shape:
+        positions, weights = tensors["positions"].numpy(), tensors["weights"].numpy()
+    else:
+        descriptors = describe_templates(embedding, cohort, templates, device)
+        matches = match_cohort(
+            embedding, cohort, descriptors, device=device, progress=progress, cancel=cancel
+        )
+        if _stopped(cancel):
+            return None
+        positions, weights = refine(matches, embedding, cohort, descriptors, device=device)
     for template in templates:
         known = ~np.isnan(template.positions[:, 0])
         positions[template.index][known] = template.positions[known]
         weights[template.index] = known
-    labels = TrainingLabels(torch.from_numpy(positions).float(), torch.from_numpy(weights).float(), numbers)
+    labels = TrainingLabels(
+        torch.from_numpy(positions).float(),
+        torch.from_numpy(weights).float(),
+        tuple(template.index for template in templates),
+    )
     save_tensors(path, {"positions": labels.positions, "weights": labels.weights})
     return labels
 
@@ -301,30 +315,44 @@ def find_templates(study: Study, cohort: Cohort) -> list[Template]:
         check_template(name, annotations[name], cohort, number)
         templates.append(Template(number, cohort.placement(number).to_working(positions)))
     if not templates:
-        raise InputError(f"{study.template}: no landmark is placed in it; annotate the template first")
+        name = study.template or "the template"
+        if annotations and not set(annotations) & set(cohort.names):
+            raise InputError(f"{name}: is annotated, but no longer among the images of {cohort.folder}")
+        raise InputError(f"{name}: no landmark is placed in it; annotate the template first")
     return templates
 
 
 def check_template(name: str, landmarks: LandmarkSet, cohort: Cohort, number: int) -> None:
     """Refuse a template whose landmarks lie outside its image (InputError)."""
     geometry = cohort.geometry(number)
+    if landmarks.ndim is not None and landmarks.ndim != geometry.ndim:
+        needed = "x and y" if geometry.ndim == 2 else "x, y and z"
+        raise InputError(
+            f"{name}: its landmarks have {landmarks.ndim} coordinates and the image {geometry.ndim} axes; "
+            f"give {needed}"
+        )
     for mark in landmarks.values():
         if mark.position is not None and not geometry.contains(np.array([mark.position]), margin=0.5)[0]:
             place = ", ".join(f"{value:g}" for value in reversed(mark.position))
             size = " x ".join(str(n) for n in reversed(geometry.shape))
             raise InputError(
-                f"{name}: landmark {mark.name!r} at ({place}) lies outside the image of {size} pixels"
+                f"{name}: landmark {mark.name!r} at ({place}) lies outside the image of {size} pixels; "
+                f"correct it, in pixels from 0"
             )
 
 
 def embedding_config(canvas: tuple[int, ...]) -> EmbeddingConfig:
     """The embedding for a canvas: shrunk to about `_EMBEDDING_SIDE` pixels."""
-    return EmbeddingConfig(len(canvas), max(1, round(max(canvas) / _EMBEDDING_SIDE)))
+    wanted = max(canvas) / _EMBEDDING_SIDE
+    possible = [
+        n for n in range(1, math.ceil(wanted) + 1) if not any(side % (n * COARSEST_STRIDE) for side in canvas)
+    ]
+    return EmbeddingConfig(len(canvas), min(possible, key=lambda n: (abs(n - wanted), -n)))
 
 
 def model_folders(study: Study) -> list[Path]:
-    """Folders of complete models, oldest first."""
-    return sorted(path.parent for path in study.models_dir.glob("*/model.json"))
+    """Folders of complete models, oldest first; those that a person renamed before the numbered ones."""
+    return sorted((path.parent for path in study.models_dir.glob("*/model.json")), key=_by_number)
 
 
 def load_model(study: Study, *, name: str | None = None, device: str = "auto") -> LandmarkModel:
@@ -338,31 +366,52 @@ def load_model(study: Study, *, name: str | None = None, device: str = "auto") -
     return LandmarkModel.load(folders[-1], device=choose_device(device))
 
 
-def _model_folder(study: Study, *, resume: bool) -> Path:
-    runs = sorted(path.parent for path in study.models_dir.glob("*/run.json"))
-    if resume:
-        unfinished = [run for run in runs if any(run.glob("checkpoint-*.safetensors"))]
-        if not unfinished:
-            raise InputError(f"{study.folder}: has no interrupted training to resume; leave out --resume")
-        return unfinished[-1]
-    folder = study.models_dir / f"{int(runs[-1].name) + 1 if runs else 1:03d}"
+def can_resume(study: Study) -> bool:
+    """Whether there is an interrupted training to go on with."""
+    return bool(_interrupted(study))
+
+
+def _by_number(folder: Path) -> tuple[int, str]:
+    return (int(folder.name) if folder.name.isdecimal() else -1), folder.name
+
+
+def _interrupted(study: Study) -> list[Path]:
+    runs = sorted((path.parent for path in study.models_dir.glob("*/run.json")), key=_by_number)
+    return [run for run in runs if any(run.glob("checkpoint-*.safetensors"))]
+
+
+def _unfinished(study: Study) -> Path:
+    folders = _interrupted(study)
+    if not folders:
+        raise InputError(f"{study.folder}: has no interrupted training to resume; leave out --resume")
+    return folders[-1]
+
+
+def _new_folder(study: Study) -> Path:
+    last = max((_by_number(path)[0] for path in study.models_dir.iterdir()), default=0)
+    folder = study.models_dir / f"{max(0, last) + 1:03d}"
     folder.mkdir(parents=True)
     return folder
 
 
-def _recorded_options(folder: Path, options: TrainingOptions) -> TrainingOptions:
+def _recorded_options(folder: Path, options: TrainingOptions, fingerprint: str) -> TrainingOptions:
+    path = folder / "run.json"
     try:
-        recorded = json.loads((folder / "run.json").read_text(encoding="utf-8"))["options"]
-        return TrainingOptions(
+        record = json.loads(path.read_text(encoding="utf-8"))
+        recorded, trained_on = record["options"], record["data_fingerprint"]
+        options = TrainingOptions(
             **{**recorded, "device": options.device, "minutes": options.minutes or recorded["minutes"]}
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{folder / 'run.json'}: cannot be read ({error}); start without --resume"
-        ) from error
+        raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
+    if trained_on != fingerprint:
+        raise InputError(f"{path}: the images have changed since that training; start without --resume")
+    return options
 
 
-def _record(cohort: Cohort, templates: list[Template], options: TrainingOptions, device: Device) -> dict:
+def _record(
+    cohort: Cohort, templates: list[Template], options: TrainingOptions, device: Device, fingerprint: str
+) -> dict:
     from napari_landmark import __version__
 
     return {
@@ -370,7 +419,7 @@ def _record(cohort: Cohort, templates: list[Template], options: TrainingOptions,
         "device": str(device),
         "templates": [cohort.names[template.index] for template in templates],
         "images": len(cohort),
-        "data_fingerprint": cohort.fingerprint(),
+        "data_fingerprint": fingerprint,
         "versions": {
             "napari-landmark": __version__,
             "torch": torch.__version__,

@@ -112,7 +112,8 @@ def landmark_figure(cohort: Cohort, number: int, landmarks: LandmarkSet) -> Figu
     points = cohort.placement(number).to_working(landmarks.positions(2))
     for name, (y, x) in zip(landmarks, points, strict=True):
         if np.isfinite(y):
-            axes.annotate(name, (x, y), (4, -4), textcoords="offset points", fontsize=7, color="white")
+            text = axes.annotate(name, (x, y), (4, -4), textcoords="offset points", fontsize=7, color="white")
+            text.set_parse_math(False)  # a name with dollar signs is no formula
     return figure
 
 
@@ -130,7 +131,7 @@ def contact_sheet(cohort: Cohort, report: TrainingReport, names: Sequence[str]) 
         axes.set_axis_off()
     for axes, name in zip(panels, names, strict=False):
         _draw(axes, cohort, cohort.index(name), report.predictions[name], size=5)
-        axes.set_title(f"{name[-18:]}  ±{errors[name]:.1f} px", fontsize=6)
+        axes.set_title(f"{name[-18:]}  ±{errors[name]:.1f} px", fontsize=6, parse_math=False)
     return figure
 
 

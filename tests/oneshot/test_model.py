@@ -1,0 +1,207 @@
+"""A model finds the same landmarks after it was saved, and says what is wrong with a damaged one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image import MedicalImage
+from napari_landmark.data.landmarks import Status
+from napari_landmark.oneshot.model import LandmarkModel
+from napari_landmark.oneshot.pipeline import load_model
+
+
+@pytest.fixture
+def model(study):
+    return load_model(study, device="cpu")
+
+
+@pytest.fixture
+def folder(study):
+    return study.models_dir / "001"
+
+
+@pytest.fixture
+def image(phantoms):
+    return phantoms[2].image
+
+
+class TestDetect:
+    def test_landmarks_of_an_image(self, model, image):
+        found = model.detect(image).landmarks
+        assert found.schema == model.schema
+        assert all(mark.status is Status.PREDICTED for mark in found.values())
+        assert np.isfinite(found.positions()).all()
+        assert ((found.confidences() >= 0) & (found.confidences() <= 1)).all()
+        assert (found.expected_errors() > 0).all()
+
+    def test_the_same_again(self, model, image):
+        assert model.detect(image).landmarks == model.detect(image).landmarks
+
+    def test_size_and_spacing_of_the_file_do_not_matter(self, model, image):
+        large = MedicalImage(np.kron(image.array, np.ones((3, 3), np.uint8)), Geometry((192, 192)), "large")
+        small, large = model.detect(image).landmarks, model.detect(large).landmarks
+        # Pixel i of the small image is the middle of the pixels 3 i to 3 i + 2 of the large one.
+        np.testing.assert_allclose((large.positions() - 1) / 3, small.positions(), atol=0.5)
+        np.testing.assert_allclose(large.expected_errors(), 3 * small.expected_errors(), rtol=0.1)
+
+    @pytest.mark.parametrize("value", [0, 255])
+    def test_a_blank_image(self, model, value):
+        blank = MedicalImage(np.full((70, 50), value, np.uint8), Geometry((70, 50)), "blank")
+        assert np.isfinite(model.detect(blank).landmarks.positions()).all()
+
+    def test_heatmaps(self, model, image):
+        assert model.detect(image).heatmaps is None
+        detection = model.detect(image, heatmaps=True)
+        assert detection.heatmaps.dtype == np.float32
+        assert len(detection.heatmaps) == len(model.schema)
+        np.testing.assert_allclose(detection.heatmaps.max((1, 2)), 1, atol=1e-6)
+        assert detection.heatmaps.min() >= 0
+        # The grid covers the image: its corners lie half a step beyond the corners of the canvas.
+        corner = detection.heatmap_matrix @ [-0.5, -0.5] + detection.heatmap_offset
+        end = (
+            detection.heatmap_matrix @ (np.array(detection.heatmaps.shape[1:]) - 0.5)
+            + detection.heatmap_offset
+        )
+        np.testing.assert_allclose(corner, [-0.5, -0.5], atol=1e-9)
+        np.testing.assert_allclose(end, np.array(image.array.shape) - 0.5, atol=1e-9)
+
+    def test_a_volume_for_a_model_of_pictures(self, model):
+        volume = MedicalImage(np.zeros((8, 9, 10), np.uint8), Geometry((8, 9, 10)), "head.nii")
+        with pytest.raises(InputError, match=r"head\.nii: has 3 dimensions, the model was trained on 2-D"):
+            model.detect(volume)
+
+    def test_without_a_detector_the_embedding_answers(self, model, image):
+        alone = LandmarkModel(
+            model.schema, model.canvas, model.embedding, model.descriptors, None, device=model.device
+        )
+        detection = alone.detect(image, heatmaps=True)
+        assert np.isfinite(detection.landmarks.positions()).all()
+        np.testing.assert_allclose(detection.heatmaps.max((1, 2)), 1, atol=1e-6)
+
+    def test_the_template_is_matched_with_itself(self, model, phantoms):
+        # Whatever the network knows: the place most like a place of the same picture is that place.
+        alone = LandmarkModel(
+            model.schema, model.canvas, model.embedding, model.descriptors, None, device=model.device
+        )
+        found = alone.detect(phantoms[0].image).landmarks.positions()
+        error = np.linalg.norm(found - phantoms[0].landmarks.positions(), axis=1)
+        assert np.median(error) < 4  # a cell of the finest map
+
+    @pytest.mark.parametrize("detector", [True, False])
+    def test_what_no_template_shows_is_not_predicted(self, model, image, detector):
+        model.descriptors.positions[:, 3] = float("nan")
+        model = LandmarkModel(
+            model.schema,
+            model.canvas,
+            model.embedding,
+            model.descriptors,
+            model.detector if detector else None,
+            device=model.device,
+        )
+        detection = model.detect(image, heatmaps=True)
+        marks = list(detection.landmarks.values())
+        assert marks[3].position is None
+        assert marks[3].status is Status.UNPLACED
+        assert all(mark.position is not None for k, mark in enumerate(marks) if k != 3)
+        assert (detection.heatmaps[3] == 0).all()
+
+
+class TestFiles:
+    def test_there_and_back(self, model, image, tmp_path):
+        model.save(tmp_path / "copy")
+        again = LandmarkModel.load(tmp_path / "copy", device=model.device)
+        assert again.detect(image).landmarks == model.detect(image).landmarks
+        assert again.schema == model.schema
+        assert again.record == model.record
+
+    def test_without_a_detector(self, model, image, tmp_path):
+        alone = LandmarkModel(
+            model.schema, model.canvas, model.embedding, model.descriptors, None, device=model.device
+        )
+        alone.save(tmp_path / "copy")
+        again = LandmarkModel.load(tmp_path / "copy", device=model.device)
+        assert again.detector is None
+        assert again.detect(image).landmarks == alone.detect(image).landmarks
+
+    def test_an_interrupted_save_leaves_no_mixture(self, model, tmp_path, monkeypatch):
+        model.save(tmp_path / "copy")
+
+        def stop(*arguments, **options):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(model.descriptors.positions.__class__, "contiguous", stop)
+        with pytest.raises(KeyboardInterrupt):
+            model.save(tmp_path / "copy")
+        monkeypatch.undo()
+        with pytest.raises(InputError, match="holds no trained model"):
+            LandmarkModel.load(tmp_path / "copy", device=model.device)
+
+    def test_the_record_says_how_it_was_trained(self, model):
+        assert model.record["options"]["seed"] == 0
+        assert model.record["templates"] == ["hand_000.png"]
+        assert set(model.record["versions"]) >= {"napari-landmark", "torch", "numpy", "python"}
+        assert len(model.record["data_fingerprint"]) == 64
+
+    def test_an_empty_folder(self, tmp_path, model):
+        with pytest.raises(InputError, match=r"holds no trained model \(model.json is missing\)"):
+            LandmarkModel.load(tmp_path, device=model.device)
+
+    @pytest.mark.parametrize("name", ["embedding", "detector", "templates"])
+    @pytest.mark.parametrize("damage", ["missing", "cut", "other"])
+    def test_damaged_weights_are_named(self, folder, model, name, damage):
+        path = folder / f"{name}.safetensors"
+        if damage == "missing":
+            path.unlink()
+        elif damage == "cut":
+            path.write_bytes(path.read_bytes()[:1000])
+        else:
+            other = "templates" if name != "templates" else "detector"
+            path.write_bytes((folder / f"{other}.safetensors").read_bytes())
+        with pytest.raises(InputError, match=path.name):
+            LandmarkModel.load(folder, device=model.device)
+
+    @pytest.mark.parametrize(
+        ("spoil", "message"),
+        [
+            (lambda sidecar: "{", "cannot be read as JSON"),
+            (lambda sidecar: "", "cannot be read as JSON"),
+            (lambda sidecar: "[]", "is not a napari-landmark model"),
+            (lambda sidecar: json.dumps({**sidecar, "format": "other"}), "is not a napari-landmark model"),
+            (lambda sidecar: json.dumps({**sidecar, "version": 99}), "another version"),
+            (lambda sidecar: json.dumps({**sidecar, "embedding": 3}), "not a complete model description"),
+            (lambda sidecar: json.dumps({**sidecar, "detector": {}}), "not a complete model description"),
+            (lambda sidecar: json.dumps({**sidecar, "canvas": "x"}), "not a complete model description"),
+            (lambda sidecar: json.dumps({**sidecar, "schema": {}}), "not a complete model description"),
+            (
+                lambda sidecar: json.dumps({k: v for k, v in sidecar.items() if k != "canvas"}),
+                "not a complete model description",
+            ),
+            (
+                lambda sidecar: json.dumps(
+                    {**sidecar, "embedding": {**sidecar["embedding"], "spatial_dims": 7}}
+                ),
+                "not a complete model description",
+            ),
+            (
+                lambda sidecar: json.dumps(
+                    {**sidecar, "embedding": {**sidecar["embedding"], "channels": [8, 8, 8, 8, -1]}}
+                ),
+                "not a complete model description",
+            ),
+            (
+                lambda sidecar: json.dumps({**sidecar, "embedding": {**sidecar["embedding"], "size": 5}}),
+                "do not fit",
+            ),
+        ],
+    )
+    def test_a_damaged_sidecar_is_named(self, folder, model, spoil, message):
+        path = folder / "model.json"
+        path.write_text(spoil(json.loads(path.read_text())))
+        with pytest.raises(InputError, match=message) as caught:
+            LandmarkModel.load(folder, device=model.device)
+        assert str(folder) in str(caught.value)

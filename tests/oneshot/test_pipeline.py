@@ -1,0 +1,400 @@
+"""The whole training: what it leaves, how it is stopped and resumed, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
+from napari_landmark.data.phantom import SCHEMA
+from napari_landmark.data.study import Study
+from napari_landmark.learning.checkpoint import load_tensors
+from napari_landmark.learning.device import Device
+from napari_landmark.learning.progress import CancelToken
+from napari_landmark.oneshot import detector as detector_module
+from napari_landmark.oneshot import embedding as embedding_module
+from napari_landmark.oneshot import pipeline
+from napari_landmark.oneshot.embedding import EmbeddingConfig
+from napari_landmark.oneshot.pipeline import (
+    TrainingOptions,
+    can_resume,
+    check_template,
+    default_options,
+    embedding_config,
+    find_templates,
+    load_model,
+    model_folders,
+    train,
+)
+
+FEW = TrainingOptions(device="cpu", self_steps=3, cross_steps=2, detector_steps=4)
+STAGES = {"self": (embedding_module, "training_step"), "cross": (embedding_module, "cross_step")}
+STAGES["detector"] = (detector_module, "training_step")
+
+
+@pytest.fixture(autouse=True)
+def _small_networks(monkeypatch):
+    small = EmbeddingConfig(2, 1, size=16, channels=(8, 8, 16, 16, 32))
+    monkeypatch.setattr(pipeline, "embedding_config", lambda canvas: small)
+
+
+@pytest.fixture
+def fresh(tmp_path, cohort, phantoms):
+    """Makes a study that was not trained yet."""
+
+    def make(name="fresh"):
+        first = phantoms[0]
+        study = Study.create(tmp_path / name, schema=SCHEMA, images=cohort.folder, template=first.image.name)
+        study.save_annotations(first.image.name, first.landmarks)
+        return study
+
+    return make
+
+
+@pytest.fixture
+def cancel_in(monkeypatch):
+    """A token that is cancelled in a step of a stage."""
+
+    def arrange(stage, step):
+        token, count = CancelToken(), 0
+        module, name = STAGES[stage]
+        honest = getattr(module, name)
+
+        def counted(*arguments, **options):
+            nonlocal count
+            count += 1
+            if count == step:
+                token.cancel()
+            return honest(*arguments, **options)
+
+        monkeypatch.setattr(module, name, counted)
+        return token
+
+    return arrange
+
+
+def tensors_of(folder):
+    names = ("embedding", "templates", "detector")
+    return {name: load_tensors(folder / f"{name}.safetensors")[0] for name in names}
+
+
+def assert_same_models(first, second):
+    for name, tensors in tensors_of(first).items():
+        for key, value in tensors_of(second)[name].items():
+            assert torch.equal(torch.nan_to_num(tensors[key]), torch.nan_to_num(value)), f"{name}: {key}"
+
+
+class TestTrain:
+    def test_what_it_leaves(self, fresh, cohort, phantoms):
+        study, events = fresh(), []
+        report = train(study, cohort, options=FEW, progress=events.append)
+        assert not report.cancelled
+        assert [history.steps for history in report.histories] == [3, 2, 4]
+        assert set(report.predictions) == set(cohort.names) == set(study.predictions())
+        assert report.model_dir == study.models_dir / "001"
+        left = {path.name for path in report.model_dir.iterdir()}
+        assert left == {
+            "model.json", "embedding.safetensors", "templates.safetensors", "detector.safetensors",
+            "run.json", "history.json",
+        }  # fmt: skip
+        assert json.loads((report.model_dir / "history.json").read_text())["cancelled"] is False
+        log = [json.loads(line) for line in (study.folder / "log.jsonl").read_text().splitlines()]
+        assert [entry["event"] for entry in log] == ["training started", "training finished"]
+        stages = list(dict.fromkeys(event.stage for event in events))
+        assert len(stages) == 5
+        assert all(0 <= event.fraction <= 1 for event in events)
+        assert load_model(study, device="cpu").detect(phantoms[1].image).landmarks.ndim == 2
+        assert study.load_annotations("hand_000.png") == phantoms[0].landmarks or np.allclose(
+            study.load_annotations("hand_000.png").positions(), phantoms[0].landmarks.positions(), atol=1e-4
+        )
+
+    def test_same_seed_same_model(self, fresh, cohort):
+        folders = [train(fresh(name), cohort, options=FEW).model_dir for name in "ab"]
+        assert_same_models(*folders)
+        other = TrainingOptions(**{**FEW.__dict__, "seed": 5})
+        third = train(fresh("c"), cohort, options=other).model_dir
+        weights = [
+            load_tensors(f / "embedding.safetensors")[0]["heads.0.weight"] for f in (folders[0], third)
+        ]
+        assert not torch.equal(*weights)
+
+    def test_earlier_models_are_kept(self, study, cohort):
+        before = (study.models_dir / "001" / "model.json").read_bytes()
+        assert train(study, cohort, options=FEW).model_dir.name == "002"
+        assert (study.models_dir / "001" / "model.json").read_bytes() == before
+        assert [folder.name for folder in model_folders(study)] == ["001", "002"]
+        assert load_model(study, name="001", device="cpu").record["options"]["self_steps"] == 3
+        with pytest.raises(InputError, match="has no model '007'"):
+            load_model(study, name="007")
+
+    def test_folders_that_a_person_made_are_no_obstacle(self, study, cohort):
+        shutil.copytree(study.models_dir / "001", study.models_dir / "the good one")
+        (study.models_dir / "002").mkdir()
+        assert train(study, cohort, options=FEW).model_dir.name == "003"
+        assert [folder.name for folder in model_folders(study)] == ["the good one", "001", "003"]
+
+    def test_a_single_image(self, tmp_path, data, phantoms):
+        for number in (1, 2, 3):
+            (data / "images" / f"hand_00{number}.png").unlink()
+        alone = Cohort.from_folder(data / "images")
+        study = Study.create(tmp_path / "s", schema=SCHEMA, images=data / "images", template="hand_000.png")
+        study.save_annotations("hand_000.png", phantoms[0].landmarks)
+        report = train(study, alone, options=FEW)
+        assert [history.steps for history in report.histories] == [3, 4]
+        assert list(report.predictions) == ["hand_000.png"]
+
+    def test_several_templates_that_lack_landmarks(self, fresh, cohort, phantoms):
+        study = fresh()
+        second = phantoms[1].landmarks
+        for name in list(SCHEMA.names)[:5]:
+            second = second.with_landmark(Landmark(name, None, Status.MISSING))
+        study.save_annotations("hand_001.png", second)
+        absent = SCHEMA.names[7]
+        for number in (0, 1):
+            marks = study.load_annotations(f"hand_00{number}.png")
+            study.save_annotations(f"hand_00{number}.png", marks.with_landmark(Landmark(absent)))
+        report = train(study, cohort, options=FEW)
+        for found in report.predictions.values():
+            lacking = [name for name, mark in found.items() if mark.position is None]
+            assert lacking == [absent]
+
+    def test_the_annotation_is_what_the_detector_learns(self, fresh, cohort, monkeypatch, phantoms):
+        seen = []
+        honest = pipeline.train_detector
+
+        def spy(network, cohort, labels, **options):
+            seen.append(labels)
+            return honest(network, cohort, labels, **options)
+
+        monkeypatch.setattr(pipeline, "train_detector", spy)
+        train(fresh(), cohort, options=FEW)
+        (labels,) = seen
+        expected = cohort.placement(0).to_working(phantoms[0].landmarks.positions())
+        np.testing.assert_allclose(labels.positions[0].numpy(), expected, atol=1e-3)
+        assert (labels.weights[0] == 1).all()
+        assert labels.templates == (0,)
+
+    def test_previews_change_nothing(self, fresh, cohort, monkeypatch):
+        plain = train(fresh("a"), cohort, options=FEW).model_dir
+        honest = pipeline.with_preview
+        monkeypatch.setattr(pipeline, "with_preview", lambda *arguments: honest(*arguments, seconds=0.0))
+        monkeypatch.setattr("napari_landmark.learning.run.time.monotonic", _ticking())
+        models = []
+        shown = train(fresh("b"), cohort, options=FEW, preview=models.append).model_dir
+        assert len(models) >= 2
+        assert_same_models(plain, shown)
+
+
+def _ticking():
+    import itertools
+
+    clock = itertools.count()
+    return lambda: float(next(clock))
+
+
+class TestStop:
+    @pytest.mark.parametrize(
+        ("stage", "step", "stages", "detector"),
+        [("self", 1, 1, False), ("cross", 1, 2, False), ("detector", 1, 3, False), ("detector", 3, 3, True)],
+    )
+    def test_it_leaves_a_model_and_can_be_resumed(
+        self, fresh, cohort, cancel_in, phantoms, stage, step, stages, detector
+    ):
+        whole = train(fresh("whole"), cohort, options=FEW)
+        study = fresh("stopped")
+        report = train(study, cohort, options=FEW, cancel=cancel_in(stage, step))
+        assert report.cancelled
+        assert len(report.histories) == stages
+        model = load_model(study, device="cpu")
+        assert (model.detector is not None) == detector
+        found = model.detect(phantoms[1].image, heatmaps=True)
+        assert np.isfinite(found.landmarks.positions()).all()
+        assert study.predictions() == {}
+        assert can_resume(study)
+        # Other options do not matter: it goes on with those it was begun with.
+        resumed = train(study, cohort, options=TrainingOptions(device="cpu", seed=9), resume=True)
+        assert resumed.model_dir == report.model_dir
+        assert not resumed.cancelled
+        assert [h.steps for h in resumed.histories] == [3, 2, 4]
+        assert_same_models(whole.model_dir, resumed.model_dir)
+        assert {p.name for p in resumed.model_dir.iterdir()} == {p.name for p in whole.model_dir.iterdir()}
+        assert not can_resume(study)
+        for name, marks in whole.predictions.items():
+            assert resumed.predictions[name] == marks
+
+    def test_while_predicting(self, fresh, cohort):
+        study, token = fresh(), CancelToken()
+
+        def progress(event):
+            if event.stage.startswith("predicting"):
+                token.cancel()
+
+        report = train(study, cohort, options=FEW, cancel=token, progress=progress)
+        assert report.cancelled
+        assert load_model(study, device="cpu").detector is not None
+        resumed = train(study, cohort, options=FEW, resume=True)
+        assert set(resumed.predictions) == set(cohort.names)
+
+    def test_after_a_crash_from_the_checkpoint(self, fresh, cohort, monkeypatch):
+        whole = train(fresh("whole"), cohort, options=FEW)
+        study = fresh("crashed")
+        honest, count = detector_module.training_step, 0
+
+        def step(*arguments, **options):
+            nonlocal count
+            count += 1
+            if count == 3:
+                raise MemoryError
+            return honest(*arguments, **options)
+
+        checkpoint = pipeline.Checkpoint
+        with monkeypatch.context() as patch:
+            patch.setattr(pipeline, "Checkpoint", lambda path, resume: checkpoint(path, resume, interval=0.0))
+            patch.setattr(detector_module, "training_step", step)
+            with pytest.raises(MemoryError):
+                train(study, cohort, options=FEW)
+        with pytest.raises(InputError, match="has no trained model yet"):
+            load_model(study)
+        resumed = train(study, cohort, options=FEW, resume=True)
+        assert_same_models(whole.model_dir, resumed.model_dir)
+
+    def test_nothing_to_resume(self, fresh, study, cohort):
+        for known in (fresh(), study):
+            with pytest.raises(InputError, match="no interrupted training to resume; leave out --resume"):
+                train(known, cohort, options=FEW, resume=True)
+
+    def test_resume_after_the_images_changed(self, fresh, data, cohort, cancel_in):
+        study = fresh()
+        train(study, cohort, options=FEW, cancel=cancel_in("self", 1))
+        (data / "images" / "hand_003.png").unlink()
+        with pytest.raises(InputError, match=r"the images have changed since that training; start without"):
+            train(study, Cohort.from_folder(data / "images"), options=FEW, resume=True)
+
+    def test_resume_after_the_template_was_corrected(self, fresh, cohort, cancel_in, monkeypatch):
+        study = fresh()
+        train(study, cohort, options=FEW, cancel=cancel_in("detector", 2))
+        marks = study.load_annotations("hand_000.png")
+        moved = Landmark(SCHEMA.names[0], (20.0, 30.0), Status.CORRECTED)
+        study.save_annotations("hand_000.png", marks.with_landmark(moved))
+        seen = []
+        honest = pipeline.train_detector
+        monkeypatch.setattr(
+            pipeline,
+            "train_detector",
+            lambda n, c, labels, **o: (seen.append(labels), honest(n, c, labels, **o))[1],
+        )
+        train(study, cohort, options=FEW, resume=True)
+        expected = cohort.placement(0).to_working([[20.0, 30.0]])[0]
+        np.testing.assert_allclose(seen[0].positions[0, 0].numpy(), expected, atol=1e-3)
+
+    @pytest.mark.parametrize("content", ["", "{}", '{"options": {"nonsense": 1}}'])
+    def test_a_damaged_record_is_named(self, fresh, cohort, cancel_in, content):
+        study = fresh()
+        train(study, cohort, options=FEW, cancel=cancel_in("self", 1))
+        (study.models_dir / "001" / "run.json").write_text(content)
+        with pytest.raises(InputError, match=r"run\.json: cannot be read"):
+            train(study, cohort, options=FEW, resume=True)
+
+
+class TestTemplates:
+    def test_all_that_a_person_annotated(self, fresh, cohort, phantoms):
+        study = fresh()
+        study.save_annotations("hand_002.png", phantoms[2].landmarks)
+        templates = find_templates(study, cohort)
+        assert [template.index for template in templates] == [0, 2]
+        for template in templates:
+            truth = phantoms[template.index].landmarks.positions()
+            np.testing.assert_allclose(
+                cohort.placement(template.index).to_native(template.positions), truth, atol=1e-3
+            )
+
+    def test_the_template_comes_first(self, fresh, cohort, phantoms):
+        study = fresh()
+        study.save_annotations("hand_002.png", phantoms[2].landmarks)
+        study.update(template="hand_002.png")
+        assert [template.index for template in find_templates(study, cohort)] == [2, 0]
+
+    def test_none(self, tmp_path, cohort):
+        study = Study.create(tmp_path / "s", schema=SCHEMA, images=cohort.folder, template="hand_000.png")
+        with pytest.raises(InputError, match=r"hand_000\.png: no landmark is placed in it; annotate"):
+            train(study, cohort, options=FEW)
+        assert list(study.models_dir.iterdir()) == []
+
+    def test_not_among_the_images(self, fresh, data):
+        study = fresh()
+        (data / "images" / "hand_000.png").unlink()
+        with pytest.raises(InputError, match=r"hand_000\.png: is annotated, but no longer among the images"):
+            train(study, Cohort.from_folder(data / "images"), options=FEW)
+
+    @pytest.mark.parametrize("position", [(70.0, 10.0), (10.0, -3.0)])
+    def test_a_landmark_outside_is_named(self, cohort, position):
+        marks = LandmarkSet(SCHEMA, [Landmark(SCHEMA.names[2], position, Status.PLACED)])
+        x, y = position[1], position[0]
+        with pytest.raises(
+            InputError, match=rf"a\.png: landmark '{SCHEMA.names[2]}' at \({x:g}, {y:g}\) lies outside"
+        ):
+            check_template("a.png", marks, cohort, 0)
+
+    def test_three_coordinates_for_a_picture(self, cohort):
+        marks = LandmarkSet(SCHEMA, [Landmark(SCHEMA.names[2], (1.0, 2.0, 3.0), Status.PLACED)])
+        with pytest.raises(InputError, match="have 3 coordinates and the image 2 axes; give x and y"):
+            check_template("a.png", marks, cohort, 0)
+
+
+class TestOptions:
+    @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
+    def test_a_budget_that_is_none(self, minutes):
+        with pytest.raises(InputError, match=r"--minutes .*: must be a number above 0"):
+            TrainingOptions(minutes=minutes)
+
+    def test_minutes_are_shared_among_the_stages(self):
+        options = TrainingOptions(minutes=10)
+        budgets = [options.budget(stage) for stage in ("self", "cross", "detector")]
+        assert all(budget.steps is None for budget in budgets)
+        assert 0.8 * 600 < sum(budget.seconds for budget in budgets) < 600
+
+    def test_steps_where_no_minutes_are_given(self):
+        budget = TrainingOptions(self_steps=7, limit_minutes=1).budget("self")
+        assert budget.steps == 7
+        assert budget.seconds < 60
+        assert TrainingOptions(cross_steps=0).budget("cross").fraction(0, 0) == 1
+
+    @pytest.mark.parametrize(
+        "options", [TrainingOptions(minutes=2.5), TrainingOptions(), TrainingOptions(limit_minutes=3)]
+    )
+    def test_in_words(self, options):
+        assert options.describe().startswith("for ")
+
+    def test_defaults_of_a_device(self):
+        cpu = default_options(Device(torch.device("cpu"), None), seed=3)
+        card = default_options(Device(torch.device("cuda"), None), minutes=7)
+        assert cpu.seed == 3
+        assert cpu.limit_minutes
+        assert card.minutes == 7
+        assert card.device == "cuda"
+
+
+@pytest.mark.parametrize(
+    "canvas",
+    [
+        (64, 64),
+        (320, 384),
+        (768, 576),
+        (768, 640),
+        (1024, 832),
+        (1536, 1088),
+        (192, 256, 256),
+        (128, 64, 448),
+    ],
+)
+def test_every_canvas_can_be_shrunk_for_the_embedding(canvas):
+    config = embedding_config(canvas)
+    assert config.spatial_dims == len(canvas)
+    assert all(side % (32 * config.shrink) == 0 for side in canvas)
+    assert config.shrink == 1 if max(canvas) <= 384 else config.shrink >= 2 or max(canvas) < 600
