@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -22,9 +23,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+def _length(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter(f"{value:g}: give millimetres per pixel, a number above 0")
+    return value
+
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
 Spacing = Annotated[
-    float | None, typer.Option(metavar="MM", help="Millimetres per pixel, instead of the files' own")
+    float | None,
+    typer.Option(metavar="MM", help="Millimetres per pixel, instead of the files' own", callback=_length),
 ]
 Seed = Annotated[int, typer.Option(help="Same seed, same device: same result")]
 
