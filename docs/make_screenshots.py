@@ -62,7 +62,7 @@ class Camera:
         return widget
 
     def take(self, name: str) -> None:
-        """Write a picture of the whole window, in few colours to keep it small."""
+        """Write a picture of the whole window."""
         for toast in self.viewer.window._qt_window.findChildren(QWidget):
             if type(toast).__name__ == "NapariQtNotification":
                 toast.close()
@@ -72,11 +72,11 @@ class Camera:
 
 
 def save(pixels: np.ndarray, path: Path) -> None:
-    """Write a picture with a palette."""
+    """Write a picture without its transparency."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.ascontiguousarray(pixels[..., :3])).quantize(128).save(path, optimize=True)
+    Image.fromarray(np.ascontiguousarray(pixels[..., :3])).save(path, optimize=True)
 
 
 def show_annotating(camera: Camera, folder: Path) -> None:

@@ -24,8 +24,12 @@ class DetectWidget(DockWidget):
         self.hint = note()
         self.models = QComboBox()
         self.models.setToolTip("Which of the study's models detects; the newest is on top")
-        self.detect_all = button("Detect in all images", lambda: self._on_detect(None))
-        self.detect_one = button("In this image", lambda: self._on_detect(self.session.image))
+        self.detect_all = button(
+            "Detect in all", lambda: self._on_detect(None), tip="In all images of the study"
+        )
+        self.detect_one = button(
+            "In this", lambda: self._on_detect(self.session.image), tip="Only in the image at hand"
+        )
         self.heatmaps = QCheckBox("Heatmap of the landmark")
         self.heatmaps.setToolTip("Where the model sees the landmark at hand: brighter is more likely")
         self.heatmaps.toggled.connect(self._on_heatmaps)
@@ -69,8 +73,7 @@ class DetectWidget(DockWidget):
     def _lay_out(self) -> None:
         for widgets in (
             (self.hint,),
-            (QLabel("Model"), self.models),
-            (self.detect_all, self.detect_one),
+            (QLabel("Model"), self.models, self.detect_all, self.detect_one),
             (self.cohort,),
             (self.colors, self.heatmaps),
             (self.about,),
@@ -79,7 +82,9 @@ class DetectWidget(DockWidget):
         ):
             row = QHBoxLayout()
             for widget in widgets:
-                row.addWidget(widget, 0 if isinstance(widget, QLabel) and widget is not self.about else 1)
+                row.addWidget(
+                    widget, 0 if isinstance(widget, QLabel) and widget not in (self.about, self.hint) else 1
+                )
             stretch = 2 if self.cohort in widgets else 3 if self.table in widgets else 0
             self.body.addLayout(row, stretch)
         self.keys = note(

@@ -207,15 +207,14 @@ def export_layers(layers: list[Image], folder: Path) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     names = []
     for layer in layers:
-        array = _luminance(layer)
+        array = _storable(_luminance(layer))
         geometry = geometry_of(layer)
         image = sitk.GetImageFromArray(array)
         if geometry.spacing is not None:
             image.SetSpacing(geometry.spacing[::-1])
             image.SetOrigin(geometry.origin[::-1])
             direction = np.asarray(geometry.direction)[::-1, ::-1]
-            if np.linalg.det(direction) > 0 or geometry.ndim == 3:
-                image.SetDirection(direction.ravel().tolist())
+            image.SetDirection(direction.ravel().tolist())
         suffix = ".nrrd" if geometry.spacing is not None or array.ndim == 3 else ".tif"
         stem = (
             "".join(sign if sign.isalnum() or sign in "-_ ." else "_" for sign in layer.name).strip()
@@ -272,6 +271,12 @@ def _same_pixels(layer: Image, path: Path) -> bool:
     return array.shape == tuple(layer.data.shape[: layer.ndim]) and bool(
         np.allclose(np.asarray(array, dtype=float), np.asarray(_luminance(layer), dtype=float), atol=2)
     )
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    """The array in a type that image files have."""
+    kinds = {"b": np.uint8, "e": np.float32, "l": np.int32, "q": np.int32, "L": np.uint32, "Q": np.uint32}
+    return np.ascontiguousarray(array, dtype=kinds.get(array.dtype.char, array.dtype))
 
 
 def _luminance(layer: Image) -> np.ndarray:

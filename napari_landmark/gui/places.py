@@ -42,7 +42,7 @@ def layer_place(
     spacing = np.asarray(geometry.spacing or (1.0,) * ndim)
     matrix = np.eye(ndim) if matrix is None else np.asarray(matrix, dtype=float)
     offset = np.zeros(ndim) if offset is None else np.asarray(offset, dtype=float)
-    linear = np.asarray(geometry.direction) * spacing
+    linear = _direction(geometry) * spacing
     scale = np.linalg.norm(linear @ matrix, axis=0)
     affine = np.eye(ndim + 1)
     affine[:ndim, :ndim] = (linear @ matrix) / scale
@@ -54,6 +54,17 @@ def layer_place(
         "units": (unit,) * ndim,
         "axis_labels": _AXES[3 - ndim :],
     }
+
+
+def _direction(geometry: Geometry) -> NDArray[np.float64]:
+    """Directions of the axes as far as napari can show them.
+
+    Slices of a volume that is turned against the viewer's axes would be drawn wrongly. Such a volume is shown
+    along its own axes; what is placed in it lies where it was placed all the same.
+    """
+    direction = np.asarray(geometry.direction)
+    turned = np.abs(direction - np.diag(np.diag(direction))).max() > 1e-3
+    return np.eye(3) if geometry.ndim == 3 and turned else direction
 
 
 def put(layer: Any, place: dict[str, Any]) -> None:

@@ -231,7 +231,10 @@ class Session:
         status = Status.CORRECTED if corrected else Status.PLACED
         self._set_template()
         self._say(
-            self.annotation().with_landmark(Landmark(name, tuple(map(float, position)), status)),
+            # Rounded as the files are, so that a reopened study is the same to the last digit.
+            self.annotation().with_landmark(
+                Landmark(name, tuple(round(float(v), 6) for v in position), status)
+            ),
             f"{'Correct' if corrected else 'Place'} {name}",
         )
 
@@ -397,7 +400,8 @@ class Session:
         if found is None:
             self._predictions = self.study.predictions()
         else:
-            self._predictions.update(found)
+            # Read back: what is on the screen is what is on the disk.
+            self._predictions.update({name: self.study.load_predictions(name) for name in found})
         self.color_by_confidence = bool(self._predictions)
         self.predictions_changed.emit()
         self.view_changed.emit()

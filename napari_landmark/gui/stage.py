@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from napari_landmark.gui.landmark_layer import LandmarkLayer
 from napari_landmark.gui.places import camera_of, layer_place, put
 from napari_landmark.gui.session import Session
 
+logger = logging.getLogger(__name__)
+
+_SECONDS_TO_STOP = 20
 METADATA = "napari_landmark"
 """Key of a layer's metadata under which sample data and readers say where things come from."""
 
@@ -32,6 +36,9 @@ def get_session(viewer: ViewerModel) -> Session:
     if viewer not in _SESSIONS:
         session = _SESSIONS[viewer] = Session()
         _STAGES[viewer] = Stage(viewer, session)
+        window = getattr(getattr(viewer, "window", None), "_qt_window", None)
+        if window is not None:
+            window.destroyed.connect(lambda: _end(session))
     return _SESSIONS[viewer]
 
 
@@ -109,7 +116,7 @@ class Stage:
             canvas_size_limits=(10, 22),
             face_color=[schema.colors[schema.index(mark.name)] for mark in marks] or "white",
             border_color="black",
-            border_width=0.08,
+            border_width=0.06,
             **layer_place(geometry),
         )
         viewer.layers.selection = selected & set(viewer.layers)
@@ -194,6 +201,14 @@ def _contrast(array: np.ndarray) -> tuple[float, float]:
 def _full_range(array: np.ndarray) -> tuple[float, float]:
     low, high = float(array.min()), float(array.max())
     return (low, high) if high > low else (low, low + 1)
+
+
+def _end(session: Session) -> None:
+    """The window is gone: long work stops, and its thread ends before its viewer does."""
+    job = session.job
+    session.close()
+    if job is not None and not job.wait(_SECONDS_TO_STOP):
+        logger.warning("%s did not stop within %d seconds", job.title, _SECONDS_TO_STOP)
 
 
 def _bare(viewer: ViewerModel) -> ViewerModel:

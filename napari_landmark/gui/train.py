@@ -82,10 +82,9 @@ class TrainWidget(DockWidget):
         if not annotated:
             self.ready.setText("Place the landmarks of one image first, with <b>Annotate template</b>.")
         else:
-            images = "image" if count == 1 else "images"
-            self.ready.setText(
-                f"Learns {len(session.names)} images from the {placed} landmarks you placed in {count} {images}."
-            )
+            images = "one image" if count == 1 else f"{count} images"
+            marks = "one landmark" if placed == 1 else f"{placed} landmarks"
+            self.ready.setText(f"Learns {len(session.names)} images from the {marks} you placed in {images}.")
         self.run.setText("Train" if idle else "Cancelling…" if training.cancelled else "Cancel")
         busy_otherwise = session.job is not None and idle
         self.run.setEnabled(bool(annotated) and not busy_otherwise and (idle or not training.cancelled))
@@ -122,7 +121,8 @@ class TrainWidget(DockWidget):
         self.seed.setRange(0, 10**6)
         self.seed.setToolTip("The same seed on the same device gives the same model")
         self.size = QComboBox()
-        self.size.addItems([f"{size} pixels" for size in WORKING_SIZES])
+        sizes = sorted({*WORKING_SIZES, self._preferences.working_size})
+        self.size.addItems([f"{size} pixels" for size in sizes])
         self.size.setCurrentText(f"{self._preferences.working_size} pixels")
         self.size.setToolTip("Longest side the images are drawn at for training; smaller needs less memory")
         holder = QWidget()
@@ -151,7 +151,7 @@ class TrainWidget(DockWidget):
             if size != self._preferences.working_size and not resume:
                 self._preferences = replace(self._preferences, working_size=size)
                 reading = regather_job(self.session, preferences=self._preferences)
-                reading.succeeded.connect(lambda opened: opened is not None and self._start(resume=False))
+                self.listen(reading.succeeded, self._on_read_again)
                 self.session.run(reading)
                 return
             self._outcome = ""
@@ -167,6 +167,10 @@ class TrainWidget(DockWidget):
             )
 
         self.session.attempt(begin)
+
+    def _on_read_again(self, opened: object) -> None:
+        if opened is not None:
+            self._start(resume=False)
 
     def _on_job(self) -> None:
         job = self.session.job

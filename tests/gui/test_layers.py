@@ -146,7 +146,7 @@ class TestImage:
             np.random.default_rng(0).integers(0, 99, (12, 20, 16)).astype(np.int16)
         )
         image.SetSpacing((0.5, 0.5, 2.0))
-        image.SetDirection((0, 1, 0, -1, 0, 0, 0, 0, 1))
+        image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
         sitk.WriteImage(image, str(folder / "a.nrrd"))
         viewer = ViewerModel()
         session = get_session(viewer)

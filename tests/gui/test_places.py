@@ -9,12 +9,13 @@ from napari.layers import Image, Points
 from napari_landmark.data.geometry import Geometry, SpacingSource
 from napari_landmark.gui.places import geometry_of, layer_place, points_between, put
 
+MIRRORED = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
 TURNED = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
 GEOMETRIES = {
     "unknown": Geometry((40, 30)),
     "spacing": Geometry((40, 30), (0.2, 0.3), (5.0, -7.0)),
     "mirrored": Geometry((40, 30), (0.2, 0.3), (5.0, -7.0), ((-1.0, 0.0), (0.0, 1.0))),
-    "volume": Geometry((10, 40, 30), (2.0, 0.3, 0.4), (1.0, 2.0, 3.0), TURNED),
+    "volume": Geometry((10, 40, 30), (2.0, 0.3, 0.4), (1.0, 2.0, 3.0), MIRRORED),
 }
 
 
@@ -52,6 +53,13 @@ class TestLayerPlace:
             np.testing.assert_allclose(found.spacing, geometry.spacing)
             np.testing.assert_allclose(found.origin, geometry.origin)
             np.testing.assert_allclose(found.direction, geometry.direction, atol=1e-12)
+
+
+def test_a_turned_volume_is_shown_along_its_own_axes():
+    # napari draws slices of turned volumes wrongly.
+    place = layer_place(Geometry((10, 40, 30), (2.0, 0.3, 0.4), (1.0, 2.0, 3.0), TURNED))
+    np.testing.assert_allclose(place["affine"][:3, :3], np.eye(3))
+    np.testing.assert_allclose(place["scale"], (2.0, 0.3, 0.4))
 
 
 class TestOtherReaders:

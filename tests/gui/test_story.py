@@ -1,0 +1,228 @@
+"""The whole story in a real viewer: sample data to corrected landmarks, and back again the next day."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+
+from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.landmarks import Status
+from napari_landmark.data.phantom import hand_phantom, sample
+from napari_landmark.data.study import Study
+from napari_landmark.gui import training
+from napari_landmark.gui.export import export
+from napari_landmark.gui.new_study import NewStudyDialog
+from napari_landmark.gui.opening import open_job
+from napari_landmark.gui.places import camera_of
+from napari_landmark.gui.stage import get_session, get_stage
+from napari_landmark.oneshot.pipeline import TrainingOptions
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Few images and few steps."""
+    monkeypatch.setattr(sample, "TRAINING_IMAGES", 4)
+    monkeypatch.setattr(sample, "HELD_OUT_IMAGES", 1)
+    monkeypatch.setattr(
+        training,
+        "training_options",
+        lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 3, 2, 3),
+    )
+
+
+@pytest.fixture
+def dock(make_napari_viewer):
+    """A viewer, and a function that opens a widget in it."""
+    viewer = make_napari_viewer(show=True)
+
+    def open_widget(name):
+        _, widget = viewer.window.add_plugin_dock_widget("napari-landmark", name, tabify=True)
+        return widget
+
+    return viewer, open_widget
+
+
+def wait_for_job(qtbot, session):
+    qtbot.waitUntil(lambda: session.job is None, timeout=120_000)
+
+
+def on_screen(viewer, layer, position) -> QPoint:
+    """The pixel of the canvas at which a position of a layer is drawn."""
+    canvas = viewer.window._qt_viewer.canvas
+    world = np.asarray(layer.data_to_world(position))
+    camera = camera_of(viewer)
+    size = np.array([canvas.native.height(), canvas.native.width()])
+    y, x = (world - np.asarray(camera.center)[-2:]) * camera.zoom + size / 2
+    return QPoint(round(x), round(y))
+
+
+def click(viewer, qtbot, layer, position):
+    native = viewer.window._qt_viewer.canvas.native
+    point = on_screen(viewer, layer, position)
+    QTest.mouseMove(native, point)
+    QTest.mouseClick(native, Qt.MouseButton.LeftButton, pos=point)
+    qtbot.wait(5)
+
+
+def drag(viewer, qtbot, layer, start, end):
+    native = viewer.window._qt_viewer.canvas.native
+    first, last = on_screen(viewer, layer, start), on_screen(viewer, layer, end)
+    QTest.mouseMove(native, first)
+    qtbot.wait(30)
+    QTest.mousePress(native, Qt.MouseButton.LeftButton, pos=first)
+    for share in (0.3, 0.7, 1.0):
+        QTest.mouseMove(native, first + (last - first) * share)
+        qtbot.wait(10)
+    QTest.mouseRelease(native, Qt.MouseButton.LeftButton, pos=last)
+    qtbot.wait(10)
+
+
+def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_viewer):
+    viewer, open_widget = dock
+    annotate = open_widget("Annotate template")
+    session, stage = get_session(viewer), get_stage(viewer)
+    viewer.open_sample("napari-landmark", "hands")
+    assert "open images" in annotate.study_bar.new.text()
+
+    dialog = NewStudyDialog(viewer, session, annotate)
+    dialog.folder.edit.setText(str(tmp_path / "study"))
+    dialog._on_accept()
+    assert dialog.problem.text() == ""
+    dialog.deleteLater()
+    wait_for_job(qtbot, session)
+    assert session.image == "hand_000.png"
+    assert [layer.name for layer in viewer.layers] == ["hand_000.png", "Expected error", "Landmarks"]
+    qtbot.wait(100)
+
+    # Simulated clicks on the canvas place every landmark, one after another.
+    truth = hand_phantom(0).landmarks.positions(2)
+    for position in truth:
+        click(viewer, qtbot, stage.landmarks.layer, position)
+    placed = Study.open(tmp_path / "study").load_annotations("hand_000.png")
+    assert {mark.status for mark in placed.values()} == {Status.PLACED}
+    # A click hits a pixel of the screen, not less.
+    assert np.abs(placed.positions() - truth).max() < 0.75 / camera_of(viewer).zoom + 1e-6
+    assert not annotate.onward.isHidden()
+
+    train = open_widget("Train")
+    train.run.click()
+    assert train.run.text() == "Cancel"
+    wait_for_job(qtbot, session)
+    assert "Trained" in train.stage_text.text()
+    assert train.plot.stages
+    assert len(Study.open(tmp_path / "study").predictions()) == 4
+
+    review = open_widget("Detect and review")
+    errors = [float(review.cohort.table.item(row, 2).text().split()[0]) for row in range(3)]
+    assert errors == sorted(errors, reverse=True)  # the worst come first, the template last
+    assert review.cohort.names[-1] == "hand_000.png"
+    review.cohort._on_clicked(0, 0)
+    worst = session.image
+    assert worst == review.cohort.names[0]
+    assert stage.landmarks.layer.face_colorbar.visible
+    review.heatmaps.setChecked(True)
+    wait_for_job(qtbot, session)
+    qtbot.wait(20)
+    assert {"Heatmap", "All heatmaps"} <= {layer.name for layer in viewer.layers}
+
+    # A point is dragged: it counts as corrected and is on the disk.
+    layer = stage.landmarks.layer
+    assert layer.mode == "select"
+    rows = layer.data
+    apart = [np.linalg.norm(np.delete(rows, n, 0) - rows[n], axis=1).min() for n in range(len(rows))]
+    row = int(np.argmax(apart))
+    name, start = layer.features["name"][row], rows[row].copy()
+    aim = np.array(session.geometry().shape) / 2
+    drag(viewer, qtbot, layer, start, aim)
+    corrected = Study.open(tmp_path / "study").load_annotations(worst)[name]
+    assert corrected.status is Status.CORRECTED
+    assert np.linalg.norm(corrected.position - aim) < 3
+
+    review.detect_all.click()
+    wait_for_job(qtbot, session)
+    assert session.result()[name] == corrected
+    assert sum(mark.status is Status.PREDICTED for mark in session.result().values()) == 22
+
+    assert export(session, tmp_path / "all.csv", suffix=".csv", whole=True) == 4
+    written = read_landmarks(tmp_path / "all.csv")
+    assert written[worst][name].status is Status.CORRECTED
+
+    # The next day, in a new viewer, everything is there.
+    again = make_napari_viewer()
+    reopened = get_session(again)
+    reopened.run(open_job(reopened, tmp_path / "study"))
+    wait_for_job(qtbot, reopened)
+    assert reopened.image == "hand_000.png"
+    reopened.show(worst)
+    assert reopened.result() == session.result()
+    assert len(again.layers["Landmarks"].data) == 23
+    assert training.model_names(reopened) == ["001"]
+
+
+@pytest.fixture
+def trained_on(dock, qtbot, study, cohort, truth):
+    """A viewer with a study whose template is annotated, and the Train widget."""
+    viewer, open_widget = dock
+    session = get_session(viewer)
+    session.open(study, cohort)
+    for position in truth["hand_000.png"]:
+        session.place_next(position)
+    return viewer, session, open_widget("Train")
+
+
+class TestCancelling:
+    @pytest.fixture(autouse=True)
+    def long(self, monkeypatch, small):
+        monkeypatch.setattr(
+            training,
+            "training_options",
+            lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 5000, 5000, 5000),
+        )
+
+    def test_it_leaves_a_model_and_a_working_widget(self, trained_on, qtbot, monkeypatch):
+        _, session, widget = trained_on
+        widget.run.click()
+        qtbot.waitUntil(lambda: bool(widget.plot.stages), timeout=60_000)
+        widget.run.click()
+        assert widget.run.text() == "Cancelling…"
+        assert not widget.run.isEnabled()
+        wait_for_job(qtbot, session)
+        qtbot.waitUntil(lambda: widget.run.text() == "Train", timeout=5000)
+        assert "Stopped" in widget.stage_text.text()
+        assert training.model_names(session) == ["001"]
+        assert not widget.resume.isHidden()
+        monkeypatch.setattr(
+            training,
+            "training_options",
+            lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 2, 1, 2),
+        )
+        widget.run.click()
+        wait_for_job(qtbot, session)
+        assert training.model_names(session) == ["002", "001"]
+        assert len(session.study.predictions()) == 4
+
+    def test_closing_the_dock_leaves_the_training_alone(self, trained_on, qtbot):
+        viewer, session, widget = trained_on
+        widget.run.click()
+        job = session.job
+        qtbot.waitUntil(lambda: bool(widget.plot.stages), timeout=60_000)
+        viewer.window.remove_dock_widget(widget)
+        widget.deleteLater()
+        qtbot.wait(100)
+        assert session.job is job
+        _, widget = viewer.window.add_plugin_dock_widget("napari-landmark", "Train")
+        assert widget.run.text() == "Cancel"
+        widget.run.click()
+        wait_for_job(qtbot, session)
+        qtbot.waitUntil(lambda: widget.run.text() == "Train", timeout=5000)
+
+    def test_closing_the_viewer_ends_it(self, trained_on, qtbot):
+        viewer, session, widget = trained_on
+        widget.run.click()
+        job = session.job
+        qtbot.waitUntil(lambda: bool(widget.plot.stages), timeout=60_000)
+        viewer.close()
+        qtbot.waitUntil(lambda: job.cancelled, timeout=5000)
+        assert job.wait(0)  # the window waited for the thread
