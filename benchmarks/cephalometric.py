@@ -30,7 +30,9 @@ from napari_landmark.learning.device import choose_device
 from napari_landmark.metrics import Evaluation, evaluate
 from napari_landmark.oneshot.detection import detect_folder
 from napari_landmark.oneshot.model import LandmarkModel
-from napari_landmark.oneshot.pipeline import default_options, load_model, train
+from napari_landmark.oneshot.model_folders import load_model
+from napari_landmark.oneshot.options import default_options
+from napari_landmark.oneshot.pipeline import train
 from napari_landmark.oneshot.report import write_report
 
 # Radial error (mm) and detection rates at 2, 2.5, 3 and 4 mm as published, ISBI 2015 test1 + test2, one template.
@@ -49,7 +51,8 @@ def main() -> None:
     arguments = parse_arguments()
     truth, splits = read_truth(arguments.data / "landmarks.csv")
     learned = [name for name in truth if splits[name] in ("train", "")]
-    scored = {n: truth[n] for n in truth if splits[n] == (arguments.score if splits[n] else "") and n != arguments.template}
+    wanted = {name for name in truth if splits[name] in (arguments.score, "")} - {arguments.template}
+    scored = {name: truth[name] for name in truth if name in wanted}
     with tempfile.TemporaryDirectory() as scratch:
         work = arguments.out or Path(scratch)
         link_images(arguments.data / "images", learned, work / "train")
@@ -71,11 +74,15 @@ def main() -> None:
         print(evaluation_table(rows[list(rows)[-1]][0]))
         print(trust)
     if arguments.json:
-        arguments.json.write_text(json.dumps({stage: row[0].to_json() for stage, row in rows.items()}, indent=1))
+        arguments.json.write_text(
+            json.dumps({stage: row[0].to_json() for stage, row in rows.items()}, indent=1)
+        )
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--template", help="file name; default 125.jpg if there, else the first image")
     parser.add_argument("--score", default="test1", help="split to measure")
@@ -168,9 +175,15 @@ def print_table(
     rows: dict[str, tuple[Evaluation, float]], minutes: float, memory: float, arguments: argparse.Namespace
 ) -> None:
     unit = next(iter(rows.values()))[0].unit
-    print(f"\n{arguments.data.name}, template {arguments.template}, seed {arguments.seed}, scored: {arguments.score}")
+    print(
+        f"\n{arguments.data.name}, template {arguments.template}, seed {arguments.seed}, scored: {arguments.score}"
+    )
     print(f"training {minutes:.1f} minutes, peak memory {memory:.2f} GiB\n")
-    print(f"{'':<34}{'MRE ' + unit:>8}" + "".join(f"{r + ' ' + unit:>9}" for r in ("2", "2.5", "3", "4")) + f"{'s/image':>9}")
+    print(
+        f"{'':<34}{'MRE ' + unit:>8}"
+        + "".join(f"{r + ' ' + unit:>9}" for r in ("2", "2.5", "3", "4"))
+        + f"{'s/image':>9}"
+    )
     for stage, (result, seconds) in rows.items():
         error = result.mre_mm if unit == "mm" else result.mre_px
         rates = "".join(f"{value:>9.1f}" for value in result.sdr.values())

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from napari_landmark.metrics import evaluate
     from napari_landmark.oneshot.detection import detect_folder
     from napari_landmark.oneshot.model import LandmarkModel
-    from napari_landmark.oneshot.pipeline import TrainingOptions, load_model, train
+    from napari_landmark.oneshot.model_folders import load_model
+    from napari_landmark.oneshot.options import TrainingOptions
+    from napari_landmark.oneshot.pipeline import train
 
 __all__ = [
     "Cohort",
@@ -45,10 +47,10 @@ _HOME_OF = {
     "LandmarkSet": "data.landmarks",
     "MedicalImage": "data.image",
     "Study": "data.study",
-    "TrainingOptions": "oneshot.pipeline",
+    "TrainingOptions": "oneshot.options",
     "detect_folder": "oneshot.detection",
     "evaluate": "metrics",
-    "load_model": "oneshot.pipeline",
+    "load_model": "oneshot.model_folders",
     "read_image": "data.image",
     "train": "oneshot.pipeline",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def cohort(_drawn_cohort):
 
 @pytest.fixture(scope="session")
 def _trained(tmp_path_factory, _drawn_cohort, cohort, phantoms):
-    from napari_landmark.oneshot.pipeline import TrainingOptions, train
+    from napari_landmark.oneshot.options import TrainingOptions
+    from napari_landmark.oneshot.pipeline import train
     from napari_landmark.oneshot.report import write_report
 
     first = phantoms[0]
@@ -103,3 +105,22 @@ def study(tmp_path, _trained):
 def training_report(_trained):
     """What that training reported."""
     return _trained[1]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Trainings take a second."""
+    from napari_landmark.oneshot import options as options_module
+    from napari_landmark.oneshot import pipeline
+    from napari_landmark.oneshot.embedding import EmbeddingConfig
+
+    honest = options_module.default_options
+    small = EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
+    monkeypatch.setattr(pipeline, "embedding_config", lambda canvas: small)
+    monkeypatch.setattr(
+        options_module,
+        "default_options",
+        lambda device, **options: dataclasses.replace(
+            honest(device, **options), self_steps=2, cross_steps=1, detector_steps=2
+        ),
+    )

@@ -27,7 +27,7 @@ def run_detect(
     if not images.is_dir():
         raise InputError(f"{images}: there is no such folder; --images names the folder of the images")
     from napari_landmark.oneshot.detection import detect_folder
-    from napari_landmark.oneshot.pipeline import load_model
+    from napari_landmark.oneshot.model_folders import load_model
 
     model = load_model(study, device=device)
     started = time.monotonic()

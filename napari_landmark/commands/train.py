@@ -35,7 +35,8 @@ def run_train(
 
     Everything that was given is checked before the study is created.
     """
-    from napari_landmark.oneshot.pipeline import default_options, train
+    from napari_landmark.oneshot.options import default_options
+    from napari_landmark.oneshot.pipeline import train
     from napari_landmark.oneshot.report import write_report
 
     chosen = choose_device(device)
@@ -67,7 +68,7 @@ def run_train(
 
 
 def _existing(out: Path, resume: bool) -> Study | None:
-    from napari_landmark.oneshot.pipeline import can_resume
+    from napari_landmark.oneshot.model_folders import can_resume
 
     check_writable(out, folder=True)
     study = Study.open(out) if Study.exists(out) else None
@@ -138,7 +139,7 @@ def _gather(study: Study | None, folder: Path, templates: Sequence[Path], spacin
 
 def _check_templates(study: Study | None, cohort: Cohort, annotated: Mapping[Path, LandmarkSet]) -> None:
     """Refuse landmarks outside their image, and others than a person placed there before."""
-    from napari_landmark.oneshot.pipeline import check_template
+    from napari_landmark.oneshot.templates import check_template
 
     known = {} if study is None else study.annotations()
     for path, marks in annotated.items():

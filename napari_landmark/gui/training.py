@@ -16,7 +16,8 @@ from napari_landmark.learning.progress import CancelToken, Progress, ProgressEve
 
 if TYPE_CHECKING:
     from napari_landmark.oneshot.model import LandmarkModel
-    from napari_landmark.oneshot.pipeline import TrainingOptions, TrainingReport
+    from napari_landmark.oneshot.options import TrainingOptions
+    from napari_landmark.oneshot.pipeline import TrainingReport
 
 # Modules that need torch are imported where they are used: opening a widget does not wait for it.
 
@@ -64,7 +65,7 @@ class Maps:
 def training_options(device: str, *, seed: int, minutes: float | None) -> TrainingOptions:
     """The options that the terminal would take."""
     from napari_landmark.learning.device import choose_device
-    from napari_landmark.oneshot.pipeline import default_options
+    from napari_landmark.oneshot.options import default_options
 
     return default_options(choose_device(device), seed=seed, minutes=minutes)
 
@@ -158,7 +159,7 @@ _last: tuple[tuple[object, ...], LandmarkModel] | None = None
 def _loaded(study: Study, name: str | None, device: str) -> LandmarkModel:
     """A model of the study; the last one is kept, since heatmaps ask for it again at every image."""
     global _last
-    from napari_landmark.oneshot.pipeline import load_model, model_folders
+    from napari_landmark.oneshot.model_folders import load_model, model_folders
 
     newest = [folder for folder in model_folders(study) if name in (None, folder.name)][-1:]
     key = (*newest, *((folder / "model.json").stat().st_mtime_ns for folder in newest), device)

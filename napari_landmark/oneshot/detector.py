@@ -82,8 +82,6 @@ class Votes:
     Parameters
     ----------
     positions : (batch, n_landmarks, d)
-    spread : (batch, n_landmarks)
-        Root mean square distance of the heatmap's mass and of the votes from the position, in canvas pixels.
     confidence : (batch, n_landmarks)
         Share of the heatmap's mass within the disc around the position.
     heatmaps : (batch, n_landmarks, *canvas / stride)
@@ -91,7 +89,6 @@ class Votes:
     """
 
     positions: torch.Tensor
-    spread: torch.Tensor
     confidence: torch.Tensor
     heatmaps: torch.Tensor
 
@@ -136,14 +133,11 @@ class DetectorNetwork(nn.Module):
         index = top.indices[..., None].expand(-1, -1, -1, len(shape))
         votes = (offsets * config.radius + cells).gather(2, index)
         positions = (weights[..., None] * votes).sum(2)
-        disagreement = (weights * (votes - positions[:, :, None]).square().sum(-1)).sum(-1)
         distance = (cells - positions[:, :, None]).square().sum(-1)
-        scatter = (heat * distance).sum(-1)
         confidence = (heat * (distance < config.radius**2)).sum(-1)
-        spread = (disagreement + scatter).sqrt() * config.shrink
         stride = self.pyramid.finest_stride
         heatmaps = heat.unflatten(-1, tuple(n // stride for n in shape))
-        return Votes(canvas_coordinates(positions, config.shrink), spread, confidence, heatmaps)
+        return Votes(canvas_coordinates(positions, config.shrink), confidence, heatmaps)
 
 
 def training_step(

@@ -17,7 +17,7 @@ from napari_landmark.gui.new_study import NewStudyDialog
 from napari_landmark.gui.opening import open_job
 from napari_landmark.gui.places import camera_of
 from napari_landmark.gui.stage import get_session, get_stage
-from napari_landmark.oneshot.pipeline import TrainingOptions
+from napari_landmark.oneshot.options import TrainingOptions
 
 
 @pytest.fixture(autouse=True)

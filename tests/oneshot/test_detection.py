@@ -9,7 +9,7 @@ from PIL import Image
 from napari_landmark.data.errors import InputError
 from napari_landmark.learning.progress import CancelToken
 from napari_landmark.oneshot.detection import detect_folder
-from napari_landmark.oneshot.pipeline import load_model
+from napari_landmark.oneshot.model_folders import load_model
 
 
 @pytest.fixture

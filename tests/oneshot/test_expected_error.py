@@ -7,46 +7,54 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_landmark.oneshot.expected_error import expected_error
+from napari_landmark.oneshot.expected_error import detector_error, match_error
 
 CANVAS = (640, 768)
 LENGTHS = st.floats(0, 1e4)
+SHARES = st.floats(0, 1)
 
 
-def single(**signs):
-    signs = {"cycle": 0.0, **signs}
-    return expected_error(canvas=CANVAS, **{name: np.array([value]) for name, value in signs.items()})[0]
+def detected(confidence=1.0, disagreement=0.0, canvas=CANVAS):
+    signs = {"confidence": np.array([confidence]), "disagreement": np.array([disagreement])}
+    return detector_error(radius=24.0, canvas=canvas, **signs)[0]
 
 
-def test_never_zero():
-    assert 0 < single() < 0.02 * max(CANVAS)
+def matched(similarity=1.0, cycle=0.0, canvas=CANVAS):
+    return match_error(similarity=np.array([similarity]), cycle=np.array([cycle]), canvas=canvas)[0]
+
+
+def test_a_detection_is_never_certain():
+    assert 0 < detected() < 0.02 * max(CANVAS)
 
 
 def test_one_value_for_each_landmark():
-    found = expected_error(cycle=np.zeros(5), canvas=CANVAS, spread=np.arange(5.0), disagreement=np.ones(5))
+    found = detector_error(
+        confidence=np.linspace(1, 0, 5), radius=24.0, disagreement=np.arange(5.0), canvas=CANVAS
+    )
     assert found.shape == (5,)
     assert (np.diff(found) > 0).all()
 
 
-@pytest.mark.parametrize("sign", ["cycle", "spread", "disagreement"])
+@pytest.mark.parametrize(("error", "sign"), [(detected, "disagreement"), (matched, "cycle")])
 @given(values=st.tuples(LENGTHS, LENGTHS))
-def test_more_doubt_is_no_smaller_error(sign, values):
+def test_longer_distances_are_no_smaller_error(error, sign, values):
     low, high = sorted(values)
-    assert single(**{sign: low}) <= single(**{sign: high})
+    assert error(**{sign: low}) <= error(**{sign: high})
 
 
-@given(LENGTHS, LENGTHS, LENGTHS)
-def test_finite_and_positive(cycle, spread, disagreement):
-    value = single(cycle=cycle, spread=spread, disagreement=disagreement)
-    assert np.isfinite(value)
-    assert value > 0
+@pytest.mark.parametrize(("error", "sign"), [(detected, "confidence"), (matched, "similarity")])
+@given(values=st.tuples(SHARES, SHARES))
+def test_less_agreement_is_no_smaller_error(error, sign, values):
+    low, high = sorted(values)
+    assert error(**{sign: low}) >= error(**{sign: high})
 
 
-def test_a_lost_landmark_is_no_astronomical_number():
-    assert single(cycle=1e6) < max(CANVAS)
+@given(SHARES, LENGTHS)
+def test_finite_and_below_the_size_of_the_canvas(share, length):
+    for value in (detected(share, length), matched(share, length)):
+        assert 0 <= value < max(CANVAS)
 
 
 def test_scales_with_the_canvas():
-    small = expected_error(cycle=np.array([3.0]), canvas=(64, 96))
-    large = expected_error(cycle=np.array([24.0]), canvas=(512, 768))
-    np.testing.assert_allclose(large, 8 * small)
+    assert detected(canvas=(512, 768)) == pytest.approx(8 * detected(canvas=(64, 96)))
+    assert matched(0.5, 24.0, (512, 768)) == pytest.approx(8 * matched(0.5, 3.0, (64, 96)))

@@ -10,7 +10,9 @@ from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study import Study
 from napari_landmark.oneshot import pipeline
 from napari_landmark.oneshot.embedding import EmbeddingConfig
-from napari_landmark.oneshot.pipeline import TrainingOptions, load_model, train
+from napari_landmark.oneshot.model_folders import load_model
+from napari_landmark.oneshot.options import TrainingOptions
+from napari_landmark.oneshot.pipeline import train
 
 SCHEMA = LandmarkSchema(("dot", "ring", "disc", "large ring", "spot"))
 PLACES = np.array([[14, 16], [20, 46], [34, 30], [48, 14], [50, 48]], float)

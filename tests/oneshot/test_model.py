@@ -12,7 +12,7 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image import MedicalImage
 from napari_landmark.data.landmarks import Status
 from napari_landmark.oneshot.model import LandmarkModel
-from napari_landmark.oneshot.pipeline import load_model
+from napari_landmark.oneshot.model_folders import load_model
 
 
 @pytest.fixture

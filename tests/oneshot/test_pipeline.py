@@ -21,17 +21,10 @@ from napari_landmark.oneshot import detector as detector_module
 from napari_landmark.oneshot import embedding as embedding_module
 from napari_landmark.oneshot import pipeline
 from napari_landmark.oneshot.embedding import EmbeddingConfig
-from napari_landmark.oneshot.pipeline import (
-    TrainingOptions,
-    can_resume,
-    check_template,
-    default_options,
-    embedding_config,
-    find_templates,
-    load_model,
-    model_folders,
-    train,
-)
+from napari_landmark.oneshot.model_folders import can_resume, load_model, model_folders
+from napari_landmark.oneshot.options import TrainingOptions, default_options
+from napari_landmark.oneshot.pipeline import embedding_config, train
+from napari_landmark.oneshot.templates import check_template, find_templates
 
 FEW = TrainingOptions(device="cpu", self_steps=3, cross_steps=2, detector_steps=4)
 STAGES = {"self": (embedding_module, "training_step"), "cross": (embedding_module, "cross_step")}

@@ -13,7 +13,9 @@ from napari_landmark.oneshot import detector as detector_module
 from napari_landmark.oneshot import embedding as embedding_module
 from napari_landmark.oneshot import pipeline
 from napari_landmark.oneshot.embedding import EmbeddingConfig
-from napari_landmark.oneshot.pipeline import TrainingOptions, load_model, train
+from napari_landmark.oneshot.model_folders import load_model
+from napari_landmark.oneshot.options import TrainingOptions
+from napari_landmark.oneshot.pipeline import train
 
 SCHEMA = LandmarkSchema(("left", "right", "top"))
 PLACES = np.array([[20.0, 14.0, 16.0], [22.0, 40.0, 30.0], [40.0, 28.0, 44.0]])

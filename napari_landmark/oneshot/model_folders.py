@@ -1,0 +1,103 @@
+"""The models of a study: finished ones to load, interrupted ones to go on with."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.study import Study
+from napari_landmark.learning.device import Device, choose_device
+from napari_landmark.oneshot.model import LandmarkModel
+from napari_landmark.oneshot.options import TrainingOptions
+from napari_landmark.oneshot.pseudolabels import Template
+
+
+def model_folders(study: Study) -> list[Path]:
+    """Folders of complete models, oldest first; those that a person renamed before the numbered ones."""
+    return sorted((path.parent for path in study.models_dir.glob("*/model.json")), key=_by_number)
+
+
+def load_model(study: Study, *, name: str | None = None, device: str = "auto") -> LandmarkModel:
+    """A model of the study, by default the newest."""
+    folders = model_folders(study)
+    if name is not None:
+        folders = [folder for folder in folders if folder.name == name]
+    if not folders:
+        what = f"no model {name!r}" if name else "no trained model yet"
+        raise InputError(f"{study.folder}: has {what}; run `napari-landmark train` first")
+    return LandmarkModel.load(folders[-1], device=choose_device(device))
+
+
+def can_resume(study: Study) -> bool:
+    """Whether there is an interrupted training to go on with."""
+    return bool(_interrupted(study))
+
+
+def _by_number(folder: Path) -> tuple[int, str]:
+    return (int(folder.name) if folder.name.isdecimal() else -1), folder.name
+
+
+def _interrupted(study: Study) -> list[Path]:
+    runs = sorted((path.parent for path in study.models_dir.glob("*/run.json")), key=_by_number)
+    return [run for run in runs if any(run.glob("checkpoint-*.safetensors"))]
+
+
+def unfinished_folder(study: Study) -> Path:
+    """Folder of the newest interrupted training; InputError where there is none."""
+    folders = _interrupted(study)
+    if not folders:
+        raise InputError(f"{study.folder}: has no interrupted training to resume; leave out --resume")
+    return folders[-1]
+
+
+def new_folder(study: Study) -> Path:
+    """A folder for the next model; earlier ones are kept."""
+    last = max((_by_number(path)[0] for path in study.models_dir.iterdir()), default=0)
+    folder = study.models_dir / f"{max(0, last) + 1:03d}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def recorded_options(folder: Path, options: TrainingOptions, fingerprint: str) -> TrainingOptions:
+    """The options an interrupted training ran with; device and minutes may be given anew."""
+    path = folder / "run.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        recorded, trained_on = record["options"], record["data_fingerprint"]
+        options = TrainingOptions(
+            **{**recorded, "device": options.device, "minutes": options.minutes or recorded["minutes"]}
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
+    if trained_on != fingerprint:
+        raise InputError(f"{path}: the images have changed since that training; start without --resume")
+    return options
+
+
+def training_record(
+    cohort: Cohort, templates: Sequence[Template], options: TrainingOptions, device: Device, fingerprint: str
+) -> dict:
+    """What a model's sidecar says about its making."""
+    from napari_landmark import __version__
+
+    return {
+        "options": asdict(options),
+        "device": str(device),
+        "templates": [cohort.names[template.index] for template in templates],
+        "images": len(cohort),
+        "data_fingerprint": fingerprint,
+        "versions": {
+            "napari-landmark": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }

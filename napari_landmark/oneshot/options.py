@@ -1,0 +1,65 @@
+"""How long a training lasts, on which device, from which seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.learning.device import Device
+from napari_landmark.learning.run import Budget
+
+# Parts of a wall-clock budget; the rest is for matching, predictions and the report.
+_SHARES = {"self": 0.40, "cross": 0.14, "detector": 0.40}
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a training runs.
+
+    Parameters
+    ----------
+    minutes : float, optional
+        Wall-clock budget. Without it the number of steps is fixed, and the same seed on the same device gives the
+        same model; `limit_minutes` still holds on slow machines.
+    device : str
+    seed : int
+    self_steps, cross_steps, detector_steps : int
+        Steps of the three stages where `minutes` is not given.
+    limit_minutes : float, optional
+    """
+
+    minutes: float | None = None
+    device: str = "auto"
+    seed: int = 0
+    self_steps: int = 750
+    cross_steps: int = 200
+    detector_steps: int = 750
+    limit_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("minutes", "limit_minutes"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise InputError(f"--{name.replace('_', '-')} {value}: must be a number above 0")
+
+    def describe(self) -> str:
+        """The budget in words."""
+        if self.minutes:
+            return f"for {self.minutes:g} minutes"
+        steps = f"for {self.self_steps} + {self.cross_steps} + {self.detector_steps} steps"
+        return steps + (f", {self.limit_minutes:g} minutes at most" if self.limit_minutes else "")
+
+    def budget(self, stage: str) -> Budget:
+        """Of stage `self`, `cross` or `detector`."""
+        limit = self.minutes or self.limit_minutes
+        seconds = limit * 60 * _SHARES[stage] if limit else None
+        return Budget(None if self.minutes else getattr(self, f"{stage}_steps"), seconds)
+
+
+def default_options(device: Device, *, seed: int = 0, minutes: float | None = None) -> TrainingOptions:
+    """A good default for a device: minutes on two CPU cores, more steps where they cost little."""
+    name = str(device.torch_device)
+    if device.torch_device.type == "cpu":
+        return TrainingOptions(minutes, name, seed, limit_minutes=14.0)
+    return TrainingOptions(minutes, name, seed, 2400, 600, 2000, limit_minutes=30.0)

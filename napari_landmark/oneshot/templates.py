@@ -1,0 +1,56 @@
+"""Which images a person annotated, and whether their landmarks can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.study import Study
+from napari_landmark.oneshot.pseudolabels import Template
+
+
+def find_templates(study: Study, cohort: Cohort) -> list[Template]:
+    """All images of the cohort that a person annotated, the study's template first."""
+    templates = []
+    annotations: Mapping[str, LandmarkSet] = study.annotations()
+    names = sorted(annotations, key=lambda name: (name != study.template, name))
+    for name in names:
+        if name not in cohort.names:
+            continue
+        number = cohort.index(name)
+        positions = annotations[name].positions(len(cohort.canvas))
+        by_person = np.array([mark.status.by_person for mark in annotations[name].values()])
+        positions[~by_person] = np.nan
+        if np.isnan(positions[:, 0]).all():
+            continue
+        check_template(name, annotations[name], cohort, number)
+        templates.append(Template(number, cohort.placement(number).to_working(positions)))
+    if not templates:
+        name = study.template or "the template"
+        if annotations and not set(annotations) & set(cohort.names):
+            raise InputError(f"{name}: is annotated, but no longer among the images of {cohort.folder}")
+        raise InputError(f"{name}: no landmark is placed in it; annotate the template first")
+    return templates
+
+
+def check_template(name: str, landmarks: LandmarkSet, cohort: Cohort, number: int) -> None:
+    """Refuse a template whose landmarks lie outside its image (InputError)."""
+    geometry = cohort.geometry(number)
+    if landmarks.ndim is not None and landmarks.ndim != geometry.ndim:
+        needed = "x and y" if geometry.ndim == 2 else "x, y and z"
+        raise InputError(
+            f"{name}: its landmarks have {landmarks.ndim} coordinates and the image {geometry.ndim} axes; "
+            f"give {needed}"
+        )
+    for mark in landmarks.values():
+        if mark.position is not None and not geometry.contains(np.array([mark.position]), margin=0.5)[0]:
+            place = ", ".join(f"{value:g}" for value in reversed(mark.position))
+            size = " x ".join(str(n) for n in reversed(geometry.shape))
+            raise InputError(
+                f"{name}: landmark {mark.name!r} at ({place}) lies outside the image of {size} pixels; "
+                f"correct it, in pixels from 0"
+            )
