@@ -10,14 +10,15 @@ import warnings
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from napari_landmark.data.errors import InputError
 
+# Of click, which some versions of typer bring with them and others take from the installation.
+_UsageError = typer.BadParameter.__mro__[2]
+
 app = typer.Typer(
     help="Landmarks on a whole cohort of medical images from one annotated image.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -171,15 +172,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point: expected failures become one line on standard error and exit status 2."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
     warnings.filterwarnings("ignore", module="torch")
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(args=arguments, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message())
-        code = 2
-    except (click.ClickException, InputError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        code = _fail(message)
-    except (click.Abort, KeyboardInterrupt):
+        code = app(args=given, standalone_mode=False) if given else _help()
+    except (_UsageError, InputError) as error:
+        code = _fail(error.format_message() if isinstance(error, _UsageError) else str(error))
+    except (typer.Abort, KeyboardInterrupt):
         _warn("stopped")
         code = 130
     except OSError as error:  # a full disk, a folder without permission
@@ -188,6 +186,11 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:
         sys.exit(code)
     return code
+
+
+def _help() -> int:
+    app(args=["--help"], standalone_mode=False)
+    return 2
 
 
 def _fail(message: str) -> int:

@@ -1,0 +1,73 @@
+"""`detect`: the table it writes, and what it refuses before the work."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+from napari_landmark.cli import main
+from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.landmarks import Status
+from napari_landmark.oneshot import detection
+
+
+@pytest.fixture
+def detect(study, data, tmp_path):
+    def run(*options, out="found.csv"):
+        arguments = ["--images", str(data / "images"), "--out", str(tmp_path / out), "--device", "cpu"]
+        return main(["detect", str(study.folder), *arguments, *options])
+
+    return run
+
+
+def test_a_table_of_all_images(detect, tmp_path, capsys):
+    assert detect() == 0
+    found = read_landmarks(tmp_path / "found.csv")
+    assert list(found) == [f"hand_00{k}.png" for k in range(4)]
+    assert all(mark.status is Status.PREDICTED for marks in found.values() for mark in marks.values())
+    assert "4 images" in capsys.readouterr().out
+
+
+def test_millimetres_where_a_spacing_is_given(detect, tmp_path):
+    def rows(name):
+        with (tmp_path / name).open(newline="") as stream:
+            return list(csv.DictReader(stream))
+
+    assert detect(out="a.csv") == 0
+    assert detect("--spacing", "0.5", out="b.csv") == 0
+    assert all(row["x_mm"] == "" for row in rows("a.csv"))
+    plain, scaled = rows("a.csv"), rows("b.csv")
+    for one, two in zip(plain, scaled, strict=True):
+        assert float(two["x_mm"]) == pytest.approx(float(two["x"]) * 0.5, abs=1e-4)
+        assert float(two["expected_error_mm"]) == pytest.approx(
+            float(two["expected_error_px"]) * 0.5, abs=1e-4
+        )
+        np.testing.assert_allclose(float(one["x"]), float(two["x"]), atol=1e-3)
+
+
+def test_the_spacing_of_the_study(detect, study, tmp_path):
+    study.update(spacing=0.25)
+    assert detect() == 0
+    with (tmp_path / "found.csv").open(newline="") as stream:
+        row = next(csv.DictReader(stream))
+    assert float(row["x_mm"]) == pytest.approx(float(row["x"]) * 0.25, abs=1e-4)
+
+
+def test_into_a_folder_that_is_not_there_yet(detect, tmp_path):
+    assert detect("--heatmaps", str(tmp_path / "new" / "heat"), out="new/found.csv") == 0
+    assert (tmp_path / "new" / "found.csv").exists()
+    assert len(list((tmp_path / "new" / "heat").iterdir())) == 8
+
+
+def test_stopped(detect, tmp_path, monkeypatch, capsys):
+    honest = detection.detect_folder
+
+    def stopped(*arguments, progress, cancel, **options):
+        return honest(*arguments, progress=lambda event: cancel.cancel(), cancel=cancel, **options)
+
+    monkeypatch.setattr(detection, "detect_folder", stopped)
+    assert detect() == 130
+    assert not (tmp_path / "found.csv").exists()
+    assert "was not written" in capsys.readouterr().err
