@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 from napari.components import ViewerModel
@@ -93,6 +94,11 @@ def emphasise(widget: QPushButton, on: bool = True) -> None:
         if on
         else ""
     )
+
+
+def problem_text(text: str) -> str:
+    """Rich text of something that went wrong, readable in both themes."""
+    return f"<span style='color:#e5484d'>⚠ <b>{escape(text)}</b></span>"
 
 
 def note(text: str = "") -> QLabel:

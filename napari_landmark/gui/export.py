@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import FORMATS, write_landmarks
@@ -22,14 +22,13 @@ _TITLES = {
 }
 
 
-class ExportButton(QToolButton):
+class ExportButton(QPushButton):
     """A button with a menu: this image or all images, in any format that can be written."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self.setText("Export")
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)
         for whole in (True, False):
             title = "All images" if whole else "This image"

@@ -22,7 +22,7 @@ CONFIDENCE_COLORS = Colormap(
     [[0.90, 0.11, 0.14], [1.0, 0.75, 0.15], [0.25, 0.85, 0.95]], name="landmark confidence"
 )
 """Red is unsure, light blue is sure: told apart by people who do not tell red from green, too."""
-_BORDERS = {Status.PREDICTED: "#000000", Status.PLACED: "#ffffff", Status.CORRECTED: "#ffffff"}
+_BORDERS = {Status.PREDICTED: "#000000aa", Status.PLACED: "#ffffff", Status.CORRECTED: "#ffffff"}
 
 
 class LandmarkLayer:
@@ -96,11 +96,12 @@ class LandmarkLayer:
             ndim=ndim,
             name=NAME,
             features=_features(LandmarkSet(self._session.study.schema)),
-            border_width=0.15,
-            canvas_size_limits=(9, 18),
+            border_width=0.1,
+            canvas_size_limits=(11, 20),
             text={"string": "{name}", "color": "#ffffff", "anchor": "upper_left", "size": 10},
             **place,
         )
+        self._layer.face_colorbar.size = (16, 110)
         self._layer.events.data.connect(self._on_data)
         self._layer.selected_data.events.items_changed.connect(self._on_selected)
         self._on_zoom()
@@ -123,7 +124,8 @@ class LandmarkLayer:
         layer.features = features
         layer.selected_data = {row for row, mark in enumerate(marks) if mark.name in selected}
         schema = result.schema
-        by_confidence = self._session.color_by_confidence
+        predicted = any(mark.status is Status.PREDICTED for mark in marks)
+        by_confidence = predicted and self._session.color_by_confidence
         if len(marks):
             if by_confidence:
                 layer.face_color = "confidence"
@@ -132,7 +134,7 @@ class LandmarkLayer:
             else:
                 layer.face_color = [schema.colors[schema.index(mark.name)] for mark in marks]
             layer.border_color = [_BORDERS[mark.status] for mark in marks]
-        layer.face_colorbar.visible = by_confidence and len(marks) > 0
+        layer.face_colorbar.visible = by_confidence
         if self._rings is not None:
             rings = self._rings
             rings.data = positions
@@ -189,7 +191,7 @@ class LandmarkLayer:
         layer = self.layer
         if layer is None or not len(layer.data) or self._syncing:
             return
-        size = max(self._session.geometry().shape) / 90
+        size = max(self._session.geometry().shape) / 80
         here = [name == self._session.landmark for name in self._names()]
         layer.size = [size * (1.5 if chosen else 1.0) for chosen in here]
         errors = layer.features["expected_error"] > 0

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study import Study
-from napari_landmark.gui.base import note
+from napari_landmark.gui.base import note, problem_text
 from napari_landmark.gui.jobs import Job
 from napari_landmark.gui.landmark_files import is_in_millimetres, read_beside_images, read_names
 from napari_landmark.gui.opening import (
@@ -177,7 +177,7 @@ class NewStudyDialog(QDialog):
             job = self.job()
             self._session.run(job)
         except InputError as error:
-            self.problem.setText(f"<span style='color:#ff6b5e'>{error}</span>")
+            self.problem.setText(problem_text(str(error)))
             return
         self.accept()
 

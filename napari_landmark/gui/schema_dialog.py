@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, default_colors
-from napari_landmark.gui.base import button, note
+from napari_landmark.gui.base import button, note, problem_text
 from napari_landmark.gui.landmark_table import swatch
 from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session import Session
@@ -149,6 +149,6 @@ class SchemaDialog(QDialog):
         try:
             self.save()
         except InputError as error:
-            self.problem.setText(f"<span style='color:#ff6b5e'>{error}</span>")
+            self.problem.setText(problem_text(str(error)))
             return
         self.accept()

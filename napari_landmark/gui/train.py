@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QProgressBar,
 from superqt import QCollapsible
 
 from napari_landmark.data.landmarks import Status
-from napari_landmark.gui.base import DockWidget, button, emphasise, note
+from napari_landmark.gui.base import DockWidget, button, emphasise, note, problem_text
 from napari_landmark.gui.jobs import Job, time_left
 from napari_landmark.gui.loss_plot import LossPlot
 from napari_landmark.gui.opening import regather_job
@@ -34,7 +34,7 @@ class TrainWidget(DockWidget):
         self._preferences = Preferences.read()
         self.study_bar.shows_training = False  # it is shown larger here
         self._training: Job | None = None
-        self._outcome = ""
+        self._outcome, self._failed = "", False
         self.ready = note()
         self.run = button("Train", self._on_run)
         self.resume = button("Resume", self._on_resume, tip="Go on with the training that was stopped")
@@ -98,7 +98,7 @@ class TrainWidget(DockWidget):
         self.stage_text.setVisible(bool(self.stage_text.text()))
         done = idle and bool(names)
         self.onward.setVisible(done)
-        emphasise(self.onward, done)
+        emphasise(self.onward, done and not self._failed)
         self.report.setVisible(done and (session.study.folder / "report" / "report.html").exists())
         if names:
             made = [f"{name} ({_made(session.study.models_dir / name)})" for name in names[:4]]
@@ -132,7 +132,7 @@ class TrainWidget(DockWidget):
         form.addRow("Device", self.device)
         form.addRow("Seed", self.seed)
         form.addRow("Working resolution", self.size)
-        self.advanced = QCollapsible("Advanced")
+        self.advanced = QCollapsible("Advanced", expandedIcon="▼", collapsedIcon="▶")
         self.advanced.addWidget(holder)
 
     def _on_run(self) -> None:
@@ -154,7 +154,7 @@ class TrainWidget(DockWidget):
                 self.listen(reading.succeeded, self._on_read_again)
                 self.session.run(reading)
                 return
-            self._outcome = ""
+            self._outcome, self._failed = "", False
             self.plot.clear()
             self.session.run(
                 train_job(
@@ -220,7 +220,7 @@ class TrainWidget(DockWidget):
 
     def _on_failed(self, text: str) -> None:
         self.stage.show_preview(None)
-        self._outcome = f"<span style='color:#ff6b5e'>{text}</span>"
+        self._outcome, self._failed = problem_text(text), True
         self.session.message.emit("error", text)
         self.refresh()
 
