@@ -114,6 +114,8 @@ def training(session, seconds: float) -> dict[str, float]:
     session.run(job)
     while job.last_event is None or job.last_event.loss is None:
         run_events(0.1)
+        if session.job is None:
+            raise SystemExit("the training ended before it began")
     metronome = Metronome()
     run_events(seconds)
     job.cancel()

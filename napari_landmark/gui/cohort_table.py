@@ -19,7 +19,6 @@ from napari_landmark.data.landmarks import Status
 from napari_landmark.gui.base import Listener
 from napari_landmark.gui.landmark_table import length
 from napari_landmark.gui.session import Session
-from napari_landmark.gui.study_bar import image_state
 
 _STATES = {"annotated": "✓ annotated", "corrected": "✓ corrected", "predicted": "predicted", "": "–"}
 
@@ -81,7 +80,7 @@ class CohortTable(Listener):
         mean, worst = expected_error(session, name)
         geometry = session.geometry(name)
         off = "" if math.isinf(mean) else f"{length(mean, geometry)} ({length(worst, geometry)})"
-        for column, text in enumerate((name, _STATES[image_state(session, name)], off)):
+        for column, text in enumerate((name, _STATES[session.state(name)], off)):
             item = QTableWidgetItem(text)
             item.setToolTip(name)
             self.table.setItem(row, column, item)

@@ -110,7 +110,7 @@ class DetectWidget(DockWidget):
         idle = session.job is None
         result = session.result()
         predicted = any(mark.status is Status.PREDICTED for mark in result.values())
-        anything = any(session.prediction(name).ndim for name in session.names)
+        anything = any(session.state(name) in ("predicted", "corrected") for name in session.names)
         self.hint.setVisible(not names)
         self.hint.setText("There is no model yet: place landmarks in one image and <b>train</b> first.")
         for widget in (self.detect_all, self.detect_one, self.again):

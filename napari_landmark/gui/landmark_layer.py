@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from napari.layers import Points
 from napari.utils import Colormap
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.gui.places import camera_of, layer_place, put
 from napari_landmark.gui.session import Session
 
@@ -119,30 +121,37 @@ class LandmarkLayer:
         features = _features(result)
         names = self._names()
         selected = {names[row] for row in layer.selected_data if row < len(names)}
-        layer.selected_data = set()
-        layer.data = positions
-        layer.features = features
-        layer.selected_data = {row for row, mark in enumerate(marks) if mark.name in selected}
+        with _drawn_once(layer, len(marks)):
+            layer.selected_data = set()
+            layer.data = positions
+            layer.features = features
+            layer.selected_data = {row for row, mark in enumerate(marks) if mark.name in selected}
+            self._paint(layer, marks, result)
+        if self._rings is not None:
+            rings = self._rings
+            with _drawn_once(rings, len(marks)):
+                rings.data = positions
+                rings.features = features
+                if len(marks):
+                    errors = [mark.expected_error or 0.0 for mark in marks]
+                    # A ring of no size would not be drawn, and neither would the name's shadow.
+                    rings.size = np.maximum(2 * np.array(errors), 1e-3)
+
+    def _paint(self, layer: Points, marks: list[Landmark], result: LandmarkSet) -> None:
         schema = result.schema
         predicted = any(mark.status is Status.PREDICTED for mark in marks)
         by_confidence = predicted and self._session.color_by_confidence
         if len(marks):
             if by_confidence:
                 layer.face_color = "confidence"
-                layer.face_colormap = CONFIDENCE_COLORS
+                if layer.face_colormap.name != CONFIDENCE_COLORS.name:
+                    layer.face_colormap = CONFIDENCE_COLORS
                 layer.face_contrast_limits = (0, 1)
             else:
                 layer.face_color = [schema.colors[schema.index(mark.name)] for mark in marks]
             layer.border_color = [_BORDERS[mark.status] for mark in marks]
-        layer.face_colorbar.visible = by_confidence
-        if self._rings is not None:
-            rings = self._rings
-            rings.data = positions
-            rings.features = features
-            if len(marks):
-                errors = [mark.expected_error or 0.0 for mark in marks]
-                # A ring of no size would not be drawn, and neither would the name's shadow.
-                rings.size = np.maximum(2 * np.array(errors), 1e-3)
+        if layer.face_colorbar.visible != by_confidence:
+            layer.face_colorbar.visible = by_confidence
 
     def _names(self) -> list[str]:
         return list(self._layer.features["name"]) if self._layer is not None else []
@@ -193,13 +202,14 @@ class LandmarkLayer:
             return
         size = max(self._session.geometry().shape) / 80
         here = [name == self._session.landmark for name in self._names()]
-        layer.size = [size * (1.5 if chosen else 1.0) for chosen in here]
         errors = layer.features["expected_error"] > 0
-        # The ring of the landmark at hand is bright, the others stay in the background.
-        self._rings.border_color = [
-            "#ffd34d" if chosen and error else "#ffd34d55" if error else "transparent"
-            for chosen, error in zip(here, errors, strict=True)
-        ]
+        with _drawn_once(layer, len(layer.data)), _drawn_once(self._rings, len(self._rings.data)):
+            layer.size = [size * (1.5 if chosen else 1.0) for chosen in here]
+            # The ring of the landmark at hand is bright, the others stay in the background.
+            self._rings.border_color = [
+                "#ffd34d" if chosen and error else "#ffd34d55" if error else "transparent"
+                for chosen, error in zip(here, errors, strict=True)
+            ]
 
     def _on_zoom(self, event: Any = None) -> None:
         """Keep the names at the same distance from their points on the screen, and their shadows from them."""
@@ -213,6 +223,21 @@ class LandmarkLayer:
         if len(self._rings.data):
             self._rings.border_width = 1.6 * float(pixels.mean())
         self._rings.text.translation = np.concatenate([pad, pixels * (5.2, 10.2)])
+
+
+@contextlib.contextmanager
+def _drawn_once(layer: Points, count: int) -> Iterator[None]:
+    """Inside, several things of a layer change and it is drawn at the end; where napari offers that.
+
+    Only while the number of points stays: what is drawn refers to rows.
+    """
+    block = getattr(layer, "_block_refresh", None)
+    if block is None or len(layer.data) != count:
+        yield
+        return
+    with block():
+        yield
+    layer.refresh()
 
 
 def _features(landmarks: LandmarkSet) -> pd.DataFrame:

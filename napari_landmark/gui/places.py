@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_landmark.data.geometry import Geometry, SpacingSource
 
 _AXES = ("z", "y", "x")
+_UNIT_NAMES = {"mm": "millimeter", "pixel": "pixel"}
 
 
 def camera_of(viewer: Any) -> Any:
@@ -69,10 +70,15 @@ def _direction(geometry: Geometry) -> NDArray[np.float64]:
 
 def put(layer: Any, place: dict[str, Any]) -> None:
     """Move a layer to a place given by `layer_place`."""
-    layer.scale = place["scale"]
-    layer.affine = place["affine"]
-    layer.units = place["units"]
-    layer.axis_labels = place["axis_labels"]
+    # Each assignment draws the layer anew, and most images of a cohort lie in the same place.
+    if not np.allclose(layer.scale, place["scale"], rtol=1e-12, atol=0):
+        layer.scale = place["scale"]
+    if not np.allclose(layer.affine.affine_matrix, place["affine"], rtol=1e-12, atol=0):
+        layer.affine = place["affine"]
+    if tuple(map(str, layer.units)) != tuple(_UNIT_NAMES[unit] for unit in place["units"]):
+        layer.units = place["units"]
+    if tuple(layer.axis_labels) != tuple(place["axis_labels"]):
+        layer.axis_labels = place["axis_labels"]
 
 
 def points_between(points_layer: Any, image_layer: Any) -> NDArray[np.float64]:

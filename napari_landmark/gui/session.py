@@ -79,6 +79,7 @@ class Session:
         self._reader: ImageReader | None = None
         self._annotations: dict[str, LandmarkSet] = {}
         self._predictions: dict[str, LandmarkSet] = {}
+        self._states: dict[str, str] = {}
 
     # -- the study ------------------------------------------------------------------------------------
 
@@ -98,6 +99,7 @@ class Session:
         self.study, self.cohort, self.adding = study, cohort, adding
         self._reader = ImageReader(cohort)
         self._annotations, self._predictions = annotations, predictions
+        self._states.clear()
         self.undo_stack.clear()
         self.image = ""
         self.color_by_confidence = bool(predictions)
@@ -166,6 +168,28 @@ class Session:
     def result(self, name: str = "") -> LandmarkSet:
         """What persons said, and the prediction wherever they said nothing."""
         return self.annotation(name).merged_with_prediction(self.prediction(name))
+
+    def state(self, name: str) -> str:
+        """'annotated', 'corrected', 'predicted' or '' for an image nobody looked at."""
+        if name not in self._states:
+            statuses = {mark.status for mark in self.result(name).values()}
+            if Status.CORRECTED in statuses:
+                state = "corrected"
+            elif Status.PLACED in statuses or Status.MISSING in statuses:
+                state = "annotated"
+            else:
+                state = "predicted" if Status.PREDICTED in statuses else ""
+            self._states[name] = state  # asked for every image whenever one is shown
+        return self._states[name]
+
+    def placed_counts(self) -> dict[str, int]:
+        """How many landmarks persons placed or corrected, for the images that have any."""
+        counts = {
+            name: sum(mark.position is not None for mark in marks.values())
+            for name, marks in self._annotations.items()
+            if name in self.names
+        }
+        return {name: count for name, count in counts.items() if count}
 
     def _of(self, sets: Mapping[str, LandmarkSet], name: str) -> LandmarkSet:
         assert self.study is not None
@@ -331,6 +355,7 @@ class Session:
         assert self.study is not None
         self.study.save_annotations(image, annotation, self.geometry(image))
         self._annotations[image] = annotation
+        self._states.pop(image, None)
 
     def annotations_exist(self) -> bool:
         """Whether a person said anything about any image."""
@@ -391,6 +416,7 @@ class Session:
     def _reload(self) -> None:
         assert self.study is not None
         self._annotations, self._predictions = self.study.annotations(), self.study.predictions()
+        self._states.clear()
 
     # -- what models say ------------------------------------------------------------------------------
 
@@ -402,6 +428,7 @@ class Session:
         else:
             # Read back: what is on the screen is what is on the disk.
             self._predictions.update({name: self.study.load_predictions(name) for name in found})
+        self._states.clear()
         self.color_by_confidence = bool(self._predictions)
         self.predictions_changed.emit()
         self.view_changed.emit()

@@ -18,7 +18,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_landmark.data.landmarks import Status
 from napari_landmark.gui.base import Listener, button, emphasise, note
 from napari_landmark.gui.jobs import time_left
 from napari_landmark.gui.keys import keys_text
@@ -147,7 +146,7 @@ class StudyBar(Listener):
             self._show_state()
 
     def _show_state(self) -> None:
-        counts = Counter(image_state(self.session, name) for name in self.session.names)
+        counts = Counter(self.session.state(name) for name in self.session.names)
         parts = [
             f"{counts[state]} {state}" for state in ("annotated", "corrected", "predicted") if counts[state]
         ]
@@ -197,16 +196,6 @@ class StudyBar(Listener):
         self.cancel.setText("Cancelling…")
 
 
-def image_state(session: Session, name: str) -> str:
-    """'annotated', 'corrected', 'predicted' or '' for an image nobody looked at."""
-    states = {mark.status for mark in session.result(name).values()}
-    if Status.CORRECTED in states:
-        return "corrected"
-    if Status.PLACED in states or Status.MISSING in states:
-        return "annotated"
-    return "predicted" if Status.PREDICTED in states else ""
-
-
 def open_layers_count(viewer: ViewerModel) -> int:
     """How many images are open in a viewer that could become a study."""
     from napari.layers import Image
@@ -215,4 +204,4 @@ def open_layers_count(viewer: ViewerModel) -> int:
 
 
 def _mark(session: Session, name: str) -> str:
-    return {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}[image_state(session, name)]
+    return {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}[session.state(name)]

@@ -14,7 +14,6 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QProgressBar, QSpinBox, QWidget
 from superqt import QCollapsible
 
-from napari_landmark.data.landmarks import Status
 from napari_landmark.gui.base import DockWidget, button, emphasise, note, problem_text
 from napari_landmark.gui.jobs import Job, time_left
 from napari_landmark.gui.loss_plot import LossPlot
@@ -75,8 +74,8 @@ class TrainWidget(DockWidget):
         self.content.setVisible(session.study is not None)
         if session.study is None:
             return
-        annotated = annotated_images(session)
-        placed = sum(n for _, n in annotated)
+        annotated = session.placed_counts()
+        placed = sum(annotated.values())
         idle = training is None
         count = len(annotated)
         if not annotated:
@@ -238,18 +237,6 @@ class TrainWidget(DockWidget):
         page = self.session.study.report_dir / "report.html"
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(page))):
             self.session.message.emit("warning", f"No browser opened; the report is {page}")
-
-
-def annotated_images(session: Any) -> list[tuple[str, int]]:
-    """Images in which a person placed landmarks, with how many."""
-    found = []
-    for name in session.names:
-        count = sum(
-            mark.status in (Status.PLACED, Status.CORRECTED) for mark in session.annotation(name).values()
-        )
-        if count:
-            found.append((name, count))
-    return found
 
 
 def _made(folder: Path) -> str:
