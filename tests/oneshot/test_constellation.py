@@ -146,3 +146,12 @@ class TestAlign:
         matrix, shift = align(reference, moved, weights)
         np.testing.assert_allclose(matrix[0], np.eye(2), atol=1e-9)
         np.testing.assert_allclose(shift[0], [5, 5], atol=1e-7)
+
+    @pytest.mark.parametrize("trusted", [8, 1, 0])
+    def test_a_pose_can_always_be_undone(self, trusted):
+        # All points at one place, or hardly a point with a say.
+        reference = np.random.default_rng(0).random((8, 2)) * 100
+        weights = np.full((1, 8), 1e-9)
+        weights[0, :trusted] = 1
+        matrix, _ = align(reference, np.full((1, 8, 2), 50.0), weights)
+        assert np.linalg.det(matrix[0]) > 1e-3

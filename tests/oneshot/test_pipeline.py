@@ -122,7 +122,10 @@ class TestTrain:
         assert train(study, cohort, options=FEW).model_dir.name == "002"
         assert (study.models_dir / "001" / "model.json").read_bytes() == before
         assert [folder.name for folder in model_folders(study)] == ["001", "002"]
-        assert load_model(study, name="001", device="cpu").record["options"]["self_steps"] == 3
+        steps = [
+            load_model(study, name=n, device="cpu").record["options"]["detector_steps"] for n in ("001", None)
+        ]
+        assert steps == [3, 4]  # the newest by default
         with pytest.raises(InputError, match="has no model '007'"):
             load_model(study, name="007")
 
