@@ -30,6 +30,8 @@ from napari_landmark.data.working_cache import WorkingCache, default_cache_dir
 # Raised when `place` or the readers come to draw something else, so that old caches are made anew.
 _DRAWING = 1
 _CANVAS_STEP = 64
+DEFAULT_WORKING_SIZE = {2: 768, 3: 128}
+"""Longest side of the canvas by number of axes; a volume of 768 would hold as much as 700 pictures."""
 __all__ = ["Cohort", "Problem", "Progress", "image_files", "working_canvas"]
 
 Progress = Callable[[int, int], None]
@@ -80,7 +82,7 @@ class Cohort:
         folder: str | Path,
         *,
         spacing: float | Sequence[float] | None = None,
-        working_size: int = 768,
+        working_size: int | None = None,
         cache_dir: str | Path | None = None,
         extra: Sequence[str | Path] = (),
         progress: Progress | None = None,
@@ -97,7 +99,8 @@ class Cohort:
         spacing : float or sequence of float, optional
             Millimetres per pixel of all images, used instead of what the files say.
         working_size : int, optional
-            Length of the longest side of the canvas; less where all images are smaller.
+            Length of the longest side of the canvas, `DEFAULT_WORKING_SIZE` if not given; less where all images
+            are smaller.
         cache_dir : str or Path, optional
             Where the caches of all cohorts lie; `default_cache_dir` if not given.
         extra : sequence of path, optional
@@ -112,13 +115,15 @@ class Cohort:
             Where there is no image that can be used, or the cache cannot be written.
         """
         folder = Path(folder)
-        if working_size < _CANVAS_STEP:
+        if working_size is not None and working_size < _CANVAS_STEP:
             raise InputError(f"a working size of {working_size} pixels: at least {_CANVAS_STEP} are needed")
         entries, problems = read_headers(list_files(folder, extra), spacing)
         entries, strays = of_one_kind(entries)
         problems += strays
         if not entries:
             raise InputError(_nothing_usable(folder, problems))
+        if working_size is None:
+            working_size = DEFAULT_WORKING_SIZE[entries[0].geometry.ndim]
         canvas = working_canvas([entry.geometry for entry in entries], working_size)
         place_of_cache = Path(cache_dir) if cache_dir is not None else default_cache_dir()
         cache = WorkingCache(

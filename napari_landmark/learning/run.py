@@ -18,6 +18,7 @@ from napari_landmark.learning.memory import freed_memory_kept
 from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
 
 CHECKPOINT_SECONDS = 30.0
+_LONGEST_GRADIENT = 5.0
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,9 @@ def _loop(
         optimizer.zero_grad(set_to_none=True)
         loss = step(fraction)
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0, foreach=True)
-        optimizer.step()
+        length = nn.utils.clip_grad_norm_(network.parameters(), _LONGEST_GRADIENT, foreach=True)
+        if torch.isfinite(length):  # one overflow must not ruin the weights for good
+            optimizer.step()
         history.steps += 1
         now = time.monotonic()
         history.seconds = now - started

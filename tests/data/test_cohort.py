@@ -143,6 +143,14 @@ class TestGathering:
         assert cohort.canvas == (64, 64, 64)
         assert [problem.name for problem in cohort.problems] == ["preview.png"]
 
+    def test_volumes_are_drawn_smaller_than_pictures(self, tmp_path, gather):
+        (tmp_path / "v").mkdir()
+        image = sitk.GetImageFromArray(np.zeros((4, 200, 300), np.uint8))
+        sitk.WriteImage(image, str(tmp_path / "v" / "volume.nii.gz"))
+        Image.fromarray(np.eye(900, 1000, dtype=np.uint8)).save(tmp_path / "picture.png")
+        assert max(gather(tmp_path / "v", working_size=None).canvas) == 128
+        assert max(gather(tmp_path, working_size=None).canvas) == 768
+
 
 class TestExtra:
     def test_a_template_from_elsewhere(self, folder, gather, tmp_path):

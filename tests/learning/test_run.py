@@ -132,6 +132,14 @@ class TestTraining:
         history = task.run(Budget(10))
         assert [step for step, _, _ in history.losses] == [1]
 
+    def test_an_overflow_does_not_ruin_the_weights(self):
+        task = Task()
+        honest = task.step
+        task.step = lambda fraction: honest(fraction) * (math.nan if len(task.fractions) == 4 else 1)
+        history = task.run(Budget(150))
+        assert all(torch.isfinite(value).all() for value in task.weights().values())
+        assert history.losses[-1][2] < 0.3 * history.losses[0][2]
+
 
 class TestCancel:
     def test_stops_and_keeps_what_was_learned(self, tmp_path):
