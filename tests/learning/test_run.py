@@ -128,7 +128,7 @@ class TestTraining:
     def test_a_loss_that_is_not_finite_is_not_recorded(self):
         task = Task()
         honest = task.step
-        task.step = lambda fraction: honest(fraction) * (math.inf if len(task.fractions) == 9 else 1)
+        task.step = lambda fraction: honest(fraction) * (math.inf if len(task.fractions) == 10 else 1)
         history = task.run(Budget(10))
         assert [step for step, _, _ in history.losses] == [1]
 
