@@ -72,11 +72,13 @@ class Camera:
 
 
 def save(pixels: np.ndarray, path: Path) -> None:
-    """Write a picture without its transparency."""
+    """Write a picture with a palette, to keep it small."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.ascontiguousarray(pixels[..., :3])).save(path, optimize=True)
+    picture = Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
+    # Octree keeps the few bright colours that a median cut would mix into the grey of the radiograph.
+    picture.quantize(256, method=Image.Quantize.FASTOCTREE).save(path, optimize=True)
 
 
 def show_annotating(camera: Camera, folder: Path) -> None:

@@ -98,7 +98,7 @@ class LandmarkLayer:
             ndim=ndim,
             name=NAME,
             features=_features(LandmarkSet(self._session.study.schema)),
-            border_width=0.1,
+            border_width=0.06,
             canvas_size_limits=(11, 20),
             text={"string": "{name}", "color": "#ffffff", "anchor": "upper_left", "size": 10},
             **place,

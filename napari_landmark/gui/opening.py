@@ -68,6 +68,7 @@ def gather(
         spacing=study.spacing,
         working_size=preferences.working_size,
         cache_dir=preferences.cache,
+        extra=study.extra,
         progress=report,
     )
 
@@ -158,6 +159,7 @@ class _Planned:
     images: Path
     spacing: Any
     folder: Path
+    extra: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -98,15 +98,21 @@ class Stage:
         viewer = self._viewer()
         if viewer is None:
             return
-        if self._preview in viewer.layers:
-            viewer.layers.remove(self._preview)
-        self._preview = None
+        there = self._preview is not None and self._preview in viewer.layers
         if landmarks is None or not self._session.image:
+            if there:
+                viewer.layers.remove(self._preview)
+            self._preview = None
             return
         selected = set(viewer.layers.selection)
         schema = landmarks.schema
         marks = [mark for mark in landmarks.values() if mark.position is not None]
         geometry = self._session.geometry()
+        if there and len(self._preview.data) == len(marks):  # making a layer takes much longer
+            self._preview.data = np.array([mark.position for mark in marks], dtype=float)
+            return
+        if there:
+            viewer.layers.remove(self._preview)
         self._preview = viewer.add_points(
             np.array([mark.position for mark in marks], dtype=float).reshape(-1, geometry.ndim),
             ndim=geometry.ndim,
