@@ -121,8 +121,7 @@ class Stage:
             size=max(geometry.shape) / 60,
             canvas_size_limits=(10, 22),
             face_color=[schema.colors[schema.index(mark.name)] for mark in marks] or "white",
-            border_color="black",
-            border_width=0.06,
+            border_width=0,  # the border of a cross would cover it
             **layer_place(geometry),
         )
         viewer.layers.selection = selected & set(viewer.layers)
