@@ -107,6 +107,7 @@ class Stage:
         selected = set(viewer.layers.selection)
         schema = landmarks.schema
         marks = [mark for mark in landmarks.values() if mark.position is not None]
+        colors = [schema.colors[schema.index(mark.name)] for mark in marks] or "white"
         geometry = self._session.geometry()
         if there and len(self._preview.data) == len(marks):  # making a layer takes much longer
             self._preview.data = np.array([mark.position for mark in marks], dtype=float)
@@ -120,8 +121,8 @@ class Stage:
             symbol="cross",
             size=max(geometry.shape) / 60,
             canvas_size_limits=(10, 22),
-            face_color=[schema.colors[schema.index(mark.name)] for mark in marks] or "white",
-            border_width=0,  # the border of a cross would cover it
+            face_color=colors,
+            border_color=colors,  # at this size the border covers most of a cross
             **layer_place(geometry),
         )
         viewer.layers.selection = selected & set(viewer.layers)
