@@ -11,7 +11,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Points
 
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.cohort import DEFAULT_WORKING_SIZE, Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.image import looks_like_image
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
@@ -66,11 +66,16 @@ def gather(
     return Cohort.from_folder(
         study.images,
         spacing=study.spacing,
-        working_size=preferences.working_size,
+        working_size=_asked_for(preferences.working_size),
         cache_dir=preferences.cache,
         extra=study.extra,
         progress=report,
     )
+
+
+def _asked_for(working_size: int) -> int | None:
+    """A size that the person chose; None lets pictures and volumes each have their own."""
+    return None if working_size == DEFAULT_WORKING_SIZE[2] else working_size
 
 
 def open_job(

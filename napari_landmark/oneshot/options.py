@@ -61,5 +61,5 @@ def default_options(device: Device, *, seed: int = 0, minutes: float | None = No
     """A good default for a device: minutes on two CPU cores, more steps where they cost little."""
     name = str(device.torch_device)
     if device.torch_device.type == "cpu":
-        return TrainingOptions(minutes, name, seed, limit_minutes=14.0)
+        return TrainingOptions(minutes, name, seed, limit_minutes=14.5)
     return TrainingOptions(minutes, name, seed, 2400, 600, 2000, limit_minutes=30.0)

@@ -36,6 +36,7 @@ from napari_landmark.oneshot.templates import find_templates
 
 _EMBEDDING_SIDE = 384  # longest side that the embedding sees, about
 _LABELS = "labels.safetensors"
+_DETECTOR_PREVIEW = 0.4  # of its training; until then the embedding knows better
 
 
 @dataclass
@@ -207,7 +208,11 @@ class _Training:
             budget=budget,
             checkpoint=self._checkpoint("detector"),
             progress=with_preview(
-                self.progress, self.preview, lambda: self._model(embedding, detector), detector
+                self.progress,
+                self.preview,
+                lambda: self._model(embedding, detector),
+                detector,
+                after=_DETECTOR_PREVIEW,
             ),
             cancel=self.cancel,
         )

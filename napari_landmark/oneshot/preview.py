@@ -21,6 +21,7 @@ def with_preview(
     network: nn.Module,
     *,
     seconds: float = 8.0,
+    after: float = 0.0,
 ) -> Progress | None:
     """`progress` that also calls `preview` every few seconds.
 
@@ -30,6 +31,10 @@ def with_preview(
         Gives the model as it is now.
     network : nn.Module
         The one in training, which is put back into training mode afterwards.
+    seconds : float
+        Between previews, at least.
+    after : float
+        Done part of the stage before which there is nothing worth seeing.
     """
     if preview is None:
         return progress
@@ -39,7 +44,7 @@ def with_preview(
         nonlocal due
         if progress is not None:
             progress(event)
-        if event.fraction < 1 and time.monotonic() > due:
+        if after <= event.fraction < 1 and time.monotonic() > due:
             started = time.monotonic()
             preview(build())
             network.train()

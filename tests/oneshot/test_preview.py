@@ -54,3 +54,12 @@ def test_not_at_the_end_of_a_stage(clock):
     clock.now += 100
     report(ProgressEvent("x", 1.0))
     assert shown == []
+
+
+def test_not_before_there_is_something_to_see(clock):
+    shown = []
+    report = with_preview(None, shown.append, lambda: "model", nn.Linear(1, 1), seconds=1.0, after=0.4)
+    for fraction in (0.1, 0.39, 0.41):
+        clock.now += 100
+        report(ProgressEvent("x", fraction))
+    assert shown == ["model"]
