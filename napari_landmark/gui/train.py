@@ -14,10 +14,11 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QProgressBar, QSpinBox, QWidget
 from superqt import QCollapsible
 
+from napari_landmark.data.cohort import Cohort
 from napari_landmark.gui.base import DockWidget, button, emphasise, note, problem_text
 from napari_landmark.gui.jobs import Job, time_left
 from napari_landmark.gui.loss_plot import LossPlot
-from napari_landmark.gui.opening import regather_job
+from napari_landmark.gui.opening import Opened, regather_job
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
 from napari_landmark.gui.training import Preview, Started, interrupted_training, model_names, train_job
 from napari_landmark.learning.progress import ProgressEvent
@@ -31,9 +32,10 @@ class TrainWidget(DockWidget):
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self._preferences = Preferences.read()
+        self._drawn: Cohort | None = None  # whose working resolution is shown
         self.study_bar.shows_training = False  # it is shown larger here
         self._training: Job | None = None
-        self._outcome, self._failed = "", False
+        self._outcome, self._failed, self._resuming = "", False, False
         self.ready = note()
         self.run = button("Train", self._on_run)
         self.resume = button("Resume", self._on_resume, tip="Go on with the training that was stopped")
@@ -105,6 +107,7 @@ class TrainWidget(DockWidget):
         self.models.setVisible(bool(names))
         self.plot.setVisible(not idle or bool(self.plot.stages))
         self.advanced.setEnabled(idle)
+        self._show_size()
 
     def _advanced(self) -> None:
         self.minutes = QDoubleSpinBox()
@@ -120,9 +123,7 @@ class TrainWidget(DockWidget):
         self.seed.setRange(0, 10**6)
         self.seed.setToolTip("The same seed on the same device gives the same model")
         self.size = QComboBox()
-        sizes = sorted({*WORKING_SIZES, self._preferences.working_size})
-        self.size.addItems([f"{size} pixels" for size in sizes])
-        self.size.setCurrentText(f"{self._preferences.working_size} pixels")
+        self._offer_sizes(self._preferences.working_size)
         self.size.setToolTip("Longest side the images are drawn at for training; smaller needs less memory")
         holder = QWidget()
         form = QFormLayout(holder)
@@ -133,6 +134,19 @@ class TrainWidget(DockWidget):
         form.addRow("Working resolution", self.size)
         self.advanced = QCollapsible("Advanced", expandedIcon="▼", collapsedIcon="▶")
         self.advanced.addWidget(holder)
+
+    def _offer_sizes(self, chosen: int) -> None:
+        self.size.clear()
+        sizes = sorted({*WORKING_SIZES, self._preferences.working_size, chosen})
+        self.size.addItems([f"{size} pixels" for size in sizes])
+        self.size.setCurrentText(f"{chosen} pixels")
+
+    def _show_size(self) -> None:
+        """The size that the images are drawn at, whatever was asked for; a choice waits until it is used."""
+        cohort = self.session.cohort
+        if cohort is not None and cohort is not self._drawn:
+            self._drawn = cohort
+            self._offer_sizes(max(cohort.canvas))
 
     def _on_run(self) -> None:
         if self._training is not None:
@@ -147,12 +161,18 @@ class TrainWidget(DockWidget):
     def _start(self, *, resume: bool) -> None:
         def begin() -> None:
             size = int(self.size.currentText().split()[0])
-            if size != self._preferences.working_size and not resume:
-                self._preferences = replace(self._preferences, working_size=size)
-                reading = regather_job(self.session, preferences=self._preferences)
-                self.listen(reading.succeeded, self._on_read_again)
-                self.session.run(reading)
+            if size == max(self.session.cohort.canvas):
+                self._train(resume=resume)
                 return
+            reading = regather_job(self.session, preferences=replace(self._preferences, working_size=size))
+            self._resuming = resume
+            self.listen(reading.succeeded, self._on_read_again)
+            self.session.run(reading)
+
+        self.session.attempt(begin)
+
+    def _train(self, *, resume: bool) -> None:
+        def begin() -> None:
             self._outcome, self._failed = "", False
             self.plot.clear()
             self.session.run(
@@ -168,8 +188,8 @@ class TrainWidget(DockWidget):
         self.session.attempt(begin)
 
     def _on_read_again(self, opened: object) -> None:
-        if opened is not None:
-            self._start(resume=False)
+        if isinstance(opened, Opened) and opened.cohort is self.session.cohort:
+            self._train(resume=self._resuming)
 
     def _on_job(self) -> None:
         job = self.session.job

@@ -96,7 +96,7 @@ def train_job(
             image = session.image
             if image in cohort.names:
                 number = cohort.index(image)
-                found = model.detect_working(cohort.working(number), cohort.placement(number))
+                found = model.detect_in_cohort(cohort, number)
                 job.show(Preview(image, found.landmarks))
 
         report = train(
@@ -131,7 +131,7 @@ def detect_job(session: Session, *, model: str | None, device: str = "auto", ima
         if image is None:
             return predict_cohort(loaded, cohort, study=study, progress=progress, cancel=cancel)
         number = cohort.index(image)
-        found = loaded.detect_working(cohort.working(number), cohort.placement(number)).landmarks
+        found = loaded.detect_in_cohort(cohort, number).landmarks
         study.save_predictions(image, found, cohort.geometry(number))
         return {image: found}
 
@@ -147,7 +147,7 @@ def heatmap_job(session: Session, *, model: str | None, device: str = "auto") ->
         progress(ProgressEvent("Computing heatmaps", 0.0))
         loaded = _loaded(study, model, device)
         number = cohort.index(image)
-        found = loaded.detect_working(cohort.working(number), cohort.placement(number), heatmaps=True)
+        found = loaded.detect_in_cohort(cohort, number, heatmaps=True)
         return Maps(image, loaded.schema.names, found.heatmaps, found.heatmap_matrix, found.heatmap_offset)
 
     return Job("Computing heatmaps", work)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from napari_landmark.data.atomic import atomic_write
+from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
@@ -95,6 +96,15 @@ class LandmarkModel:
             )
         placement = fit_placement(image.geometry, self.canvas)
         return self.detect_working(place(image, placement), placement, heatmaps=heatmaps)
+
+    def detect_in_cohort(self, cohort: Cohort, number: int, *, heatmaps: bool = False) -> Detection:
+        """Find the landmarks in an image of a cohort, on the canvas that the model was trained on.
+
+        A cohort that is drawn at another size, or whose median proportions changed, is read from its files.
+        """
+        if tuple(cohort.canvas) != self.canvas:
+            return self.detect(cohort.read(number), heatmaps=heatmaps)
+        return self.detect_working(cohort.working(number), cohort.placement(number), heatmaps=heatmaps)
 
     def detect_working(
         self, canvas: np.ndarray, placement: Placement, *, heatmaps: bool = False

@@ -249,8 +249,7 @@ def predict_cohort(
     for number, name in enumerate(cohort.names):
         if _stopped(cancel):
             break
-        placement = cohort.placement(number)
-        found[name] = model.detect_working(cohort.working(number), placement).landmarks
+        found[name] = model.detect_in_cohort(cohort, number).landmarks
         if study is not None:
             study.save_predictions(name, found[name], cohort.geometry(number))
         if progress:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 
+from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.landmarks import Status
@@ -270,6 +273,35 @@ class TestTrain:
         session.place_next((5, 5))
         assert widget.run.isEnabled()
         assert "1 landmarks" not in widget.ready.text()
+
+    def test_the_size_is_the_one_the_images_are_drawn_at(self, viewer, session, qtbot, monkeypatch):
+        session.open(session.study, Cohort.from_folder(session.study.images, working_size=64))
+        widget, started = TrainWidget(viewer), []
+        qtbot.addWidget(widget)
+        assert widget.size.currentText() == "64 pixels"
+        monkeypatch.setattr(widget, "_train", lambda **options: started.append(options))
+        widget.size.setCurrentText("128 pixels")
+        session.place("thumb_tip", (12, 12))
+        assert widget.size.currentText() == "128 pixels"  # a choice waits
+        with monkeypatch.context() as patch:  # reading fails
+            patch.setattr(Study, "images", Path("nowhere"))
+            widget._start(resume=False)
+            qtbot.waitUntil(lambda: session.job is None)
+        assert max(session.cohort.canvas) == 64
+        widget._start(resume=True)
+        qtbot.waitUntil(lambda: started == [{"resume": True}])
+        assert max(session.cohort.canvas) == 128
+        widget._start(resume=False)
+        assert started[1:] == [{"resume": False}]
+
+    def test_a_size_that_no_image_has_is_not_kept(self, viewer, session, qtbot, monkeypatch):
+        widget, started = TrainWidget(viewer), []
+        qtbot.addWidget(widget)
+        monkeypatch.setattr(widget, "_train", lambda **options: started.append(options))
+        widget.size.setCurrentText("1024 pixels")
+        widget._start(resume=False)
+        qtbot.waitUntil(lambda: started == [{"resume": False}])
+        assert widget.size.currentText() == f"{max(session.cohort.canvas)} pixels" == "128 pixels"
 
     def test_the_plot_takes_any_progress(self, qtbot):
         plot = LossPlot()

@@ -6,13 +6,16 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image import MedicalImage
 from napari_landmark.data.landmarks import Status
 from napari_landmark.oneshot.model import LandmarkModel
 from napari_landmark.oneshot.model_folders import load_model
+from napari_landmark.oneshot.pipeline import predict_cohort
 
 
 @pytest.fixture
@@ -69,6 +72,19 @@ class TestDetect:
         )
         np.testing.assert_allclose(corner, [-0.5, -0.5], atol=1e-9)
         np.testing.assert_allclose(end, np.array(image.array.shape) - 0.5, atol=1e-9)
+
+    def test_a_cohort_drawn_at_another_size_is_read_from_its_files(self, model, data):
+        for path in (data / "images").iterdir():
+            Image.fromarray(np.kron(np.asarray(Image.open(path)), np.ones((3, 3), np.uint8))).save(path)
+        same = Cohort.from_folder(data / "images", working_size=64)
+        other = Cohort.from_folder(data / "images", working_size=192)
+        assert other.canvas == (192, 192) != model.canvas == same.canvas
+        expected = model.detect_in_cohort(same, 2).landmarks
+        assert expected == model.detect_working(same.working(2), same.placement(2)).landmarks
+        found = model.detect_in_cohort(other, 2, heatmaps=True)
+        assert found.landmarks == model.detect(other.read(2)).landmarks
+        assert found.heatmaps.shape[1:] == model.detect_in_cohort(same, 2, heatmaps=True).heatmaps.shape[1:]
+        assert predict_cohort(model, other)["hand_002.png"] == found.landmarks
 
     def test_a_volume_for_a_model_of_pictures(self, model):
         volume = MedicalImage(np.zeros((8, 9, 10), np.uint8), Geometry((8, 9, 10)), "head.nii")
