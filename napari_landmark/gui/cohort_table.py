@@ -98,6 +98,7 @@ class CohortTable(Listener):
 
     def _on_clicked(self, row: int, column: int) -> None:
         self.session.attempt(lambda: self.session.show(self.table.item(row, 0).text()))
+        self._on_image()  # back to the row of the image that is shown where that one could not be read
 
 
 def expected_error(session: Session, name: str) -> tuple[float, float]:

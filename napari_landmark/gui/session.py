@@ -5,7 +5,7 @@ Nothing here knows napari or Qt. Widgets call the methods and listen to the sign
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -92,12 +92,20 @@ class Session:
             The image to begin with; by default the template, or the first one.
         adding : bool, optional
             Whether clicking beyond the last landmark defines new ones.
+
+        Raises
+        ------
+        InputError
+            The study or none of its images can be read; nothing changed then.
         """
-        annotations, predictions = study.annotations(), study.predictions()  # may raise: nothing changed yet
+        annotations, predictions = study.annotations(), study.predictions()
+        reader = ImageReader(cohort)
+        wanted = [name for name in (image, study.template) if name in cohort.names]
+        first, problem = _readable(reader, cohort, dict.fromkeys([*wanted, *cohort.names]))
         if self._reader is not None:
             self._reader.close()
         self.study, self.cohort, self.adding = study, cohort, adding
-        self._reader = ImageReader(cohort)
+        self._reader = reader
         self._annotations, self._predictions = annotations, predictions
         self._states.clear()
         self.undo_stack.clear()
@@ -105,8 +113,9 @@ class Session:
         self.color_by_confidence = bool(predictions)
         self.placing = not predictions
         self.study_changed.emit()
-        wanted = [image, study.template, cohort.names[0]]
-        self.show(next(name for name in wanted if name in cohort.names))
+        self.show(first)
+        if problem:
+            self.message.emit("warning", f"{problem}; {first} is shown instead")
 
     def close(self) -> None:
         """Stop long work and reading ahead; called when the viewer goes."""
@@ -138,10 +147,18 @@ class Session:
     # -- the image at hand ----------------------------------------------------------------------------
 
     def show(self, name: str) -> None:
-        """Go to an image."""
+        """Go to an image.
+
+        Raises
+        ------
+        InputError
+            There is no such image or its file cannot be read; the one at hand stays.
+        """
         if self.cohort is None or name == self.image:
             return
-        self.cohort.index(name)  # raises where there is none
+        assert self._reader is not None
+        # Read before anything names it: what is clicked on the old pixels must not go to the new image.
+        self._reader.read(self.cohort.index(name))
         self.image = name
         self.image_changed.emit()
         self._choose_next()
@@ -346,8 +363,8 @@ class Session:
             self.study.schema, (m for m in annotation.values() if m.name in self.study.schema)
         )
         self._save(image, known)
-        self.show(image)
         self.landmarks_changed.emit(image)
+        self.show(image)
         if changed := [name for name in change.names if name in self.study.schema]:
             self.choose(changed[0])
 
@@ -455,3 +472,17 @@ class Session:
     def _on_job_ended(self) -> None:
         self.job = None
         self.job_changed.emit()
+
+
+def _readable(reader: ImageReader, cohort: Cohort, names: Iterable[str]) -> tuple[str, str]:
+    """The first image that can be read, and why an earlier one cannot; InputError where none can."""
+    problem = ""
+    for name in names:
+        try:
+            reader.read(cohort.index(name))
+        except InputError as error:
+            problem = problem or str(error)
+        else:
+            return name, problem
+    reader.close()
+    raise InputError(problem)

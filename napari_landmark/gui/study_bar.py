@@ -108,7 +108,7 @@ class StudyBar(Listener):
             layout.addWidget(widget)
 
     def _arrow(self, text: str, by: int, key: str) -> QPushButton:
-        made = button(text, lambda: self.session.step(by), tip=keys_text(key))
+        made = button(text, lambda: self.session.attempt(lambda: self.session.step(by)), tip=keys_text(key))
         made.setFixedWidth(34)
         return made
 
@@ -157,6 +157,7 @@ class StudyBar(Listener):
 
     def _on_chosen(self, number: int) -> None:
         self.session.attempt(lambda: self.session.show(self.session.names[number]))
+        self._on_image()  # the list names the image that is shown, also where another could not be read
 
     def _on_new(self) -> None:
         dialog = NewStudyDialog(self._viewer, self.session, self)
