@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +20,12 @@ from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.oneshot.model import LandmarkModel
 from napari_landmark.oneshot.options import TrainingOptions
 from napari_landmark.oneshot.pseudolabels import Template
+
+_MUST_AGREE = {
+    "data_fingerprint": "the images have changed",
+    "landmarks": "the landmarks have changed",
+    "canvas": "the working resolution has changed",
+}
 
 
 def model_folders(study: Study) -> list[Path]:
@@ -66,24 +74,50 @@ def new_folder(study: Study) -> Path:
     return folder
 
 
-def recorded_options(folder: Path, options: TrainingOptions, fingerprint: str) -> TrainingOptions:
-    """The options an interrupted training ran with; device and minutes may be given anew."""
+def recorded_options(
+    folder: Path, options: TrainingOptions, now: Mapping[str, Any]
+) -> tuple[TrainingOptions, bool]:
+    """The options an interrupted training ran with, and whether its templates are still what they were.
+
+    Device and minutes may be given anew; `now` is what `resume_state` says. What the networks of that training
+    mean hangs on the images, the landmarks and the canvas: others are refused (InputError).
+    """
     path = folder / "run.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        recorded, trained_on = record["options"], record["data_fingerprint"]
+        recorded = record["options"]
+        then = {key: record[key] for key in now}
         options = TrainingOptions(
             **{**recorded, "device": options.device, "minutes": options.minutes or recorded["minutes"]}
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
-    if trained_on != fingerprint:
-        raise InputError(f"{path}: the images have changed since that training; start without --resume")
-    return options
+    for key, what in _MUST_AGREE.items():
+        if then[key] != now[key]:
+            raise InputError(f"{path}: {what} since that training; start without --resume")
+    return options, then["templates_digest"] == now["templates_digest"]
+
+
+def resume_state(study: Study, cohort: Cohort, templates: Sequence[Template]) -> dict[str, Any]:
+    """What an interrupted training depends on, as its record keeps it."""
+    digest = hashlib.sha256()
+    for template in sorted(templates, key=lambda template: cohort.names[template.index]):
+        digest.update(f"{cohort.names[template.index]}\0".encode())
+        digest.update(np.round(template.positions, 3).astype("<f8").tobytes())
+    return {
+        "data_fingerprint": cohort.fingerprint(),
+        "landmarks": list(study.schema.names),
+        "canvas": list(cohort.canvas),
+        "templates_digest": digest.hexdigest(),
+    }
 
 
 def training_record(
-    cohort: Cohort, templates: Sequence[Template], options: TrainingOptions, device: Device, fingerprint: str
+    cohort: Cohort,
+    templates: Sequence[Template],
+    options: TrainingOptions,
+    device: Device,
+    state: Mapping[str, Any],
 ) -> dict:
     """What a model's sidecar says about its making."""
     from napari_landmark import __version__
@@ -93,7 +127,7 @@ def training_record(
         "device": str(device),
         "templates": [cohort.names[template.index] for template in templates],
         "images": len(cohort),
-        "data_fingerprint": fingerprint,
+        **state,
         "versions": {
             "napari-landmark": __version__,
             "torch": torch.__version__,

@@ -26,6 +26,7 @@ from napari_landmark.oneshot.model import LandmarkModel
 from napari_landmark.oneshot.model_folders import (
     new_folder,
     recorded_options,
+    resume_state,
     training_record,
     unfinished_folder,
 )
@@ -84,13 +85,15 @@ def train(
     started = time.monotonic()
     device = choose_device(options.device)
     templates = find_templates(study, cohort)
-    fingerprint = cohort.fingerprint()
+    state = resume_state(study, cohort, templates)
     if resume:
         folder = unfinished_folder(study)
-        options = recorded_options(folder, options, fingerprint)
+        options, same_templates = recorded_options(folder, options, state)
+        if not same_templates:  # the labels of the other images came from what the templates were then
+            (folder / _LABELS).unlink(missing_ok=True)
     else:
         folder = new_folder(study)
-    record = training_record(cohort, templates, options, device, fingerprint)
+    record = training_record(cohort, templates, options, device, state)
     atomic_write(folder / "run.json", json.dumps(record, indent=1) + "\n")
     study.log({"event": "training started", "model": folder.name, **record["options"], "device": str(device)})
     training = _Training(

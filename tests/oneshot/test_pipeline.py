@@ -8,10 +8,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.phantom import SCHEMA
 from napari_landmark.data.study import Study
 from napari_landmark.learning.checkpoint import load_tensors
@@ -288,6 +289,52 @@ class TestStop:
         train(study, cohort, options=FEW, resume=True)
         expected = cohort.placement(0).to_working([[20.0, 30.0]])[0]
         np.testing.assert_allclose(seen[0].positions[0, 0].numpy(), expected, atol=1e-3)
+
+    @pytest.mark.parametrize("names", [SCHEMA.names[::-1], ("other", *SCHEMA.names[1:])])
+    def test_resume_after_the_landmarks_changed(self, fresh, cohort, cancel_in, names):
+        study = fresh()
+        train(study, cohort, options=FEW, cancel=cancel_in("detector", 2))
+        record = (study.models_dir / "001" / "run.json").read_bytes()
+        study.update(schema=LandmarkSchema(names))
+        with pytest.raises(
+            InputError, match=r"the landmarks have changed since that training; start without"
+        ):
+            train(study, cohort, options=FEW, resume=True)
+        assert (study.models_dir / "001" / "run.json").read_bytes() == record
+
+    def test_resume_at_another_working_resolution(self, fresh, data, cancel_in):
+        for path in (data / "images").iterdir():
+            Image.fromarray(np.kron(np.asarray(Image.open(path)), np.ones((2, 2), np.uint8))).save(path)
+        small, large = (Cohort.from_folder(data / "images", working_size=size) for size in (64, 128))
+        study = fresh()
+        train(study, small, options=FEW, cancel=cancel_in("self", 1))
+        with pytest.raises(
+            InputError, match=r"the working resolution has changed since that training; start"
+        ):
+            train(study, large, options=FEW, resume=True)
+
+    def test_resume_of_a_record_that_does_not_say_what_it_hangs_on(self, fresh, cohort, cancel_in):
+        study = fresh()
+        train(study, cohort, options=FEW, cancel=cancel_in("self", 1))
+        path = study.models_dir / "001" / "run.json"
+        record = json.loads(path.read_text())
+        del record["landmarks"]
+        path.write_text(json.dumps(record))
+        with pytest.raises(InputError, match=r"run\.json: cannot be read \('landmarks'\); start without"):
+            train(study, cohort, options=FEW, resume=True)
+
+    @pytest.mark.parametrize("changed", [False, True])
+    def test_resume_finds_new_labels_where_the_templates_changed(
+        self, fresh, cohort, cancel_in, monkeypatch, phantoms, changed
+    ):
+        study, matched = fresh(), []
+        train(study, cohort, options=FEW, cancel=cancel_in("detector", 2))
+        if changed:
+            study.save_annotations("hand_001.png", phantoms[1].landmarks)
+        honest = pipeline.match_cohort
+        monkeypatch.setattr(pipeline, "match_cohort", lambda *a, **o: (matched.append(1), honest(*a, **o))[1])
+        train(study, cohort, options=FEW, resume=True)
+        assert bool(matched) == changed
 
     @pytest.mark.parametrize("content", ["", "{}", '{"options": {"nonsense": 1}}'])
     def test_a_damaged_record_is_named(self, fresh, cohort, cancel_in, content):
