@@ -135,6 +135,7 @@ class AnnotateWidget(DockWidget):
         session = self.session
         found = read_for(path, session.image, {name: session.geometry(name) for name in session.names})
         placed = [mark for mark in found.values() if mark.status is not Status.UNPLACED]
+        session.check_positions(placed)  # before landmarks are defined for it
         new = [mark.name for mark in placed if mark.name not in session.schema]
         if new:
             untouched = len(session.schema) == 1 and session.adding and not session.annotations_exist()

@@ -318,17 +318,38 @@ class Session:
             self.mark_missing(name)
 
     def accept(self) -> int:
-        """Say that all predicted landmarks of the image at hand are right; returns how many."""
-        annotation = self.annotation()
+        """Say that all predicted landmarks of the image at hand are right; returns how many.
+
+        A prediction beyond the border goes to the border: what a person said lies on the image.
+
+        Raises
+        ------
+        InputError
+            Where predictions have other axes than the image.
+        """
+        annotation, geometry = self.annotation(), self.geometry()
         predicted = [m for m in self.result().values() if m.status is Status.PREDICTED]
         for mark in predicted:
-            annotation = annotation.with_landmark(Landmark(mark.name, mark.position, Status.PLACED))
+            if len(mark.position) != geometry.ndim:
+                raise InputError(_other_axes(mark, geometry))
+            position = tuple(
+                min(max(value, -0.5), size - 0.5)
+                for value, size in zip(mark.position, geometry.shape, strict=True)
+            )
+            annotation = annotation.with_landmark(Landmark(mark.name, position, Status.PLACED))
         if predicted:
             self._say(annotation, "Accept the image")
         return len(predicted)
 
     def say_all(self, landmarks: LandmarkSet, label: str) -> None:
-        """Take over landmarks from elsewhere, such as a file; what they leave open stays as it is."""
+        """Take over landmarks from elsewhere, such as a file; what they leave open stays as it is.
+
+        Raises
+        ------
+        InputError
+            Where one of them does not lie on the image at hand; none is taken over then.
+        """
+        self.check_positions(landmarks.values())
         annotation = self.annotation()
         for mark in landmarks.values():
             if mark.status is not Status.UNPLACED:
@@ -337,6 +358,22 @@ class Session:
         self._set_template()
         self._say(annotation, label)
         self._choose_next()
+
+    def check_positions(self, marks: Iterable[Landmark]) -> None:
+        """Whether landmarks lie on the image at hand; InputError with the name of the first that does not."""
+        geometry = self.geometry()
+        for mark in marks:
+            if mark.position is None:
+                continue
+            if len(mark.position) != geometry.ndim:
+                raise InputError(_other_axes(mark, geometry))
+            if not geometry.contains([mark.position])[0]:
+                place = ", ".join(f"{value:g}" for value in reversed(mark.position))
+                size = " x ".join(str(count) for count in reversed(geometry.shape))
+                raise InputError(
+                    f"{mark.name}: ({place}) lies outside of {self.image}, which has {size} pixels: "
+                    "does the file belong to this image?"
+                )
 
     def undo(self) -> None:
         """Take back the last change, in whatever image it was made."""
@@ -472,6 +509,11 @@ class Session:
     def _on_job_ended(self) -> None:
         self.job = None
         self.job_changed.emit()
+
+
+def _other_axes(mark: Landmark, geometry: Geometry) -> str:
+    count = len(mark.position or ())
+    return f"{mark.name}: has {count} coordinates, and the image has {geometry.ndim} axes"
 
 
 def _readable(reader: ImageReader, cohort: Cohort, names: Iterable[str]) -> tuple[str, str]:

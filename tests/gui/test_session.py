@@ -93,6 +93,17 @@ class TestStates:
         assert states == [Status.CORRECTED, Status.PLACED, Status.PLACED, Status.PLACED]
         assert session.accept() == 0
 
+    def test_what_is_accepted_lies_on_the_image(self, session, truth):
+        height, width = session.geometry().shape
+        positions = truth[session.image].copy()
+        positions[0] = (-0.8, 5)
+        positions[1] = (height + 1, width + 2)
+        predict(session, session.image, positions)
+        session.accept()
+        assert on_disk(session)["thumb_tip"].position == (-0.5, 5)
+        assert on_disk(session)["index_tip"].position == (height - 0.5, width - 0.5)
+        assert session.geometry().contains(on_disk(session).positions()).all()
+
 
 class TestUndo:
     def test_back_and_forth(self, session):
@@ -175,6 +186,19 @@ class TestImages:
         session.say_all(found, "Import")
         assert on_disk(session)["thumb_tip"].status is Status.PLACED
         assert on_disk(session)["capitate"].position == (5, 5)
+
+    @pytest.mark.parametrize(
+        ("position", "reason"), [((7, 7, 7), "3 coordinates"), ((7, 9000), r"\(9000, 7\) lies outside of")]
+    )
+    def test_landmarks_that_do_not_lie_on_the_image_are_refused(self, session, position, reason):
+        found = [Landmark("capitate", (5, 5), Status.PLACED), Landmark("thumb_tip", position, Status.PLACED)]
+        with pytest.raises(InputError, match=f"thumb_tip: .*{reason}"):
+            session.check_positions(found)
+        with pytest.raises(InputError, match="thumb_tip"):
+            session.say_all(LandmarkSet(session.schema, found[1:]), "Import")
+        assert session.result().ndim is None
+        assert on_disk(session).ndim is None
+        assert session.study.template == ""
 
     def test_what_cannot_be_done_is_told(self, session, messages):
         session.attempt(lambda: session.show("nothing.png"))
