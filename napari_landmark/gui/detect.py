@@ -14,6 +14,7 @@ from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.landmark_table import LandmarkTable
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.training import Maps, detect_job, heatmap_job, model_names, train_job
+from napari_landmark.oneshot.model_choice import default_folder, was_stopped
 
 
 class DetectWidget(DockWidget):
@@ -104,9 +105,7 @@ class DetectWidget(DockWidget):
         if not has:
             return
         names = model_names(session)
-        if names != [self.models.itemText(row) for row in range(self.models.count())]:
-            self.models.clear()
-            self.models.addItems(names)
+        self._offer(names)
         idle = session.job is None
         result = session.result()
         predicted = any(mark.status is Status.PREDICTED for mark in result.values())
@@ -134,6 +133,20 @@ class DetectWidget(DockWidget):
             definition = session.schema.definitions[session.schema.index(session.landmark)]
         self.about.setText(f"<b>{session.landmark}</b> {definition}")
 
+    def _offer(self, names: list[str]) -> None:
+        """Show the models; the one that the terminal would take is chosen."""
+        study = self.session.study
+        labels = [
+            f"{name} (stopped early)" if was_stopped(study.models_dir / name) else name for name in names
+        ]
+        if labels == [self.models.itemText(row) for row in range(self.models.count())]:
+            return
+        self.models.clear()
+        for label, name in zip(labels, names, strict=True):
+            self.models.addItem(label, name)
+        chosen = default_folder(study)
+        self.models.setCurrentIndex(self.models.findData(chosen.name) if chosen else -1)
+
     def _on_image(self) -> None:
         self.refresh()
         if self.heatmaps.isChecked():
@@ -145,7 +158,7 @@ class DetectWidget(DockWidget):
         def begin() -> None:
             job = detect_job(
                 session,
-                model=self.models.currentText() or None,
+                model=self.models.currentData(),
                 device=Preferences.read().device,
                 image=image,
             )
@@ -186,7 +199,7 @@ class DetectWidget(DockWidget):
             if session.job.title != "Training":
                 self._pause.start()
             return
-        job = heatmap_job(session, model=self.models.currentText() or None, device=Preferences.read().device)
+        job = heatmap_job(session, model=self.models.currentData(), device=Preferences.read().device)
         self.listen(job.succeeded, self._on_maps)
         self.listen(job.failed, self._on_failed)
         session.attempt(lambda: session.run(job))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from napari_landmark.gui.opening import Opened, regather_job
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
 from napari_landmark.gui.training import Preview, Started, interrupted_training, model_names, train_job
 from napari_landmark.learning.progress import ProgressEvent
+from napari_landmark.oneshot.model_choice import was_stopped
 
 _told_no_gpu = False
 
@@ -263,7 +263,6 @@ def _made(folder: Path) -> str:
     """When a model was made, and whether its training was cut short."""
     try:
         when = datetime.fromtimestamp((folder / "model.json").stat().st_mtime).strftime("%d %b %H:%M")
-        history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except OSError:
         return "incomplete"
-    return f"{when}, stopped early" if history.get("cancelled") else when
+    return f"{when}, stopped early" if was_stopped(folder) else when

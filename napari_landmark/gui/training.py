@@ -13,6 +13,7 @@ from napari_landmark.data.study import Study
 from napari_landmark.gui.jobs import Job
 from napari_landmark.gui.session import Session
 from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
+from napari_landmark.oneshot.model_choice import default_folder, model_folders
 
 if TYPE_CHECKING:
     from napari_landmark.oneshot.model import LandmarkModel
@@ -159,10 +160,11 @@ _last: tuple[tuple[object, ...], LandmarkModel] | None = None
 def _loaded(study: Study, name: str | None, device: str) -> LandmarkModel:
     """A model of the study; the last one is kept, since heatmaps ask for it again at every image."""
     global _last
-    from napari_landmark.oneshot.model_folders import load_model, model_folders
+    from napari_landmark.oneshot.model_folders import load_model
 
-    newest = [folder for folder in model_folders(study) if name in (None, folder.name)][-1:]
-    key = (*newest, *((folder / "model.json").stat().st_mtime_ns for folder in newest), device)
+    folder = default_folder(study) if name is None else study.models_dir / name
+    sidecar = None if folder is None else folder / "model.json"
+    key = (folder, sidecar.stat().st_mtime_ns if sidecar and sidecar.exists() else None, device)
     if _last is None or _last[0] != key:
         _last = None  # two models at a time could be too much for a graphics card
         _last = (key, load_model(study, name=name, device=device))
@@ -173,9 +175,7 @@ def model_names(session: Session) -> list[str]:
     """Names of the study's complete models, newest first."""
     if session.study is None:
         return []
-    # What the terminal's list of models says, without loading torch to say it.
-    names = [path.parent.name for path in session.study.models_dir.glob("*/model.json")]
-    return sorted(names, key=lambda name: (int(name) if name.isdecimal() else -1, name), reverse=True)
+    return [folder.name for folder in reversed(model_folders(session.study))]
 
 
 def interrupted_training(session: Session) -> Path | None:

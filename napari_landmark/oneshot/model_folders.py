@@ -18,6 +18,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.study import Study
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.oneshot.model import LandmarkModel
+from napari_landmark.oneshot.model_choice import by_number, default_folder, model_folders
 from napari_landmark.oneshot.options import TrainingOptions
 from napari_landmark.oneshot.pseudolabels import Template
 
@@ -28,20 +29,16 @@ _MUST_AGREE = {
 }
 
 
-def model_folders(study: Study) -> list[Path]:
-    """Folders of complete models, oldest first; those that a person renamed before the numbered ones."""
-    return sorted((path.parent for path in study.models_dir.glob("*/model.json")), key=_by_number)
-
-
 def load_model(study: Study, *, name: str | None = None, device: str = "auto") -> LandmarkModel:
-    """A model of the study, by default the newest."""
-    folders = model_folders(study)
-    if name is not None:
-        folders = [folder for folder in folders if folder.name == name]
-    if not folders:
+    """A model of the study, by default the newest whose training was not stopped."""
+    if name is None:
+        folder = default_folder(study)
+    else:
+        folder = next((folder for folder in model_folders(study) if folder.name == name), None)
+    if folder is None:
         what = f"no model {name!r}" if name else "no trained model yet"
         raise InputError(f"{study.folder}: has {what}; run `napari-landmark train` first")
-    return LandmarkModel.load(folders[-1], device=choose_device(device))
+    return LandmarkModel.load(folder, device=choose_device(device))
 
 
 def can_resume(study: Study) -> bool:
@@ -49,12 +46,8 @@ def can_resume(study: Study) -> bool:
     return bool(_interrupted(study))
 
 
-def _by_number(folder: Path) -> tuple[int, str]:
-    return (int(folder.name) if folder.name.isdecimal() else -1), folder.name
-
-
 def _interrupted(study: Study) -> list[Path]:
-    runs = sorted((path.parent for path in study.models_dir.glob("*/run.json")), key=_by_number)
+    runs = sorted((path.parent for path in study.models_dir.glob("*/run.json")), key=by_number)
     return [run for run in runs if any(run.glob("checkpoint-*.safetensors"))]
 
 
@@ -68,7 +61,7 @@ def unfinished_folder(study: Study) -> Path:
 
 def new_folder(study: Study) -> Path:
     """A folder for the next model; earlier ones are kept."""
-    last = max((_by_number(path)[0] for path in study.models_dir.iterdir()), default=0)
+    last = max((by_number(path)[0] for path in study.models_dir.iterdir()), default=0)
     folder = study.models_dir / f"{max(0, last) + 1:03d}"
     folder.mkdir(parents=True)
     return folder

@@ -148,6 +148,7 @@ class _Training:
         )
         labels = None if _stopped(self.cancel) else self._pseudo_labels(embedding)
         detector = None if labels is None else self._detector(embedding, labels, generator, report)
+        self.record["complete"] = not _stopped(self.cancel)
         model = self._model(embedding, detector)
         model.save(self.folder)
         if not _stopped(self.cancel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -337,6 +338,22 @@ class TestReview:
         session.place("thumb_tip", (5, 5))
         assert table.names == before
         assert table.table.item(0, 1).text() == "✓ corrected"
+
+    def test_a_model_that_was_stopped_is_marked_and_not_chosen(self, viewer, session, qtbot):
+        widget = DetectWidget(viewer)
+        qtbot.addWidget(widget)
+        for name, complete in (("001", False), ("002", True), ("003", False)):
+            folder = session.study.models_dir / name
+            folder.mkdir()
+            (folder / "model.json").write_text(json.dumps({"training": {"complete": complete}}))
+            widget.refresh()
+            chosen = widget.models.currentData()
+            assert chosen == ("001" if name == "001" else "002")
+        labels = [widget.models.itemText(row) for row in range(3)]
+        assert labels == ["003 (stopped early)", "002", "001 (stopped early)"]
+        train = TrainWidget(viewer)
+        qtbot.addWidget(train)
+        assert train.models.text().count("stopped early") == 2
 
     def test_buttons_follow_the_state(self, viewer, session, qtbot, truth):
         widget = DetectWidget(viewer)

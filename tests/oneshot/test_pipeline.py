@@ -22,7 +22,8 @@ from napari_landmark.oneshot import detector as detector_module
 from napari_landmark.oneshot import embedding as embedding_module
 from napari_landmark.oneshot import pipeline
 from napari_landmark.oneshot.embedding import EmbeddingConfig
-from napari_landmark.oneshot.model_folders import can_resume, load_model, model_folders
+from napari_landmark.oneshot.model_choice import default_folder, model_folders, was_stopped
+from napari_landmark.oneshot.model_folders import can_resume, load_model
 from napari_landmark.oneshot.options import TrainingOptions, default_options
 from napari_landmark.oneshot.pipeline import embedding_config, train
 from napari_landmark.oneshot.templates import check_template, find_templates
@@ -180,7 +181,9 @@ class TestTrain:
     def test_previews_change_nothing(self, fresh, cohort, monkeypatch):
         plain = train(fresh("a"), cohort, options=FEW).model_dir
         honest = pipeline.with_preview
-        monkeypatch.setattr(pipeline, "with_preview", lambda *arguments: honest(*arguments, seconds=0.0))
+        monkeypatch.setattr(
+            pipeline, "with_preview", lambda *arguments, **options: honest(*arguments, **options, seconds=0.0)
+        )
         monkeypatch.setattr("napari_landmark.learning.run.time.monotonic", _ticking())
         models = []
         shown = train(fresh("b"), cohort, options=FEW, preview=models.append).model_dir
@@ -224,6 +227,26 @@ class TestStop:
         assert not can_resume(study)
         for name, marks in whole.predictions.items():
             assert resumed.predictions[name] == marks
+
+    def test_the_earlier_model_stays_the_one_that_detects(self, study, cohort, cancel_in):
+        train(study, cohort, options=FEW, cancel=cancel_in("detector", 1))
+        assert [folder.name for folder in model_folders(study)] == ["001", "002"]
+        assert load_model(study, device="cpu").record["options"]["detector_steps"] == 3  # the first one's
+        assert load_model(study, name="002", device="cpu").record["complete"] is False
+        train(study, cohort, resume=True)
+        assert load_model(study, device="cpu").record["options"]["detector_steps"] == 4
+
+    def test_models_of_an_older_version_say_it_in_their_history(self, study, cohort, cancel_in):
+        train(study, cohort, options=FEW, cancel=cancel_in("self", 1))
+        path = study.models_dir / "002" / "model.json"
+        sidecar = json.loads(path.read_text())
+        del sidecar["training"]["complete"]
+        path.write_text(json.dumps(sidecar))
+        assert default_folder(study).name == "001"
+        assert was_stopped(study.models_dir / "002")
+        path.write_text("{")
+        assert default_folder(study).name == "001"
+        assert was_stopped(study.models_dir / "003")
 
     def test_while_predicting(self, fresh, cohort):
         study, token = fresh(), CancelToken()
