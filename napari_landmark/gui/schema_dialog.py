@@ -72,13 +72,11 @@ class SchemaDialog(QDialog):
 
     def save(self) -> None:
         """Write the landmarks; InputError where a name is empty or twice there."""
-        renamed, schema = self.wanted()
-        for old, new in renamed:
-            self._session.rename(old, new)
-        self._session.set_schema(schema)
+        renames, schema = self.wanted()
+        self._session.set_schema(schema, renames=renames)
 
-    def wanted(self) -> tuple[list[tuple[str, str]], LandmarkSchema]:
-        """Which landmarks were renamed, and the landmarks as they shall be."""
+    def wanted(self) -> tuple[dict[str, str], LandmarkSchema]:
+        """Which landmarks were renamed, old names to new ones, and the landmarks as they shall be."""
         items = [self.table.item(row, 0) for row in range(self.table.rowCount())]
         schema = LandmarkSchema(
             tuple(item.text().strip() for item in items),
@@ -86,7 +84,7 @@ class SchemaDialog(QDialog):
             tuple(self.table.item(row, 1).text().strip() for row in range(len(items))),
         )
         pairs = [(item.data(_ORIGINAL), item.text().strip()) for item in items]
-        return [(old, new) for old, new in pairs if old and old != new], schema
+        return {old: new for old, new in pairs if old and old != new}, schema
 
     def _append(self, name: str, color: str, definition: str, *, original: str = "") -> None:
         row = self.table.rowCount()

@@ -3,50 +3,118 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, default_colors
 from napari_landmark.data.study import Study
 
 
-def rename_landmark(study: Study, old: str, new: str, geometry: Callable[[str], Geometry | None]) -> None:
-    """Give a landmark another name in the schema and in every file of the study.
+def change_schema(
+    study: Study,
+    schema: LandmarkSchema,
+    renames: Mapping[str, str],
+    geometry: Callable[[str], Geometry | None],
+) -> None:
+    """Give a study other landmarks, and those that are renamed their new names in every file.
 
     Parameters
     ----------
     study : Study
-    old, new : str
-        Names; the new one must not be taken (InputError).
+    schema : LandmarkSchema
+        The landmarks as they shall be; those that are in it neither by their own nor by a new name go.
+    renames : mapping of str to str
+        Old names to new ones, all at once: two landmarks can change their names with each other.
     geometry : callable
         Geometry of an image by its name, for the columns in millimetres.
+
+    Raises
+    ------
+    InputError
+        A renamed landmark is unknown, a new name is not in `schema`, or the study's files cannot be read;
+        nothing changed then.
     """
-    schema = study.schema
-    row = schema.index(old)
-    names = (*schema.names[:row], new, *schema.names[row + 1 :])
-    renamed = LandmarkSchema(names, schema.colors, schema.definitions)  # raises where the name is taken
-    annotations, predictions = study.annotations(), study.predictions()
-    # For a while the study knows both names, so that stopping in between loses nothing.
-    both = LandmarkSchema(
-        (*schema.names, new), (*schema.colors, schema.colors[row]), (*schema.definitions, "")
-    )
-    study.update(schema=both)
-    for name, marks in annotations.items():
-        study.save_annotations(name, _renamed(marks, both, old, new), geometry(name))
-    for name, marks in predictions.items():
-        study.save_predictions(name, _renamed(marks, both, old, new), geometry(name))
-    study.update(schema=renamed)
+    renames = {old: new for old, new in renames.items() if old != new}
+    for old, new in renames.items():
+        study.schema.index(old)
+        schema.index(new)
+    if len(set(renames.values())) < len(renames):
+        raise InputError("two landmarks cannot get the same name: rename one of them")
+    if renames:
+        annotations, predictions = study.annotations(), study.predictions()
+        left = set(study.schema.names) - set(renames)
+        gone = left - (set(schema.names) - set(renames.values()))
+        for names in _passes(study.schema, renames):
+            # For a while the study knows both names, so that stopping in between loses nothing.
+            both = _with_both(study.schema, names, gone)
+            study.update(schema=both)
+            annotations = {image: _renamed(marks, both, names, gone) for image, marks in annotations.items()}
+            predictions = {image: _renamed(marks, both, names, gone) for image, marks in predictions.items()}
+            for image, marks in annotations.items():
+                study.save_annotations(image, marks, geometry(image))
+            for image, marks in predictions.items():
+                study.save_predictions(image, marks, geometry(image))
+            gone = set(names)
+    study.update(schema=schema)
 
 
 def merged_schema(known: LandmarkSchema, other: LandmarkSchema) -> LandmarkSchema:
     """The known landmarks, and those of the other schema that are new, at the end."""
     added = [row for row, name in enumerate(other.names) if name not in known]
-    return LandmarkSchema(
-        (*known.names, *(other.names[row] for row in added)),
-        definitions=(*known.definitions, *(other.definitions[row] for row in added)),
+    return extended_schema(
+        known,
+        [other.names[row] for row in added],
+        colors=[other.colors[row] for row in added],
+        definitions=[other.definitions[row] for row in added],
     )
 
 
-def _renamed(marks: LandmarkSet, schema: LandmarkSchema, old: str, new: str) -> LandmarkSet:
-    moved = (dataclasses.replace(m, name=new) if m.name == old else m for m in marks.values())
-    return LandmarkSet(schema, moved)
+def extended_schema(
+    known: LandmarkSchema,
+    names: Sequence[str],
+    *,
+    colors: Sequence[str] = (),
+    definitions: Sequence[str] = (),
+) -> LandmarkSchema:
+    """The known landmarks as they are, and more of them at the end, each in a colour that is not taken."""
+    used = list(known.colors)
+    for wanted in colors or [""] * len(names):
+        free = (color for color in default_colors(len(used) + 1) if color not in used)
+        used.append(wanted if wanted and wanted not in used else next(free))
+    return LandmarkSchema(
+        (*known.names, *names), tuple(used), (*known.definitions, *(definitions or [""] * len(names)))
+    )
+
+
+def _passes(schema: LandmarkSchema, renames: dict[str, str]) -> list[dict[str, str]]:
+    """The renaming in steps, in none of which a new name is the old name of another landmark."""
+    if not set(renames) & set(renames.values()):
+        return [renames]
+    taken, between = {*schema.names, *renames.values()}, {}
+    for old, new in renames.items():
+        name = f"{new} (was {old})"
+        while name in taken:
+            name += "'"
+        taken.add(name)
+        between[old] = name
+    return [between, {between[old]: new for old, new in renames.items()}]
+
+
+def _with_both(schema: LandmarkSchema, names: Mapping[str, str], gone: Collection[str]) -> LandmarkSchema:
+    rows = [(row, name) for row, name in enumerate(schema.names) if name not in gone]
+    rows += [(schema.index(old), new) for old, new in names.items()]
+    return LandmarkSchema(
+        tuple(name for _, name in rows),
+        tuple(schema.colors[row] for row, _ in rows),
+        tuple(schema.definitions[row] for row, _ in rows),
+    )
+
+
+def _renamed(
+    marks: LandmarkSet, schema: LandmarkSchema, names: Mapping[str, str], gone: Collection[str]
+) -> LandmarkSet:
+    kept = (mark for mark in marks.values() if mark.name not in gone)
+    return LandmarkSet(
+        schema, (dataclasses.replace(mark, name=names.get(mark.name, mark.name)) for mark in kept)
+    )

@@ -5,6 +5,7 @@ Nothing here knows napari or Qt. Widgets call the methods and listen to the sign
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from napari_landmark.data.image import MedicalImage
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study import Study
 from napari_landmark.gui.images import ImageReader
-from napari_landmark.gui.schema_edit import rename_landmark
+from napari_landmark.gui.schema_edit import change_schema, extended_schema
 from napari_landmark.gui.undo import Change, UndoStack
 
 if TYPE_CHECKING:
@@ -425,28 +426,37 @@ class Session:
     def add_landmark(self, name: str) -> None:
         """Define one more landmark."""
         assert self.study is not None
-        schema = self.study.schema
-        self.set_schema(LandmarkSchema((*schema.names, name), definitions=(*schema.definitions, "")))
+        self.set_schema(extended_schema(self.study.schema, [name]))
         self.choose(name)
 
     def rename(self, old: str, new: str) -> None:
         """Give a landmark another name, in every annotation and prediction, too."""
         if self.study is None or old == new:
             return
-        self._not_while_working()
-        rename_landmark(self.study, old, new, self.geometry_or_none)
-        self._reload()
-        self.undo_stack.clear()  # what could be undone speaks of the old name
-        self.landmark = new if self.landmark == old else self.landmark
-        self.study_changed.emit()
-        self.landmark_changed.emit()
+        schema = self.study.schema
+        row = schema.index(old)
+        names = (*schema.names[:row], new, *schema.names[row + 1 :])
+        self.set_schema(dataclasses.replace(schema, names=names), renames={old: new})
 
-    def set_schema(self, schema: LandmarkSchema) -> None:
-        """Other landmarks; annotations of those that are gone stay in the files until saved again."""
+    def set_schema(self, schema: LandmarkSchema, *, renames: Mapping[str, str] | None = None) -> None:
+        """Other landmarks; annotations of those that are gone stay in the files until saved again.
+
+        Parameters
+        ----------
+        schema : LandmarkSchema
+        renames : mapping of str to str, optional
+            Old names to new ones; what was said about them stays theirs in every annotation and prediction.
+        """
         assert self.study is not None
         self._not_while_working()
-        self.study.update(schema=schema)
-        self._reload()
+        renames = renames or {}
+        try:
+            change_schema(self.study, schema, renames, self.geometry_or_none)
+        finally:
+            self._reload()  # also where a file could not be written halfway
+        if renames:
+            self.undo_stack.clear()  # what could be undone speaks of the old names
+        self.landmark = renames.get(self.landmark, self.landmark)
         if self.landmark not in schema:
             self.landmark = self.next_unplaced() or schema.names[0]
         self.study_changed.emit()

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study import Study
 from napari_landmark.gui.jobs import Job
+from napari_landmark.gui.schema_edit import merged_schema
 
 from .conftest import NAMES, predict
 
@@ -156,6 +157,56 @@ class TestLandmarksOfTheStudy:
         with pytest.raises(InputError, match="twice"):
             session.rename("capitate", "thumb_tip")
         assert on_disk(session)["capitate"].position == (5, 5)
+
+    def test_two_can_change_their_names_with_each_other_and_a_third_follow(self, session, truth):
+        session.place("thumb_tip", (1, 1))
+        session.place("index_tip", (2, 2))
+        session.place("capitate", (4, 4))
+        predict(session, "hand_001.png", truth["hand_001.png"])
+        before = session.prediction("hand_001.png")
+        session.choose("thumb_tip")
+        schema = LandmarkSchema(("index_tip", "thumb_tip", "capitate", "wrist"))
+        renames = {
+            "thumb_tip": "index_tip",
+            "index_tip": "thumb_tip",
+            "middle_tip": "capitate",
+            "capitate": "wrist",
+        }
+        session.set_schema(schema, renames=renames)
+        assert session.schema == schema
+        assert session.landmark == "index_tip"
+        found = on_disk(session)
+        assert found["index_tip"].position == (1, 1)
+        assert found["thumb_tip"].position == (2, 2)
+        assert found["wrist"].position == (4, 4)
+        assert found["capitate"].status is Status.UNPLACED
+        after = Study.open(session.study.folder).load_predictions("hand_001.png")
+        assert {renames[name]: mark.position for name, mark in before.items()} == {
+            name: mark.position for name, mark in after.items()
+        }
+
+    def test_the_name_of_a_removed_one_can_be_taken(self, session):
+        session.place("thumb_tip", (1, 1))
+        session.place("index_tip", (2, 2))
+        session.set_schema(LandmarkSchema(("index_tip", "capitate")), renames={"thumb_tip": "index_tip"})
+        assert on_disk(session)["index_tip"].position == (1, 1)
+
+    def test_a_rename_that_cannot_be_done_changes_nothing(self, session):
+        session.place("thumb_tip", (1, 1))
+        (session.study.folder / "predictions").mkdir()
+        (session.study.folder / "predictions" / "hand_001.png.csv").write_text("no table")
+        with pytest.raises(InputError, match=r"hand_001\.png\.csv"):
+            session.rename("thumb_tip", "other")
+        assert Study.open(session.study.folder).schema.names == NAMES
+
+    def test_colours_stay_when_landmarks_are_added(self, session):
+        colors = ("#123456", "#ff4d4d", "#abcdef", "#3cd070")
+        session.set_schema(LandmarkSchema(NAMES, colors))
+        session.add_landmark("extra")
+        assert session.schema.colors[:4] == colors
+        merged = merged_schema(session.schema, LandmarkSchema(("thumb_tip", "new"), ("#000000", "#123456")))
+        assert merged.colors[:5] == session.schema.colors
+        assert len(set(merged.colors)) == 6
 
     def test_they_do_not_change_while_something_runs(self, session, qtbot):
         session.job = Job("Training", lambda progress, cancel: None)
