@@ -33,7 +33,7 @@ from napari_landmark.oneshot.model_folders import (
 from napari_landmark.oneshot.options import TrainingOptions
 from napari_landmark.oneshot.preview import Preview, with_preview
 from napari_landmark.oneshot.pseudolabels import Template, describe_templates, match_cohort, refine
-from napari_landmark.oneshot.templates import find_templates
+from napari_landmark.oneshot.templates import called_missing, find_templates
 
 _EMBEDDING_SIDE = 384  # longest side that the embedding sees, about
 _LABELS = "labels.safetensors"
@@ -178,17 +178,19 @@ class _Training:
             if _stopped(self.cancel):
                 return None
             positions, weights = refine(matches, embedding, self.cohort, descriptors, device=self.device)
+            # Before persons' words come in: those may be others when the training goes on.
+            found = {"positions": torch.from_numpy(positions), "weights": torch.from_numpy(weights)}
+            save_tensors(path, {name: values.float() for name, values in found.items()})
         for template in self.templates:
             known = ~np.isnan(template.positions[:, 0])
             positions[template.index][known] = template.positions[known]
             weights[template.index] = known
-        labels = TrainingLabels(
+        weights[called_missing(self.study, self.cohort)] = 0
+        return TrainingLabels(
             torch.from_numpy(positions).float(),
             torch.from_numpy(weights).float(),
             tuple(template.index for template in self.templates),
         )
-        save_tensors(path, {"positions": labels.positions, "weights": labels.weights})
-        return labels
 
     def _detector(
         self,

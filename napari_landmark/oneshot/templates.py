@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.data.study import Study
 from napari_landmark.oneshot.pseudolabels import Template
 
@@ -35,6 +35,15 @@ def find_templates(study: Study, cohort: Cohort) -> list[Template]:
             raise InputError(f"{name}: is annotated, but no longer among the images of {cohort.folder}")
         raise InputError(f"{name}: no landmark is placed in it; annotate the template first")
     return templates
+
+
+def called_missing(study: Study, cohort: Cohort) -> np.ndarray:
+    """(n_images, n) where a person said that the image does not show the landmark, templates or not."""
+    missing = np.zeros((len(cohort), len(study.schema)), bool)
+    for name, marks in study.annotations().items():
+        if name in cohort.names:
+            missing[cohort.index(name)] = [mark.status is Status.MISSING for mark in marks.values()]
+    return missing
 
 
 def check_template(name: str, landmarks: LandmarkSet, cohort: Cohort, number: int) -> None:

@@ -178,6 +178,26 @@ class TestTrain:
         assert (labels.weights[0] == 1).all()
         assert labels.templates == (0,)
 
+    def test_what_a_person_calls_missing_is_not_learned(
+        self, fresh, cohort, monkeypatch, phantoms, cancel_in
+    ):
+        study, seen = fresh(), []
+        gone, honest = Landmark(SCHEMA.names[3], None, Status.MISSING), pipeline.train_detector
+        study.save_annotations("hand_001.png", LandmarkSet(SCHEMA, [gone]))  # nothing placed: no template
+        study.save_annotations("hand_002.png", phantoms[2].landmarks.with_landmark(gone))
+
+        def spy(network, cohort, labels, **options):
+            seen.append(labels.weights.clone())
+            return honest(network, cohort, labels, **options)
+
+        monkeypatch.setattr(pipeline, "train_detector", spy)
+        train(study, cohort, options=FEW, cancel=cancel_in("detector", 2))
+        assert (seen[0][:, 3] == 0).tolist() == [False, True, True, False]
+        assert (seen[0][1] > 0).sum() > 0
+        study.save_annotations("hand_001.png", LandmarkSet(SCHEMA))  # taken back
+        train(study, cohort, options=FEW, resume=True)
+        assert (seen[1][:, 3] == 0).tolist() == [False, False, True, False]
+
     def test_previews_change_nothing(self, fresh, cohort, monkeypatch):
         plain = train(fresh("a"), cohort, options=FEW).model_dir
         honest = pipeline.with_preview
