@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,11 @@ def run_train(
     study = _settled(study, out, folder, cohort, annotated, spacing)
     size = " x ".join(str(n) for n in reversed(cohort.canvas))
     typer.echo(f"{len(cohort)} images at {size} pixels, {len(study.schema)} landmarks, device {chosen}")
-    typer.echo("going on with the interrupted training" if resume else f"training {options.describe()}")
+    typer.echo(
+        "going on with the interrupted training"
+        if resume
+        else f"training {options.for_canvas(cohort.canvas).describe()}"
+    )
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         report = train(study, cohort, options=options, resume=resume, progress=progress, cancel=cancel)
     page = write_report(study, cohort, report)
@@ -92,14 +97,33 @@ def _read_templates(
     for path in templates:
         if not path.is_file():
             raise InputError(f"{path}: there is no such file; --template names the annotated image")
-        rows = [marks for name, marks in table.items() if name == path.name or Path(name).name == path.name]
-        if not rows:
-            names = ", ".join(list(table)[:3])
-            raise InputError(f"{landmarks}: has no rows for the template {path.name} (it has {names})")
-        if rows[0].ndim is None:
+        marks = table[_row_of(path, table, landmarks)]
+        if marks.ndim is None:
             raise InputError(f"{landmarks}: no landmark of {path.name} has a position")
-        found[path] = _as_placed(rows[0])
+        found[path] = _as_placed(marks)
     return found
+
+
+def _row_of(path: Path, table: Mapping[str, LandmarkSet], landmarks: Path) -> str:
+    """The name that means a template: the one whose folders, from the last on, agree best with its path."""
+    own = path.absolute().parts[::-1]
+    agreement = {}
+    for name in table:
+        parts = name.replace("\\", "/").strip("/").split("/")[::-1]
+        # No folder at all says less than the right ones, and more than others.
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(parts, own, strict=False)))
+        if same:
+            agreement[name] = (same, same == len(parts))
+    if not agreement:
+        names = ", ".join(list(table)[:3])
+        raise InputError(f"{landmarks}: has no rows for the template {path.name} (it has {names})")
+    best = [name for name, score in agreement.items() if score == max(agreement.values())]
+    if len(best) > 1:
+        raise InputError(
+            f"{landmarks}: the template {path} may be {best[0]} or {best[1]}; "
+            f"name it there with the folders of its path"
+        )
+    return best[0]
 
 
 def _as_placed(marks: LandmarkSet) -> LandmarkSet:

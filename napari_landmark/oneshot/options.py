@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.learning.device import Device
@@ -11,6 +11,9 @@ from napari_landmark.learning.run import Budget
 
 # Parts of a wall-clock budget; the rest is for matching, predictions and the report.
 _SHARES = {"self": 0.40, "cross": 0.14, "detector": 0.40}
+
+FULL_CANVAS = 768 * 640
+SMALLEST_SHARE = 0.35
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class TrainingOptions:
     self_steps, cross_steps, detector_steps : int
         Steps of the three stages where `minutes` is not given.
     limit_minutes : float, optional
+        For a canvas of `FULL_CANVAS` pixels; a smaller one gets its share, see `for_canvas`.
     """
 
     minutes: float | None = None
@@ -43,12 +47,19 @@ class TrainingOptions:
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"--{name.replace('_', '-')} {value}: must be a number above 0")
 
+    def for_canvas(self, canvas: tuple[int, ...]) -> TrainingOptions:
+        """These options with the limit that fits the size of the images; small ones need less time a step."""
+        if self.limit_minutes is None:
+            return self
+        share = min(1.0, max(SMALLEST_SHARE, math.prod(canvas) / FULL_CANVAS))
+        return replace(self, limit_minutes=self.limit_minutes * share)
+
     def describe(self) -> str:
         """The budget in words."""
         if self.minutes:
             return f"for {self.minutes:g} minutes"
         steps = f"for {self.self_steps} + {self.cross_steps} + {self.detector_steps} steps"
-        return steps + (f", {self.limit_minutes:g} minutes at most" if self.limit_minutes else "")
+        return steps + (f", {self.limit_minutes:.1f} minutes at most" if self.limit_minutes else "")
 
     def budget(self, stage: str) -> Budget:
         """Of stage `self`, `cross` or `detector`."""
