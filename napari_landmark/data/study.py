@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ class Study:
         extra = self._data.get("extra", [])
         if not isinstance(extra, list) or not all(isinstance(path, str) for path in extra):
             raise InputError("'extra' must be a list of texts")
+        renamed = self._data.get("renamed", {})
+        if not isinstance(renamed, dict) or not all(isinstance(name, str) for name in renamed.values()):
+            raise InputError("'renamed' must be names by names")
 
     @classmethod
     def create(
@@ -156,10 +160,12 @@ class Study:
         template: str | None = None,
         spacing: float | Sequence[float] | None = None,
         extra: Sequence[str | Path] | None = None,
+        renamed: Mapping[str, str] | None = None,
     ) -> None:
         """Change and save what is given; the rest stays.
 
         Landmarks that leave the schema stay in the files of annotations until those are saved again.
+        `renamed` adds old names to new ones of landmarks, see `current_names`.
         """
         changed = _settings(
             self.folder,
@@ -169,9 +175,30 @@ class Study:
             self._spacing if spacing is None else spacing,
             self.extra if extra is None else extra,
         )
+        if renamed:
+            earlier = {old: renamed.get(new, new) for old, new in self._data.get("renamed", {}).items()}
+            both = {**earlier, **renamed}
+            changed["renamed"] = {old: new for old, new in both.items() if old != new}
         study = Study(self.folder, {**self._data, **changed})
         study._save()
         self.__dict__.update(study.__dict__)
+
+    def current_names(self, names: Iterable[str]) -> tuple[str, ...]:
+        """What the landmarks of a model are called now; it knows them by the names of its training.
+
+        Parameters
+        ----------
+        names : iterable of str
+            All names that the model knows: one that is gone tells that the model is the older one, also
+            where another landmark has taken an old name since.
+        """
+        names, renamed = tuple(names), self._data.get("renamed", {})
+        if all(name in self._schema or name not in renamed for name in names):
+            return names
+        every = tuple(renamed.get(name, name) for name in names)
+        if len(set(every)) == len(every):
+            return every
+        return tuple(name if name in self._schema else renamed.get(name, name) for name in names)
 
     def annotations(self) -> dict[str, LandmarkSet]:
         """What persons said, by name of the image."""
@@ -195,7 +222,15 @@ class Study:
         self._save_set("annotations", name, kept, geometry)
 
     def save_predictions(self, name: str, landmarks: LandmarkSet, geometry: Geometry | None = None) -> None:
-        """Save what a model said about one image; the annotations stay untouched."""
+        """Save what a model said about one image; the annotations stay untouched.
+
+        Landmarks that were renamed after the model was trained get their new names.
+        """
+        pairs = list(zip(landmarks.values(), self.current_names(landmarks), strict=True))
+        if any(mark.name != new for mark, new in pairs):
+            pairs.sort(key=lambda pair: pair[0].name != pair[1])  # a renamed one replaces one of that name
+            marks = {new: dataclasses.replace(mark, name=new) for mark, new in pairs}
+            landmarks = LandmarkSet(LandmarkSchema(tuple(marks)), marks.values())
         self._save_set("predictions", name, landmarks, geometry)
 
     def result(self, name: str) -> LandmarkSet:

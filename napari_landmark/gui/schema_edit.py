@@ -56,7 +56,7 @@ def change_schema(
             for image, marks in predictions.items():
                 study.save_predictions(image, marks, geometry(image))
             gone = set(names)
-    study.update(schema=schema)
+    study.update(schema=schema, renamed=renames)
 
 
 def merged_schema(known: LandmarkSchema, other: LandmarkSchema) -> LandmarkSchema:

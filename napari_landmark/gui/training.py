@@ -149,7 +149,8 @@ def heatmap_job(session: Session, *, model: str | None, device: str = "auto") ->
         loaded = _loaded(study, model, device)
         number = cohort.index(image)
         found = loaded.detect_in_cohort(cohort, number, heatmaps=True)
-        return Maps(image, loaded.schema.names, found.heatmaps, found.heatmap_matrix, found.heatmap_offset)
+        names = study.current_names(loaded.schema.names)
+        return Maps(image, names, found.heatmaps, found.heatmap_matrix, found.heatmap_offset)
 
     return Job("Computing heatmaps", work)
 

@@ -196,3 +196,49 @@ def test_log_is_one_json_object_a_line(study):
     lines = (study.folder / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["event"] for line in lines] == ["train", "two\nlines"]
     assert all("time" in json.loads(line) for line in lines)
+
+
+class TestRenamed:
+    """A model says the names of its training; the study knows what they are called now."""
+
+    def rename(self, study, **names):
+        new = tuple(names.get(name, name) for name in study.schema.names)
+        study.update(schema=LandmarkSchema(new), renamed=names)
+
+    def test_predictions_get_the_new_names(self, study):
+        self.rename(study, sella="S")
+        self.rename(study, S="seat", nasion="N")
+        opened = Study.open(study.folder)
+        opened.save_predictions("001.png", PREDICTED)
+        found = opened.load_predictions("001.png")
+        assert {name: mark.position for name, mark in found.items()} == {"seat": (9, 9), "N": (3, 4)}
+        assert found["seat"].confidence == 0.5
+        assert opened.current_names(["sella", "other"]) == ("seat", "other")
+
+    def test_back_to_the_first_name(self, study):
+        self.rename(study, sella="S")
+        self.rename(study, S="sella")
+        study.save_predictions("001.png", PREDICTED)
+        assert study.load_predictions("001.png")["sella"].position == (9, 9)
+        assert study.current_names(["S"]) == ("sella",)
+
+    def test_an_old_name_that_another_has_taken(self, study):
+        self.rename(study, nasion="N")
+        self.rename(study, sella="nasion")
+        study.save_predictions("001.png", PREDICTED)
+        found = study.load_predictions("001.png")
+        assert {name: mark.position for name, mark in found.items()} == {"nasion": (9, 9), "N": (3, 4)}
+        later = LandmarkSet(study.schema, [Landmark("nasion", (5, 5), Status.PREDICTED)])
+        study.save_predictions("001.png", later)
+        assert study.load_predictions("001.png") == later
+
+    def test_the_name_of_a_removed_one_belongs_to_the_renamed_one(self, study):
+        study.update(schema=LandmarkSchema(("nasion",)), renamed={"sella": "nasion"})
+        study.save_predictions("001.png", PREDICTED)
+        assert study.load_predictions("001.png")["nasion"].position == (9, 9)
+
+    def test_a_damaged_list_is_told(self, study):
+        path = study.folder / "study.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "renamed": ["sella"]}))
+        with pytest.raises(InputError, match="renamed"):
+            Study.open(study.folder)

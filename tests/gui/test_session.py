@@ -152,6 +152,14 @@ class TestLandmarksOfTheStudy:
         assert study.load_predictions("hand_001.png")["os capitatum"].position is not None
         assert "capitate" not in study.schema
 
+    def test_a_model_from_before_still_finds_the_renamed_one(self, session, truth):
+        old = LandmarkSet.from_array(session.schema, truth["hand_001.png"], Status.PREDICTED)
+        session.rename("capitate", "os capitatum")
+        session.study.save_predictions("hand_001.png", old)
+        session.take_predictions({"hand_001.png": old})
+        found = session.prediction("hand_001.png")
+        np.testing.assert_allclose(found.positions(), truth["hand_001.png"], atol=1e-5)
+
     def test_a_taken_name_is_refused_and_loses_nothing(self, session):
         session.place("capitate", (5, 5))
         with pytest.raises(InputError, match="twice"):
