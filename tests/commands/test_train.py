@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import typer
 
 from napari_landmark.cli import main
 from napari_landmark.data.formats import read_landmarks, write_landmarks
@@ -35,6 +36,10 @@ def train(tmp_path, data):
         return main(["train", *given, *flags])
 
     return run
+
+
+def _stop(*arguments, **options):
+    raise typer.Exit(130)
 
 
 def again(tmp_path, *options):
@@ -89,6 +94,32 @@ class TestNewStudy:
     def test_several_templates(self, train, tmp_path, data):
         assert train("--template", str(data / "images" / "hand_002.png"), landmarks=data / "truth.csv") == 0
         assert set(Study.open(tmp_path / "study").annotations()) == {"hand_000.png", "hand_002.png"}
+
+    @pytest.mark.parametrize(
+        ("names", "taken"),
+        [
+            (("left/hand_000.png", "images/hand_000.png"), 1),
+            (("images/hand_000.png", "left/hand_000.png"), 0),
+            (("x/images/hand_000.png", "data/images/hand_000.png", "hand_000.png"), 1),
+            (("left/hand_000.png", "hand_000.png"), 1),
+            (("C:\\left\\hand_000.png", "D:\\images\\hand_000.png"), 1),
+            (("C:\\elsewhere\\hand_000.png",), 0),
+        ],
+    )
+    def test_rows_of_several_folders(self, train, tmp_path, data, phantoms, names, taken, monkeypatch):
+        table = {name: phantoms[(k - taken) % 4].landmarks for k, name in enumerate(names)}
+        write_landmarks(data / "template.csv", table)
+        monkeypatch.setattr("napari_landmark.oneshot.pipeline.train", _stop)
+        assert train() == 130
+        known = Study.open(tmp_path / "study").load_annotations("hand_000.png")
+        np.testing.assert_allclose(known.positions(), phantoms[0].landmarks.positions(), atol=1e-3)
+
+    def test_rows_that_may_both_be_meant(self, train, data, phantoms, capsys):
+        marks = phantoms[0].landmarks
+        write_landmarks(data / "template.csv", {"left/hand_000.png": marks, "right/hand_000.png": marks})
+        assert train() == 2
+        message = capsys.readouterr().err
+        assert "hand_000.png may be left/hand_000.png or right/hand_000.png; name it there" in message
 
     def test_a_landmark_the_template_lacks(self, train, tmp_path, data, phantoms):
         marks = phantoms[0].landmarks.with_landmark(Landmark("index_tip", None, Status.MISSING))
