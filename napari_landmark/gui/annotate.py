@@ -190,8 +190,8 @@ class AnnotateWidget(DockWidget):
 
     def _calibrated(self, spacing: float | None) -> None:
         self._calibration = None
+        self.stage.activate()
         if spacing is None:
-            self.stage.activate()
             return
 
         def apply() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from napari.components import ViewerModel
-from napari.layers import Points
+from napari.layers import Layer, Points
 from napari.utils import Colormap
 
 from napari_landmark.data.errors import InputError
@@ -52,19 +52,25 @@ class LandmarkLayer:
         viewer = self._viewer()
         return self._layer if viewer is not None and self._layer in viewer.layers else None
 
-    def show_image(self) -> None:
-        """Show the landmarks of the image at hand; makes the layers where they are not there."""
+    def owns(self, layer: Layer) -> bool:
+        """Whether a layer of the viewer is one of those made here."""
+        return layer in (self._layer, self._rings)
+
+    def show_image(self) -> bool:
+        """Show the landmarks of the image at hand; returns whether the layers had to be made for it."""
         viewer = self._viewer()
         if viewer is None or not self._session.image:
-            return
+            return False
         geometry = self._session.geometry()
         place = layer_place(geometry)
-        if self.layer is None or self._layer.ndim != geometry.ndim:
+        missing = self.layer is None or self._layer.ndim != geometry.ndim
+        if missing:
             self._remove()
             self._make(viewer, geometry.ndim, place)
         put(self._rings, place)
         put(self._layer, place)
         self.refresh()
+        return missing
 
     def refresh(self, *_: object) -> None:
         """Draw what the session says."""
@@ -105,6 +111,7 @@ class LandmarkLayer:
         )
         self._layer.face_colorbar.size = (16, 110)
         self._layer.events.data.connect(self._on_data)
+        self._layer.events.mode.connect(self._on_mode)
         self._layer.selected_data.events.items_changed.connect(self._on_selected)
         self._on_zoom()
 
@@ -181,6 +188,12 @@ class LandmarkLayer:
         finally:
             self._syncing = False
         self.refresh()
+
+    def _on_mode(self, event: Any = None) -> None:
+        """A tool was chosen in napari's own controls: clicks place with the one that adds points."""
+        layer = self.layer
+        if layer is not None and (str(layer.mode) == "add") != self._session.placing:
+            self._session.set_placing(str(layer.mode) == "add")
 
     def _on_selected(self, event: Any = None) -> None:
         """A click on a point makes it the landmark at hand."""

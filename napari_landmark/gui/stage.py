@@ -56,6 +56,7 @@ class Stage:
         self._session = session
         self._image: Image | None = None
         self._preview: Points | None = None
+        self._opened = False  # a study that no image was shown of yet
         self.landmarks = LandmarkLayer(viewer, session)
         self.heatmaps = HeatmapLayers(viewer, session)
         session.image_changed.connect(self._on_image_changed)
@@ -133,8 +134,10 @@ class Stage:
             self.activate()
 
     def _on_study_changed(self) -> None:
-        if self._session.image:  # its spacing or its landmarks changed
+        if self._session.image:  # its landmarks changed
             self._on_image_changed()
+        else:
+            self._opened = True
 
     def _on_image_changed(self) -> None:
         viewer, session = self._viewer(), self._session
@@ -155,13 +158,15 @@ class Stage:
             self._change_image(image.array, place)
         self._image.name = image.name
         self._image.contrast_limits = _contrast(image.array)
-        self.landmarks.show_image()
+        made = self.landmarks.show_image()
         if first:
             viewer.reset_view()
             if image.geometry.ndim == 3:
                 # A point shows in the slices next to its own, too; the image itself stays sharp.
                 thick = (1.5 * place["scale"][0], 0.0, 0.0)
                 viewer.dims.margin_left = viewer.dims.margin_right = thick
+        if first or made or self._opened:
+            self._opened = False
             self.activate()
 
     def _add_image(self, viewer: ViewerModel, array: np.ndarray, place: dict[str, Any]) -> None:
@@ -171,7 +176,7 @@ class Stage:
         for layer in list(viewer.layers):
             if isinstance(layer, Image) and source_file(layer) in paths:
                 viewer.layers.remove(layer)  # shown from now on as part of the study
-            else:
+            elif not self.landmarks.owns(layer):
                 layer.visible = False  # what lies above would hide the image
         self._image = viewer.add_image(array, colormap="gray", **place)
         self._image.contrast_limits_range = _full_range(array)
