@@ -37,12 +37,15 @@ class Study:
         self._data = dict(data)
         self._schema = LandmarkSchema.from_json(self._data)
         self._spacing = _checked_spacing(self._data.get("spacing"))
-        template, images = self._data.get("template", ""), self._data.get("images")
-        if not isinstance(template, str) or not isinstance(images, str | None):
-            raise InputError("'template' and 'images' must be text")
-        extra = self._data.get("extra", [])
-        if not isinstance(extra, list) or not all(isinstance(path, str) for path in extra):
-            raise InputError("'extra' must be a list of texts")
+        if not isinstance(self._data.get("template", ""), str):
+            raise InputError("'template' must be text")
+        for key in ("images", "images_absolute"):
+            if not isinstance(self._data.get(key), str | None):
+                raise InputError(f"{key!r} must be text")
+        for key in ("extra", "extra_absolute"):
+            extra = self._data.get(key, [])
+            if not isinstance(extra, list) or not all(isinstance(path, str) for path in extra):
+                raise InputError(f"{key!r} must be a list of texts")
         renamed = self._data.get("renamed", {})
         if not isinstance(renamed, dict) or not all(isinstance(name, str) for name in renamed.values()):
             raise InputError("'renamed' must be names by names")
@@ -128,14 +131,25 @@ class Study:
 
     @property
     def images(self) -> Path | None:
-        """Folder of the images."""
+        """Folder of the images: as it lies to the study, else where it was when it was named."""
+        places = self.places_of_images
+        return next((place for place in places if place.exists()), next(iter(places), None))
+
+    @property
+    def places_of_images(self) -> tuple[Path, ...]:
+        """Where the folder of the images may be, the likeliest place first; empty where none was named."""
         images = self._data.get("images")
-        return None if images is None else self.folder / images  # an absolute path stays what it is
+        return () if images is None else self._places(images, self._data.get("images_absolute"))
 
     @property
     def extra(self) -> tuple[Path, ...]:
         """Images of the cohort that lie elsewhere than in `images`, such as a template from another place."""
-        return tuple(self.folder / path for path in self._data.get("extra", []))
+        paths = self._data.get("extra", [])
+        absolute = self._data.get("extra_absolute", [])
+        if len(absolute) != len(paths):
+            absolute = [None] * len(paths)
+        found = (self._places(*pair) for pair in zip(paths, absolute, strict=True))
+        return tuple(next((place for place in places if place.exists()), places[0]) for places in found)
 
     @property
     def spacing(self) -> Spacing:
@@ -175,6 +189,11 @@ class Study:
             self._spacing if spacing is None else spacing,
             self.extra if extra is None else extra,
         )
+        # What cannot be found now, such as a disk that is not there, keeps the places it was known at.
+        if images is None and not (self.images and self.images.exists()):
+            changed = {key: value for key, value in changed.items() if not key.startswith("images")}
+        if extra is None and not all(path.exists() for path in self.extra):
+            changed = {key: value for key, value in changed.items() if not key.startswith("extra")}
         if renamed:
             earlier = {old: renamed.get(new, new) for old, new in self._data.get("renamed", {}).items()}
             both = {**earlier, **renamed}
@@ -252,6 +271,12 @@ class Study:
                 os.close(handle)
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+    def _places(self, path: str, absolute: str | None) -> tuple[Path, ...]:
+        outside = path.startswith("../")
+        # An absolute path, as older versions wrote it, stays what it is.
+        first = Path(os.path.normpath(self.folder.resolve() / path)) if outside else self.folder / path
+        return (first,) if absolute is None or Path(absolute) == first else (first, Path(absolute))
 
     def _save(self) -> None:
         atomic_write(self.folder / _FILE, json.dumps(self._data, indent=2, ensure_ascii=False) + "\n")
@@ -336,15 +361,22 @@ def _settings(
 ) -> dict[str, Any]:
     """What study.json says besides version and date."""
 
+    def absolute(path: str | Path) -> str:
+        return Path(path).resolve().as_posix()
+
     def place(path: str | Path) -> str:
-        absolute, base = Path(path).resolve(), folder.resolve()
-        # Relative where the images lie in the study, so that the whole can be moved.
-        return (absolute.relative_to(base) if absolute.is_relative_to(base) else absolute).as_posix()
+        # Relative, so that study and images can be moved together.
+        try:
+            return Path(os.path.relpath(Path(path).resolve(), folder.resolve())).as_posix()
+        except ValueError:  # on another drive
+            return absolute(path)
 
     return {
         "template": template,
         "images": None if images is None else place(images),
+        "images_absolute": None if images is None else absolute(images),
         "extra": [place(path) for path in extra],
+        "extra_absolute": [absolute(path) for path in extra],
         "spacing": _checked_spacing(spacing),
         **schema.to_json(),
     }

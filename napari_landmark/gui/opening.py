@@ -57,6 +57,13 @@ def gather(
             f"{study.folder}: does not say where its images are: make a new study from the folder"
         )
 
+    if not study.images.is_dir():
+        places = " nor ".join(str(place) for place in study.places_of_images)
+        raise InputError(
+            f"{study.folder}: its images are not in {places}; put them back, or name their new place with: "
+            f"napari-landmark train --out {study.folder} --images DIR"
+        )
+
     def report(done: int, total: int) -> None:
         if cancel is not None and cancel.cancelled:
             raise _Stopped

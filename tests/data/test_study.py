@@ -45,6 +45,50 @@ class TestFolder:
         (tmp_path / "a").rename(tmp_path / "b")
         assert Study.open(tmp_path / "b").images == tmp_path / "b" / "images"
 
+    def test_images_beside_it_move_with_it(self, tmp_path):
+        (tmp_path / "a" / "images").mkdir(parents=True)
+        (tmp_path / "a" / "other").mkdir()
+        (tmp_path / "a" / "other" / "t.png").touch()
+        images, extra = tmp_path / "a" / "images", [tmp_path / "a" / "other" / "t.png"]
+        Study.create(tmp_path / "a" / "study", schema=SCHEMA, images=images, extra=extra)
+        data = json.loads((tmp_path / "a" / "study" / "study.json").read_text())
+        assert (data["images"], data["extra"]) == ("../images", ["../other/t.png"])
+        (tmp_path / "a").rename(tmp_path / "b")
+        moved = Study.open(tmp_path / "b" / "study")
+        assert moved.images == tmp_path / "b" / "images"
+        assert moved.extra == (tmp_path / "b" / "other" / "t.png",)
+
+    def test_it_moves_without_its_images(self, tmp_path):
+        (tmp_path / "images").mkdir()
+        (tmp_path / "t.png").touch()
+        Study.create(
+            tmp_path / "study", schema=SCHEMA, images=tmp_path / "images", extra=[tmp_path / "t.png"]
+        )
+        (tmp_path / "deep").mkdir()
+        (tmp_path / "study").rename(tmp_path / "deep" / "study")
+        moved = Study.open(tmp_path / "deep" / "study")
+        assert (moved.images, moved.extra) == (tmp_path / "images", (tmp_path / "t.png",))
+        (tmp_path / "images").rename(tmp_path / "away")
+        (tmp_path / "t.png").rename(tmp_path / "u.png")
+        moved.update(template="x.png")
+        assert moved.places_of_images == (tmp_path / "deep" / "images", tmp_path / "images")
+        (tmp_path / "away").rename(tmp_path / "images")
+        (tmp_path / "u.png").rename(tmp_path / "t.png")
+        again = Study.open(moved.folder)
+        assert (again.images, again.extra) == (tmp_path / "images", (tmp_path / "t.png",))
+        again.update(template="y.png")
+        assert json.loads((again.folder / "study.json").read_text())["images"] == "../../images"
+
+    def test_a_file_of_an_older_version(self, study, tmp_path):
+        path = study.folder / "study.json"
+        data = json.loads(path.read_text())
+        for key in ("images_absolute", "extra_absolute"):
+            del data[key]
+        data["images"], data["extra"] = str(tmp_path / "images"), [str(tmp_path / "t.png")]
+        path.write_text(json.dumps(data))
+        old = Study.open(study.folder)
+        assert (old.images, old.extra) == (tmp_path / "images", (tmp_path / "t.png",))
+
     def test_a_study_is_not_made_over_another(self, study):
         with pytest.raises(InputError, match="holds a study already"):
             Study.create(study.folder, schema=SCHEMA)

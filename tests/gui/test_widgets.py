@@ -13,7 +13,7 @@ from napari.layers import Image
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks
-from napari_landmark.data.landmarks import Status
+from napari_landmark.data.landmarks import LandmarkSchema, Status
 from napari_landmark.data.study import Study
 from napari_landmark.gui.annotate import AnnotateWidget
 from napari_landmark.gui.calibration import Calibration, spacing_from
@@ -264,6 +264,24 @@ class TestOpenImages:
         qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
         assert heard[0][0] == "error"
         assert "is not a study" in heard[0][1]
+
+    def test_images_that_are_nowhere_are_told(self, qtbot, tmp_path):
+        viewer = ViewerModel()
+        session = get_session(viewer)
+        heard = []
+        session.message.connect(lambda kind, text: heard.append((kind, text)))
+        study = Study.create(
+            tmp_path / "study", schema=LandmarkSchema(NAMES), images=tmp_path / "a" / "images"
+        )
+        (tmp_path / "deep").mkdir()
+        moved = study.folder.rename(tmp_path / "deep" / "study")
+        session.run(open_job(session, moved))
+        qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
+        (kind, text), *_ = heard
+        assert kind == "error"
+        places = f"not in {tmp_path / 'deep' / 'a' / 'images'} nor {tmp_path / 'a' / 'images'};"
+        assert places in text
+        assert f"napari-landmark train --out {moved} --images DIR" in text
 
 
 class TestTrain:
