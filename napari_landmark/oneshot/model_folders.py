@@ -79,16 +79,19 @@ def recorded_options(
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         recorded = record["options"]
-        then = {key: record[key] for key in now}
         options = TrainingOptions(
             **{**recorded, "device": options.device, "minutes": options.minutes or recorded["minutes"]}
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
+    if lacking := [key for key in now if key not in record]:
+        raise InputError(
+            f"{path}: is of an older version, which did not keep the {lacking[0]}; start without --resume"
+        )
     for key, what in _MUST_AGREE.items():
-        if then[key] != now[key]:
+        if record[key] != now[key]:
             raise InputError(f"{path}: {what} since that training; start without --resume")
-    return options, then["templates_digest"] == now["templates_digest"]
+    return options, record["templates_digest"] == now["templates_digest"]
 
 
 def resume_state(study: Study, cohort: Cohort, templates: Sequence[Template]) -> dict[str, Any]:
