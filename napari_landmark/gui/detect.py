@@ -163,18 +163,11 @@ class DetectWidget(DockWidget):
                 image=image,
             )
             self.listen(job.succeeded, self._on_found)
-            self.listen(job.failed, self._on_failed)
             session.run(job)
 
         session.attempt(begin)
 
     def _on_found(self, found: dict[str, LandmarkSet]) -> None:
-        self.session.set_placing(False)
-        self.session.take_predictions(found)
-        count = "1 image" if len(found) == 1 else f"{len(found)} images"
-        self.session.message.emit(
-            "info", f"Landmarks found in {count}. What you placed or corrected stayed as it is."
-        )
         if self.heatmaps.isChecked():
             self._pause.start()
 

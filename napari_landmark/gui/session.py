@@ -498,6 +498,14 @@ class Session:
         self.view_changed.emit()
         self.landmarks_changed.emit(self.image)
 
+    def take_new_predictions(self) -> bool:
+        """Show what work that did not come to its end left in the study's files; whether that was anything."""
+        assert self.study is not None
+        if self.study.predictions() == self._predictions:
+            return False
+        self.take_predictions()
+        return True
+
     # -- long work ------------------------------------------------------------------------------------
 
     def run(self, job: Job) -> None:

@@ -61,6 +61,7 @@ class Stage:
         self.heatmaps = HeatmapLayers(viewer, session)
         session.image_changed.connect(self._on_image_changed)
         session.study_changed.connect(self._on_study_changed)
+        session.job_changed.connect(self._on_job_changed)
         session.view_changed.connect(self._on_view_changed)
         session.message.connect(self._on_message)
 
@@ -127,6 +128,10 @@ class Stage:
             **layer_place(geometry),
         )
         viewer.layers.selection = selected & set(viewer.layers)
+
+    def _on_job_changed(self) -> None:
+        if self._session.job is None:
+            self.show_preview(None)
 
     def _on_view_changed(self) -> None:
         layer = self.landmarks.layer

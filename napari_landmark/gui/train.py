@@ -19,7 +19,14 @@ from napari_landmark.gui.jobs import Job, time_left
 from napari_landmark.gui.loss_plot import LossPlot
 from napari_landmark.gui.opening import Opened, regather_job
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
-from napari_landmark.gui.training import Preview, Started, interrupted_training, model_names, train_job
+from napari_landmark.gui.training import (
+    Preview,
+    Started,
+    interrupted_training,
+    model_names,
+    train_job,
+    training_outcome,
+)
 from napari_landmark.learning.progress import ProgressEvent
 from napari_landmark.oneshot.model_choice import was_stopped
 
@@ -220,27 +227,17 @@ class TrainWidget(DockWidget):
     def _on_shown(self, shown: object) -> None:
         if isinstance(shown, Started):
             self._tell_device(shown)
-        elif isinstance(shown, Preview) and shown.image == self.session.image:
+        elif not isinstance(shown, Preview) or self._training is None:
+            return
+        elif shown.image == self.session.image:
             self.stage.show_preview(shown.landmarks)
 
     def _on_done(self, report: Any) -> None:
-        self.stage.show_preview(None)
-        minutes = f"{report.seconds / 60:.1f} minutes"
-        model = report.model_dir.name
-        if report.cancelled:
-            self._outcome = f"Stopped after {minutes}. Model {model} works from what was learned so far."
-        else:
-            count = len(report.predictions)
-            self._outcome = f"✓ Trained in {minutes}: model {model}. Landmarks were found in {count} images."
-            self.session.set_placing(False)
-            self.session.take_predictions()
-        self.session.message.emit("info", self._outcome)
+        self._outcome = training_outcome(report)
         self.refresh()
 
     def _on_failed(self, text: str) -> None:
-        self.stage.show_preview(None)
         self._outcome, self._failed = problem_text(text), True
-        self.session.message.emit("error", text)
         self.refresh()
 
     def _tell_device(self, started: Started) -> None:

@@ -113,7 +113,32 @@ def train_job(
         return report
 
     job = Job("Training", work)
+
+    def done(report: TrainingReport) -> None:
+        if report.cancelled:
+            _take_new(session, study)
+        else:
+            _take(session, study)
+        session.message.emit("info", training_outcome(report))
+
+    def failed(text: str) -> None:
+        _take_new(session, study)
+        session.message.emit("error", text)
+
+    # Here and not in a widget: those come and go while it runs.
+    job.succeeded.connect(done)
+    job.failed.connect(failed)
     return job
+
+
+def training_outcome(report: TrainingReport) -> str:
+    """What came of a training, in words."""
+    minutes = f"{report.seconds / 60:.1f} minutes"
+    model = report.model_dir.name
+    if report.cancelled:
+        return f"Stopped after {minutes}. Model {model} works from what was learned so far."
+    count = len(report.predictions)
+    return f"✓ Trained in {minutes}: model {model}. Landmarks were found in {count} images."
 
 
 def detect_job(session: Session, *, model: str | None, device: str = "auto", image: str | None = None) -> Job:
@@ -136,7 +161,41 @@ def detect_job(session: Session, *, model: str | None, device: str = "auto", ima
         study.save_predictions(image, found, cohort.geometry(number))
         return {image: found}
 
-    return Job("Detecting", work)
+    job = Job("Detecting", work)
+
+    def done(found: dict[str, LandmarkSet]) -> None:
+        _take(session, study, found)
+        count = "1 image" if len(found) == 1 else f"{len(found)} images"
+        stopped = "Stopped. " if job.cancelled else ""
+        session.message.emit(
+            "info", f"{stopped}Landmarks found in {count}. What you placed or corrected stayed as it is."
+        )
+
+    def failed(text: str) -> None:
+        _take_new(session, study)
+        session.message.emit("error", text)
+
+    job.succeeded.connect(done)
+    job.failed.connect(failed)
+    return job
+
+
+def _take(session: Session, study: Study, found: dict[str, LandmarkSet] | None = None) -> None:
+    """Show the predictions that a job wrote, unless another study was opened meanwhile."""
+    if session.study is not None and session.study.folder == study.folder and found != {}:
+        session.set_placing(False)
+        session.attempt(lambda: session.take_predictions(found))
+
+
+def _take_new(session: Session, study: Study) -> None:
+    """The same after a job that was stopped or failed, which may have written some or none."""
+
+    def take() -> None:
+        if session.take_new_predictions():
+            session.set_placing(False)
+
+    if session.study is not None and session.study.folder == study.folder:
+        session.attempt(take)
 
 
 def heatmap_job(session: Session, *, model: str | None, device: str = "auto") -> Job:
