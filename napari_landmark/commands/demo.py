@@ -13,7 +13,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.study import Study
 
-_MINUTES = 2.5
+_MINUTES = 3.0
 
 
 def run_demo(out: Path, *, device: str = "auto", minutes: float = _MINUTES) -> None:

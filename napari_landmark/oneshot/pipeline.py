@@ -35,7 +35,7 @@ from napari_landmark.oneshot.preview import Preview, with_preview
 from napari_landmark.oneshot.pseudolabels import Template, describe_templates, match_cohort, refine
 from napari_landmark.oneshot.templates import called_missing, find_templates
 
-_EMBEDDING_SIDE = 384  # longest side that the embedding sees, about
+_EMBEDDING_SIDE = 384  # longest side that the embedding sees; finer places are the detector's task
 _LABELS = "labels.safetensors"
 _DETECTOR_PREVIEW = 0.4  # of its training; until then the embedding knows better
 
@@ -93,6 +93,7 @@ def train(
             (folder / _LABELS).unlink(missing_ok=True)
     else:
         folder = new_folder(study)
+        options = options.for_canvas(cohort.canvas)
     record = training_record(cohort, templates, options, device, state)
     atomic_write(folder / "run.json", json.dumps(record, indent=1) + "\n")
     study.log({"event": "training started", "model": folder.name, **record["options"], "device": str(device)})
@@ -264,12 +265,12 @@ def predict_cohort(
 
 
 def embedding_config(canvas: tuple[int, ...]) -> EmbeddingConfig:
-    """The embedding for a canvas: shrunk to about `_EMBEDDING_SIDE` pixels."""
+    """The embedding for a canvas: shrunk to `_EMBEDDING_SIDE` pixels at most, where the sides can be divided."""
     wanted = max(canvas) / _EMBEDDING_SIDE
     possible = [
         n for n in range(1, math.ceil(wanted) + 1) if not any(side % (n * COARSEST_STRIDE) for side in canvas)
     ]
-    return EmbeddingConfig(len(canvas), min(possible, key=lambda n: (abs(n - wanted), -n)))
+    return EmbeddingConfig(len(canvas), max(possible))
 
 
 def _stopped(cancel: CancelToken | None) -> bool:
