@@ -13,7 +13,7 @@ from napari_landmark.learning.run import Budget
 _SHARES = {"self": 0.40, "cross": 0.14, "detector": 0.40}
 
 FULL_CANVAS = 768 * 640
-SMALLEST_SHARE = 0.35
+SMALLEST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,17 @@ class TrainingOptions:
                 raise InputError(f"--{name.replace('_', '-')} {value}: must be a number above 0")
 
     def for_canvas(self, canvas: tuple[int, ...]) -> TrainingOptions:
-        """These options with the limit that fits the size of the images; small ones need less time a step."""
+        """These options for images of that size: small ones need less time a step, and get more steps in less time."""
         if self.limit_minutes is None:
             return self
         share = min(1.0, max(SMALLEST_SHARE, math.prod(canvas) / FULL_CANVAS))
-        return replace(self, limit_minutes=self.limit_minutes * share)
+        return replace(
+            self,
+            limit_minutes=self.limit_minutes * share,
+            self_steps=round(self.self_steps / share),
+            cross_steps=round(self.cross_steps / share),
+            detector_steps=round(self.detector_steps / share),
+        )
 
     def describe(self) -> str:
         """The budget in words."""

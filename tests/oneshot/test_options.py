@@ -13,7 +13,9 @@ def test_small_images_get_their_share_of_the_limit():
     assert options.for_canvas((768, 640)).limit_minutes == 10
     assert options.for_canvas((1024, 1024)).limit_minutes == 10
     assert options.for_canvas((512, 480)).limit_minutes == pytest.approx(10 * 512 * 480 / FULL_CANVAS)
-    assert 2 < options.for_canvas((64, 64)).limit_minutes < 5
+    assert 2 < options.for_canvas((64, 64)).limit_minutes < 8
+    assert options.for_canvas((64, 64)).self_steps > options.self_steps
+    assert options.for_canvas((768, 640)) == options
 
 
 def test_minutes_that_a_person_asked_for_stay():
