@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from napari_landmark.data.formats import write_landmarks
 from napari_landmark.data.phantom import SCHEMA, hand_phantom
 from napari_landmark.data.study import Study
 
-# A busy machine is no mistake of the code.
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.load_profile("patient")
+# A busy machine is no mistake of the code. The same examples every time: what a change broke must not depend on
+# luck. HYPOTHESIS_PROFILE=search draws new ones, and more of them, to look for what nobody thought of.
+hypothesis.settings.register_profile("patient", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=1000, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
 
 SIZE = (64, 64)
 COUNT = 4

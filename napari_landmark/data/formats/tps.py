@@ -137,8 +137,8 @@ def _parse(path: Path) -> list[_Specimen]:
     specimens: list[_Specimen] = []
     lines = iter(enumerate(read_text(path).splitlines(), 1))
     for number, line in lines:
-        key, equals, value = (part.strip() for part in line.partition("="))
-        key = key.upper()
+        key, equals, raw = line.partition("=")
+        key, value = key.strip().upper(), raw.strip()
         where = f"{path}, line {number}"
         if not line.strip():
             continue
@@ -155,7 +155,8 @@ def _parse(path: Path) -> list[_Specimen]:
             for _ in _rows(lines, _count(value, where), where):
                 pass
         elif specimens:
-            specimens[-1].fields.setdefault(key, value)
+            # A file's name may begin with a space: it is taken as it stands wherever there is such an image.
+            specimens[-1].fields.setdefault(key, raw if value else "")
     return specimens
 
 
