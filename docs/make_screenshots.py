@@ -135,7 +135,7 @@ def show_reviewing(camera: Camera) -> None:
     camera.take("review")
     widget.heatmaps.setChecked(False)
     mark = camera.session.result()["index_tip"]
-    camera.session.place("index_tip", np.add(mark.position, (1.0, 0.5)))
+    camera.session.edits.place("index_tip", np.add(mark.position, (1.0, 0.5)))
     camera.take("review-corrected")
 
 

@@ -11,6 +11,7 @@ from napari_landmark.data.formats import FORMATS
 from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.gui.base import DockWidget, button, note
 from napari_landmark.gui.calibration import Calibration
+from napari_landmark.gui.edits import check_positions
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.landmark_files import read_for
 from napari_landmark.gui.landmark_table import LandmarkTable
@@ -39,10 +40,10 @@ class AnnotateWidget(DockWidget):
         self.table = LandmarkTable(self.session)
         self.table.picked.connect(self.stage.look_at)
         self.undo = button(
-            "Undo", lambda: self.session.attempt(self.session.undo), tip=keys_text("Control-Z")
+            "Undo", lambda: self.session.attempt(self.session.edits.undo), tip=keys_text("Control-Z")
         )
         self.redo = button(
-            "Redo", lambda: self.session.attempt(self.session.redo), tip=keys_text("Control-Shift-Z")
+            "Redo", lambda: self.session.attempt(self.session.edits.redo), tip=keys_text("Control-Shift-Z")
         )
         self.edit = button("Edit landmarks…", self._on_edit, tip="Names, colours, definitions, order")
         self.load = button("Import…", self._on_import, tip="Landmarks of this image from a file")
@@ -109,9 +110,9 @@ class AnnotateWidget(DockWidget):
         self.definition.setVisible(bool(schema.definitions[row]))
         self.place.setChecked(session.placing)
         self.place.setText("Clicking places" if session.placing else "Place by clicking")
-        self.undo.setEnabled(bool(session.undo_stack.undo_label))
-        self.redo.setEnabled(bool(session.undo_stack.redo_label))
-        self.undo.setToolTip(f"{session.undo_stack.undo_label} ({keys_text('Control-Z')})")
+        self.undo.setEnabled(bool(session.edits.undo_stack.undo_label))
+        self.redo.setEnabled(bool(session.edits.undo_stack.redo_label))
+        self.undo.setToolTip(f"{session.edits.undo_stack.undo_label} ({keys_text('Control-Z')})")
         self.clear.setEnabled(status.by_person)
         self.edit.setEnabled(session.job is None)
         self.calibrate.setEnabled(session.job is None)
@@ -135,12 +136,14 @@ class AnnotateWidget(DockWidget):
         session = self.session
         found = read_for(path, session.image, {name: session.geometry(name) for name in session.names})
         placed = [mark for mark in found.values() if mark.status is not Status.UNPLACED]
-        session.check_positions(placed)  # before landmarks are defined for it
+        check_positions(placed, session.geometry(), session.image)  # before landmarks are defined for it
         new = [mark.name for mark in placed if mark.name not in session.schema]
         if new:
-            untouched = len(session.schema) == 1 and session.adding and not session.annotations_exist()
-            session.set_schema(found.schema if untouched else merged_schema(session.schema, found.schema))
-        session.say_all(LandmarkSet(session.schema, placed), f"Import {Path(path).name}")
+            untouched = len(session.schema) == 1 and session.adding and not session.known.any_annotation
+            session.schema_edits.set(
+                found.schema if untouched else merged_schema(session.schema, found.schema)
+            )
+        session.edits.say_all(LandmarkSet(session.schema, placed), f"Import {Path(path).name}")
         return len(placed)
 
     def _on_landmarks(self, image: str) -> None:
@@ -152,10 +155,10 @@ class AnnotateWidget(DockWidget):
         self.stage.activate()
 
     def _on_missing(self) -> None:
-        self.session.attempt(lambda: self.session.mark_missing(self.session.landmark))
+        self.session.attempt(lambda: self.session.edits.mark_missing(self.session.landmark))
 
     def _on_clear(self) -> None:
-        self.session.attempt(lambda: self.session.clear(self.session.landmark))
+        self.session.attempt(lambda: self.session.edits.clear(self.session.landmark))
 
     def _on_edit(self) -> None:
         dialog = SchemaDialog(self.session, self)

@@ -80,7 +80,7 @@ class CohortTable(Listener):
         mean, worst = expected_error(session, name)
         geometry = session.geometry(name)
         off = "" if math.isinf(mean) else f"{length(mean, geometry)} ({length(worst, geometry)})"
-        for column, text in enumerate((name, _STATES[session.state(name)], off)):
+        for column, text in enumerate((name, _STATES[session.known.state(name)], off)):
             item = QTableWidgetItem(text)
             item.setToolTip(name)
             self.table.setItem(row, column, item)

@@ -109,7 +109,7 @@ class DetectWidget(DockWidget):
         idle = session.job is None
         result = session.result()
         predicted = any(mark.status is Status.PREDICTED for mark in result.values())
-        anything = any(session.state(name) in ("predicted", "corrected") for name in session.names)
+        anything = any(session.known.state(name) in ("predicted", "corrected") for name in session.names)
         self.hint.setVisible(not names)
         self.hint.setText("There is no model yet: place landmarks in one image and <b>train</b> first.")
         for widget in (self.detect_all, self.detect_one, self.again):
@@ -202,13 +202,13 @@ class DetectWidget(DockWidget):
             self.stage.heatmaps.show(maps.names, maps.heatmaps, maps.matrix, maps.offset)
 
     def _on_accept(self) -> None:
-        self.session.attempt(self.session.accept)
+        self.session.attempt(self.session.edits.accept)
 
     def _on_missing(self) -> None:
-        self.session.attempt(lambda: self.session.mark_missing(self.session.landmark))
+        self.session.attempt(lambda: self.session.edits.mark_missing(self.session.landmark))
 
     def _on_back(self) -> None:
-        self.session.attempt(lambda: self.session.clear(self.session.landmark))
+        self.session.attempt(lambda: self.session.edits.clear(self.session.landmark))
 
     def _on_again(self) -> None:
         def begin() -> None:

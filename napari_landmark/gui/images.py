@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.image import MedicalImage
 
 _KEPT_BYTES = 600 * 1024**2
@@ -35,6 +37,25 @@ class ImageReader:
                     self._request(neighbour)
         self._forget(number)
         return image
+
+    def first_readable(self, names: Iterable[str]) -> tuple[str, str]:
+        """The first of the images that can be read, and why an earlier one cannot, which is empty if none.
+
+        Raises
+        ------
+        InputError
+            None can be read; the reader is closed then.
+        """
+        problem = ""
+        for name in dict.fromkeys(names):
+            try:
+                self.read(self._cohort.index(name))
+            except InputError as error:
+                problem = problem or str(error)
+            else:
+                return name, problem
+        self.close()
+        raise InputError(problem)
 
     def close(self) -> None:
         """Stop reading."""

@@ -35,10 +35,10 @@ def bind_keys(viewer: ViewerModel, session: Session) -> None:
         ",": lambda: session.step(-1),
         "n": lambda: session.skip(1),
         "j": lambda: session.skip(-1),
-        "u": lambda: session.mark_missing(session.landmark),
-        "k": session.accept,
-        "Control-Z": session.undo,
-        "Control-Shift-Z": session.redo,
+        "u": lambda: session.edits.mark_missing(session.landmark),
+        "k": session.edits.accept,
+        "Control-Z": session.edits.undo,
+        "Control-Shift-Z": session.edits.redo,
     }
     for key, action in actions.items():
         viewer.bind_key(key, _key_handler(session, action), overwrite=True)

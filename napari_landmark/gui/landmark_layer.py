@@ -175,14 +175,14 @@ class LandmarkLayer:
         try:
             if action == "added":
                 for index in event.data_indices:
-                    session.place_next(layer.data[index])
+                    session.edits.place_next(layer.data[index])
             elif action == "changed":
                 for index in event.data_indices:
                     session.choose(names[index])
-                    session.place(names[index], layer.data[index])
+                    session.edits.place(names[index], layer.data[index])
             else:
                 for name in [n for n, mark in before.items() if mark.position is not None and n not in names]:
-                    session.remove(name)
+                    session.edits.remove(name)
         except InputError as error:
             session.message.emit("warning", str(error))
         finally:

@@ -25,14 +25,14 @@ from napari_landmark.data.study import Study
 from napari_landmark.gui.base import note, problem_text
 from napari_landmark.gui.jobs import Job
 from napari_landmark.gui.landmark_files import is_in_millimetres, read_beside_images, read_names
-from napari_landmark.gui.opening import (
+from napari_landmark.gui.open_layers import (
     OpenImages,
     export_layers,
     names_of_points,
     open_images,
-    open_job,
     points_on,
 )
+from napari_landmark.gui.opening import open_job
 from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session import Session
 

@@ -73,7 +73,7 @@ class SchemaDialog(QDialog):
     def save(self) -> None:
         """Write the landmarks; InputError where a name is empty or twice there."""
         renames, schema = self.wanted()
-        self._session.set_schema(schema, renames=renames)
+        self._session.schema_edits.set(schema, renames=renames)
 
     def wanted(self) -> tuple[dict[str, str], LandmarkSchema]:
         """Which landmarks were renamed, old names to new ones, and the landmarks as they shall be."""

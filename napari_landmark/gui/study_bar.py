@@ -146,7 +146,7 @@ class StudyBar(Listener):
             self._show_state()
 
     def _show_state(self) -> None:
-        counts = Counter(self.session.state(name) for name in self.session.names)
+        counts = Counter(self.session.known.state(name) for name in self.session.names)
         parts = [
             f"{counts[state]} {state}" for state in ("annotated", "corrected", "predicted") if counts[state]
         ]
@@ -205,4 +205,4 @@ def open_layers_count(viewer: ViewerModel) -> int:
 
 
 def _mark(session: Session, name: str) -> str:
-    return {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}[session.state(name)]
+    return {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}[session.known.state(name)]

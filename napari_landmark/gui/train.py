@@ -83,7 +83,7 @@ class TrainWidget(DockWidget):
         self.content.setVisible(session.study is not None)
         if session.study is None:
             return
-        annotated = session.placed_counts()
+        annotated = session.known.placed_counts(session.names)
         placed = sum(annotated.values())
         idle = training is None
         count = len(annotated)

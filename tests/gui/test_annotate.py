@@ -39,7 +39,7 @@ def test_a_file_that_does_not_fit_defines_no_landmarks(annotate, session, tmp_pa
 
 def test_a_dialog_swaps_names_and_takes_that_of_a_removed_one(session, qtbot):
     for row, name in enumerate(NAMES):
-        session.place(name, (row, row))
+        session.edits.place(name, (row, row))
     dialog = SchemaDialog(session)
     qtbot.addWidget(dialog)
     dialog.table.item(0, 0).setText("index_tip")

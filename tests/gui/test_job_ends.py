@@ -70,7 +70,7 @@ def test_without_any_widget(session, stage, viewer, qtbot, finish, heard, truth)
     assert "Training preview" not in viewer.layers
     assert not session.placing
     assert stage.landmarks.layer.mode == "select"
-    session.place("capitate", (30, 30))
+    session.edits.place("capitate", (30, 30))
     assert session.annotation()["capitate"].status is Status.CORRECTED
     assert "✓ Trained" in heard[-1][1]
 
@@ -90,8 +90,8 @@ def test_two_widgets_show_it_and_it_is_told_once(session, viewer, qtbot, finish,
 @pytest.mark.parametrize("ending", [{"cancelled": True}, {"error": InputError("the disk is full")}])
 def test_what_was_found_before_the_end_is_kept(session, stage, qtbot, finish, heard, ending):
     finish(session, qtbot, images=["hand_000.png", "hand_002.png"], **ending)
-    assert session.state("hand_002.png") == "predicted"
-    assert session.state("hand_001.png") == ""
+    assert session.known.state("hand_002.png") == "predicted"
+    assert session.known.state("hand_001.png") == ""
     assert len(stage.landmarks.layer.data) == 4
     assert heard[-1] == ("error", "the disk is full") if "error" in ending else "Stopped" in heard[-1][1]
 
@@ -113,7 +113,7 @@ def test_detecting_without_any_widget(session, stage, qtbot, monkeypatch, heard,
     monkeypatch.setattr(training, "_loaded", lambda *_: None)
     session.run(detect_job(session, model=None))
     qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
-    assert session.state("hand_000.png") == "predicted"
+    assert session.known.state("hand_000.png") == "predicted"
     assert heard == [("info", "Landmarks found in 1 image. What you placed or corrected stayed as it is.")]
 
 

@@ -83,7 +83,7 @@ class TestPoints:
 
     def test_undo_takes_the_point_away(self, session, layer):
         layer.add([20, 15])
-        session.undo()
+        session.edits.undo()
         assert len(layer.data) == 0
         layer.add([21, 15])
         assert session.result()["thumb_tip"].position == (21, 15)
@@ -212,12 +212,12 @@ class TestUnreadable:
         lost = session.study.images / "hand_002.png"
         shutil.copy(hands[0] / lost.name, lost)
         session.step(1)
-        session.place("capitate", (5, 5))
+        session.edits.place("capitate", (5, 5))
         session.step(-1)
         lost.unlink()
         session._reader._reading.clear()  # what was read ahead would hide it
         with pytest.raises(InputError, match=r"hand_002\.png"):
-            session.undo()
+            session.edits.undo()
         assert session.image == "hand_001.png"
         assert session.result("hand_002.png")["capitate"].status is Status.UNPLACED
 

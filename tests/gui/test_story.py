@@ -168,7 +168,7 @@ def trained_on(dock, qtbot, study, cohort, truth):
     session = get_session(viewer)
     session.open(study, cohort)
     for position in truth["hand_000.png"]:
-        session.place_next(position)
+        session.edits.place_next(position)
     return viewer, session, open_widget("Train")
 
 

@@ -22,7 +22,8 @@ from napari_landmark.gui.detect import DetectWidget
 from napari_landmark.gui.export import export
 from napari_landmark.gui.loss_plot import LossPlot
 from napari_landmark.gui.new_study import NewStudyDialog
-from napari_landmark.gui.opening import export_layers, open_images, open_job
+from napari_landmark.gui.open_layers import export_layers, open_images
+from napari_landmark.gui.opening import open_job
 from napari_landmark.gui.presets import cephalometric
 from napari_landmark.gui.schema_dialog import SchemaDialog
 from napari_landmark.gui.stage import get_session
@@ -48,26 +49,26 @@ class TestAnnotate:
     def test_it_says_what_to_click(self, annotate, session):
         assert "thumb_tip" in annotate.task.text()
         assert annotate.definition.text() == "Tip of the thumb."
-        session.place_next((5, 5))
+        session.edits.place_next((5, 5))
         assert "index_tip" in annotate.task.text()
         assert "1 of 4 done" in annotate.task.text()
 
     def test_the_table_shows_each_state(self, annotate, session):
-        session.place_next((5, 5))
-        session.mark_missing("index_tip")
+        session.edits.place_next((5, 5))
+        session.edits.mark_missing("index_tip")
         states = [annotate.table.table.item(row, 1).text() for row in range(4)]
         assert states == ["✓ placed", "missing", "to place", "to place"]
 
     def test_a_row_makes_its_landmark_the_next(self, annotate, session):
         annotate.table._on_clicked(2, 0)
-        session.place_next((5, 5))
+        session.edits.place_next((5, 5))
         assert session.result()["middle_tip"].position == (5, 5)
 
     def test_it_leads_on_when_all_is_done(self, annotate, session):
         assert annotate.onward.isHidden()
         for row in range(3):
-            session.place_next((row + 5, 5))
-        session.mark_missing("capitate")
+            session.edits.place_next((row + 5, 5))
+        session.edits.mark_missing("capitate")
         assert not annotate.onward.isHidden()
 
     def test_keys(self, annotate, viewer, session):
@@ -84,14 +85,14 @@ class TestAnnotate:
         assert session.image == "hand_000.png"
 
     def test_import_adds_what_is_new_and_keeps_the_rest(self, annotate, session, tmp_path):
-        session.place("thumb_tip", (5, 5))
+        session.edits.place("thumb_tip", (5, 5))
         path = tmp_path / "some.csv"
         path.write_text("image,landmark,x,y\nhand_000.png,capitate,9,8\nhand_000.png,new one,3,4\n")
         assert annotate.import_file(path) == 2
         assert session.schema.names == (*NAMES, "new one")
         assert session.result()["capitate"].position == (8, 9)
         assert session.result()["thumb_tip"].position == (5, 5)
-        session.undo()
+        session.edits.undo()
         assert session.result()["capitate"].status is Status.UNPLACED
 
     def test_import_of_another_image_is_refused(self, annotate, session, tmp_path):
@@ -135,7 +136,7 @@ class TestCalibration:
 
 class TestSchemaDialog:
     def test_renaming_ordering_and_adding(self, session, qtbot):
-        session.place("capitate", (5, 5))
+        session.edits.place("capitate", (5, 5))
         dialog = SchemaDialog(session)
         qtbot.addWidget(dialog)
         dialog.table.item(3, 0).setText("wrist")
@@ -289,7 +290,7 @@ class TestTrain:
         widget = TrainWidget(viewer)
         qtbot.addWidget(widget)
         assert not widget.run.isEnabled()
-        session.place_next((5, 5))
+        session.edits.place_next((5, 5))
         assert widget.run.isEnabled()
         assert "1 landmarks" not in widget.ready.text()
 
@@ -300,7 +301,7 @@ class TestTrain:
         assert widget.size.currentText() == "64 pixels"
         monkeypatch.setattr(widget, "_train", lambda **options: started.append(options))
         widget.size.setCurrentText("128 pixels")
-        session.place("thumb_tip", (12, 12))
+        session.edits.place("thumb_tip", (12, 12))
         assert widget.size.currentText() == "128 pixels"  # a choice waits
         with monkeypatch.context() as patch:  # reading fails
             patch.setattr(Study, "images", Path("nowhere"))
@@ -339,7 +340,7 @@ class TestReview:
         for number, name in enumerate(session.names):
             predict(session, name, truth[name], error=1.0 + number)
         session.show("hand_003.png")
-        session.accept()
+        session.edits.accept()
         table = CohortTable(session)
         qtbot.addWidget(table)
         assert table.names == ["hand_002.png", "hand_001.png", "hand_000.png", "hand_003.png"]
@@ -353,7 +354,7 @@ class TestReview:
         qtbot.addWidget(table)
         before = table.names
         table._on_clicked(0, 0)
-        session.place("thumb_tip", (5, 5))
+        session.edits.place("thumb_tip", (5, 5))
         assert table.names == before
         assert table.table.item(0, 1).text() == "✓ corrected"
 
@@ -380,7 +381,7 @@ class TestReview:
         assert not widget.hint.isHidden()
         predict(session, session.image, truth[session.image])
         assert widget.accept.isEnabled()
-        session.place("thumb_tip", (5, 5))
+        session.edits.place("thumb_tip", (5, 5))
         session.choose("thumb_tip")
         assert widget.back.isEnabled()
         widget.back.click()

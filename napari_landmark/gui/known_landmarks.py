@@ -1,0 +1,96 @@
+"""What is known about the landmarks of every image: what persons said, and what models said."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.study import Study
+
+
+class KnownLandmarks:
+    """The annotations and predictions of a study, as they are in its files.
+
+    Parameters
+    ----------
+    study : Study
+
+    Raises
+    ------
+    InputError
+        A file of the study cannot be read.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._annotations: dict[str, LandmarkSet] = {}
+        self._predictions: dict[str, LandmarkSet] = {}
+        self._states: dict[str, str] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Read all of it again, since the landmarks of the study changed."""
+        annotations, predictions = self._study.annotations(), self._study.predictions()
+        self._annotations, self._predictions = annotations, predictions
+        self._states.clear()
+
+    def annotation(self, image: str) -> LandmarkSet:
+        """What persons said about an image."""
+        return self._annotations.get(image) or LandmarkSet(self._study.schema)
+
+    def prediction(self, image: str) -> LandmarkSet:
+        """What models said about an image."""
+        return self._predictions.get(image) or LandmarkSet(self._study.schema)
+
+    def result(self, image: str) -> LandmarkSet:
+        """What persons said, and the prediction wherever they said nothing."""
+        return self.annotation(image).merged_with_prediction(self.prediction(image))
+
+    def state(self, image: str) -> str:
+        """'annotated', 'corrected', 'predicted' or '' for an image nobody looked at."""
+        if image not in self._states:
+            statuses = {mark.status for mark in self.result(image).values()}
+            if Status.CORRECTED in statuses:
+                state = "corrected"
+            elif Status.PLACED in statuses or Status.MISSING in statuses:
+                state = "annotated"
+            else:
+                state = "predicted" if Status.PREDICTED in statuses else ""
+            self._states[image] = state  # asked for every image whenever one is shown
+        return self._states[image]
+
+    def placed_counts(self, images: Collection[str]) -> dict[str, int]:
+        """How many landmarks persons placed or corrected, for those of the images that have any."""
+        counts = {
+            image: sum(mark.position is not None for mark in marks.values())
+            for image, marks in self._annotations.items()
+            if image in images
+        }
+        return {image: count for image, count in counts.items() if count}
+
+    @property
+    def any_annotation(self) -> bool:
+        """Whether a person said anything about any image."""
+        return any(mark.status.by_person for marks in self._annotations.values() for mark in marks.values())
+
+    @property
+    def any_prediction(self) -> bool:
+        """Whether a model found anything in any image."""
+        return bool(self._predictions)
+
+    def annotate(self, image: str, marks: LandmarkSet, geometry: Geometry) -> None:
+        """Keep what a person said; the file is written before anything else knows of it."""
+        self._study.save_annotations(image, marks, geometry)
+        self._annotations[image] = marks
+        self._states.pop(image, None)
+
+    def take_predictions(self, images: Iterable[str] | None = None) -> bool:
+        """Read what models left in the files, of some images or of all; returns whether that is anything new."""
+        before = dict(self._predictions)
+        if images is None:
+            self._predictions = self._study.predictions()
+        else:
+            self._predictions.update({image: self._study.load_predictions(image) for image in images})
+        self._states.clear()
+        return self._predictions != before
