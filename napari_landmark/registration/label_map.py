@@ -1,0 +1,174 @@
+"""Label maps: which region every pixel of an image belongs to, read from a file and found beside images."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.image_names import image_stem
+from napari_landmark.data.geometry import Geometry, SpacingSource
+from napari_landmark.data.image import MedicalImage, read_image
+from napari_landmark.data.image_folder import image_files
+
+logger = logging.getLogger(__name__)
+
+MAX_LABELS = 64
+_LOSSY = ("JPEG", "MPO")
+_PICTURES = (".png", ".bmp", ".gif", ".tif", ".tiff", ".jpg", ".jpeg")
+
+
+def read_label_map(path: str | Path, geometry: Geometry) -> NDArray[np.integer]:
+    """Read the label map of an image.
+
+    Numbers stay as they are: a mask of 0 and 255 has the label 255. Of pictures with a palette the numbers
+    behind the colours are taken, and colours only where they are greys.
+
+    Parameters
+    ----------
+    path : str or Path
+        PNG, BMP, GIF, TIFF, NIfTI, NRRD, MetaImage or DICOM.
+    geometry : Geometry
+        Of the image it belongs to.
+
+    Returns
+    -------
+    array of uint8, or int32 where a label is larger, shape of the image
+
+    Raises
+    ------
+    InputError
+        With the file's name, where it is no label map or that of an image of another size.
+    """
+    path = Path(path)
+    image = read_image(path)
+    values = _indices(path, image.array)
+    if values.shape != geometry.shape:
+        raise InputError(
+            f"{path}: has {_size(values.shape)} pixels and its image {_size(geometry.shape)}: give the label map "
+            "drawn on that image, not on a copy of another size"
+        )
+    labels = np.unique(values)
+    if len(labels) > MAX_LABELS:
+        raise InputError(
+            f"{path}: holds {len(labels)} different values, a label map at most {MAX_LABELS}: is it an image?"
+        )
+    if not np.array_equal(labels, np.rint(labels)):
+        raise InputError(
+            f"{path}: holds values such as {labels[labels % 1 != 0][0]:g}: labels are whole numbers"
+        )
+    if labels[0] < 0 or labels[-1] > np.iinfo(np.int32).max:
+        wrong = labels[0] if labels[0] < 0 else labels[-1]
+        raise InputError(f"{path}: holds the label {wrong:g}: labels are 0 (nothing) and numbers above")
+    if labels[-1] == 0:
+        logger.warning("%s: holds no label but 0", path)
+    _compare_places(path, image, geometry)
+    return values.astype(np.uint8 if labels[-1] <= 255 else np.int32)
+
+
+def find_label_maps(folder: str | Path, names: Iterable[str]) -> dict[str, Path]:
+    """The label maps of a folder that belong to images: files of the same name, whatever their end.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Sub-folders and hidden files are left aside.
+    names : iterable of str
+        Names of the images.
+
+    Returns
+    -------
+    dict of str to Path
+        By name of the image, in that order; images without a label map are not in it.
+
+    Raises
+    ------
+    InputError
+        Where there is no such folder, or where two files fit one image or one file two images.
+    """
+    maps: dict[str, list[Path]] = {}
+    for name, path in image_files(folder)[0]:
+        maps.setdefault(image_stem(name), []).append(path)
+    found: dict[str, Path] = {}
+    owner: dict[str, str] = {}
+    for name in names:
+        stem = image_stem(name)
+        candidates = maps.get(stem, [])
+        if len(candidates) > 1:
+            raise InputError(
+                f"{folder}: {candidates[0].name} and {candidates[1].name} may both be the label map of {name}: keep one"
+            )
+        if candidates:
+            if stem in owner:
+                raise InputError(
+                    f"{candidates[0]}: may be the label map of {owner[stem]} or of {name}: rename one of the images"
+                )
+            owner[stem] = name
+            found[name] = candidates[0]
+    return found
+
+
+def _indices(path: Path, array: NDArray) -> NDArray:
+    """The numbers in a file whose colours `read_image` has turned to luminance."""
+    if not path.name.lower().endswith(_PICTURES):
+        return array if _components(path) == 1 else _refuse_colours(path)
+    try:
+        with Image.open(path) as picture:
+            if picture.format in _LOSSY:
+                raise InputError(
+                    f"{path}: is a JPEG, which blurs the borders of labels: export the label map as PNG or NIfTI"
+                )
+            pages = getattr(picture, "n_frames", 1)
+            if picture.mode in ("1", "P"):
+                return np.array(picture) if pages == 1 else _refuse_colours(path)
+            if picture.mode in ("RGB", "RGBA"):
+                channels = np.array(picture)[..., :3]
+                if pages > 1 or (channels != channels[..., :1]).any():
+                    _refuse_colours(path)
+                return channels[..., 0]
+            if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+                _refuse_colours(path)
+    except InputError:
+        raise
+    except (OSError, Image.DecompressionBombError):
+        pass  # a TIFF of a kind that Pillow does not know: what `read_image` made of it
+    return array
+
+
+def _components(path: Path) -> int:
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return reader.GetNumberOfComponents()
+
+
+def _refuse_colours(path: Path) -> NDArray:
+    raise InputError(
+        f"{path}: has colours, not labels: export the label map with one number for every region"
+    )
+
+
+def _compare_places(path: Path, image: MedicalImage, geometry: Geometry) -> None:
+    """Warn where the file says that it lies elsewhere than its image: it may be turned or mirrored."""
+    own = image.geometry
+    if not all(g.spacing_source is SpacingSource.FILE for g in (own, geometry)):
+        return
+    ends = [np.zeros(own.ndim), *(np.diag(own.shape) - np.eye(own.ndim))]
+    apart = np.abs(own.to_world(ends) - geometry.to_world(ends)).max()
+    if apart > 0.5 * max(geometry.spacing or (0.0,)):
+        logger.warning(
+            "%s: lies elsewhere in space than its image (%.1f mm); its pixels are taken one by one",
+            path,
+            apart,
+        )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(length) for length in reversed(shape))
