@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_landmark.gui.keys import bind_keys
@@ -44,6 +44,8 @@ def disconnect_all(connections: list[tuple[Any, Callable]]) -> None:
 class DockWidget(Listener):
     """A widget of the Plugins menu: the study bar on top, its own contents below, scrolling where too tall."""
 
+    _docked = False
+
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__(get_session(viewer))
         from napari_landmark.gui.study_bar import StudyBar
@@ -65,6 +67,14 @@ class DockWidget(Listener):
         layout.addWidget(self.study_bar)
         layout.addWidget(scroll, 1)
         self.setMinimumWidth(330)
+
+    def event(self, event: QEvent) -> bool:
+        """Go when the dock is closed: napari only takes the widget out of it, and it would live on unseen."""
+        if event.type() == QEvent.Type.ParentChange:
+            docked, self._docked = self._docked, self.parent() is not None
+            if docked and not self._docked:
+                self.deleteLater()
+        return super().event(event)
 
     def open_dock(self, name: str) -> None:
         """Bring another widget of this plugin to the front."""

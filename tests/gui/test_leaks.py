@@ -1,0 +1,133 @@
+"""A widget that was closed is gone: no hidden window, no thread, nothing that still listens to the session."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import pytest
+from qtpy.QtWidgets import QApplication
+
+from napari_landmark.gui import training
+from napari_landmark.gui.new_study import NewStudyDialog
+from napari_landmark.gui.schema_dialog import SchemaDialog
+from napari_landmark.gui.stage import get_session
+from napari_landmark.oneshot.options import TrainingOptions
+
+from .conftest import predict
+
+WIDGETS = ("Annotate template", "Train", "Detect and review")
+
+
+@pytest.fixture
+def threads():
+    """Fails where threads of this plugin outlive the test."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    assert {t for t in threading.enumerate() if t.name.startswith("landmark")} <= before
+
+
+@pytest.fixture
+def window(threads, make_napari_viewer, study, cohort):
+    """A viewer that fails the test where widgets are left after it; the study is open in it."""
+    viewer = make_napari_viewer(strict_qt="raise", show=True)
+    get_session(viewer).open(study, cohort)
+    return viewer
+
+
+def open_dock(viewer, name):
+    return viewer.window.add_plugin_dock_widget("napari-landmark", name, tabify=True)
+
+
+def close_dock(dock, qtbot):
+    """What the cross of a dock does."""
+    dock.destroyOnClose()
+    qtbot.wait(50)
+
+
+def top_level():
+    return {
+        type(w).__name__ for w in QApplication.topLevelWidgets() if type(w).__module__.startswith("napari_l")
+    }
+
+
+def assert_collected(gone, qtbot):
+    def collected():
+        gc.collect()
+        return gone() is None
+
+    qtbot.waitUntil(collected, timeout=10_000)
+
+
+def use(viewer, widget, truth):
+    session = get_session(viewer)
+    for name in session.names:
+        predict(session, name, truth[name])
+    session.edits.place("capitate", truth[session.image][3])
+    session.step(1)
+    session.skip()
+    session.edits.undo()
+    widget.grab()
+
+
+def test_closing_the_docks(window, qtbot, truth):
+    session = get_session(window)
+    heard = len(session.study_changed), len(session.job_changed), len(window.layers.events.inserted.callbacks)
+    for name in WIDGETS:
+        dock, widget = open_dock(window, name)
+        use(window, widget, truth)
+        gone = weakref.ref(widget)
+        del widget
+        close_dock(dock, qtbot)
+        del dock
+        assert top_level() == set()
+        assert_collected(gone, qtbot)
+        session.step(1)  # nothing that is gone hears of it
+    assert heard == (
+        len(session.study_changed),
+        len(session.job_changed),
+        len(window.layers.events.inserted.callbacks),
+    )
+
+
+def test_closing_the_viewer(window, qtbot, truth):
+    for name in WIDGETS:
+        use(window, open_dock(window, name)[1], truth)
+    window.close()
+    qtbot.wait(50)
+    assert top_level() == set()
+
+
+def test_closing_while_a_training_runs(window, qtbot, truth, monkeypatch):
+    monkeypatch.setattr(
+        training,
+        "training_options",
+        lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 5000, 5000, 5000),
+    )
+    session = get_session(window)
+    session.edits.place("capitate", truth[session.image][3])
+    docks = [open_dock(window, name)[0] for name in WIDGETS]
+    job = training.train_job(session, device="cpu")
+    session.run(job)
+    qtbot.waitUntil(lambda: job.last_event is not None and job.last_event.step > 0, timeout=60_000)
+    for _ in range(2):  # the last one goes with the window
+        gone = weakref.ref(docks[0].inner_widget())
+        close_dock(docks.pop(0), qtbot)
+        assert_collected(gone, qtbot)
+    assert session.job is job
+    window.close()
+    qtbot.waitUntil(lambda: job.cancelled, timeout=5000)
+    assert job.wait(0)
+
+
+def test_closing_dialogs(window, qtbot):
+    _, widget = open_dock(window, "Annotate template")
+    session = get_session(window)
+    for dialog in (NewStudyDialog(window, session, widget), SchemaDialog(session, widget)):
+        dialog.show()
+        qtbot.wait(20)
+        dialog.reject()
+        dialog.deleteLater()
