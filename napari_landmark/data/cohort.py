@@ -28,7 +28,7 @@ from napari_landmark.data.placement import Placement, canonical_axes, fit_placem
 from napari_landmark.data.working_cache import WorkingCache, default_cache_dir
 
 # Raised when `place` or the readers come to draw something else, so that old caches are made anew.
-_DRAWING = 1
+_DRAWING = 2
 _CANVAS_STEP = 64
 DEFAULT_WORKING_SIZE = {2: 768, 3: 128}
 """Longest side of the canvas by number of axes; a volume of 768 would hold as much as 700 pictures."""

@@ -96,7 +96,10 @@ def _reader(path: Path) -> ModuleType:
     if path.is_dir():
         raise InputError("is a folder: give one image file")
     if not path.exists():
-        raise InputError("there is no such file")
+        loop = path.is_symlink()
+        raise InputError("is a link to nothing: remove it" if loop else "there is no such file")
+    if not path.is_file():
+        raise InputError("is no ordinary file: give an image file")
     if path.name.lower().endswith(_PICTURE_SUFFIXES):
         from napari_landmark.data import picture_file
 
@@ -111,6 +114,8 @@ def _reader(path: Path) -> ModuleType:
 
 def _is_dicom(path: Path) -> bool:
     try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return False
         with path.open("rb") as stream:
             return stream.read(132)[128:] == b"DICM"
     except OSError:
@@ -126,6 +131,8 @@ def _completed(geometry: Geometry, spacing: float | Sequence[float] | None) -> G
 
 
 def _finite(array: NDArray, path: Path) -> NDArray:
+    if array.dtype.kind == "c":
+        raise InputError("holds complex values in every pixel: save one channel as an image")
     if array.dtype.kind != "f":
         return array
     good = np.isfinite(array)

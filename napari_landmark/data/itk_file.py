@@ -17,18 +17,13 @@ from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry, SpacingSource
+from napari_landmark.data.itk_header import check_header, is_packed, says_spacing
+from napari_landmark.data.memory_limit import check_fits
 
 # ITK writes its warnings straight to the terminal; what matters of them is raised here as an InputError.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 _REC_709 = np.array((0.2125, 0.7154, 0.0721), np.float32)  # the weights of skimage.color.rgb2gray
-# Words in the header of a format without which ITK's spacing of 1 mm is its own invention.
-_SPACING_WORDS = {
-    ".nrrd": rb"(?m)^(spacings|space directions):",
-    ".nhdr": rb"(?m)^(spacings|space directions):",
-    ".mha": rb"(?m)^Element(Spacing|Size)\b",
-    ".mhd": rb"(?m)^Element(Spacing|Size)\b",
-}
 
 
 def read_header(path: Path) -> Geometry:
@@ -55,6 +50,7 @@ def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
 
 
 def _opened(path: Path) -> sitk.ImageFileReader:
+    check_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     if _is_dicom(path):
@@ -68,7 +64,15 @@ def _opened(path: Path) -> sitk.ImageFileReader:
         raise InputError(
             f"holds {components} values or complex ones in every pixel: save one channel as an image"
         )
+    # ITK's own image and the array copied out of it; of colours also the numbers that they are mixed in.
+    pixel = components * _bytes_of_number(reader)
+    check_fits(reader.GetSize()[::-1], 2 * pixel + (4 * components + 8) * (components > 1))
     return reader
+
+
+def _bytes_of_number(reader: sitk.ImageFileReader) -> int:
+    smallest = sitk.Image([1] * reader.GetDimension(), reader.GetPixelID(), reader.GetNumberOfComponents())
+    return smallest.GetSizeOfPixelComponent()
 
 
 def _geometry(reader: sitk.ImageFileReader, path: Path) -> Geometry:
@@ -96,21 +100,7 @@ def _geometry(reader: sitk.ImageFileReader, path: Path) -> Geometry:
     )
     if _is_dicom(path):
         return _with_dicom_spacing(geometry, path)
-    return geometry if _says_spacing(reader, path) else dataclasses.replace(geometry, spacing=None)
-
-
-def _says_spacing(reader: sitk.ImageFileReader, path: Path) -> bool:
-    """Whether the file itself holds a spacing; ITK says 1 mm where it does not."""
-    if any(value != 1 for value in reader.GetSpacing()[:3]):
-        return True
-    if reader.HasMetaDataKey("xyzt_units"):
-        # NIfTI without a unit of length and with steps of one: an array that somebody saved as it was.
-        return int(float(reader.GetMetaData("xyzt_units"))) & 7 != 0
-    pattern = _SPACING_WORDS.get(path.suffix.lower())
-    if pattern is None:
-        return True
-    with path.open("rb") as stream:
-        return re.search(pattern, stream.read(16_384)) is not None
+    return geometry if says_spacing(path) else dataclasses.replace(geometry, spacing=None)
 
 
 def _is_dicom(path: Path) -> bool:
@@ -178,6 +168,10 @@ def _reason(error: RuntimeError) -> str:
         return "is not an image of the kind its name says: save it again or remove it"
     # ITK puts the file, its own class with an address, and the system's last error (of whatever) around it.
     detail = re.sub(r"^.*?(sitk::ERROR|Error|ERROR):\s*|\w+\(0x[0-9a-f]+\):\s*", "", detail)
+    if "orthonormal" in detail:
+        return "has axes that are not at right angles (sheared): resample it onto a grid that is not"
+    if "allocate memory" in detail:
+        return "does not fit into the memory that is free: close other programs or save a smaller one"
     if detail.startswith("Reason:"):
         detail = "it ends too early or its pixels are not there"
     return f"cannot be read, it seems damaged ({detail}): save it again or remove it"
@@ -207,16 +201,13 @@ def _length_of_metaimage(reader: sitk.ImageFileReader, path: Path) -> int:
     start = re.search(rb"(?m)^ElementDataFile\s*=\s*LOCAL\s*?\n", head)
     if start is None or re.search(rb"(?mi)^CompressedData\s*=\s*True", head):
         return 0
-    bits = sitk.Image([1] * reader.GetDimension(), reader.GetPixelID(), reader.GetNumberOfComponents())
-    return (
-        start.end()
-        + math.prod(reader.GetSize()) * bits.GetSizeOfPixelComponent() * reader.GetNumberOfComponents()
-    )
+    numbers = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
+    return start.end() + numbers * _bytes_of_number(reader)
 
 
 def _length(path: Path, needed: int) -> int:
     """Length of a file, unpacked where it is packed."""
-    if not path.name.lower().endswith(".gz"):
+    if not is_packed(path):
         return path.stat().st_size
     with path.open("rb") as stream:
         stream.seek(-4, os.SEEK_END)

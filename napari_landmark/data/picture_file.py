@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.memory_limit import check_fits
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +26,7 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
 _REC_709 = (0.2125, 0.7154, 0.0721)  # the weights of skimage.color.rgb2gray
 _NATIVE_MODES = ("L", "I", "F")
 _EXIF_ORIENTATION = 0x0112
+_OPENING = threading.Lock()
 _BITS, _SAMPLE_FORMAT = 258, 339  # TIFF tags
 
 
@@ -57,7 +61,7 @@ def _opened(path: Path) -> Iterator[Image.Image | None]:
     """The picture; None for a TIFF of a kind Pillow does not know, such as numbers of eight bytes."""
     try:
         try:
-            picture = Image.open(path, formats=_FORMATS)
+            picture = _open(path)
         except UnidentifiedImageError:
             if path.suffix.lower() not in (".tif", ".tiff"):
                 raise
@@ -71,8 +75,6 @@ def _opened(path: Path) -> Iterator[Image.Image | None]:
         raise
     except UnidentifiedImageError as error:
         raise InputError("is not a picture, whatever its name says: save it again or remove it") from error
-    except Image.DecompressionBombError as error:
-        raise InputError("is too large to be a medical picture: save a smaller one") from error
     except MemoryError:
         raise
     except Exception as error:
@@ -80,6 +82,29 @@ def _opened(path: Path) -> Iterator[Image.Image | None]:
             raise InputError(f"cannot be read ({error.strerror})") from error
         # Decoders of damaged files raise nearly anything: OSError, SyntaxError, ValueError, struct.error ...
         raise InputError(f"cannot be read, it seems damaged ({error}): save it again or remove it") from error
+
+
+def _open(path: Path) -> Image.Image:
+    """The header of a picture of any size that fits into memory.
+
+    Pillow's own limit is made for pictures from the web; it is a setting of the whole process, so it is put
+    aside only for as long as the header is read.
+    """
+    with _OPENING:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            picture = Image.open(path, formats=_FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    try:
+        width, height = picture.size
+        per_pixel = 4 if picture.mode[0] in "IF" else len(picture.getbands())
+        # As it is decoded, as luminance, and as the array.
+        check_fits((height, width), per_pixel + 2 * (per_pixel if picture.mode[0] in "IF" else 1))
+    except BaseException:
+        picture.close()
+        raise
+    return picture
 
 
 def _shape(picture: Image.Image) -> tuple[int, ...]:
@@ -96,7 +121,27 @@ def _shape(picture: Image.Image) -> tuple[int, ...]:
                 f"holds {count} pages of different size: save the one that is meant as a file of its own"
             )
     picture.seek(0)
+    per_pixel = 4 if picture.mode[0] in "IF" else 1
+    check_fits((count, height, width), 2 * per_pixel)
+    _check_pages_are_slices(Path(picture.filename))
     return count, height, width
+
+
+def _check_pages_are_slices(path: Path) -> None:
+    """Refuse pages that are channels or moments in time, where the file says so."""
+    import tifffile  # comes with scikit-image
+
+    sizes: list[tuple[str, int]] = []
+    damaged = (tifffile.TiffFileError, OSError, ValueError, LookupError, TypeError)
+    with contextlib.suppress(*damaged), tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        axes = zip(series.axes, series.shape, strict=True)
+        sizes = [(axis, size) for axis, size in axes if size > 1 and axis not in "YXS"]
+    kinds = {"C": "channels", "T": "moments in time"}
+    for axis, size in sizes:
+        if axis in kinds or len(sizes) > 1:
+            what = f"{size} {kinds[axis]}" if axis in kinds else f"an array of {len(sizes) + 2} axes"
+            raise InputError(f"holds {what}: save one picture or one volume as a file of its own")
 
 
 def _luminance(picture: Image.Image) -> NDArray:
@@ -106,6 +151,8 @@ def _luminance(picture: Image.Image) -> NDArray:
         array = np.array(picture)
         if mode == "I" and _tiff_tag(picture, _BITS) == 32 and _tiff_tag(picture, _SAMPLE_FORMAT) == 1:
             array = array.view(np.uint32)  # Pillow has the bits right and takes them for a signed number
+        elif mode == "L" and _tiff_tag(picture, _SAMPLE_FORMAT) == 2:
+            array = array.view(np.int8)
         return array.astype(array.dtype.newbyteorder("="), copy=False)
     if mode == "1":
         return np.array(picture.convert("L"))
@@ -131,6 +178,7 @@ def _read_rare_tiff(path: Path, *, pixels: bool) -> tuple[tuple[int, ...], NDArr
             shape = tuple(n for n, axis in zip(series.shape, series.axes, strict=True) if axis != "S")
             if len(shape) not in (2, 3):
                 raise InputError(f"holds an array of {len(shape)} axes: save one picture or one volume")
+            check_fits(series.shape, 2 * series.dtype.itemsize)
             array = series.asarray() if pixels else np.empty(0)
     except (tifffile.TiffFileError, OSError, ValueError, IndexError) as error:
         if isinstance(error, InputError):

@@ -18,6 +18,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.landmark_csv import read_csv, write_csv
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.small_file import read_small_text
 
 _VERSION = 1
 _FILE = "study.json"
@@ -94,12 +95,14 @@ class Study:
         folder = Path(folder)
         path = folder / _FILE
         try:
-            data = json.loads(path.read_text(encoding="utf-8-sig"))
+            data = json.loads(read_small_text(path))
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(f"{folder}: is not a study: it has no {_FILE}") from None
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        except ValueError as error:
+        except InputError:
+            raise
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: is damaged ({error}): take it from a backup") from error
         version = data.get("version") if isinstance(data, dict) else None
         if not isinstance(version, int) or isinstance(version, bool) or version < 1:

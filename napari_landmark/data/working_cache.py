@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from napari_landmark.data.atomic import atomic_write
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.small_file import read_small_text
 
 _VERSION = 1
 _INDEX = "index.json"
@@ -186,11 +187,11 @@ class WorkingCache:
     def _read_index(self) -> tuple[dict[str, Any], str]:
         """The index, empty where it is not for this canvas, and the name of the file it speaks of."""
         try:
-            index = json.loads((self._folder / _INDEX).read_text(encoding="utf-8"))
+            index = json.loads(read_small_text(self._folder / _INDEX))
             file = Path(index["file"]).name
             fits = index["version"] == _VERSION and index["canvas"] == list(self._canvas)
             fits = fits and isinstance(index["names"], list) and isinstance(index["rows"], dict)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return {}, ""
         return index if fits else {}, file
 

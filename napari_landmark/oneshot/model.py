@@ -15,6 +15,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.placement import Placement, fit_placement, place
+from napari_landmark.data.small_file import read_small_text
 from napari_landmark.learning.batches import shrink_images
 from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
 from napari_landmark.learning.device import Device, choose_device
@@ -192,45 +193,114 @@ class LandmarkModel:
         try:
             schema = LandmarkSchema.from_json(sidecar["schema"])
             canvas = tuple(int(n) for n in sidecar["canvas"])
-            embedding = Embedding(_config(EmbeddingConfig, sidecar["embedding"]))
-            detector = None
+            embedding_config = _config(EmbeddingConfig, sidecar["embedding"])
+            detector_config = None
             if sidecar["detector"] is not None:
-                detector = DetectorNetwork(_config(DetectorConfig, sidecar["detector"]))
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                detector_config = _config(DetectorConfig, sidecar["detector"])
+            record = sidecar.get("training", {})
+            if not isinstance(record, dict):
+                raise TypeError("'training' is no object")
+            _check_agreement(schema, canvas, embedding_config, detector_config)
+            described = _described(Embedding, embedding_config), _described(DetectorNetwork, detector_config)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ZeroDivisionError) as error:
             raise InputError(
                 f"{folder / 'model.json'}: is not a complete model description ({error})"
             ) from error
-        for network, name in ((embedding, "embedding"), (detector, "detector")):
-            if network is not None:
-                path = folder / f"{name}.safetensors"
-                load_weights(network, load_tensors(path)[0], path=path)
-                network.to(device.torch_device)
-        descriptors = _load_descriptors(folder / "templates.safetensors", len(embedding.strides), device)
-        record = sidecar.get("training", {})
+        embedding = _network(
+            Embedding, embedding_config, described[0], folder / "embedding.safetensors", device
+        )
+        detector = None
+        if detector_config is not None:
+            detector = _network(
+                DetectorNetwork, detector_config, described[1], folder / "detector.safetensors", device
+            )
+        descriptors = _load_descriptors(folder / "templates.safetensors", embedding, schema, device)
         return cls(schema, canvas, embedding, descriptors, detector, device=device, record=record)
 
 
-def _load_descriptors(path: Path, levels: int, device: Device) -> Descriptors:
+def _described(kind: type, config: EmbeddingConfig | DetectorConfig | None) -> dict[str, torch.Size]:
+    """Shapes of the weights of a network, which is not built for it."""
+    if config is None:
+        return {}
+    with torch.device("meta"):
+        return {name: value.shape for name, value in kind(config).state_dict().items()}
+
+
+def _network(
+    kind: type,
+    config: EmbeddingConfig | DetectorConfig,
+    described: dict[str, torch.Size],
+    path: Path,
+    device: Device,
+) -> torch.nn.Module:
+    """A network with the weights of a file.
+
+    What the sidecar describes is compared with the file before it is built: a wrong number in it would
+    otherwise ask for any amount of memory.
+    """
+    tensors, _ = load_tensors(path)
+    for name in sorted(described.keys() | tensors.keys()):
+        if described.get(name) != (tensors[name].shape if name in tensors else None):
+            raise InputError(
+                f"{path}: its weights do not fit the network its sidecar describes ({name}): "
+                "train again or restore both files"
+            )
+    network = kind(config)
+    load_weights(network, tensors, path=path)
+    return network.to(device.torch_device)
+
+
+def _check_agreement(
+    schema: LandmarkSchema,
+    canvas: tuple[int, ...],
+    embedding: EmbeddingConfig,
+    detector: DetectorConfig | None,
+) -> None:
+    """Whether the parts of a sidecar are of one model; ValueError where not."""
+    if len(canvas) not in (2, 3) or not all(0 < side <= 16_384 for side in canvas):
+        raise ValueError(f"a canvas of {canvas}")
+    if embedding.spatial_dims != len(canvas) or (
+        detector is not None and detector.spatial_dims != len(canvas)
+    ):
+        raise ValueError("networks of other axes than the canvas")
+    for config in (embedding, detector):
+        if config is not None and any(canvas_side % config.shrink for canvas_side in canvas):
+            raise ValueError(f"a canvas of {canvas} shrunk {config.shrink} times")
+    if detector is not None and detector.landmarks != len(schema):
+        raise ValueError(f"{detector.landmarks} landmarks in the detector, {len(schema)} names")
+
+
+def _load_descriptors(
+    path: Path, embedding: Embedding, schema: LandmarkSchema, device: Device
+) -> Descriptors:
     tensors, _ = load_tensors(path)
     tensors = {name: device.to(value) for name, value in tensors.items()}
+    levels = range(len(embedding.strides))
     try:
-        return Descriptors(
-            [tensors[f"vectors.{level}"] for level in range(levels)],
-            [tensors[f"maps.{level}"] for level in range(levels)],
+        found = Descriptors(
+            [tensors[f"vectors.{level}"] for level in levels],
+            [tensors[f"maps.{level}"] for level in levels],
             tensors["positions"],
         )
     except KeyError as error:
         raise InputError(f"{path}: lacks {error}; train again or restore it") from error
+    templates, dims = len(found.positions), embedding.config.spatial_dims
+    fits = found.positions.shape == (templates, len(schema), dims) and templates > 0
+    fits = fits and all(v.shape[:2] == (templates, len(schema)) and v.ndim == 3 for v in found.vectors)
+    fits = fits and all(m.ndim == dims + 2 and len(m) == templates for m in found.maps)
+    if not fits:
+        raise InputError(f"{path}: does not fit the model its sidecar describes; train again or restore it")
+    return found
 
 
 def _read_sidecar(path: Path) -> dict:
     try:
-        sidecar = json.loads(path.read_text(encoding="utf-8"))
+        sidecar = json.loads(read_small_text(path))
     except FileNotFoundError as error:
         raise InputError(
             f"{path.parent}: holds no trained model (model.json is missing): train first"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(sidecar, dict) or sidecar.get("format") != "napari-landmark model":
         raise InputError(f"{path}: is not a napari-landmark model")

@@ -6,6 +6,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
+from napari_landmark.data.small_file import read_small_text
 from napari_landmark.data.study import Study
 
 
@@ -45,8 +46,8 @@ def _was_stopped(path: Path, _changed: int) -> bool:
 
 def _read(path: Path) -> dict:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # named when the model is loaded
+        content = json.loads(read_small_text(path))
+    except (OSError, ValueError, RecursionError):  # named when the model is loaded
         return {}
     return content if isinstance(content, dict) else {}
 

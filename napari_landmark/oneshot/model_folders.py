@@ -15,6 +15,7 @@ import torch
 
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.small_file import read_small_text
 from napari_landmark.data.study import Study
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.oneshot.model import LandmarkModel
@@ -77,12 +78,12 @@ def recorded_options(
     """
     path = folder / "run.json"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_small_text(path))
         recorded = record["options"]
         options = TrainingOptions(
             **{**recorded, "device": options.device, "minutes": options.minutes or recorded["minutes"]}
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
     if lacking := [key for key in now if key not in record]:
         raise InputError(

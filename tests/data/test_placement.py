@@ -169,3 +169,40 @@ class TestPlacing:
         drawn = place(MedicalImage(array, geometry, "x"), fit_placement(geometry, (64, 64)))
         assert np.isfinite(drawn).all()
         assert drawn.max() > 0.9
+
+
+class TestNearlyEmpty:
+    """A small thing before a plain background keeps its own shades."""
+
+    @pytest.mark.parametrize("share", [0.002, 0.006, 0.02, 0.08])
+    @pytest.mark.parametrize("white", [False, True])
+    def test_a_small_thing_keeps_its_shades(self, share, white):
+        side = int(200 * share**0.5)
+        array = np.zeros((200, 200), np.uint8)
+        array[60 : 60 + side, 70 : 70 + side] = np.linspace(100, 250, side, dtype=np.uint8)
+        array = 255 - array if white else array
+        image = MedicalImage(array, Geometry(array.shape), "a")
+        drawn = place(image, fit_placement(image.geometry, (200, 200)))
+        row = drawn[60 + side // 2, 70 : 70 + side]
+        steps = np.diff(-row if white else row)
+        assert (steps > 0).mean() > 0.9
+        assert abs(row[-1] - row[0]) > 0.4
+
+    def test_an_ordinary_background_changes_nothing(self):
+        array = np.random.default_rng(0).integers(0, 200, (100, 100)).astype(np.uint8)
+        array[:60] = 0
+        low, high = np.percentile(array.astype(float), (0.5, 99.5))
+        image = MedicalImage(array, Geometry(array.shape), "a")
+        expected = np.clip((array.astype(np.float32) - low) / (high - low), 0, 1)
+        np.testing.assert_allclose(
+            place(image, fit_placement(image.geometry, (100, 100))), expected, atol=1e-6
+        )
+
+
+def test_an_image_too_large_to_be_drawn_at_once_is_drawn_the_same(monkeypatch):
+    array = np.random.default_rng(0).integers(-300, 2000, (40, 60, 50)).astype(np.int16)
+    image = MedicalImage(array, Geometry(array.shape), "a")
+    placement = fit_placement(image.geometry, (64, 64, 64))
+    whole = place(image, placement)
+    monkeypatch.setattr("napari_landmark.data.placement._BLOCK", 1000)
+    np.testing.assert_array_equal(place(image, placement), whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ _LARGEST = 200 * 1024**2
 _REQUIRED = ("image", "landmark", "x", "y")
 _KNOWN = (*_REQUIRED, "z", "status", "confidence", "expected_error_px")
 _DECIMALS = 6
+# What a spreadsheet would compute, behind any number of apostrophes. A plain '-1.png' is none.
+_FORMULA = re.compile(r"'*([=@\t\r]|[+-].*[(|!])", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,8 @@ def write_csv(
     """Write the landmarks of many images, whole or not at all.
 
     A landmark without a position has a row with empty coordinates. Columns in millimetres are empty where
-    the spacing is not known. Names are written as they are, those that begin with a sign which a
-    spreadsheet takes for a formula, too: a table has to come back as it was written.
+    the spacing is not known. A name that a spreadsheet would take for a formula gets an apostrophe in front,
+    which reading takes off again: a table has to come back as it was written.
 
     Parameters
     ----------
@@ -198,7 +201,7 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark]:
             raise InputError(f"{column} is {text!r}: expected a number, or nothing for a missing landmark")
         return value
 
-    image, name = cell("image"), cell("landmark").strip()
+    image, name = _as_meant(cell("image")), _as_meant(cell("landmark").strip())
     if not image.strip() or not name:
         raise InputError(f"the column '{'landmark' if image.strip() else 'image'}' is empty: name it")
     x, y, z = number("x"), number("y"), number("z")
@@ -229,7 +232,16 @@ def _written_row(image: str, landmark: Landmark, geometry: Geometry | None, widt
     confidence, error_px = (
         "" if value is None else _number(value) for value in (landmark.confidence, landmark.expected_error)
     )
-    return [image, landmark.name, *pixels, *world, str(landmark.status), confidence, error, error_px]
+    names = _harmless(image), _harmless(landmark.name)
+    return [*names, *pixels, *world, str(landmark.status), confidence, error, error_px]
+
+
+def _harmless(name: str) -> str:
+    return f"'{name}" if _FORMULA.match(name) else name
+
+
+def _as_meant(name: str) -> str:
+    return name[1:] if name.startswith("'") and _FORMULA.match(name) else name
 
 
 def _quoted(cell: str) -> str:

@@ -105,10 +105,21 @@ class TestWriting:
             "13.0",
         ]
 
-    def test_names_that_look_like_formulas_stay(self, tmp_path):
-        sets = {"=1+1.png": LandmarkSet.from_array(LandmarkSchema(("@a",)), [[-1, 2]])}
+    @pytest.mark.parametrize(
+        "name", ["=1+1", "@a", "'=a", "''@a", "-1|x!A1", "+f(x)", "=HYPERLINK(1)", "\t=a", "-1", "+a", "'a"]
+    )
+    def test_names_that_look_like_formulas_come_back_and_are_none_in_between(self, tmp_path, name):
+        sets = {
+            f"{name}.png": LandmarkSet.from_array(LandmarkSchema((name.strip(),)), [[-1, 2]]),
+        }
         write_csv(tmp_path / "a.csv", sets)
         assert read_csv(tmp_path / "a.csv") == sets
+        lines = (tmp_path / "a.csv").read_text().splitlines()
+        cells = list(csv.reader(lines))[1][:2]
+        dangerous = [
+            cell for cell in cells if cell[0] in "=@\t\r" or (cell[0] in "+-" and set(cell) & set("(|!"))
+        ]
+        assert not dangerous
 
     def test_a_name_that_is_no_text_leaves_the_old_table(self, tmp_path):
         write(tmp_path / "a.csv", "old")
