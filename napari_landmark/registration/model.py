@@ -1,0 +1,185 @@
+"""A trained registration: everything needed to register two new images of the same anatomy."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_landmark.data.atomic import atomic_write
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.image import MedicalImage
+from napari_landmark.data.placement import fit_placement, place
+from napari_landmark.learning.batches import shrink_images
+from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
+from napari_landmark.learning.device import Device, choose_device
+from napari_landmark.registration.labelled_cohort import SHRINK
+from napari_landmark.registration.network import Alignment, NetworkConfig, RegistrationNetwork
+from napari_landmark.registration.registration import Registration, canvas_transform
+from napari_landmark.registration.segmenter import Segmenter, SegmenterConfig
+
+FORMAT = "napari-landmark registration model"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the networks say of one pair, as tensors on the registration grid.
+
+    Parameters
+    ----------
+    alignment : Alignment
+    fixed, moving : (1, 1, *grid) tensors
+    fixed_scores, moving_scores : (1 + labels, *grid) tensors or None
+        The segmenter's probabilities, background first.
+    """
+
+    alignment: Alignment
+    fixed: torch.Tensor
+    moving: torch.Tensor
+    fixed_scores: torch.Tensor | None
+    moving_scores: torch.Tensor | None
+
+
+class RegistrationModel:
+    """A registration network and, where it was trained with label maps, a segmenter.
+
+    Parameters
+    ----------
+    canvas : tuple of int
+        Working shape the networks were trained on.
+    labels : tuple of int
+        Label values in the order of the segmenter's regions.
+    segmenter : Segmenter or None
+    network : RegistrationNetwork
+    device : Device
+    record : dict
+        How it was trained.
+    """
+
+    def __init__(
+        self,
+        canvas: tuple[int, ...],
+        labels: tuple[int, ...],
+        segmenter: Segmenter | None,
+        network: RegistrationNetwork,
+        *,
+        device: Device,
+        record: dict | None = None,
+    ) -> None:
+        self.canvas, self.labels, self.device = tuple(canvas), tuple(labels), device
+        self.segmenter = segmenter.eval() if segmenter is not None else None
+        self.network = network.eval()
+        self.record = record or {}
+
+    def register(self, fixed: MedicalImage, moving: MedicalImage) -> Registration:
+        """Register by the networks alone, without optimising on the pair.
+
+        Raises
+        ------
+        InputError
+            An image has another number of dimensions than the cohort.
+        """
+        started = time.monotonic()
+        said = self.predict(fixed, moving)
+        displacement = said.alignment.displacement[0].float().cpu().numpy()
+        transform = canvas_transform(displacement, fixed.geometry, moving.geometry, self.canvas)
+        regions = [
+            None if scores is None else scores[1:].cpu().numpy()
+            for scores in (said.fixed_scores, said.moving_scores)
+        ]
+        return Registration(transform, time.monotonic() - started, {}, *regions)
+
+    @torch.no_grad()
+    def predict(self, fixed: MedicalImage, moving: MedicalImage) -> Prediction:
+        """The networks' answer as tensors."""
+        canvases = torch.cat([self._on_canvas(image) for image in (fixed, moving)])
+        small = shrink_images(canvases, SHRINK)
+        seen, scores = small, None
+        with self.device.autocast():
+            if self.segmenter is not None:
+                scores = self.segmenter.probabilities(canvases)
+                seen = torch.cat([small, scores[:, 1:]], 1)
+            alignment = self.network(seen[:1], seen[1:])
+        both = (None, None) if scores is None else (scores[0], scores[1])
+        return Prediction(alignment, small[:1], small[1:], *both)
+
+    def _on_canvas(self, image: MedicalImage) -> torch.Tensor:
+        if image.geometry.ndim != len(self.canvas):
+            kind = {2: "pictures", 3: "volumes"}[len(self.canvas)]
+            raise InputError(
+                f"{image.name}: has {image.geometry.ndim} dimensions, the model was trained on {kind}"
+            )
+        drawn = place(image, fit_placement(image.geometry, self.canvas))
+        return self.device.to(torch.from_numpy(np.ascontiguousarray(drawn))[None, None])
+
+    def save(self, folder: Path) -> None:
+        """Write the model as safetensors with JSON beside; `model.json` comes last and makes it complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.json").unlink(missing_ok=True)  # an earlier one would describe a mixture
+        save_tensors(folder / "registration.safetensors", self.network.state_dict())
+        if self.segmenter is not None:
+            save_tensors(folder / "segmenter.safetensors", self.segmenter.state_dict())
+        sidecar = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "canvas": list(self.canvas),
+            "labels": list(self.labels),
+            "network": self.network.config.to_json(),
+            "segmenter": self.segmenter.config.to_json() if self.segmenter is not None else None,
+            "training": self.record,
+        }
+        atomic_write(folder / "model.json", json.dumps(sidecar, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path, *, device: Device | None = None) -> RegistrationModel:
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        InputError
+            A file is missing or damaged, or was written by another version.
+        """
+        device = device or choose_device("auto")
+        path = folder / "model.json"
+        sidecar = _read_sidecar(path)
+        try:
+            canvas = tuple(int(n) for n in sidecar["canvas"])
+            labels = tuple(int(n) for n in sidecar["labels"])
+            network = RegistrationNetwork(_config(NetworkConfig, sidecar["network"]))
+            segmenter = None
+            if sidecar["segmenter"] is not None:
+                segmenter = Segmenter(_config(SegmenterConfig, sidecar["segmenter"]))
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise InputError(f"{path}: is not a complete model description ({error}): train again") from error
+        for part, name in ((network, "registration"), (segmenter, "segmenter")):
+            if part is not None:
+                weights = folder / f"{name}.safetensors"
+                load_weights(part, load_tensors(weights)[0], path=weights)
+                part.to(device.torch_device)
+        record = sidecar.get("training", {})
+        return cls(canvas, labels, segmenter, network, device=device, record=record)
+
+
+def _read_sidecar(path: Path) -> dict:
+    try:
+        sidecar = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path.parent}: holds no registration model (model.json is missing): run register train first"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}): train again") from error
+    if not isinstance(sidecar, dict) or sidecar.get("format") != FORMAT:
+        raise InputError(f"{path}: is not a registration model: give the folder that register train wrote")
+    if sidecar.get("version") != FORMAT_VERSION:
+        raise InputError(f"{path}: was written by another version of napari-landmark; update, or train again")
+    return sidecar
+
+
+def _config(kind: type, values: dict) -> NetworkConfig | SegmenterConfig:
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

@@ -1,0 +1,105 @@
+"""How a registration model is trained, and how a single pair is registered."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.learning.device import Device
+from napari_landmark.learning.run import Budget
+from napari_landmark.registration.objective import ObjectiveWeights
+
+WORKING_SIZE = {2: 384, 3: 128}
+"""Longest side of the canvas by number of axes."""
+
+
+@dataclass(frozen=True)
+class RegistrationOptions:
+    """How a training runs.
+
+    Parameters
+    ----------
+    minutes : float, optional
+        Wall-clock budget. Without it `steps` are done, within `limit_minutes`.
+    device : str
+    seed : int
+    weights : ObjectiveWeights
+        Terms of the objective; a weight of 0 switches a term off.
+    steps : int
+    limit_minutes : float, optional
+    joint : bool
+        Let the registration teach the segmenter by its own gradient, too; otherwise each learns by its own loss,
+        with what the other says taken as given.
+    warped_labels : bool
+        Teach the segmenter with label maps that the registration carries to images without.
+    working_size : int, optional
+        Longest side of the canvas; `WORKING_SIZE` if not given.
+    """
+
+    minutes: float | None = None
+    device: str = "auto"
+    seed: int = 0
+    weights: ObjectiveWeights = field(default_factory=ObjectiveWeights)
+    steps: int = 900
+    limit_minutes: float | None = None
+    joint: bool = False
+    warped_labels: bool = False
+    working_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("minutes", "limit_minutes"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise InputError(f"--{name.replace('_', '-')} {value}: must be a number above 0")
+
+    def budget(self) -> Budget:
+        """Of the training."""
+        limit = self.minutes or self.limit_minutes
+        return Budget(None if self.minutes else self.steps, limit * 60 if limit else None)
+
+    def describe(self) -> str:
+        """The budget in words."""
+        if self.minutes:
+            return f"for {self.minutes:g} minutes"
+        most = f", {self.limit_minutes:g} minutes at most" if self.limit_minutes else ""
+        return f"for {self.steps} steps{most}"
+
+    def to_json(self) -> dict:
+        """Plain values for the model's sidecar."""
+        return {**asdict(replace(self, weights=ObjectiveWeights())), "weights": self.weights.to_json()}
+
+
+def default_registration_options(
+    device: Device, *, seed: int = 0, minutes: float | None = None, weights: ObjectiveWeights | None = None
+) -> RegistrationOptions:
+    """A good default for a device."""
+    options = RegistrationOptions(minutes, str(device.torch_device), seed, weights or ObjectiveWeights())
+    if device.torch_device.type == "cpu":
+        return replace(options, limit_minutes=18.0)
+    return replace(options, steps=4000, limit_minutes=30.0)
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """How one pair is registered.
+
+    Parameters
+    ----------
+    steps : int, optional
+        Optimisation steps on the pair itself; None chooses: enough to start from nothing without a model,
+        few with one. 0 takes the model's word.
+    weights : ObjectiveWeights
+    device : str
+    working_size : int, optional
+        Longest side of the grid where there is no model.
+    any_rotation : bool, optional
+        Search all rotations for the start. None searches them for volumes only: heads and limbs are scanned in any
+        position, radiographs are taken upright.
+    """
+
+    steps: int | None = None
+    weights: ObjectiveWeights = field(default_factory=ObjectiveWeights)
+    device: str = "auto"
+    working_size: int | None = None
+    any_rotation: bool | None = None

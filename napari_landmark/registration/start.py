@@ -1,0 +1,185 @@
+"""Where to start with a pair: an affine map found without any training, from any rotation if need be.
+
+All maps here are phi(x) = c + matrix (x - c) + shift on a grid with centre c, from the fixed to the moving image.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from napari_landmark.learning.sampling import sample
+from napari_landmark.registration.field import affine_displacement, positions
+
+_SEARCH_SIZE = {2: 48, 3: 24}  # longest side of the grid on which rotations are tried
+_CANDIDATES = 6
+
+
+@dataclass(frozen=True)
+class AffineStart:
+    """An affine map about the centre of a grid.
+
+    Parameters
+    ----------
+    matrix : (d, d) array
+    shift : (d,) array
+        In cells of the grid.
+    """
+
+    matrix: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+
+def affine_start(
+    fixed: NDArray[np.float32], moving: NDArray[np.float32], *, scale: float = 1.0, any_rotation: bool = False
+) -> AffineStart:
+    """The affine map that makes two images on one grid most alike.
+
+    Parameters
+    ----------
+    fixed, moving : arrays of one shape
+        Values 0..1.
+    scale : float
+        Cells of the moving per cell of the fixed image, where the spacings tell.
+    any_rotation : bool
+        Try rotations all over the circle or the sphere; otherwise the images are taken to lie upright.
+
+    Returns
+    -------
+    AffineStart
+        The best by mutual information of all starts that were tried.
+    """
+    starts = [AffineStart(np.eye(fixed.ndim) * scale, np.zeros(fixed.ndim)), _by_moments(fixed, moving, scale)]
+    if any_rotation:
+        starts = [*_by_rotations(fixed, moving, scale), starts[1]]
+    refined = [_refine(fixed, moving, start, shrink=(4,) if any_rotation else (4, 2)) for start in starts]
+    best = min(refined, key=lambda found: found[0])[1]
+    return _refine(fixed, moving, best, shrink=(2, 1) if any_rotation else (2,))[1]
+
+
+def _by_moments(fixed: NDArray, moving: NDArray, scale: float) -> AffineStart:
+    """Centre of mass on centre of mass."""
+    matrix = np.eye(fixed.ndim) * scale
+    return AffineStart(matrix, _mass_centre(moving) - matrix @ _mass_centre(fixed))
+
+
+def _mass_centre(image: NDArray) -> NDArray[np.float64]:
+    """From the centre of the grid."""
+    mass = np.maximum(image.astype(np.float64) - np.median(image), 0)
+    if mass.sum() <= 0:
+        return np.zeros(image.ndim)
+    axes = [np.arange(n) - (n - 1) / 2 for n in image.shape]
+    return np.array(
+        [
+            np.tensordot(mass.sum(tuple(i for i in range(image.ndim) if i != axis)), values, 1) / mass.sum()
+            for axis, values in enumerate(axes)
+        ]
+    )
+
+
+@torch.no_grad()
+def _by_rotations(fixed: NDArray, moving: NDArray, scale: float) -> list[AffineStart]:
+    """The most promising of many rotations about the centres of mass, by correlation on a coarse grid."""
+    shrink = max(1, round(max(fixed.shape) / _SEARCH_SIZE[fixed.ndim]))
+    small = [_shrunk(image, shrink) for image in (fixed, moving)]
+    centres = [_mass_centre(image) for image in (fixed, moving)]
+    rotations = all_rotations(fixed.ndim)
+    scores = []
+    for chunk in np.array_split(rotations, math.ceil(len(rotations) / 64)):
+        matrices = chunk * scale
+        shifts = centres[1] - matrices @ centres[0]
+        shown = _seen(small[1], matrices, shifts / shrink)
+        scores.append(_correlation(small[0], shown))
+    order = torch.cat(scores).argsort(descending=True).tolist()
+    chosen: list[NDArray] = []
+    for index in order:  # the best, but not the same one many times
+        if all(_angle(rotations[index], other) > 20 for other in chosen):
+            chosen.append(rotations[index])
+        if len(chosen) == _CANDIDATES:
+            break
+    return [AffineStart(turn * scale, centres[1] - turn @ centres[0] * scale) for turn in chosen]
+
+
+def all_rotations(dims: int) -> NDArray[np.float64]:
+    """(n, d, d) rotations no further than about 15 degrees from any other rotation."""
+    if dims == 2:
+        angles = np.radians(np.arange(0, 360, 15))
+        return np.stack([[[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]] for a in angles])
+    # Super-Fibonacci spirals (Alexa, CVPR 2022) spread rotations evenly.
+    count, phi, psi = 2000, math.sqrt(2), 1.533751168755204288118041
+    s = np.arange(count) + 0.5
+    radius, other = np.sqrt(s / count), np.sqrt(1 - s / count)
+    alpha, beta = 2 * np.pi * s / phi, 2 * np.pi * s / psi
+    quaternions = np.stack(
+        [radius * np.sin(alpha), radius * np.cos(alpha), other * np.sin(beta), other * np.cos(beta)], 1
+    )
+    return Rotation.from_quat(quaternions).as_matrix()
+
+
+def _angle(first: NDArray, second: NDArray) -> float:
+    cosine = (np.trace(first.T @ second) - (first.shape[0] - 2)) / 2
+    return math.degrees(math.acos(float(np.clip(cosine, -1, 1))))
+
+
+def _shrunk(image: NDArray, factor: int) -> torch.Tensor:
+    pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[image.ndim]
+    return pool(torch.from_numpy(np.ascontiguousarray(image))[None, None], factor)
+
+
+def _seen(moving: torch.Tensor, matrices: NDArray, shifts: NDArray) -> torch.Tensor:
+    shape = tuple(moving.shape[2:])
+    displacement = affine_displacement(
+        torch.from_numpy(matrices).float(), torch.from_numpy(shifts).float(), shape
+    )
+    return sample(moving.expand(len(matrices), *moving.shape[1:]), positions(displacement))
+
+
+def _correlation(fixed: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+    a = (fixed - fixed.mean()).flatten(1)
+    b = shown.flatten(1)
+    b = b - b.mean(1, keepdim=True)
+    return (a * b).sum(1) / (a.norm() * b.norm(dim=1) + 1e-6)
+
+
+def _refine(
+    fixed: NDArray, moving: NDArray, start: AffineStart, *, shrink: tuple[int, ...]
+) -> tuple[float, AffineStart]:
+    """Affine optimisation by SimpleITK; returns the metric (less is better) and the map."""
+    dims = fixed.ndim
+    centre = [(n - 1) / 2 for n in reversed(fixed.shape)]
+    transform = sitk.AffineTransform(dims)
+    transform.SetCenter(centre)
+    transform.SetMatrix(start.matrix[::-1, ::-1].ravel().tolist())
+    transform.SetTranslation(start.shift[::-1].tolist())
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(32)
+    pixels = fixed.size / shrink[0] ** dims
+    if pixels > 40_000:
+        method.SetMetricSamplingStrategy(method.REGULAR)
+        method.SetMetricSamplingPercentage(40_000 / pixels)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, 100, relaxationFactor=0.6)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel(list(shrink))
+    method.SetSmoothingSigmasPerLevel([factor / 2 for factor in shrink])
+    method.SetInitialTransform(transform, inPlace=True)
+    images = [sitk.GetImageFromArray(np.ascontiguousarray(image)) for image in (fixed, moving)]
+    try:
+        method.Execute(*images)
+    except RuntimeError:  # nothing in common, or constant: the start is as good as anything
+        return math.inf, start
+    found = AffineStart(
+        np.reshape(transform.GetMatrix(), (dims, dims))[::-1, ::-1].copy(),
+        np.asarray(transform.GetTranslation())[::-1].copy(),
+    )
+    value = method.GetMetricValue()
+    if not (np.isfinite(found.matrix).all() and np.linalg.det(found.matrix) > 0.05):
+        return math.inf, start
+    return value, found

@@ -1,0 +1,291 @@
+"""Training a registration network on unlabelled pairs of a cohort, helped by a few label maps.
+
+Following DeepAtlas (Xu, Niethammer: "DeepAtlas: joint semi-supervised learning of image registration and
+segmentation", MICCAI 2019): a segmenter carries the few label maps to all images, and its soft answers tell the
+registration which regions belong together, as far as they can be trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from napari_landmark.data.atomic import atomic_write
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.learning.batches import shrink_images
+from napari_landmark.learning.device import choose_device
+from napari_landmark.learning.progress import CancelToken, Progress
+from napari_landmark.learning.pyramid import fast_memory_format
+from napari_landmark.learning.run import Checkpoint, run_training
+from napari_landmark.learning.sampling import sample
+from napari_landmark.registration.field import warp
+from napari_landmark.registration.labelled_cohort import SHRINK, LabelledCohort, LabelSource
+from napari_landmark.registration.model import RegistrationModel
+from napari_landmark.registration.network import Alignment, NetworkConfig, RegistrationNetwork
+from napari_landmark.registration.objective import Scene, objective_terms, total
+from napari_landmark.registration.options import RegistrationOptions
+from napari_landmark.registration.segmenter import (
+    Segmenter,
+    SegmenterConfig,
+    distorted_copies,
+    region_trust,
+    segmentation_loss,
+)
+
+_REGIONS_FIRST = 0.2  # part of the training before the registration starts to learn
+_OWN_ANSWERS = 0.15  # ... and before the segmenter learns from its own answers
+_WARPED_ANSWERS = 0.5  # ... and before label maps are carried over by the registration
+_BATCH = {2: 4, 3: 1}
+_LEARNING_RATE = 2e-3
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def train_registration(
+    cohort: Cohort,
+    labels: Mapping[str, LabelSource],
+    *,
+    options: RegistrationOptions = RegistrationOptions(),
+    landmarks: Mapping[str, LandmarkSet] | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> RegistrationModel:
+    """Learn to register any two images of a cohort.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        At least two images.
+    labels : mapping of str to Path or integer array
+        Label maps of a few images, by name; may be empty.
+    landmarks : mapping of str to LandmarkSet, optional
+        Landmarks of a template or detections, by name of the image, that guide the registration.
+    folder : Path, optional
+        Where the model is written; a checkpoint lies there while the training runs.
+    resume : bool
+        Go on from that checkpoint.
+
+    Returns
+    -------
+    RegistrationModel
+        Usable after a cancelled training, too; `record["cancelled"]` tells.
+
+    Raises
+    ------
+    InputError
+        Fewer than two images, a label map that does not fit, or nothing to resume.
+    """
+    if len(cohort) < 2:
+        raise InputError(f"{cohort.folder}: holds one usable image: registration needs at least two to learn")
+    if resume and (folder is None or not (folder / CHECKPOINT).exists()):
+        raise InputError(f"{folder}: has no interrupted training to resume; leave out --resume")
+    started = time.monotonic()
+    device = choose_device(options.device)
+    material = LabelledCohort(cohort, labels, device, landmarks=landmarks)
+    torch.manual_seed(options.seed)
+    trainer = _Trainer(material, options, torch.Generator().manual_seed(options.seed))
+    record = _record(cohort, material, options, str(device))
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(folder / "run.json", json.dumps(record, indent=1) + "\n")
+    history = run_training(
+        trainer.networks,
+        trainer.step,
+        stage="learning to register",
+        budget=options.budget(),
+        learning_rate=_LEARNING_RATE,
+        generator=trainer.generator,
+        checkpoint=Checkpoint(folder / CHECKPOINT, resume) if folder is not None else None,
+        progress=progress,
+        cancel=cancel,
+    )
+    record |= {
+        "cancelled": history.cancelled,
+        "seconds": round(time.monotonic() - started, 1),
+        "history": history.to_json(),
+        "terms": trainer.last_terms(),
+    }
+    model = RegistrationModel(
+        cohort.canvas, material.labels, trainer.segmenter, trainer.network, device=device, record=record
+    )
+    if folder is not None:
+        model.save(folder)
+        if not history.cancelled:
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+    return model
+
+
+class _Trainer:
+    """The networks and one step of their training."""
+
+    def __init__(
+        self, material: LabelledCohort, options: RegistrationOptions, generator: torch.Generator
+    ) -> None:
+        self.material, self.options, self.generator = material, options, generator
+        self.device = material.device
+        dims, regions = material.cohort.ndim, len(material.labels)
+        self.segmenter = Segmenter(SegmenterConfig(dims, regions)) if regions else None
+        self.network = RegistrationNetwork(NetworkConfig(dims, regions))
+        parts = {"registration": self.network} | ({"segmenter": self.segmenter} if self.segmenter else {})
+        self.networks = nn.ModuleDict(parts).to(
+            self.device.torch_device, memory_format=fast_memory_format(dims)
+        )
+        self.batch = _BATCH[dims]
+        self.region_weights = options.weights.region_weights(material.labels)
+        self._terms: dict[str, list[float]] = {}
+
+    def step(self, fraction: float) -> torch.Tensor:
+        """Loss of one batch."""
+        if self.segmenter is None:
+            return self._registration_loss()
+        loss = self._segmentation_loss(fraction)
+        return loss if fraction < _REGIONS_FIRST else loss + self._registration_loss()
+
+    def last_terms(self) -> dict[str, float]:
+        """Mean of every term of the objective over the last steps."""
+        return {name: round(float(np.mean(values)), 5) for name, values in self._terms.items()}
+
+    def _draw(self, count: int) -> list[int]:
+        return torch.randint(len(self.material), (count,), generator=self.generator).tolist()
+
+    def _draw_labelled(self) -> list[int]:
+        known = self.material.labelled
+        chosen = torch.randint(len(known), (self.batch,), generator=self.generator).tolist()
+        return [known[i] for i in chosen]
+
+    def _segmentation_loss(self, fraction: float) -> torch.Tensor:
+        numbers = self._draw_labelled()
+        images = self.material.images(numbers)
+        targets = torch.stack([self.material.regions(n) for n in numbers])
+        trust = torch.ones_like(targets[:, :1])
+        if fraction >= _OWN_ANSWERS:
+            others = self._draw(self.batch)
+            plain = self.material.images(others)
+            answers = self._answers(plain)
+            if self.options.warped_labels and fraction >= _WARPED_ANSWERS:
+                answers = (answers + self._carried(plain, answers)) / 2
+            images, targets = torch.cat([images, plain]), torch.cat([targets, answers])
+            trust = torch.cat([trust, (2 * answers.amax(1, keepdim=True) - 1).clamp(0, 1)])
+        copies, both = distorted_copies(images, torch.cat([targets, trust], 1), self.generator)
+        with self.device.autocast():
+            scores = self.segmenter(copies)
+        return segmentation_loss(scores, both[:, :-1], both[:, -1])
+
+    @torch.no_grad()
+    def _answers(self, images: torch.Tensor) -> torch.Tensor:
+        self.segmenter.eval()
+        with self.device.autocast():
+            answers = self.segmenter.probabilities(images)
+        self.segmenter.train()
+        return answers
+
+    @torch.no_grad()
+    def _carried(self, images: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+        """Label maps of labelled images, carried to other images by the registration as it is."""
+        numbers = self._draw_labelled()[: len(images)]
+        labelled = self.material.images(numbers)
+        targets = torch.stack([self.material.regions(n) for n in numbers])
+        self.network.eval()
+        alignment, _, _ = self._align(images, labelled, answers[:, 1:], self._answers(labelled)[:, 1:])
+        self.network.train()
+        return warp(targets, alignment.displacement)
+
+    def _registration_loss(self) -> torch.Tensor:
+        first, second = self._draw(self.batch), self._draw(self.batch)
+        fixed, moving = self.material.images(first), self.material.images(second)
+        probabilities = None
+        if self.segmenter is not None:
+            both = torch.cat([fixed, moving])
+            if self.options.joint:
+                with self.device.autocast():
+                    probabilities = self.segmenter.probabilities(both)
+            else:
+                probabilities = self._answers(both)
+        known = [None, None] if probabilities is None else probabilities[:, 1:].split(self.batch)
+        alignment, small_fixed, small_moving = self._align(fixed, moving, *known)
+        regions = self._regions(first, second, probabilities)
+        distances, trust = self._distances(first, second, alignment)
+        parts = [small_moving] + ([regions[1]] if regions else [])
+        warped = warp(torch.cat(parts, 1), alignment.displacement)
+        scene = Scene(
+            small_fixed,
+            warped[:, :1],
+            alignment.smooth,
+            regions[0] if regions else None,
+            warped[:, 1:] if regions else None,
+            regions[2] if regions else None,
+            distances,
+            trust,
+        )
+        weights = self.options.weights
+        terms = objective_terms(scene, weights, self.region_weights)
+        for name, value in terms.items():
+            self._terms[name] = [*self._terms.get(name, [])[-49:], float(value.detach())]
+        return total(terms, weights)
+
+    def _align(
+        self,
+        fixed: torch.Tensor,
+        moving: torch.Tensor,
+        fixed_regions: torch.Tensor | None,
+        moving_regions: torch.Tensor | None,
+    ) -> tuple[Alignment, torch.Tensor, torch.Tensor]:
+        small = [shrink_images(images, SHRINK) for images in (fixed, moving)]
+        seen = [
+            image if regions is None else torch.cat([image, regions], 1)
+            for image, regions in zip(small, (fixed_regions, moving_regions), strict=True)
+        ]
+        with self.device.autocast():
+            alignment = self.network(*seen)
+        return alignment, *small
+
+    def _regions(
+        self, first: list[int], second: list[int], probabilities: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+        """Regions of fixed and of moving images and how far both are to be trusted; a person's word wins."""
+        if probabilities is None:
+            return None
+        rows, trusts = [], []
+        for number, answer in zip([*first, *second], probabilities, strict=True):
+            known = self.material.regions(number)
+            trusts.append(
+                region_trust(answer.detach()) if known is None else torch.ones_like(answer[1:, *[0] * (answer.ndim - 1)])
+            )
+            rows.append(answer[1:] if known is None else known[1:])
+        regions, trust = torch.stack(rows), torch.stack(trusts)
+        fixed, moving = regions.split(self.batch)
+        return fixed, moving, trust[: self.batch] * trust[self.batch :]
+
+    def _distances(
+        self, first: list[int], second: list[int], alignment: Alignment
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """How far known landmarks of the fixed image land from those of the moving one, per canvas side."""
+        if not self.material.positions.shape[1]:
+            return None, None
+        points, trust = self.material.landmarks(first)
+        wanted, other = self.material.landmarks(second)
+        moved = points + sample(alignment.displacement, torch.nan_to_num(points)).transpose(1, 2)
+        side = max(alignment.displacement.shape[2:])
+        return (moved - wanted).norm(dim=-1) / side, trust * other
+
+
+def _record(cohort: Cohort, material: LabelledCohort, options: RegistrationOptions, device: str) -> dict:
+    from napari_landmark import __version__
+
+    return {
+        "options": options.to_json(),
+        "device": device,
+        "images": len(cohort),
+        "labelled": [cohort.names[n] for n in material.labelled],
+        "data_fingerprint": cohort.fingerprint(),
+        "versions": {"napari-landmark": __version__, "torch": torch.__version__, "numpy": np.__version__},
+    }
