@@ -1,4 +1,4 @@
-"""How far predicted landmarks lie from the truth."""
+"""How far predicted landmarks lie from the truth, and how well regions cover each other."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError, UnknownSpacingError
 from napari_landmark.data.geometry import Geometry
@@ -191,6 +192,36 @@ def radial_errors(predicted: LandmarkSet, truth: LandmarkSet, *, geometry: Geome
         for name, mark in truth.items()
         if mark.position is not None and (found := _position(predicted, name)) is not None
     }
+
+
+def dice(a: NDArray[np.integer], b: NDArray[np.integer]) -> dict[int, float]:
+    """Overlap of every label of two label maps: twice the common pixels by those of both, 0 to 1.
+
+    Parameters
+    ----------
+    a, b : arrays of int, of one shape
+        0 is the background and does not count.
+
+    Returns
+    -------
+    dict of int to float
+        By label, in order; a label of neither map is left out.
+
+    Examples
+    --------
+    >>> dice(np.array([[1, 1, 0, 2]]), np.array([[1, 0, 0, 3]]))
+    {1: 0.6666666666666666, 2: 0.0, 3: 0.0}
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"label maps of shape {a.shape} and {b.shape}")
+    sizes: dict[int, int] = {}
+    for labels in (a, b):
+        for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
+            sizes[int(label)] = sizes.get(int(label), 0) + int(count)
+    common = dict.fromkeys(sizes, 0)
+    for label, count in zip(*np.unique(a[a == b], return_counts=True), strict=True):
+        common[int(label)] = int(count)
+    return {label: 2 * common[label] / sizes[label] for label in sorted(sizes) if label != 0}
 
 
 def _collect(

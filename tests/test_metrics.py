@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from napari_landmark.data.errors import InputError, UnknownSpacingError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
-from napari_landmark.metrics import evaluate, radial_errors
+from napari_landmark.metrics import dice, evaluate, radial_errors
 
 SHARED = Path(__file__).parents[1].parent / "shared/data"
 SCHEMA = LandmarkSchema(("a", "b"))
@@ -192,3 +192,33 @@ def test_two_readers_of_cephalograms_differ_as_published():
     result = evaluate(readers["junior"], readers["senior"], spacing=0.2)
     assert (result.n_images, result.n_landmarks) == (150, 19)
     assert result.mre_mm == pytest.approx(2.36, abs=0.1)
+
+
+class TestDice:
+    def test_overlap_of_two_squares(self):
+        a, b = np.zeros((20, 20), np.uint8), np.zeros((20, 20), np.int32)
+        a[2:12, 2:12] = 7
+        b[2:12, 7:17] = 7
+        assert dice(a, b) == {7: 0.5}
+
+    def test_labels_of_one_map_only_and_of_none(self):
+        a, b = np.array([0, 1, 1, 3]), np.array([0, 1, 2, 3])
+        assert dice(a, b) == {1: pytest.approx(2 / 3), 2: 0, 3: 1}
+        assert dice(np.zeros((3, 3), int), np.zeros((3, 3), int)) == {}
+
+    def test_large_labels(self):
+        a = np.array([2**31 - 1, 0], np.int32)
+        assert dice(a, a) == {2**31 - 1: 1}
+
+    def test_maps_of_different_shape(self):
+        with pytest.raises(ValueError, match="shape"):
+            dice(np.zeros((3, 3), int), np.zeros((3, 4), int))
+
+    @given(st.integers(0, 10_000))
+    def test_by_its_definition(self, seed):
+        a, b = np.random.default_rng(seed).integers(0, 4, (2, 5, 6))
+        for label, value in dice(a, b).items():
+            assert value == pytest.approx(
+                2 * ((a == label) & (b == label)).sum() / ((a == label).sum() + (b == label).sum())
+            )
+            assert dice(b, a)[label] == value

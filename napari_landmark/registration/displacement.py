@@ -87,6 +87,13 @@ def jacobian_determinant(field: NDArray, matrix: Floats) -> Floats:
     return determinant
 
 
+def orientation(field: NDArray, matrix: Floats, offset: Floats) -> int:
+    """1, or -1 where the affine map that fits a field best mirrors; arguments as for `solve`."""
+    points, images = _coarse_points(field, matrix, offset)
+    fit = np.linalg.lstsq(points - points.mean(axis=0), images - images.mean(axis=0), rcond=None)[0]
+    return -1 if np.linalg.det(fit) * np.linalg.det(matrix) < 0 else 1
+
+
 def solve(field: NDArray, matrix: Floats, offset: Floats, targets: Floats, tolerance: float) -> Floats:
     """Grid positions p with ``matrix @ p + offset + field(p) = target``.
 
@@ -121,16 +128,21 @@ def solve(field: NDArray, matrix: Floats, offset: Floats, targets: Floats, toler
     return found
 
 
+def _coarse_points(field: NDArray, matrix: Floats, offset: Floats) -> tuple[Floats, Floats]:
+    """Some grid points (n, d), evenly chosen, and where the field carries them in the world."""
+    shape = field.shape[:-1]
+    step = max(1, int(np.ceil((np.prod(shape) / _TREE_POINTS) ** (1 / len(shape)))))
+    chosen = field[tuple(slice(None, None, step) for _ in shape)]
+    points = step * grid_points(chosen.shape[:-1])
+    return points, points @ matrix.T + offset + chosen.reshape(len(points), -1)
+
+
 class _Forward:
     """The map from grid index coordinates to the world, and Newton's method on it."""
 
     def __init__(self, field: NDArray, matrix: Floats, offset: Floats) -> None:
         self._field, self._matrix, self._offset = field, matrix, offset
-        shape = field.shape[:-1]
-        step = max(1, int(np.ceil((np.prod(shape) / _TREE_POINTS) ** (1 / len(shape)))))
-        coarse = tuple(slice(None, None, step) for _ in shape)
-        self._points = step * grid_points(field[coarse].shape[:-1])
-        self._images = self._points @ matrix.T + offset + field[coarse].reshape(len(self._points), -1)
+        self._points, self._images = _coarse_points(field, matrix, offset)
 
     def first_guess(self, targets: Floats) -> Floats:
         """By the affine map that fits the field best."""

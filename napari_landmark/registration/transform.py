@@ -214,14 +214,17 @@ class Transform:
         return field.jacobian_determinant(self.displacement, matrix)
 
     def folding_percent(self, mask: NDArray[np.bool_] | None = None) -> float:
-        """Percentage of grid points at which the field folds.
+        """Percentage of grid points at which the field folds: where it is flat, or turned over against the whole.
+
+        A map that mirrors the whole image does not fold: two files may hold their pixels in opposite order.
 
         Parameters
         ----------
         mask : bool array, shape of the grid, optional
             Which grid points count; those that lie on the fixed image by default.
         """
-        folded = self.jacobian() <= 0
+        matrix, offset = index_to_world(self.grid)
+        folded = self.jacobian() * field.orientation(self.displacement, matrix, offset) <= 0
         if mask is None:
             world = self.grid.to_world(field.grid_points(self.grid.shape))
             # The small margin takes care of rounding errors.

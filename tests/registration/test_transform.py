@@ -337,6 +337,20 @@ class TestJacobian:
         assert transform.folding_percent(mask) == 100
         assert transform.folding_percent(~mask) < 100 * folded.mean()
 
+    def test_files_that_hold_their_pixels_in_opposite_order(self):
+        fixed = Geometry((20, 30), spacing=(1, 1), direction=((-1, 0), (0, 1)))
+        moving = Geometry((20, 30), spacing=(1, 1))
+        values = np.zeros((20, 30, 2))
+        values[..., 0] = 2 * np.arange(20)[:, None]  # row goes to row
+        transform = Transform(fixed, moving, fixed, values)
+        np.testing.assert_allclose(transform.to_moving([[3, 4]]), [[3, 4]], atol=1e-5)
+        assert (transform.jacobian() < 0).all()
+        assert transform.folding_percent() == 0
+        values[5:15, 10:20, 0] += -2 * np.arange(10)[:, None]
+        folded = Transform(fixed, moving, fixed, values)
+        assert folded.folding_percent() == pytest.approx(100 * (folded.jacobian() >= 0).mean())
+        assert 10 < folded.folding_percent() < 20
+
     def test_what_lies_beside_the_image_does_not_count(self):
         geometry = Geometry((20, 30))
         grid = Geometry((40, 30), spacing=(1, 1), origin=(-20, 0))

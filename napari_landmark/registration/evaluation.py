@@ -1,0 +1,287 @@
+"""How well a registration does on pairs of images whose label maps or landmarks are known."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.image_names import find_image
+from napari_landmark.data.formats.text_file import read_text
+from napari_landmark.data.image import MedicalImage, read_image
+from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
+from napari_landmark.registration.initial import initial_transform
+from napari_landmark.registration.label_map import read_label_map
+from napari_landmark.registration.pair_measures import landmark_errors, warped_dice
+from napari_landmark.registration.transform import Transform
+
+Pair = tuple[str, str]
+"""Names of a fixed and of a moving image."""
+
+
+class Registered(Protocol):
+    """What a registration of one pair tells: a `Registration`."""
+
+    @property
+    def transform(self) -> Transform: ...  # noqa: D102
+
+    @property
+    def seconds(self) -> float: ...  # noqa: D102
+
+
+Register = Callable[[MedicalImage, MedicalImage], Registered]
+"""Registers a fixed and a moving image."""
+
+
+@dataclass(frozen=True)
+class RegistrationEvaluation:
+    """Means over pairs; None for what is not known.
+
+    Attributes
+    ----------
+    dice_before, dice : float or None
+        Mean over pairs of the mean over labels, before and after.
+    dice_per_label : dict of int to float
+        Mean over the pairs that have the label.
+    tre_before_mm, tre_mm : float or None
+        Mean distance of landmarks in the fixed image; None where the spacing of an image is not known.
+    tre_before_px, tre_px : float or None
+        The same in pixels of the fixed image.
+    folding_percent, seconds_per_pair : float or None
+        Means over all pairs.
+    n_pairs : int
+        Pairs that were registered.
+    n_pairs_with_labels, n_landmarks, n_lost : int
+        Pairs with both label maps; landmarks known in both images of a pair, over all pairs; and those of them
+        that could only be measured in the moving image.
+    cancelled : bool
+        Whether pairs are left.
+    """
+
+    dice_before: float | None
+    dice: float | None
+    dice_per_label: dict[int, float]
+    tre_before_mm: float | None
+    tre_mm: float | None
+    tre_before_px: float | None
+    tre_px: float | None
+    folding_percent: float | None
+    seconds_per_pair: float | None
+    n_pairs: int
+    n_pairs_with_labels: int
+    n_landmarks: int
+    n_lost: int
+    cancelled: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``napari-landmark register evaluate --json`` prints."""
+        return {
+            "dice_before": self.dice_before,
+            "dice": self.dice,
+            "dice_per_label": {str(label): value for label, value in self.dice_per_label.items()},
+            "tre_before_mm": self.tre_before_mm,
+            "tre_mm": self.tre_mm,
+            "tre_before_px": self.tre_before_px,
+            "tre_px": self.tre_px,
+            "folding_percent": self.folding_percent,
+            "seconds_per_pair": self.seconds_per_pair,
+            "n_pairs": self.n_pairs,
+        }
+
+
+def read_pairs(path: str | Path, names: Sequence[str]) -> list[Pair]:
+    """Read a table with the columns fixed and moving.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV in UTF-8, separated by commas, semicolons or tabs; other columns are ignored.
+    names : sequence of str
+        Names of the images there are. What the file says may lack folders or the end.
+
+    Returns
+    -------
+    list of (fixed, moving)
+        As the images are called in `names`.
+
+    Raises
+    ------
+    InputError
+        With the file and the line.
+    """
+    path = Path(path)
+    text = read_text(path)
+    first = text.lstrip("\r\n").split("\n", 1)[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
+    columns: list[int] = []
+    pairs: list[Pair] = []
+    try:
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if not any(cell.strip() for cell in row):
+                continue
+            if not columns:
+                titles = [cell.strip().lower() for cell in row]
+                if not {"fixed", "moving"} <= set(titles):
+                    raise InputError(f"{where}: the first line must name the columns fixed,moving")
+                columns = [titles.index("fixed"), titles.index("moving")]
+                continue
+            given = [row[number].strip() if number < len(row) else "" for number in columns]
+            fixed, moving = (_known(name, names, where) for name in given)
+            if fixed == moving:
+                raise InputError(f"{where}: {fixed} is to be registered to itself: name two images")
+            pairs.append((fixed, moving))
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: is not a readable row ({error})") from error
+    if not pairs:
+        raise InputError(f"{path}: holds no pairs: add a row with fixed,moving for each")
+    return pairs
+
+
+def evaluate_registration(
+    register: Register,
+    pairs: Sequence[Pair],
+    images: Mapping[str, Path],
+    *,
+    labels: Mapping[str, Path] | None = None,
+    landmarks: Mapping[str, LandmarkSet] | None = None,
+    spacing: float | Sequence[float] | None = None,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> RegistrationEvaluation:
+    """Register pairs and measure them before and after.
+
+    Before means `initial_transform`. Only the images of one pair are in memory at a time.
+
+    Parameters
+    ----------
+    register : callable
+        Takes the fixed and the moving image, gives a `Registration`.
+    pairs : sequence of (str, str)
+        Names of the fixed and the moving images.
+    images : mapping of str to Path
+        Files of the images, by name.
+    labels : mapping of str to Path, optional
+        Their label maps; those of some images are enough.
+    landmarks : mapping of str to LandmarkSet, optional
+        Their landmarks.
+    spacing : float or sequence of float, optional
+        Millimetres per pixel of all images, used instead of what the files say.
+    progress : callable, optional
+    cancel : CancelToken, optional
+        Asked between pairs.
+
+    Raises
+    ------
+    InputError
+        An image or a label map cannot be used.
+    """
+    labels, landmarks = labels or {}, landmarks or {}
+
+    # Lists of pairs often keep one image for several rows.
+    @lru_cache(maxsize=2)
+    def load(name: str) -> tuple[MedicalImage, NDArray[np.integer] | None]:
+        image = read_image(images[name], spacing=spacing, name=name)
+        return image, read_label_map(labels[name], image.geometry) if name in labels else None
+
+    sums = _Sums()
+    for done, (fixed_name, moving_name) in enumerate(pairs):
+        if cancel is not None and cancel.cancelled:
+            break
+        if progress is not None:
+            progress(ProgressEvent("registering pairs", done / len(pairs), step=done))
+        (fixed, fixed_labels), (moving, moving_labels) = load(fixed_name), load(moving_name)
+        found = register(fixed, moving)
+        before = initial_transform(fixed.geometry, moving.geometry)
+        if fixed_labels is not None and moving_labels is not None:
+            sums.add_dice(
+                warped_dice(before, fixed_labels, moving_labels),
+                warped_dice(found.transform, fixed_labels, moving_labels),
+            )
+        if fixed_name in landmarks and moving_name in landmarks:
+            sums.add_landmarks(before, found.transform, landmarks[fixed_name], landmarks[moving_name])
+        sums.folding.append(found.transform.folding_percent())
+        sums.seconds.append(found.seconds)
+    else:
+        if progress is not None:
+            progress(ProgressEvent("registering pairs", 1.0, step=len(pairs)))
+    return sums.means(cancelled=len(sums.seconds) < len(pairs))
+
+
+class _Sums:
+    """What was measured of the pairs so far."""
+
+    def __init__(self) -> None:
+        self.folding: list[float] = []
+        self.seconds: list[float] = []
+        self._dice: dict[str, list[float]] = {"before": [], "after": []}
+        self._per_label: dict[int, list[float]] = {}
+        self._px: dict[str, list[float]] = {"before": [], "after": []}
+        self._mm: dict[str, list[float]] = {"before": [], "after": []}
+        self._all_mm = True
+        self._with_labels = self._lost = 0
+
+    def add_dice(self, before: Mapping[int, float], after: Mapping[int, float]) -> None:
+        self._with_labels += 1
+        for when, values in (("before", before), ("after", after)):
+            if values:
+                self._dice[when].append(float(np.mean(list(values.values()))))
+        for label, value in after.items():
+            self._per_label.setdefault(label, []).append(value)
+
+    def add_landmarks(
+        self, before: Transform, after: Transform, fixed: LandmarkSet, moving: LandmarkSet
+    ) -> None:
+        for when, transform in (("before", before), ("after", after)):
+            errors = landmark_errors(transform, fixed, moving)
+            self._px[when] += errors.px.values()
+            self._mm[when] += (errors.mm or {}).values()
+            # Millimetres of some pairs only would look like those of all.
+            self._all_mm &= errors.mm is not None or not errors.px
+        self._lost += len(errors.lost)
+
+    def means(self, *, cancelled: bool) -> RegistrationEvaluation:
+        mm = self._mm if self._all_mm else {"before": [], "after": []}
+        return RegistrationEvaluation(
+            dice_before=_mean(self._dice["before"]),
+            dice=_mean(self._dice["after"]),
+            dice_per_label={
+                label: float(np.mean(self._per_label[label])) for label in sorted(self._per_label)
+            },
+            tre_before_mm=_mean(mm["before"]),
+            tre_mm=_mean(mm["after"]),
+            tre_before_px=_mean(self._px["before"]),
+            tre_px=_mean(self._px["after"]),
+            folding_percent=_mean(self.folding),
+            seconds_per_pair=_mean(self.seconds),
+            n_pairs=len(self.seconds),
+            n_pairs_with_labels=self._with_labels,
+            n_landmarks=len(self._px["after"]),
+            n_lost=self._lost,
+            cancelled=cancelled,
+        )
+
+
+def _known(name: str, names: Sequence[str], where: str) -> str:
+    if not name:
+        raise InputError(f"{where}: a name is missing: give fixed,moving")
+    try:
+        found = find_image(name, names)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    if found is None:
+        raise InputError(f"{where}: there is no image {name!r} (there is e.g. {next(iter(names), 'none')!r})")
+    return found
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
