@@ -1,0 +1,294 @@
+"""What a person would take for registration without this package: nothing, SimpleITK, elastix.
+
+Every function takes the fixed and the moving image as they were read, and returns where each pixel of the fixed image
+lies in the moving one: displacements (*fixed.shape, ndim) in world units (mm; pixels where the spacing is not known),
+in array axis order. Settings were chosen on pairs of training images.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from registration_measures import on_pixels
+from scipy.spatial.transform import Rotation
+
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image import MedicalImage
+from napari_landmark.registration.initial import initial_transform
+
+VERSION = 1  # of the settings: raised when they change, so that kept maps are computed anew
+
+Field = NDArray[np.float32]
+Baseline = Callable[[MedicalImage, MedicalImage], Field]
+
+
+def limit_threads(count: int) -> None:
+    """Let ITK, in both its packages, compute with so many threads. To be called before the first elastix."""
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(count)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(count)
+
+
+def nothing(fixed: MedicalImage, moving: MedicalImage) -> Field:
+    """The worlds laid over each other; corner to corner where a spacing is not known."""
+    return on_pixels(initial_transform(fixed.geometry, moving.geometry)).displacement
+
+
+def simpleitk(fixed: MedicalImage, moving: MedicalImage) -> Field:
+    """Affine, then B-splines, on mutual information, from coarse to fine."""
+    a, b = to_itk(fixed), to_itk(moving)
+    return _simpleitk_from(a, b, _better_start(a, b))
+
+
+def elastix(fixed: MedicalImage, moving: MedicalImage) -> Field:
+    """The default parameter maps `affine` and `bspline` (with bending energy), eight control points along an image."""
+    return _elastix(to_itk(fixed), to_itk(moving))
+
+
+def elastix_finer(fixed: MedicalImage, moving: MedicalImage) -> Field:
+    """The same with sixteen control points: regions fit better, and the map folds more."""
+    return _elastix(to_itk(fixed), to_itk(moving), grid=1 / 16)
+
+
+def simpleitk_many_starts(fixed: MedicalImage, moving: MedicalImage) -> Field:
+    """`simpleitk` from the best of many rigid starts, for volumes in any rotation."""
+    a, b = to_itk(fixed), to_itk(moving)
+    start = _best_rigid(a, b)
+    affine = sitk.AffineTransform(start.GetMatrix(), start.GetTranslation(), start.GetCenter())
+    return _simpleitk_from(a, b, affine)
+
+
+def elastix_many_starts(fixed: MedicalImage, moving: MedicalImage) -> Field:
+    """`elastix` from the best of many rigid starts, for volumes in any rotation.
+
+    The start is written into the moving image's origin and direction, so that nothing is interpolated twice.
+    """
+    a, b = to_itk(fixed), to_itk(moving)
+    start = _best_rigid(a, b)
+    matrix = np.reshape(start.GetMatrix(), (3, 3))
+    offset = np.array(start.TransformPoint((0.0, 0.0, 0.0)))
+    b.SetOrigin((matrix.T @ (np.array(b.GetOrigin()) - offset)).tolist())
+    b.SetDirection((matrix.T @ np.reshape(b.GetDirection(), (3, 3))).ravel().tolist())
+    found = _elastix(a, b, start_at_centres=False)
+    # x -> matrix (x + u) + offset, all turned from ITK's order of axes into the array's.
+    matrix, offset = matrix[::-1, ::-1], offset[::-1]
+    places = _places(fixed.geometry)
+    return ((places + found) @ matrix.T + offset - places).astype(np.float32)
+
+
+def to_itk(image: MedicalImage) -> sitk.Image:
+    """The image with its place in the world; spacing 1 where it is not known."""
+    geometry = image.geometry
+    converted = sitk.GetImageFromArray(np.ascontiguousarray(image.array, dtype=np.float32))
+    if geometry.spacing is not None:
+        converted.SetSpacing(geometry.spacing[::-1])
+        converted.SetOrigin(geometry.origin[::-1])
+        converted.SetDirection(np.asarray(geometry.direction)[::-1, ::-1].ravel().tolist())
+    return converted
+
+
+def _places(geometry: Geometry) -> NDArray[np.float64]:
+    """World positions of all pixels, (*shape, ndim)."""
+    index = np.stack(np.meshgrid(*map(np.arange, geometry.shape), indexing="ij"), axis=-1)
+    known = geometry if geometry.has_spacing else Geometry(geometry.shape, (1.0,) * geometry.ndim)
+    return known.to_world(index.reshape(-1, geometry.ndim)).reshape(index.shape)
+
+
+# --- SimpleITK ------------------------------------------------------------------------------------------------------
+
+
+def _better_start(fixed: sitk.Image, moving: sitk.Image) -> sitk.AffineTransform:
+    """Centres of the images or of their brightness laid over each other, whichever fits better."""
+    registration = _mutual_information(fixed)
+    kinds = sitk.CenteredTransformInitializerFilter
+    starts = [
+        sitk.AffineTransform(
+            sitk.CenteredTransformInitializer(
+                fixed, moving, sitk.AffineTransform(fixed.GetDimension()), getattr(kinds, kind)
+            )
+        )
+        for kind in ("GEOMETRY", "MOMENTS")
+    ]
+
+    def misfit(start: sitk.Transform) -> float:
+        registration.SetInitialTransform(start)
+        return registration.MetricEvaluate(fixed, moving)
+
+    return min(starts, key=misfit)
+
+
+def _mutual_information(fixed: sitk.Image) -> sitk.ImageRegistrationMethod:
+    registration = sitk.ImageRegistrationMethod()
+    registration.SetMetricAsMattesMutualInformation(50)
+    registration.SetInterpolator(sitk.sitkLinear)
+    pixels = math.prod(fixed.GetSize())
+    samples = SIMPLEITK_SAMPLES[fixed.GetDimension()]
+    if pixels > samples:
+        registration.SetMetricSamplingStrategy(registration.RANDOM)
+        registration.SetMetricSamplingPercentage(samples / pixels, 7)
+    return registration
+
+
+# By number of axes. Volumes take minutes even so.
+SIMPLEITK_SAMPLES = {2: 100_000, 3: 50_000}
+SIMPLEITK_MESH = {2: (4, 8, 16), 3: (4, 8)}
+SIMPLEITK_ITERATIONS = {2: 100, 3: 20}
+
+
+def _simpleitk_from(fixed: sitk.Image, moving: sitk.Image, start: sitk.AffineTransform) -> Field:
+    affine = sitk.AffineTransform(start)
+    registration = _mutual_information(fixed)
+    registration.SetOptimizerAsGradientDescent(1.0, 200, 1e-6, 10, registration.EachIteration)
+    registration.SetOptimizerScalesFromPhysicalShift()
+    _from_coarse_to_fine(registration, (8, 4, 2, 1)[_levels_left_out(fixed) :])
+    registration.SetInitialTransform(affine, inPlace=True)
+    registration.Execute(fixed, moving)
+
+    meshes = SIMPLEITK_MESH[fixed.GetDimension()]
+    spline = sitk.BSplineTransformInitializer(fixed, _mesh(fixed, meshes[0]))
+    registration = _mutual_information(fixed)
+    registration.SetMovingInitialTransform(affine)
+    registration.SetInitialTransformAsBSpline(
+        spline, inPlace=True, scaleFactors=[mesh // meshes[0] for mesh in meshes]
+    )
+    registration.SetOptimizerAsLBFGS2(numberOfIterations=SIMPLEITK_ITERATIONS[fixed.GetDimension()])
+    _from_coarse_to_fine(registration, (4, 2, 1)[-len(meshes) :])
+    try:
+        registration.Execute(fixed, moving)
+    except RuntimeError as error:
+        print("   SimpleITK's B-spline stopped:", str(error).strip().splitlines()[-1])
+    return _sampled(sitk.CompositeTransform([affine, spline]), fixed)
+
+
+def _levels_left_out(image: sitk.Image) -> int:
+    """Coarse levels that would leave fewer than 24 pixels along the shortest side."""
+    return sum(min(image.GetSize()) / factor < 24 for factor in (8, 4, 2))
+
+
+def _from_coarse_to_fine(registration: sitk.ImageRegistrationMethod, factors: tuple[int, ...]) -> None:
+    registration.SetShrinkFactorsPerLevel(list(factors))
+    registration.SetSmoothingSigmasPerLevel([factor / 2 if factor > 1 else 0 for factor in factors])
+    registration.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
+
+
+def _mesh(image: sitk.Image, along_longest: int) -> list[int]:
+    extents = [size * step for size, step in zip(image.GetSize(), image.GetSpacing(), strict=True)]
+    return [max(1, round(along_longest * extent / max(extents))) for extent in extents]
+
+
+def _sampled(transform: sitk.Transform, fixed: sitk.Image) -> Field:
+    """Displacement of every pixel, in array axis order."""
+    field = sitk.TransformToDisplacementField(
+        transform,
+        sitk.sitkVectorFloat64,
+        fixed.GetSize(),
+        fixed.GetOrigin(),
+        fixed.GetSpacing(),
+        fixed.GetDirection(),
+    )
+    return sitk.GetArrayFromImage(field)[..., ::-1].astype(np.float32)
+
+
+# --- elastix --------------------------------------------------------------------------------------------------------
+
+ELASTIX_GRID = 1 / 8  # final spacing of the control points, of the longest side
+ELASTIX_SAMPLES = 4096
+ELASTIX_ITERATIONS = 256
+
+
+def _elastix(
+    fixed: sitk.Image, moving: sitk.Image, *, grid: float = ELASTIX_GRID, start_at_centres: bool = True
+) -> Field:
+    import itk  # takes seconds to import
+
+    a, b = _in_other_package(fixed, itk), _in_other_package(moving, itk)
+    extent = max(size * step for size, step in zip(fixed.GetSize(), fixed.GetSpacing(), strict=True))
+    parameters = itk.ParameterObject.New()
+    for map_ in (
+        parameters.GetDefaultParameterMap("affine", 4),
+        parameters.GetDefaultParameterMap("bspline", 4, extent * grid),
+    ):
+        map_["NumberOfSpatialSamples"] = (str(ELASTIX_SAMPLES),)
+        map_["MaximumNumberOfIterations"] = (str(ELASTIX_ITERATIONS),)
+        map_["RandomSeed"] = ("121212",)
+        map_["WriteResultImage"] = ("false",)
+        if map_["Transform"][0] == "AffineTransform" and start_at_centres:
+            map_["AutomaticTransformInitialization"] = ("true",)
+            map_["AutomaticTransformInitializationMethod"] = ("GeometricalCenter",)
+        parameters.AddParameterMap(map_)
+    threads = int(os.environ.get("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", os.cpu_count() or 1))
+    _, found = itk.elastix_registration_method(
+        a, b, parameter_object=parameters, log_to_console=False, number_of_threads=threads
+    )
+    field = itk.transformix_deformation_field(b, found)
+    return np.asarray(itk.array_view_from_image(field))[..., ::-1].astype(np.float32)
+
+
+def _in_other_package(image: sitk.Image, itk: object) -> object:
+    """The same image for the package `itk`."""
+    converted = itk.image_from_array(sitk.GetArrayFromImage(image))  # type: ignore[attr-defined]
+    dimension = image.GetDimension()
+    converted.SetSpacing(image.GetSpacing())
+    converted.SetOrigin(image.GetOrigin())
+    converted.SetDirection(np.reshape(image.GetDirection(), (dimension, dimension)))
+    return converted
+
+
+# --- many rigid starts for volumes ----------------------------------------------------------------------------------
+
+ROTATIONS = 200
+REFINED = 8
+
+
+def _best_rigid(fixed: sitk.Image, moving: sitk.Image) -> sitk.Euler3DTransform:
+    """The best of many rotations about the centres of brightness, judged on small pictures."""
+    a, b = _small(fixed), _small(moving)
+    centred = sitk.Euler3DTransform(
+        sitk.CenteredTransformInitializer(
+            a, b, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
+        )
+    )
+    registration = sitk.ImageRegistrationMethod()
+    registration.SetMetricAsCorrelation()
+    registration.SetInterpolator(sitk.sitkLinear)
+    registration.SetOptimizerAsRegularStepGradientDescent(1.0, 0.01, 60)
+    registration.SetOptimizerScalesFromPhysicalShift()
+    starts = []
+    for rotation in Rotation.random(ROTATIONS, random_state=0):
+        start = sitk.Euler3DTransform(centred)
+        start.SetMatrix(rotation.as_matrix().ravel().tolist(), 1e-6)
+        registration.SetInitialTransform(start)
+        starts.append((registration.MetricEvaluate(a, b), start))
+    starts.sort(key=lambda pair: pair[0])
+    refined = []
+    for _, start in starts[:REFINED]:
+        registration.SetInitialTransform(start, inPlace=True)
+        registration.Execute(a, b)
+        refined.append((registration.GetMetricValue(), start))
+    return min(refined, key=lambda pair: pair[0])[1]
+
+
+def _small(image: sitk.Image) -> sitk.Image:
+    """A smoothed copy of some 40 pixels along each side."""
+    factors = [max(1, round(size / 40)) for size in image.GetSize()]
+    smooth = sitk.SmoothingRecursiveGaussian(
+        image, [factor * step / 2 for factor, step in zip(factors, image.GetSpacing(), strict=True)]
+    )
+    return sitk.Shrink(smooth, factors)
+
+
+BASELINES: dict[str, Baseline] = {
+    "identity": nothing,
+    "SimpleITK": simpleitk,
+    "elastix": elastix,
+    "elastix, finer grid": elastix_finer,
+}
+FROM_MANY_STARTS: dict[str, Baseline] = {
+    "SimpleITK, many starts": simpleitk_many_starts,
+    "elastix, many starts": elastix_many_starts,
+}
+"""For volumes in any rotation."""

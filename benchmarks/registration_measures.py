@@ -1,0 +1,107 @@
+"""Dice, landmark error, folding and time of one registration, measured the same way for every method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from registration_pairs import PairSet
+
+from napari_landmark.registration.pair_measures import landmark_errors, warped_dice
+from napari_landmark.registration.transform import Transform, world_geometry
+
+
+@dataclass(frozen=True)
+class PairMeasures:
+    """What one registration is worth.
+
+    Attributes
+    ----------
+    fixed, moving : str
+    dice : dict of int to float
+        By label; labels in neither image are left out.
+    errors : list of float
+        Of every landmark, in mm of the fixed image, in pixels where its spacing is not known.
+    lost : int
+        Landmarks that no point of the fixed image is carried to; their error is measured in the moving image.
+    folding : float
+        Percentage of the fixed image's pixels at which the map folds.
+    seconds : float
+    fresh : bool
+        Whether the time was taken in this run.
+    """
+
+    fixed: str
+    moving: str
+    dice: dict[int, float]
+    errors: list[float]
+    lost: int
+    folding: float
+    seconds: float
+    fresh: bool = True
+
+    @property
+    def mean_dice(self) -> float | None:
+        """Over the labels, None where there are none."""
+        return float(np.mean(list(self.dice.values()))) if self.dice else None
+
+
+def measure(
+    data: PairSet, pair: tuple[str, str], transform: Transform, seconds: float, *, fresh: bool = True
+) -> PairMeasures:
+    """Judge a transform by what is known about the two images."""
+    labels = [data.labels(name) for name in pair]
+    dice = {} if labels[0] is None or labels[1] is None else warped_dice(transform, *labels)
+    errors, lost = [], 0
+    if all(name in data.landmarks for name in pair):
+        found = landmark_errors(transform, *(data.landmarks[name] for name in pair))
+        errors, lost = list((found.mm or found.px).values()), len(found.lost)
+    folding = on_pixels(transform).folding_percent()
+    return PairMeasures(*pair, dice, errors, lost, folding, seconds, fresh)
+
+
+def on_pixels(transform: Transform) -> Transform:
+    """The same map, sampled at the pixels of the fixed image: so folding is counted alike for all methods."""
+    world = world_geometry(transform.fixed)
+    if transform.grid == world:
+        return transform
+    index = np.stack(np.meshgrid(*map(np.arange, world.shape), indexing="ij"), axis=-1)
+    index = index.reshape(-1, world.ndim)
+    moved = transform.moving_world.to_world(transform.to_moving(index)) - world.to_world(index)
+    return Transform(transform.fixed, transform.moving, world, moved.reshape(*world.shape, world.ndim))
+
+
+def summary(rows: Sequence[PairMeasures]) -> dict[str, float | int | dict[str, float] | None]:
+    """Means over pairs, and over landmarks; None for what is not known.
+
+    The time is the median, so that what is done only for the first pair does not count, and of this run only
+    where there is any.
+    """
+    fresh = [row for row in rows if row.fresh]
+    labels = sorted({label for row in rows for label in row.dice})
+    errors = [error for row in rows for error in row.errors]
+    overlaps = [row.mean_dice for row in rows if row.mean_dice is not None]
+    return {
+        "n_pairs": len(rows),
+        "dice": _mean(overlaps),
+        "dice_worst": min(overlaps, default=None),
+        "dice_per_label": {
+            str(label): _mean([row.dice[label] for row in rows if label in row.dice]) for label in labels
+        },
+        "tre": _mean(errors),
+        "tre_median": float(np.median(errors)) if errors else None,
+        "lost_percent": 100 * sum(row.lost for row in rows) / len(errors) if errors else None,
+        "folding_percent": _mean([row.folding for row in rows]),
+        "seconds_per_pair": float(np.median([row.seconds for row in fresh or rows])),
+        "seconds_of_this_run": bool(fresh),
+    }
+
+
+def as_json(rows: Sequence[PairMeasures]) -> list[dict]:
+    """Plain values, pair by pair."""
+    return [asdict(row) for row in rows]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if len(values) else None

@@ -1,0 +1,151 @@
+"""This package's ways to register a pair, as the benchmark calls them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from cephalometric import link_images
+from registration_pairs import PairSet
+
+from napari_landmark.commands.progress import terminal_progress
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.learning.device import choose_device
+from napari_landmark.registration.model import RegistrationModel
+from napari_landmark.registration.objective import ObjectiveWeights
+from napari_landmark.registration.options import WORKING_SIZE, PairOptions, default_registration_options
+from napari_landmark.registration.pair import register_pair
+from napari_landmark.registration.registration import Registration
+from napari_landmark.registration.training import train_registration
+
+Register = Callable[[str, str], Registration]
+"""From the names of the fixed and the moving image."""
+LABELS_TRIED = (0, 1, 5, 20)
+LEFT_OUT = {
+    "no more weight in the regions": {"roi": 0.0},
+    "no Dice": {"dice": 0.0},
+    "no similarity": {"similarity": 0.0},
+    "no bending energy": {"bending": 0.0},
+    "no penalty on folds": {"jacobian": 0.0},
+}
+
+
+class OwnMethods:
+    """Pair by pair, and by models trained on the images that may be learned from.
+
+    Parameters
+    ----------
+    data : PairSet
+    arguments : argparse.Namespace
+        Of the benchmark.
+    scratch : Path
+        For the working images and for models that are not kept.
+
+    Attributes
+    ----------
+    notes : list of str
+        How long each training took.
+    """
+
+    def __init__(self, data: PairSet, arguments: argparse.Namespace, scratch: Path) -> None:
+        self.data, self.arguments, self.scratch = data, arguments, scratch
+        self.device = choose_device(arguments.device)
+        self.notes: list[str] = []
+        self._model = lru_cache(maxsize=1)(self._load_or_train)
+
+    def methods(self) -> dict[str, Register]:
+        """What a person can choose, by name."""
+        found: dict[str, Register] = {"pair alone": self._pair_alone()}
+        if self.data.label_files:
+            found["pair alone, labels of both given"] = self._pair_alone(labels_given=True)
+        labels = min(self.arguments.labels, len(self.data.labelled))
+        return found | self._by_model(f"model of {labels} labels" if labels else "model", labels)
+
+    def ablations(self) -> dict[str, Register]:
+        """With fewer labels, and with every term of the objective left out."""
+        found: dict[str, Register] = {}
+        for count in LABELS_TRIED:
+            if count <= len(self.data.labelled):
+                found |= self._by_model(f"{count} labels", count)
+        labels = min(self.arguments.labels, len(self.data.labelled))
+        for name, changes in LEFT_OUT.items():
+            found |= self._by_model(f"{labels} labels, {name}", labels, tuple(changes.items()))
+        return found
+
+    def _pair_alone(self, *, labels_given: bool = False) -> Register:
+        options = PairOptions(device=self.arguments.device, working_size=self.data.working_size)
+
+        def register(fixed: str, moving: str) -> Registration:
+            labels = {}
+            if labels_given:
+                labels = {
+                    "fixed_labels": self.data.labels(fixed),
+                    "moving_labels": self.data.labels(moving),
+                }
+            return register_pair(self.data.image(fixed), self.data.image(moving), options=options, **labels)
+
+        return register
+
+    def _by_model(
+        self, name: str, labels: int, changes: tuple[tuple[str, float], ...] = ()
+    ) -> dict[str, Register]:
+        weights = dataclasses.replace(ObjectiveWeights(), **dict(changes))
+        options = PairOptions(device=self.arguments.device, weights=weights)
+
+        def network(fixed: str, moving: str) -> Registration:
+            model = self._model(labels, changes)
+            return model.register(self.data.image(fixed), self.data.image(moving))
+
+        def refined(fixed: str, moving: str) -> Registration:
+            model = self._model(labels, changes)
+            return register_pair(
+                self.data.image(fixed), self.data.image(moving), model=model, options=options
+            )
+
+        return {name: network, f"{name}, refined": refined}
+
+    def _load_or_train(self, labels: int, changes: tuple[tuple[str, float], ...]) -> RegistrationModel:
+        arguments, data = self.arguments, self.data
+        budget = f"{arguments.minutes:g}min" if arguments.minutes else "default"
+        parts = [
+            data.name,
+            f"{labels}labels",
+            budget,
+            f"seed{arguments.seed}",
+            *(f"{k}{v:g}" for k, v in changes),
+        ]
+        kept = (arguments.models or self.scratch / "models") / re.sub(r"[^\w.-]", "_", "-".join(parts))
+        if (kept / "model.json").exists():
+            print(f"{kept.name}: trained before", flush=True)
+            return RegistrationModel.load(kept, device=self.device)
+        options = default_registration_options(
+            self.device,
+            seed=arguments.seed,
+            minutes=arguments.minutes,
+            weights=dataclasses.replace(ObjectiveWeights(), **dict(changes)),
+        )
+        options = dataclasses.replace(options, working_size=data.working_size)
+        started = time.monotonic()
+        cohort = self._cohort()
+        given = {name: data.labels(name) for name in data.labelled[:labels]}
+        with terminal_progress() as progress:
+            model = train_registration(cohort, given, options=options, folder=kept, progress=progress)
+        minutes = (time.monotonic() - started) / 60
+        self.notes.append(f"{kept.name}: trained in {minutes:.1f} minutes, {options.describe()}")
+        print(self.notes[-1], flush=True)
+        return model
+
+    def _cohort(self) -> Cohort:
+        data, folder = self.data, self.scratch / "images"
+        link_images(data.images[data.learning[0]].parent, data.learning, folder)
+        return Cohort.from_folder(
+            folder,
+            spacing=data.spacing,
+            working_size=data.working_size or WORKING_SIZE[data.image(data.learning[0]).geometry.ndim],
+            cache_dir=self.scratch / "cache",
+        )
