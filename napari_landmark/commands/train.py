@@ -14,6 +14,7 @@ from napari_landmark.commands.progress import cancel_on_interrupt, terminal_prog
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.image_folder import resolved
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.data.study import Study
 from napari_landmark.learning.device import choose_device
@@ -194,8 +195,8 @@ def _settled(
 ) -> Study:
     """The study with everything that was given in it."""
     names = {path: cohort.names[cohort.index(path)] for path in annotated}
-    inside = {path.resolve() for path in folder.iterdir()}
-    elsewhere = [path for path in annotated if path.resolve() not in inside]
+    inside = {resolved(path) for path in folder.iterdir()}
+    elsewhere = [path for path in annotated if resolved(path) not in inside]
     if study is None:
         first, marks = next(iter(annotated.items()))
         study = Study.create(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -46,7 +47,13 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
             raise
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"{path}: cannot be written ({reason}); choose a folder you may write to") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = (
+            "free some space; what was there before is untouched"
+            if full
+            else "choose a folder you may write to"
+        )
+        raise InputError(f"{path}: cannot be written ({reason}); {remedy}") from error
     _sync_folder(path.parent)
 
 

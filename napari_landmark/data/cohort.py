@@ -22,6 +22,7 @@ from napari_landmark.data.image_folder import (
     natural_order,
     of_one_kind,
     read_headers,
+    resolved,
     without_path,
 )
 from napari_landmark.data.placement import Placement, canonical_axes, fit_placement, place
@@ -169,9 +170,9 @@ class Cohort:
     def index(self, name: str | Path) -> int:
         """Number of an image by its name, or by its file where a Path is given."""
         if isinstance(name, Path):
-            wanted = name.resolve()
+            wanted = resolved(name)
             for number, entry in enumerate(self._entries):
-                if entry.path.resolve() == wanted:
+                if resolved(entry.path) == wanted:
                     return number
             name = name.name
         elif name in self._numbers:

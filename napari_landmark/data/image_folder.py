@@ -73,19 +73,20 @@ def list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Pat
         and not path.name.lower().endswith(_COMPANION_SUFFIXES)
         and path.name.lower() not in _COMPANION_NAMES
     }
-    there = {_resolved(path) for path in files.values()}
+    there = {resolved(path) for path in files.values()}
     for path in map(Path, extra):
-        if _resolved(path) in there:
+        if resolved(path) in there:
             continue
-        there.add(_resolved(path))
-        name, parent = path.name, _resolved(path).parent
+        there.add(resolved(path))
+        name, parent = path.name, resolved(path).parent
         while name in files:  # another image of that name: as much of the way to it as is needed
             name, parent = f"{parent.name or '_'}/{name}", parent.parent
         files[name] = path
     return list(files.items())
 
 
-def _resolved(path: Path) -> Path:
+def resolved(path: Path) -> Path:
+    """The path without links; one that leads to itself as it is."""
     try:
         return path.resolve()
     except (RuntimeError, OSError):  # a link to itself

@@ -19,6 +19,7 @@ from napari_landmark.data.formats.landmark_csv import read_csv, write_csv
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.small_file import read_small_text
+from napari_landmark.data.study_lock import ANNOTATING, allowed
 
 _VERSION = 1
 _FILE = "study.json"
@@ -202,7 +203,10 @@ class Study:
             both = {**earlier, **renamed}
             changed["renamed"] = {old: new for old, new in both.items() if old != new}
         study = Study(self.folder, {**self._data, **changed})
-        study._save()
+        if study._data == self._data:
+            return
+        with allowed(self.folder, ANNOTATING):
+            study._save()
         self.__dict__.update(study.__dict__)
 
     def current_names(self, names: Iterable[str]) -> tuple[str, ...]:
@@ -239,9 +243,13 @@ class Study:
         return self._load("predictions", name)
 
     def save_annotations(self, name: str, landmarks: LandmarkSet, geometry: Geometry | None = None) -> None:
-        """Save what a person said about one image; predicted landmarks in the set are left out."""
+        """Save what a person said about one image; predicted landmarks in the set are left out.
+
+        InputError while another program annotates the study, which would not know of it.
+        """
         kept = LandmarkSet(landmarks.schema, (mark for mark in landmarks.values() if mark.status.by_person))
-        self._save_set("annotations", name, kept, geometry)
+        with allowed(self.folder, ANNOTATING):
+            self._save_set("annotations", name, kept, geometry)
 
     def save_predictions(self, name: str, landmarks: LandmarkSet, geometry: Geometry | None = None) -> None:
         """Save what a model said about one image; the annotations stay untouched.

@@ -15,6 +15,7 @@ from napari_landmark.data.atomic import atomic_write
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study import Study
+from napari_landmark.data.study_lock import TRAINING, StudyLock
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
@@ -80,8 +81,21 @@ def train(
     Raises
     ------
     InputError
-        No usable template, or nothing to resume.
+        No usable template, nothing to resume, or another program is training this study.
     """
+    with StudyLock(study.folder, TRAINING):
+        return _train(study, cohort, options, resume, progress, cancel, preview)
+
+
+def _train(
+    study: Study,
+    cohort: Cohort,
+    options: TrainingOptions,
+    resume: bool,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+    preview: Preview | None,
+) -> TrainingReport:
     started = time.monotonic()
     device = choose_device(options.device)
     templates = find_templates(study, cohort)
