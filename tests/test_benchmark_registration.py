@@ -1,0 +1,132 @@
+"""What decides the figures of benchmarks/registration.py: pairs, measures, the direction of the baselines' maps."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image import MedicalImage
+from napari_landmark.registration.transform import Transform
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks_importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield
+    for name in [name for name in sys.modules if name.startswith(("registration", "cephalometric"))]:
+        del sys.modules[name]
+
+
+def textured(shape: tuple[int, int], shift: tuple[int, int] = (0, 0)) -> MedicalImage:
+    """A cloudy picture whose content is moved by some pixels."""
+    noise = np.random.default_rng(5).normal(size=tuple(n + 40 for n in shape))
+    cloud = gaussian_filter(noise, 4)
+    cloud = 255 * (cloud - cloud.min()) / np.ptp(cloud)
+    y, x = (20 - step for step in shift)
+    part = cloud[y : y + shape[0], x : x + shape[1]]
+    return MedicalImage(part.astype(np.uint8), Geometry(shape), "cloud.png")
+
+
+class TestPairs:
+    def test_the_seed_decides_and_fewer_pairs_are_the_first_of_many(self):
+        from registration_pairs import random_pairs
+
+        names = [f"{i}.png" for i in range(12)]
+        many = random_pairs(names, 30, np.random.default_rng(1))
+        assert random_pairs(names, 10, np.random.default_rng(1)) == many[:10]
+        assert len(set(many)) == 30
+        assert all(a != b for a, b in many)
+
+    def test_nothing_is_learned_from_images_of_the_pairs(self):
+        from registration_pairs import phantoms
+
+        data = phantoms(Path(), 30)
+        seen = {name for pair in data.pairs for name in pair}
+        assert len(data.pairs) == 30
+        assert not seen & set(data.learning)
+        assert set(data.labelled) <= set(data.learning)
+        assert all(data.labels(name).shape == data.image(name).geometry.shape for name in sorted(seen)[:2])
+
+
+class TestMeasures:
+    def test_a_fold_between_coarse_grid_points_is_counted_at_the_pixels(self):
+        from registration_measures import on_pixels
+
+        fixed = Geometry((40, 40))
+        grid = Geometry((5, 5), spacing=(9.75, 9.75))
+        field = np.zeros((5, 5, 2), np.float32)
+        field[2, :, 0] = 12  # the rows before stretch, those behind turn back
+        coarse = Transform(fixed, fixed, grid, field)
+        assert coarse.folding_percent() == 0
+        # A quarter of the rows, but for the two at whose ends central differences see the stretched side, too.
+        assert 18 < on_pixels(coarse).folding_percent() < 26
+
+    def test_times_of_this_run_outweigh_kept_ones(self):
+        from registration_measures import PairMeasures, summary
+
+        kept = [
+            PairMeasures("a", str(i), {1: 0.5, 2: 1.0}, [2.0, 4.0], 0, 0.0, 90.0, False) for i in range(3)
+        ]
+        fresh = PairMeasures("a", "b", {1: 0.9}, [6.0, 8.0], 1, 4.0, 3.0)
+        found = summary([*kept, fresh])
+        assert found["seconds_per_pair"] == 3.0
+        assert found["dice"] == pytest.approx((3 * 0.75 + 0.9) / 4)
+        assert found["dice_per_label"] == {"1": pytest.approx(0.6), "2": 1.0}
+        assert found["tre"] == pytest.approx((3 * 6 + 14) / 8)
+        assert found["lost_percent"] == 12.5
+        assert summary(kept)["seconds_per_pair"] == 90.0
+
+    def test_nothing_known_is_none(self):
+        from registration_measures import PairMeasures, summary
+
+        found = summary([PairMeasures("a", "b", {}, [], 0, 0.0, 1.0)])
+        assert found["dice"] is None and found["tre"] is None and found["lost_percent"] is None
+
+
+class TestBaselines:
+    def test_corner_to_corner_before_registration(self):
+        from registration_baselines import nothing
+
+        field = nothing(textured((40, 60)), textured((80, 60)))
+        # Pixel edges lie on pixel edges: row 0 of 40 covers rows 0 and 1 of 80.
+        assert field[0, 0].tolist() == pytest.approx([0.5, 0], abs=1e-4)
+        assert field[39, 59].tolist() == pytest.approx([39.5, 0], abs=1e-4)
+
+    def test_simpleitk_maps_fixed_to_moving_places(self):
+        from registration_baselines import simpleitk
+
+        field = simpleitk(textured((64, 56)), textured((64, 56), shift=(5, -3)))
+        inner = field[16:-16, 16:-16].reshape(-1, 2)
+        assert np.abs(inner.mean(axis=0) - (5, -3)).max() < 0.3
+
+    def test_a_known_spacing_and_place_count(self):
+        from registration_baselines import to_itk
+
+        geometry = Geometry((4, 6), spacing=(2, 3), origin=(10, 20), direction=((0, 1), (-1, 0)))
+        image = to_itk(MedicalImage(np.zeros((4, 6), np.uint8), geometry, "a.nrrd"))
+        for row, column in ((0, 0), (3, 1), (2, 5)):
+            place = image.TransformContinuousIndexToPhysicalPoint((float(column), float(row)))
+            assert place[::-1] == pytest.approx(geometry.to_world([[row, column]])[0])
+
+
+class TestRecord:
+    def test_a_section_is_replaced_and_others_stay(self):
+        from registration import with_section
+
+        text = "# Measured\n\n## A\n\nold\n\n## A, more\n\nstays\n"
+        found = with_section(text, "A", "new")
+        assert found == "# Measured\n\n## A\n\nnew\n\n## A, more\n\nstays\n"
+        assert with_section(found, "A", "new") == found
+
+    def test_a_new_section_goes_to_the_end(self):
+        from registration import with_section
+
+        assert with_section("# Measured\n", "B", "x\n") == "# Measured\n\n## B\n\nx\n"
+        assert with_section(with_section("# M\n", "B", "x"), "B", r"\1 y") == "# M\n\n## B\n\n\\1 y\n"
