@@ -136,5 +136,7 @@ def _landmark_tables(
                 continue
             working = placement.to_working([mark.position])[0]
             positions[number, column] = (working + 0.5) / SHRINK - 0.5
-            trust[number, column] = 1.0 if mark.status.by_person or mark.confidence is None else mark.confidence
+            trust[number, column] = (
+                1.0 if mark.status.by_person or mark.confidence is None else mark.confidence
+            )
     return torch.from_numpy(positions), torch.from_numpy(trust)

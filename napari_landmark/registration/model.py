@@ -156,6 +156,8 @@ class RegistrationModel:
                 segmenter = Segmenter(_config(SegmenterConfig, sidecar["segmenter"]))
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(f"{path}: is not a complete model description ({error}): train again") from error
+        if len(labels) != (segmenter.config.regions if segmenter else 0):
+            raise InputError(f"{path}: names {len(labels)} labels for another number of regions: train again")
         for part, name in ((network, "registration"), (segmenter, "segmenter")):
             if part is not None:
                 weights = folder / f"{name}.safetensors"

@@ -122,7 +122,9 @@ class _Pair:
             other = moving.get(name)
             if mark.position is None or other is None or other.position is None:
                 continue
-            sure = [1.0 if m.status.by_person or m.confidence is None else m.confidence for m in (mark, other)]
+            sure = [
+                1.0 if m.status.by_person or m.confidence is None else m.confidence for m in (mark, other)
+            ]
             rows.append((mark.position, other.position, sure[0] * sure[1]))
         if not rows:
             return
@@ -290,7 +292,9 @@ def _optimise(
         # The gradient of a place, not of a share of a mean: steps are cells whatever the size of the grid.
         velocity.grad = _smoothed(torch.nan_to_num(velocity.grad))
         factor = min(1.0, 3 * (1 - step / steps))
-        for group, rate in zip(optimizer.param_groups, (_LEARNING_RATE, _AFFINE_RATE, _LEARNING_RATE), strict=True):
+        for group, rate in zip(
+            optimizer.param_groups, (_LEARNING_RATE, _AFFINE_RATE, _LEARNING_RATE), strict=True
+        ):
             group["lr"] = rate * factor
         optimizer.step()
         if progress and step % 5 == 0:

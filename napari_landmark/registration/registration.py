@@ -62,7 +62,10 @@ def canvas_transform(
         native = placement.to_native(((at + 0.5) * stride - 0.5).reshape(-1, dims))
         ends.append(world.to_world(native).reshape(cells.shape))
     return Transform(
-        fixed, moving, _canvas_grid(placements[0].matrix, placements[0].offset, stride, shape, fixed), ends[1] - ends[0]
+        fixed,
+        moving,
+        _canvas_grid(placements[0].matrix, placements[0].offset, stride, shape, fixed),
+        ends[1] - ends[0],
     )
 
 

@@ -68,7 +68,9 @@ def segmentation_loss(scores: torch.Tensor, target: torch.Tensor, weight: torch.
     `weight` (batch,) or (batch, *shape) says how far each target is to be trusted, 0..1.
     """
     dims = scores.ndim - 2
-    weight = weight.view(len(scores), *(weight.shape[1:] or [1] * dims)).expand(len(scores), *scores.shape[2:])
+    weight = weight.view(len(scores), *(weight.shape[1:] or [1] * dims)).expand(
+        len(scores), *scores.shape[2:]
+    )
     entropy = -(target * F.log_softmax(scores, 1)).sum(1)
     entropy = (entropy * weight).mean()
     found = F.softmax(scores, 1)[:, 1:] * weight[:, None]

@@ -56,12 +56,15 @@ def affine_start(
     AffineStart
         The best by mutual information of all starts that were tried.
     """
-    starts = [AffineStart(np.eye(fixed.ndim) * scale, np.zeros(fixed.ndim)), _by_moments(fixed, moving, scale)]
+    starts = [
+        AffineStart(np.eye(fixed.ndim) * scale, np.zeros(fixed.ndim)),
+        _by_moments(fixed, moving, scale),
+    ]
     if any_rotation:
         starts = [*_by_rotations(fixed, moving, scale), starts[1]]
     refined = [_refine(fixed, moving, start, shrink=(4,) if any_rotation else (4, 2)) for start in starts]
     best = min(refined, key=lambda found: found[0])[1]
-    return _refine(fixed, moving, best, shrink=(2, 1) if any_rotation else (2,))[1]
+    return _refine(fixed, moving, best, shrink=(2, 1))[1]
 
 
 def _by_moments(fixed: NDArray, moving: NDArray, scale: float) -> AffineStart:

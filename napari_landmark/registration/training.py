@@ -43,7 +43,7 @@ from napari_landmark.registration.segmenter import (
 _REGIONS_FIRST = 0.2  # part of the training before the registration starts to learn
 _OWN_ANSWERS = 0.15  # ... and before the segmenter learns from its own answers
 _WARPED_ANSWERS = 0.5  # ... and before label maps are carried over by the registration
-_BATCH = {2: 4, 3: 1}
+_BATCH = {2: 4, 3: 1}  # pairs; and images with and without label map while the segmenter learns alone
 _LEARNING_RATE = 2e-3
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -157,18 +157,20 @@ class _Trainer:
     def _draw(self, count: int) -> list[int]:
         return torch.randint(len(self.material), (count,), generator=self.generator).tolist()
 
-    def _draw_labelled(self) -> list[int]:
+    def _draw_labelled(self, count: int) -> list[int]:
         known = self.material.labelled
-        chosen = torch.randint(len(known), (self.batch,), generator=self.generator).tolist()
+        chosen = torch.randint(len(known), (count,), generator=self.generator).tolist()
         return [known[i] for i in chosen]
 
     def _segmentation_loss(self, fraction: float) -> torch.Tensor:
-        numbers = self._draw_labelled()
+        # Later most of the time goes to the registration, which has more to learn.
+        count = self.batch if fraction < _REGIONS_FIRST else max(1, self.batch // 2)
+        numbers = self._draw_labelled(count)
         images = self.material.images(numbers)
         targets = torch.stack([self.material.regions(n) for n in numbers])
         trust = torch.ones_like(targets[:, :1])
         if fraction >= _OWN_ANSWERS:
-            others = self._draw(self.batch)
+            others = self._draw(count)
             plain = self.material.images(others)
             answers = self._answers(plain)
             if self.options.warped_labels and fraction >= _WARPED_ANSWERS:
@@ -191,7 +193,7 @@ class _Trainer:
     @torch.no_grad()
     def _carried(self, images: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
         """Label maps of labelled images, carried to other images by the registration as it is."""
-        numbers = self._draw_labelled()[: len(images)]
+        numbers = self._draw_labelled(len(images))
         labelled = self.material.images(numbers)
         targets = torch.stack([self.material.regions(n) for n in numbers])
         self.network.eval()
@@ -258,7 +260,9 @@ class _Trainer:
         for number, answer in zip([*first, *second], probabilities, strict=True):
             known = self.material.regions(number)
             trusts.append(
-                region_trust(answer.detach()) if known is None else torch.ones_like(answer[1:, *[0] * (answer.ndim - 1)])
+                region_trust(answer.detach())
+                if known is None
+                else torch.ones_like(answer[1:, *[0] * (answer.ndim - 1)])
             )
             rows.append(answer[1:] if known is None else known[1:])
         regions, trust = torch.stack(rows), torch.stack(trusts)

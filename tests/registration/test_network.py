@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+from napari_landmark.registration.field import affine_displacement, centred_positions
+from napari_landmark.registration.network import (
+    NetworkConfig,
+    RegistrationNetwork,
+    finish_alignment,
+    fit_affine,
+)
+
+TINY = (8, 8, 8, 8, 8)
+
+
+class TestNetwork:
+    @pytest.mark.parametrize(("dims", "regions"), [(2, 0), (2, 2), (3, 1)])
+    def test_starts_from_the_identity(self, dims, regions):
+        torch.manual_seed(0)
+        network = RegistrationNetwork(NetworkConfig(dims, regions, channels=TINY)).eval()
+        shape = (64,) * dims if dims == 2 else (32,) * dims
+        with torch.no_grad():
+            found = network(*torch.rand(2, 2, 1 + regions, *shape))
+        assert found.displacement.shape == (2, dims, *shape)
+        assert float(found.displacement.abs().max()) < 0.2
+        torch.testing.assert_close(found.matrix, torch.eye(dims).expand(2, dims, dims), atol=0.01, rtol=0)
+
+    def test_every_part_learns(self):
+        network = RegistrationNetwork(NetworkConfig(2, 1, channels=TINY))
+        found = network(*torch.rand(2, 2, 2, 64, 64))
+        found.displacement.square().sum().backward()
+        assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+class TestFitAffine:
+    @pytest.mark.parametrize("dims", [2, 3])
+    def test_recovers_a_map_nearly(self, dims):
+        # Nearly: a little of it is pulled to the identity.
+        matrix = torch.eye(dims)[None] * 1.1
+        shift = torch.full((1, dims), 3.0)
+        cells = affine_displacement(matrix, shift / 8, (8,) * dims) * 8
+        found, moved = fit_affine(cells, torch.zeros(1, *[8] * dims), 8)
+        torch.testing.assert_close(found, matrix, atol=0.02, rtol=0)
+        torch.testing.assert_close(moved, shift, atol=0.2, rtol=0)
+
+    def test_heavy_cells_decide(self):
+        cells = torch.zeros(1, 2, 8, 8)
+        cells[:, 0, :, 4:] = 16  # the right half says: two cells down
+        weight = torch.full((1, 8, 8), -20.0)
+        weight[..., :4] = 5
+        matrix, shift = fit_affine(cells, weight, 8)
+        there = (
+            torch.einsum("ij,...j->...i", matrix[0] - torch.eye(2), centred_positions((8, 8)) * 8) + shift[0]
+        )
+        assert float(there[:, :4].abs().max()) < 0.5
+
+
+class TestFinishing:
+    def test_without_diffeomorphism_the_output_is_the_displacement(self):
+        velocity = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+        matrix, shift = torch.eye(2)[None], torch.zeros(1, 2)
+        found = finish_alignment(matrix, shift, velocity, (8, 8), diffeomorphic=False)
+        torch.testing.assert_close(found.smooth, velocity)
+        torch.testing.assert_close(found.displacement, velocity)

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from napari_landmark.registration.start import affine_start, all_rotations
+
+
+def body(shape, seed=0):
+    """Something without symmetry: blobs of different size and brightness on black."""
+    random = np.random.default_rng(seed)
+    image = np.zeros(shape)
+    for _ in range(9):
+        place = tuple((random.uniform(0.3, 0.7, len(shape)) * shape).astype(int))
+        image[place] = random.uniform(0.5, 2)
+    image = ndimage.gaussian_filter(image, max(shape) / 24)
+    return (image / image.max()).astype(np.float32)
+
+
+def moved(image, matrix, shift):
+    """The image m with image(x) = m(c + matrix (x - c) + shift)."""
+    centre = (np.array(image.shape) - 1) / 2
+    back = np.linalg.inv(matrix)
+    return ndimage.affine_transform(image, back, centre - back @ (centre + shift), order=1).astype(np.float32)
+
+
+def error(found, matrix, shift, shape):
+    """Mean distance in the middle half of the image."""
+    points = np.stack(np.meshgrid(*[np.linspace(-n / 4, n / 4, 5) for n in shape], indexing="ij"), -1)
+    points = points.reshape(-1, len(shape))
+    difference = points @ (found.matrix - matrix).T + found.shift - shift
+    return np.linalg.norm(difference, axis=1).mean()
+
+
+class TestUpright:
+    def test_small_affine_map(self):
+        shape, shift = (96, 80), np.array([5.0, -4.0])
+        matrix = np.array([[1.08, 0.1], [-0.12, 0.95]])
+        fixed = body(shape)
+        found = affine_start(fixed, moved(fixed, matrix, shift))
+        assert error(found, matrix, shift, shape) < 0.5
+
+    def test_identical_images(self):
+        found = affine_start(body((64, 64)), body((64, 64)))
+        assert error(found, np.eye(2), np.zeros(2), (64, 64)) < 0.1
+
+
+class TestAnyRotation:
+    @pytest.mark.parametrize("degrees", [70, 180, 250])
+    def test_pictures(self, degrees):
+        shape, angle = (96, 96), np.radians(degrees)
+        matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        fixed = body(shape)
+        found = affine_start(fixed, moved(fixed, matrix, np.array([3.0, 2])), any_rotation=True)
+        assert error(found, matrix, np.array([3.0, 2]), shape) < 0.5
+
+    @pytest.mark.parametrize("seed", [1, 2])
+    def test_volumes(self, seed):
+        shape = (48, 48, 48)
+        matrix = Rotation.random(random_state=seed).as_matrix()
+        fixed = body(shape)
+        found = affine_start(fixed, moved(fixed, matrix, np.array([1.0, -2, 1])), any_rotation=True)
+        assert error(found, matrix, np.array([1.0, -2, 1]), shape) < 0.75
+
+    def test_the_rotations_leave_no_gaps(self):
+        grid = Rotation.from_matrix(all_rotations(3))
+        for turn in Rotation.random(30, random_state=0):
+            assert np.degrees((grid * turn.inv()).magnitude().min()) < 16

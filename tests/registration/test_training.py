@@ -1,0 +1,185 @@
+import json
+
+import numpy as np
+import pytest
+
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.phantom import hand_phantom
+from napari_landmark.learning.device import choose_device
+from napari_landmark.learning.progress import CancelToken
+from napari_landmark.registration.labelled_cohort import LabelledCohort, label_probabilities
+from napari_landmark.registration.model import RegistrationModel
+from napari_landmark.registration.objective import ObjectiveWeights
+from napari_landmark.registration.options import PairOptions, RegistrationOptions
+from napari_landmark.registration.pair import register_pair
+from napari_landmark.registration.training import CHECKPOINT, train_registration
+
+FEW = RegistrationOptions(device="cpu", steps=6)
+
+
+@pytest.fixture
+def labels(phantoms):
+    return {phantom.image.name: phantom.labels for phantom in phantoms[:2]}
+
+
+@pytest.fixture(scope="module")
+def trained(cohort, phantoms, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("registration")
+    labels = {phantom.image.name: phantom.labels for phantom in phantoms[:2]}
+    return train_registration(cohort, labels, options=FEW, folder=folder), folder
+
+
+class TestLabelledCohort:
+    def test_shares_lie_where_the_labels_are(self, cohort, phantoms):
+        phantom = phantoms[0]
+        found = LabelledCohort(cohort, {phantom.image.name: phantom.labels}, choose_device("cpu"))
+        number = cohort.index(phantom.image.name)
+        shares = found.regions(number)
+        assert found.labels == tuple(np.unique(phantom.labels)[1:])
+        assert found.labelled == (number,)
+        assert found.regions(cohort.index(phantoms[1].image.name)) is None
+        placement = cohort.placement(number)
+        for row, label in enumerate(found.labels, 1):
+            centre = np.argwhere(phantom.labels == label).mean(0)
+            cells = np.argwhere(shares[row].numpy() > 0)
+            weights = shares[row].numpy()[tuple(cells.T)]
+            native = placement.to_native((np.average(cells, axis=0, weights=weights)[None] + 0.5) * 2 - 0.5)
+            assert np.linalg.norm(native[0] - centre) < 0.5
+
+    def test_shares_add_up(self, phantoms, cohort):
+        placement = cohort.placement(0)
+        shares = label_probabilities(phantoms[0].labels, [1, 2, 3], placement)
+        assert float(shares.min()) >= 0
+        assert float(shares.sum(0).max()) == pytest.approx(1, abs=1e-5)
+
+    def test_landmarks_lie_on_the_grid(self, cohort, data):
+        truth = read_landmarks(data / "truth.csv")
+        found = LabelledCohort(cohort, {}, choose_device("cpu"), landmarks=truth)
+        positions, trust = found.landmarks([0])
+        name = cohort.names[0]
+        back = cohort.placement(0).to_native((positions[0].numpy() + 0.5) * 2 - 0.5)
+        np.testing.assert_allclose(back, truth[name].positions(), atol=1e-3)
+        assert float(trust.min()) == 1
+
+    def test_labels_of_another_size_are_refused(self, cohort):
+        with pytest.raises(InputError, match=cohort.names[0]):
+            LabelledCohort(cohort, {cohort.names[0]: np.zeros((5, 5), int)}, choose_device("cpu"))
+
+
+class TestTraining:
+    def test_reports_its_terms(self, trained):
+        model, _ = trained
+        assert {"similarity", "dice", "bending", "jacobian"} <= set(model.record["terms"])
+        assert model.record["history"]["steps"] == 6
+        assert not model.record["cancelled"]
+
+    def test_a_stored_model_answers_alike(self, trained, phantoms):
+        model, folder = trained
+        again = RegistrationModel.load(folder, device=choose_device("cpu"))
+        first, second = phantoms[2].image, phantoms[3].image
+        points = phantoms[2].landmarks.positions()
+        np.testing.assert_allclose(
+            model.register(first, second).transform.to_moving(points),
+            again.register(first, second).transform.to_moving(points),
+            atol=1e-4,
+        )
+        assert again.labels == model.labels
+        assert not (folder / CHECKPOINT).exists()
+
+    def test_without_labels(self, cohort, phantoms):
+        model = train_registration(cohort, {}, options=FEW)
+        assert model.segmenter is None
+        assert "dice" not in model.record["terms"]
+        found = model.register(phantoms[0].image, phantoms[1].image)
+        assert found.fixed_regions is None
+
+    @pytest.mark.parametrize("changes", [{"joint": True}, {"warped_labels": True}])
+    def test_other_ways(self, cohort, labels, changes):
+        options = RegistrationOptions(device="cpu", steps=5, **changes)
+        assert train_registration(cohort, labels, options=options).record["history"]["steps"] == 5
+
+    def test_a_term_can_be_switched_off(self, cohort, labels):
+        options = RegistrationOptions(device="cpu", steps=6, weights=ObjectiveWeights(dice=0, jacobian=0))
+        assert set(train_registration(cohort, labels, options=options).record["terms"]) == {
+            "similarity",
+            "bending",
+        }
+
+    def test_landmarks_guide(self, cohort, data):
+        truth = read_landmarks(data / "truth.csv")
+        model = train_registration(cohort, {}, options=FEW, landmarks=truth)
+        assert "landmarks" in model.record["terms"]
+
+    def test_the_same_seed_gives_the_same_model(self, cohort, labels):
+        options = RegistrationOptions(device="cpu", steps=3)
+        first, second = (train_registration(cohort, labels, options=options) for _ in range(2))
+        for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
+            np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), atol=1e-6)
+
+    def test_a_cancelled_training_can_be_resumed(self, cohort, labels, tmp_path):
+        cancel = CancelToken()
+        cancel.cancel()
+        folder = tmp_path / "model"
+        early = train_registration(cohort, labels, options=FEW, folder=folder, cancel=cancel)
+        assert early.record["cancelled"]
+        assert RegistrationModel.load(folder).record["cancelled"]
+        done = train_registration(cohort, labels, options=FEW, folder=folder, resume=True)
+        assert done.record["history"]["steps"] == 6
+        assert not (folder / CHECKPOINT).exists()
+
+    def test_nothing_to_resume(self, cohort, labels, tmp_path):
+        with pytest.raises(InputError, match="resume"):
+            train_registration(cohort, labels, options=FEW, folder=tmp_path, resume=True)
+
+    def test_a_single_image_is_refused(self, tmp_path, phantoms):
+        from PIL import Image
+
+        Image.fromarray(phantoms[0].image.array).save(tmp_path / "one.png")
+        with pytest.raises(InputError, match="two"):
+            train_registration(Cohort.from_folder(tmp_path), {}, options=FEW)
+
+
+class TestModel:
+    def test_zero_steps_take_its_word(self, trained, phantoms):
+        model, _ = trained
+        first, second = phantoms[2].image, phantoms[3].image
+        points = phantoms[2].landmarks.positions()
+        np.testing.assert_allclose(
+            register_pair(first, second, model=model, options=PairOptions(steps=0)).transform.to_moving(
+                points
+            ),
+            model.register(first, second).transform.to_moving(points),
+            atol=1e-4,
+        )
+
+    def test_a_few_steps_do_not_make_it_worse(self, trained):
+        model, _ = trained
+        first, second = hand_phantom(8, size=(64, 64)), hand_phantom(9, size=(64, 64))
+        found = register_pair(first.image, second.image, model=model, options=PairOptions(steps=25))
+        plain = register_pair(first.image, second.image, model=model, options=PairOptions(steps=1))
+        assert found.terms["similarity"] < plain.terms["similarity"]
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"format": "something"}, "not a registration model"),
+            ({"version": 99}, "another version"),
+            ({"canvas": None}, "not a complete model"),
+            ({"labels": [1]}, "1 labels"),
+        ],
+    )
+    def test_damaged_sidecars(self, trained, tmp_path, change, message):
+        model, _ = trained
+        model.save(tmp_path)
+        sidecar = json.loads((tmp_path / "model.json").read_text())
+        (tmp_path / "model.json").write_text(json.dumps(sidecar | change))
+        with pytest.raises(InputError, match=message):
+            RegistrationModel.load(tmp_path)
+
+    def test_a_volume_is_refused(self, trained, phantoms, drawn):
+        model, _ = trained
+        volume = drawn.image(np.zeros((8, 8, 8), np.uint8), "volume.nrrd")
+        with pytest.raises(InputError, match=r"volume.nrrd"):
+            model.register(volume, volume)
