@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QSizePolicy
 from napari_landmark.gui.keys import bind_keys
 from napari_landmark.gui.session import Session
 from napari_landmark.gui.stage import Stage, get_session, get_stage
+from napari_landmark.gui.wording import in_dialog
 
 
 class Listener(QWidget):
@@ -108,7 +109,7 @@ def emphasise(widget: QPushButton, on: bool = True) -> None:
 
 def problem_text(text: str) -> str:
     """Rich text of something that went wrong, readable in both themes."""
-    return f"<span style='color:#e5484d'>⚠ <b>{escape(text)}</b></span>"
+    return f"<span style='color:#e5484d'>⚠ <b>{escape(in_dialog(text))}</b></span>"
 
 
 def note(text: str = "") -> QLabel:

@@ -171,9 +171,6 @@ class DetectWidget(DockWidget):
         if self.heatmaps.isChecked():
             self._pause.start()
 
-    def _on_failed(self, text: str) -> None:
-        self.session.message.emit("error", text)
-
     def _on_colors(self, choice: int) -> None:
         self.session.color_by_confidence = choice == 0
         self.session.view_changed.emit()
@@ -194,7 +191,6 @@ class DetectWidget(DockWidget):
             return
         job = heatmap_job(session, model=self.models.currentData(), device=Preferences.read().device)
         self.listen(job.succeeded, self._on_maps)
-        self.listen(job.failed, self._on_failed)
         session.attempt(lambda: session.run(job))
 
     def _on_maps(self, maps: Maps) -> None:

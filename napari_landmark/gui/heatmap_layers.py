@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_landmark.gui.places import layer_place
@@ -42,10 +42,15 @@ class HeatmapLayers:
         viewer = self._viewer()
         if viewer is None:
             return
+        heatmaps, matrix, offset = along_image_axes(heatmaps, np.asarray(matrix), np.asarray(offset))
         self._heatmaps, self._names = heatmaps, names
         place = layer_place(self._session.geometry(), matrix, offset)
         self._put(viewer, _ALL, heatmaps.max(axis=0), "cyan", place, visible=False)
         self._put(viewer, _ONE, self._selected(), "magma", place, visible=True)
+
+    def owns(self, layer: Layer) -> bool:
+        """Whether a layer of the viewer is one of those made here."""
+        return any(layer is own for own in self._layers.values())
 
     def clear(self) -> None:
         """Take the heatmaps away: they belong to another image."""
@@ -97,3 +102,34 @@ class HeatmapLayers:
         viewer = self._viewer()
         if self._heatmaps is not None and layer is not None and viewer is not None and layer in viewer.layers:
             layer.data = self._selected()
+
+
+def along_image_axes(
+    heatmaps: NDArray, matrix: NDArray, offset: NDArray
+) -> tuple[NDArray, NDArray[np.float64], NDArray[np.float64]]:
+    """Heatmaps with their axes in the order and the direction of the image's.
+
+    The canvas of volumes follows the axes of the world, and the viewer slices a layer along its own axes:
+    one whose axes are exchanged by its transform would show another plane than the image.
+
+    Parameters
+    ----------
+    heatmaps : (n, *shape) array
+    matrix, offset : (d, d) and (d,) arrays
+        Image index = matrix @ heatmap index + offset; one value in every row and column of the matrix.
+
+    Returns
+    -------
+    heatmaps : (n, *shape) array
+        A view.
+    matrix, offset : arrays
+        As above, the matrix positive and diagonal.
+    """
+    order = np.abs(matrix).argmax(axis=1)  # the axis of the heatmap that runs along each axis of the image
+    steps = matrix[np.arange(len(order)), order]
+    turned = heatmaps.transpose(0, *(order + 1))
+    offset = np.array(offset, dtype=float)
+    for axis in np.flatnonzero(steps < 0):
+        offset[axis] += steps[axis] * (turned.shape[axis + 1] - 1)
+        turned = np.flip(turned, axis + 1)
+    return turned, np.diag(np.abs(steps)), offset

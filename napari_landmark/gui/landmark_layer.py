@@ -41,6 +41,7 @@ class LandmarkLayer:
         self._layer: Points | None = None
         self._rings: Points | None = None
         self._syncing = False
+        self._bar_drawn = False
         session.landmarks_changed.connect(self._on_landmarks_changed)
         session.landmark_changed.connect(self._on_landmark_changed)
         session.view_changed.connect(self.refresh)
@@ -110,6 +111,7 @@ class LandmarkLayer:
             **place,
         )
         self._layer.face_colorbar.size = (16, 110)
+        self._bar_drawn = False
         self._layer.events.data.connect(self._on_data)
         self._layer.events.mode.connect(self._on_mode)
         self._layer.selected_data.events.items_changed.connect(self._on_selected)
@@ -157,8 +159,20 @@ class LandmarkLayer:
             else:
                 layer.face_color = [schema.colors[schema.index(mark.name)] for mark in marks]
             layer.border_color = [_BORDERS[mark.status] for mark in marks]
-        if layer.face_colorbar.visible != by_confidence:
-            layer.face_colorbar.visible = by_confidence
+        self._show_bar(layer, by_confidence)
+
+    def _show_bar(self, layer: Points, shown: bool) -> None:
+        """Show or hide the bar of confidences.
+
+        napari takes half a second to draw it for the first time. Where predictions come later it is drawn while
+        the study opens, unseen, rather than when the person goes to the next image.
+        """
+        bar = layer.face_colorbar
+        unseen = not shown and not self._bar_drawn and self._session.known.any_prediction
+        self._bar_drawn = self._bar_drawn or shown or unseen
+        bar.opacity = 0.0 if unseen else 1.0
+        if bar.visible != (shown or unseen):
+            bar.visible = shown or unseen
 
     def _names(self) -> list[str]:
         return list(self._layer.features["name"]) if self._layer is not None else []

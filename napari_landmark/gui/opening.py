@@ -10,6 +10,7 @@ from napari_landmark.data.cohort import DEFAULT_WORKING_SIZE, Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study import Study
+from napari_landmark.gui.edits import check_positions
 from napari_landmark.gui.jobs import Job
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session import Session
@@ -24,7 +25,7 @@ class Opened:
     cohort: Cohort
 
 
-class _Stopped(Exception):
+class ReadingStopped(Exception):
     """A person cancelled the reading of images."""
 
 
@@ -50,13 +51,13 @@ def gather(
     if not study.images.is_dir():
         places = " nor ".join(str(place) for place in study.places_of_images)
         raise InputError(
-            f"{study.folder}: its images are not in {places}; put them back, or name their new place with: "
-            f"napari-landmark train --out {study.folder} --images DIR"
+            f"{study.folder}: its images are not in {places}; put them back, or make a new study from "
+            "their folder: New study…"
         )
 
     def report(done: int, total: int) -> None:
         if cancel is not None and cancel.cancelled:
-            raise _Stopped
+            raise ReadingStopped
         if progress is not None:
             progress(ProgressEvent("Reading images", done / max(1, total), step=done))
 
@@ -98,7 +99,7 @@ def open_job(
     adding : bool, optional
         Whether clicks define new landmarks.
     starting : dict of str to LandmarkSet, optional
-        Annotations to begin with, by image.
+        Annotations to begin with, by image; where one does not lie on its image no study is made.
     """
     preferences = preferences or Preferences.read()
 
@@ -113,13 +114,15 @@ def open_job(
                 raise InputError(f"{images}: there is no such folder of images")
             planned = _Planned(Path(images), create.get("spacing"), folder)
             cohort = gather(planned, preferences, progress=progress, cancel=cancel)  # type: ignore[arg-type]
+            known = {name: marks for name, marks in (starting or {}).items() if name in cohort.names}
+            for name, marks in known.items():
+                check_positions(marks.values(), cohort.geometry(cohort.index(name)), name)
             study = Study.create(folder, **create)
-            for name, marks in (starting or {}).items():
-                if name in cohort.names:
-                    study.save_annotations(name, marks, cohort.geometry(cohort.index(name)))
-                    study.update(template=study.template or name)
+            for name, marks in known.items():
+                study.save_annotations(name, marks, cohort.geometry(cohort.index(name)))
+                study.update(template=study.template or name)
             return Opened(study, cohort)
-        except _Stopped:
+        except ReadingStopped:
             return None
 
     job = Job("Reading images", work)

@@ -21,7 +21,6 @@ from napari_landmark.gui.opening import Opened, regather_job
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
 from napari_landmark.gui.training import (
     Preview,
-    Started,
     interrupted_training,
     model_names,
     train_job,
@@ -29,8 +28,6 @@ from napari_landmark.gui.training import (
 )
 from napari_landmark.learning.progress import ProgressEvent
 from napari_landmark.oneshot.model_choice import was_stopped
-
-_told_no_gpu = False
 
 
 class TrainWidget(DockWidget):
@@ -225,11 +222,8 @@ class TrainWidget(DockWidget):
         self.stage_text.setVisible(True)
 
     def _on_shown(self, shown: object) -> None:
-        if isinstance(shown, Started):
-            self._tell_device(shown)
-        elif not isinstance(shown, Preview) or self._training is None:
-            return
-        elif shown.image == self.session.image:
+        running = isinstance(shown, Preview) and self._training is not None
+        if running and shown.image == self.session.image:
             self.stage.show_preview(shown.landmarks)
 
     def _on_done(self, report: Any) -> None:
@@ -239,16 +233,6 @@ class TrainWidget(DockWidget):
     def _on_failed(self, text: str) -> None:
         self._outcome, self._failed = problem_text(text), True
         self.refresh()
-
-    def _tell_device(self, started: Started) -> None:
-        global _told_no_gpu
-        self.session.device = started.device
-        self.session.view_changed.emit()
-        if started.device.startswith("cpu") and not _told_no_gpu:
-            _told_no_gpu = True
-            self.session.message.emit(
-                "info", f"No graphics card in use: training runs on the processor, {started.budget}."
-            )
 
     def _on_report(self) -> None:
         page = self.session.study.report_dir / "report.html"

@@ -125,10 +125,30 @@ def train_job(
         _take_new(session, study)
         session.message.emit("error", text)
 
+    def shown(something: object) -> None:
+        if isinstance(something, Started):
+            _tell_device(session, something)
+
     # Here and not in a widget: those come and go while it runs.
+    job.shown.connect(shown)
     job.succeeded.connect(done)
     job.failed.connect(failed)
     return job
+
+
+_told_no_gpu = False
+
+
+def _tell_device(session: Session, started: Started) -> None:
+    """Show where the training runs; that there is no graphics card is told once."""
+    global _told_no_gpu
+    session.device = started.device
+    session.view_changed.emit()
+    if started.device.startswith("cpu") and not _told_no_gpu:
+        _told_no_gpu = True
+        session.message.emit(
+            "info", f"No graphics card in use: training runs on the processor, {started.budget}."
+        )
 
 
 def training_outcome(report: TrainingReport) -> str:
@@ -211,7 +231,9 @@ def heatmap_job(session: Session, *, model: str | None, device: str = "auto") ->
         names = study.current_names(loaded.schema.names)
         return Maps(image, names, found.heatmaps, found.heatmap_matrix, found.heatmap_offset)
 
-    return Job("Computing heatmaps", work)
+    job = Job("Computing heatmaps", work)
+    job.failed.connect(lambda text: session.message.emit("error", text))
+    return job
 
 
 _last: tuple[tuple[object, ...], LandmarkModel] | None = None

@@ -8,7 +8,8 @@ import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet, Status
-from napari_landmark.gui import training
+from napari_landmark.gui import detect, training
+from napari_landmark.gui.detect import DetectWidget
 from napari_landmark.gui.stage import get_session
 from napari_landmark.gui.train import TrainWidget
 from napari_landmark.gui.training import Preview, detect_job, train_job
@@ -115,6 +116,33 @@ def test_detecting_without_any_widget(session, stage, qtbot, monkeypatch, heard,
     qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
     assert session.known.state("hand_000.png") == "predicted"
     assert heard == [("info", "Landmarks found in 1 image. What you placed or corrected stayed as it is.")]
+
+
+def test_that_there_is_no_graphics_card_is_told_once_without_any_widget(
+    session, qtbot, finish, heard, monkeypatch
+):
+    monkeypatch.setattr(training, "_told_no_gpu", False)
+    for _ in range(2):
+        finish(session, qtbot)
+    assert sum("No graphics card" in text for _, text in heard) == 1
+    assert session.device.startswith("cpu")
+
+
+def test_heatmaps_that_cannot_be_computed_are_told_once(session, viewer, qtbot, monkeypatch, heard):
+    def fail(*_):
+        raise InputError("the model is damaged; use --device cpu, or auto")
+
+    monkeypatch.setattr(training, "_loaded", fail)
+    monkeypatch.setattr(detect, "model_names", lambda _: ["001"])
+    widget = DetectWidget(viewer)
+    qtbot.addWidget(widget)
+    widget.heatmaps.click()
+    widget.deleteLater()  # closed meanwhile
+    qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
+    qtbot.wait(50)
+    assert [text for kind, text in heard if kind == "error"] == [
+        "the model is damaged; use --device cpu, or auto"
+    ]
 
 
 def test_a_preview_after_the_end_is_not_shown(session, viewer, qtbot, truth):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import shutil
 import weakref
 from pathlib import Path
@@ -13,9 +14,12 @@ from napari.components import ViewerModel
 
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, Status
 from napari_landmark.data.study import Study
 from napari_landmark.gui.cohort_table import CohortTable
+from napari_landmark.gui.heatmap_layers import along_image_axes
+from napari_landmark.gui.places import layer_place
 from napari_landmark.gui.stage import get_session, get_stage
 from napari_landmark.gui.study_bar import StudyBar
 
@@ -97,6 +101,22 @@ class TestPoints:
         session.color_by_confidence = False
         session.view_changed.emit()
         assert not layer.face_colorbar.visible
+
+    def test_the_bar_of_confidences_is_drawn_unseen_while_the_study_opens(self, session, cohort, truth):
+        session.edits.place("capitate", (5, 5))
+        for name in NAMES[:3]:
+            session.edits.mark_missing(name)
+        predict(session, "hand_001.png", truth["hand_001.png"])
+        viewer = ViewerModel()
+        get_session(viewer).open(session.study, cohort)
+        bar = viewer.layers["Landmarks"].face_colorbar
+        assert (bar.visible, bar.opacity) == (True, 0)
+        get_session(viewer).edits.undo()
+        get_session(viewer).edits.clear("capitate")
+        assert not bar.visible
+        get_session(viewer).step(1)
+        assert (bar.visible, bar.opacity) == (True, 1)
+        get_session(viewer).close()
 
     def test_rings_are_as_wide_as_the_expected_error(self, viewer, session, truth):
         predict(session, session.image, truth[session.image], error=3.0)
@@ -244,6 +264,32 @@ class TestHeatmaps:
         np.testing.assert_allclose(viewer.layers["All heatmaps"].data, maps.max(axis=0))
         assert viewer.layers["Heatmap"].blending == "additive"
         assert viewer.layers.index("Heatmap") < viewer.layers.index("Landmarks")
+
+    @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+    @pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, -1), (1, -1, -1)])
+    def test_volumes_show_the_plane_of_the_image(self, order, signs):
+        # A bright voxel of the heatmap lies where its landmark does, in the slice that the viewer shows.
+        shape, step = (24, 40, 32), 4
+        heat_shape = tuple(shape[axis] // step for axis in order)
+        matrix = np.zeros((3, 3))
+        for heat_axis, (axis, sign) in enumerate(zip(order, signs, strict=True)):
+            matrix[axis, heat_axis] = sign * step
+        offset = (np.array(shape) - 1) / 2 - matrix @ ((np.array(heat_shape) - 1) / 2)
+        bright = (1, 3, 2)
+        maps = np.zeros((1, *heat_shape), np.float32)
+        maps[(0, *bright)] = 1
+        landmark = matrix @ bright + offset
+        geometry = Geometry(shape, (2.0, 0.5, 0.5), (5.0, -3.0, 1.0), ((-1, 0, 0), (0, 1, 0), (0, 0, 1)))
+        turned, matrix, offset = along_image_axes(maps, matrix, offset)
+        viewer = ViewerModel()
+        image = viewer.add_image(np.zeros(shape), **layer_place(geometry))
+        layer = viewer.add_image(turned[0], **layer_place(geometry, matrix, offset))
+        viewer.dims.set_point(range(3), image.data_to_world(landmark))
+        shown = layer._data_view if hasattr(layer, "_data_view") else layer._slice.image.view
+        assert shown.shape == (shape[1] // step, shape[2] // step)
+        assert shown.max() == 1
+        peak = np.unravel_index(np.argmax(layer.data), layer.data.shape)
+        np.testing.assert_allclose(layer.data_to_world(peak), image.data_to_world(landmark), atol=1e-9)
 
     def test_they_go_with_their_image(self, viewer, session, stage):
         stage.heatmaps.show(NAMES, np.ones((4, 8, 6), np.float32), np.eye(2) * 4, np.zeros(2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
@@ -202,6 +204,27 @@ class TestCancelling:
         wait_for_job(qtbot, session)
         assert training.model_names(session) == ["002", "001"]
         assert len(session.study.predictions()) == 4
+
+    def test_resume_goes_on_where_it_stopped(self, trained_on, qtbot):
+        _, session, widget = trained_on
+        assert widget.resume.isHidden()
+        widget.run.click()
+        qtbot.waitUntil(lambda: bool(widget.plot.stages), timeout=60_000)
+        widget.run.click()
+        wait_for_job(qtbot, session)
+        (stopped,) = json.loads((session.study.models_dir / "001" / "history.json").read_text())["stages"]
+        widget.resume.click()
+        assert widget.resume.isHidden()
+        assert widget.run.text() == "Cancel"
+        qtbot.waitUntil(lambda: bool(widget.plot.stages), timeout=60_000)
+        ((first, _), *_) = next(iter(widget.plot.stages.values()))
+        widget.run.click()
+        wait_for_job(qtbot, session)
+        (history,) = json.loads((session.study.models_dir / "001" / "history.json").read_text())["stages"]
+        assert first > stopped["steps"] > 0
+        assert history["steps"] > stopped["steps"]
+        assert training.model_names(session) == ["001"]
+        assert not widget.resume.isHidden()
 
     def test_closing_the_dock_leaves_the_training_alone(self, trained_on, qtbot):
         viewer, session, widget = trained_on

@@ -13,7 +13,7 @@ from napari.layers import Image
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks
-from napari_landmark.data.landmarks import LandmarkSchema, Status
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study import Study
 from napari_landmark.gui.annotate import AnnotateWidget
 from napari_landmark.gui.calibration import Calibration, spacing_from
@@ -237,6 +237,18 @@ class TestNewStudy:
         assert not (tmp_path / "new").exists()
         assert "holds no images" in heard[0]
 
+    def test_positions_outside_the_image_leave_no_study(self, empty, qtbot, hands, tmp_path):
+        heard, session = [], get_session(empty)
+        session.message.connect(lambda kind, text: heard.append(text))
+        schema = LandmarkSchema(("one", "two"))
+        marks = LandmarkSet(schema, [Landmark("two", (5, 9000), Status.PLACED)])
+        starting = {"hand_000.png": LandmarkSet(schema), "hand_001.png": marks}
+        create = {"schema": schema, "images": hands[0]}
+        session.run(open_job(session, tmp_path / "new", create=create, starting=starting))
+        qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
+        assert "two: (9000, 5) lies outside of hand_001.png" in heard[0]
+        assert not (tmp_path / "new").exists()
+
 
 class TestOpenImages:
     def test_colours_become_luminance(self, tmp_path):
@@ -282,7 +294,7 @@ class TestOpenImages:
         assert kind == "error"
         places = f"not in {tmp_path / 'deep' / 'a' / 'images'} nor {tmp_path / 'a' / 'images'};"
         assert places in text
-        assert f"napari-landmark train --out {moved} --images DIR" in text
+        assert "New study…" in text
 
 
 class TestTrain:
