@@ -63,7 +63,7 @@ def export_layers(layers: list[Image], folder: Path) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     names = []
     for layer in layers:
-        array = _storable(_luminance(layer))
+        array = _storable(luminance(layer))
         geometry = geometry_of(layer)
         image = sitk.GetImageFromArray(array)
         if geometry.spacing is not None:
@@ -125,7 +125,7 @@ def _same_pixels(layer: Image, path: Path) -> bool:
     except InputError:
         return False
     return array.shape == tuple(layer.data.shape[: layer.ndim]) and bool(
-        np.allclose(np.asarray(array, dtype=float), np.asarray(_luminance(layer), dtype=float), atol=2)
+        np.allclose(np.asarray(array, dtype=float), np.asarray(luminance(layer), dtype=float), atol=2)
     )
 
 
@@ -135,7 +135,8 @@ def _storable(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=kinds.get(array.dtype.char, array.dtype))
 
 
-def _luminance(layer: Image) -> np.ndarray:
+def luminance(layer: Image) -> np.ndarray:
+    """Pixels of a layer, colours as luminance."""
     array = np.asarray(layer.data)
     if layer.rgb:
         weights = np.array([0.299, 0.587, 0.114])

@@ -17,7 +17,9 @@ from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.gui.heatmap_layers import HeatmapLayers
 from napari_landmark.gui.landmark_layer import LandmarkLayer
 from napari_landmark.gui.places import camera_of, layer_place, put
+from napari_landmark.gui.registration_layers import RegistrationLayers
 from napari_landmark.gui.session import Session
+from napari_landmark.gui.wording import in_dialog
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class Stage:
         self._opened = False  # a study that no image was shown of yet
         self.landmarks = LandmarkLayer(viewer, session)
         self.heatmaps = HeatmapLayers(viewer, session)
+        self.registration = RegistrationLayers(viewer)
         session.image_changed.connect(self._on_image_changed)
         session.study_changed.connect(self._on_study_changed)
         session.job_changed.connect(self._on_job_changed)
@@ -198,7 +201,7 @@ class Stage:
 
     @staticmethod
     def _on_message(kind: str, text: str) -> None:
-        _TELL[kind](text)
+        _TELL[kind](in_dialog(text))
 
 
 def source_file(layer: Image) -> str:

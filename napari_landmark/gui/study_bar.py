@@ -33,6 +33,7 @@ class StudyBar(Listener):
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         super().__init__(session)
         self.shows_training = True
+        self.asks_for_study = True
         self._viewer = viewer
         self.new = button(
             "New study…", self._on_new, tip="From a folder of images, or from the images that are open"
@@ -74,8 +75,8 @@ class StudyBar(Listener):
         self.navigation.setVisible(has)
         self.title.setVisible(has)
         self.state.setVisible(has)
-        self.hint.setVisible(not has)
-        emphasise(self.new, not has)
+        self.hint.setVisible(not has and self.asks_for_study)
+        emphasise(self.new, not has and self.asks_for_study)
         self.new.setText("New study…")
         if not has:
             self._on_layers()

@@ -1,0 +1,240 @@
+"""Registering a pair and training a registration as long work: the same functions as the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_landmark.data.study import Study
+from napari_landmark.gui.jobs import Job
+from napari_landmark.gui.opening import ReadingStopped, gather
+from napari_landmark.gui.pair_inputs import PairInputs
+from napari_landmark.gui.pair_numbers import PairNumbers, measure
+from napari_landmark.gui.preferences import Preferences
+from napari_landmark.gui.registration_views import Views, draw_views
+from napari_landmark.gui.session import Session
+from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
+
+if TYPE_CHECKING:
+    from napari_landmark.registration.registration import Registration
+
+# Modules that need torch are imported where they are used: opening a widget does not wait for it.
+
+REGISTERING, TRAINING = "Registering", "Training the registration"
+
+
+@dataclass(frozen=True, eq=False)
+class PairResult:
+    """A registered pair and everything that is shown of it.
+
+    Parameters
+    ----------
+    pair : PairInputs
+    registration : Registration
+    numbers : PairNumbers
+    views : Views
+    guided : bool
+        Whether the landmarks guided the registration.
+    cancelled : bool
+        Whether it was stopped early.
+    """
+
+    pair: PairInputs
+    registration: Registration
+    numbers: PairNumbers
+    views: Views
+    guided: bool = False
+    cancelled: bool = False
+
+
+def register_job(
+    session: Session,
+    pair: PairInputs,
+    *,
+    model: Path | None = None,
+    weights: Mapping[int, float] | None = None,
+    guide: bool = True,
+    device: str = "auto",
+) -> Job:
+    """Long work that registers a pair; succeeds with a `PairResult`, cancelled or not.
+
+    Parameters
+    ----------
+    model : Path, optional
+        Folder of a registration model; without one the pair is registered from nothing.
+    weights : mapping of int to float, optional
+        How much single labels count; 1 for those not named.
+    guide : bool, optional
+        Whether landmarks guide the registration; they are measured in any case.
+    """
+
+    def work(progress: Progress, cancel: CancelToken) -> PairResult:
+        progress(ProgressEvent("Preparing", 0.0))
+        from napari_landmark.learning.device import choose_device
+        from napari_landmark.registration.model import RegistrationModel
+        from napari_landmark.registration.objective import ObjectiveWeights
+        from napari_landmark.registration.options import PairOptions
+        from napari_landmark.registration.pair import register_pair
+
+        loaded = None if model is None else RegistrationModel.load(model, device=choose_device(device))
+        registration = register_pair(
+            pair.fixed,
+            pair.moving,
+            model=loaded,
+            fixed_labels=pair.fixed_labels,
+            moving_labels=pair.moving_labels,
+            fixed_landmarks=pair.fixed_landmarks if guide else None,
+            moving_landmarks=pair.moving_landmarks if guide else None,
+            options=PairOptions(device=device, weights=ObjectiveWeights(regions=dict(weights or {}))),
+            progress=progress,
+            cancel=cancel,
+        )
+        progress(ProgressEvent("Warping", 1.0))
+        transform = registration.transform
+        return PairResult(
+            pair,
+            registration,
+            measure(transform, pair),
+            draw_views(transform, pair),
+            guide and pair.moving_landmarks is not None,
+            cancel.cancelled,
+        )
+
+    job = Job(REGISTERING, work)
+    job.failed.connect(lambda text: session.message.emit("error", text))
+    return job
+
+
+@dataclass(frozen=True)
+class TrainedRegistration:
+    """What came of a training.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the model.
+    record : mapping
+        As in the model's description.
+    """
+
+    folder: Path
+    record: Mapping[str, Any]
+
+    def describe(self) -> str:
+        """In words."""
+        minutes = f"{self.record.get('seconds', 0) / 60:.1f} minutes"
+        if self.record.get("cancelled"):
+            return f"Stopped after {minutes}. Model {self.folder.name} works from what was learned so far."
+        return f"✓ Trained in {minutes}: model {self.folder.name}. It is chosen for the next pair."
+
+
+def train_registration_job(
+    session: Session,
+    *,
+    labels: Path | None,
+    minutes: float | None = None,
+    weights: Mapping[int, float] | None = None,
+    landmarks: bool = False,
+    device: str = "auto",
+) -> Job:
+    """Long work that trains a registration on the images of the open study.
+
+    Succeeds with a `TrainedRegistration`, cancelled or not; None where it was cancelled before it began.
+
+    Parameters
+    ----------
+    labels : Path, optional
+        Folder of label maps of some of the images.
+    minutes : float, optional
+        How long; a good default for the device if not given.
+    weights : mapping of int to float, optional
+        How much single labels count.
+    landmarks : bool, optional
+        Whether what is known of the study's landmarks guides it.
+    """
+    study = session.study
+    assert study is not None and session.cohort is not None and session.known is not None
+    ndim = session.cohort.ndim
+    known = {name: session.known.result(name) for name in session.names} if landmarks else {}
+
+    def work(progress: Progress, cancel: CancelToken) -> TrainedRegistration | None:
+        progress(ProgressEvent("Preparing", 0.0))
+        from napari_landmark.learning.device import choose_device
+        from napari_landmark.registration.label_map import find_label_maps
+        from napari_landmark.registration.objective import ObjectiveWeights
+        from napari_landmark.registration.options import WORKING_SIZE, default_registration_options
+        from napari_landmark.registration.training import train_registration
+
+        preferences = replace(Preferences.read(), working_size=WORKING_SIZE[ndim])
+        try:
+            cohort = gather(study, preferences, progress=progress, cancel=cancel)
+        except ReadingStopped:
+            return None
+        maps = {} if labels is None else find_label_maps(labels, cohort.names)
+        options = default_registration_options(
+            choose_device(device), minutes=minutes, weights=ObjectiveWeights(regions=dict(weights or {}))
+        )
+        folder = _new_folder(study)
+        model = train_registration(
+            cohort,
+            maps,
+            options=options,
+            landmarks={name: marks for name, marks in known.items() if name in cohort.names},
+            folder=folder,
+            progress=progress,
+            cancel=cancel,
+        )
+        return TrainedRegistration(folder, model.record)
+
+    job = Job(TRAINING, work)
+    job.succeeded.connect(
+        lambda done: session.message.emit("info", "Cancelled." if done is None else done.describe())
+    )
+    job.failed.connect(lambda text: session.message.emit("error", text))
+    return job
+
+
+def save_job(session: Session, result: PairResult, folder: Path) -> Job:
+    """Work that writes a registered pair into a folder."""
+
+    def work(progress: Progress, cancel: CancelToken) -> list[Path]:
+        from napari_landmark.gui.pair_files import save_pair
+
+        progress(ProgressEvent("Writing", 0.0))
+        return save_pair(result, folder)
+
+    job = Job("Writing", work)
+    job.succeeded.connect(
+        lambda written: session.message.emit("info", f"{len(written)} files written to {folder}")
+    )
+    job.failed.connect(lambda text: session.message.emit("error", text))
+    return job
+
+
+def registration_models(study: Study | None) -> dict[str, Path]:
+    """Registration models of a study, newest first: what to call them, and their folders."""
+    if study is None:
+        return {}
+    models = {}
+    for path in sorted(_models_dir(study).glob("*/model.json"), key=lambda p: p.parent.name, reverse=True):
+        try:
+            early = json.loads(path.read_text(encoding="utf-8"))["training"]["cancelled"]
+        except (OSError, ValueError, KeyError, TypeError):  # named when the model is loaded
+            early = False
+        name = f"Model {path.parent.name} of this study"
+        models[f"{name} (stopped early)" if early else name] = path.parent
+    return models
+
+
+def _models_dir(study: Study) -> Path:
+    return study.folder / "registration"
+
+
+def _new_folder(study: Study) -> Path:
+    numbers = [int(path.name) for path in _models_dir(study).glob("*") if path.name.isdigit()]
+    folder = _models_dir(study) / f"{max(numbers, default=0) + 1:03d}"
+    folder.mkdir(parents=True)
+    return folder
