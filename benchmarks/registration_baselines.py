@@ -21,7 +21,7 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image import MedicalImage
 from napari_landmark.registration.initial import initial_transform
 
-VERSION = 1  # of the settings: raised when they change, so that kept maps are computed anew
+VERSION = 2  # of the settings: raised when they change, so that kept maps are computed anew
 
 Field = NDArray[np.float32]
 Baseline = Callable[[MedicalImage, MedicalImage], Field]
@@ -45,12 +45,12 @@ def simpleitk(fixed: MedicalImage, moving: MedicalImage) -> Field:
 
 
 def elastix(fixed: MedicalImage, moving: MedicalImage) -> Field:
-    """The default parameter maps `affine` and `bspline` (with bending energy), eight control points along an image."""
+    """The default maps `affine` and `bspline` (with bending energy), eight control points along an image."""
     return _elastix(to_itk(fixed), to_itk(moving))
 
 
 def elastix_finer(fixed: MedicalImage, moving: MedicalImage) -> Field:
-    """The same with sixteen control points: regions fit better, and the map folds more."""
+    """The same with sixteen control points: fits details better, and folds more."""
     return _elastix(to_itk(fixed), to_itk(moving), grid=1 / 16)
 
 
@@ -214,6 +214,8 @@ def _elastix(
     ):
         map_["NumberOfSpatialSamples"] = (str(ELASTIX_SAMPLES),)
         map_["MaximumNumberOfIterations"] = (str(ELASTIX_ITERATIONS),)
+        if "GridSpacingSchedule" in map_:
+            map_["GridSpacingSchedule"] = ("8", "4", "2", "1")
         map_["RandomSeed"] = ("121212",)
         map_["WriteResultImage"] = ("false",)
         if map_["Transform"][0] == "AffineTransform" and start_at_centres:
