@@ -17,6 +17,7 @@ from napari_landmark.data.image import MedicalImage, read_image
 from napari_landmark.data.image_folder import (
     ImageFile,
     Problem,
+    fingerprint,
     image_files,
     list_files,
     natural_order,
@@ -90,7 +91,8 @@ class Cohort:
     ) -> Cohort:
         """Gather the images of a folder and draw them at working resolution.
 
-        Sub-folders and hidden files are left aside. What was drawn before and did not change is taken
+        A sub-folder that holds DICOM files is one image, a volume of those slices; other sub-folders and
+        hidden files are left aside. What was drawn before and did not change is taken
         from the cache. A file that cannot be used becomes a `Problem`, and the others go on.
 
         Parameters
@@ -201,12 +203,7 @@ class Cohort:
 
     def fingerprint(self) -> str:
         """SHA-256 over names and contents of all files: the same for the same data, wherever it lies."""
-        total = hashlib.sha256()
-        for entry in sorted(self._entries, key=lambda entry: entry.name):
-            with entry.path.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
-            total.update(f"{entry.name}\0{entry.path.stat().st_size}\0{content}\n".encode())
-        return total.hexdigest()
+        return fingerprint([(entry.name, entry.path) for entry in self._entries])
 
 
 def working_canvas(geometries: Sequence[Geometry], working_size: int) -> tuple[int, ...]:

@@ -40,6 +40,9 @@ class Geometry:
         Matrix whose columns are the world directions of the array axes; identity by default.
     spacing_source : SpacingSource, optional
         Where the spacing came from. Taken as USER where a spacing is given without a source.
+    spacing_plane : str, optional
+        In which plane the spacing was measured, where the file of a projection says so: 'calibrated' (of the
+        patient), 'detector plane', 'film plane'.
 
     Examples
     --------
@@ -53,6 +56,7 @@ class Geometry:
     origin: tuple[float, ...] = ()
     direction: tuple[tuple[float, ...], ...] = ()
     spacing_source: SpacingSource = SpacingSource.UNKNOWN
+    spacing_plane: str = ""
 
     def __post_init__(self) -> None:
         shape = tuple(int(size) for size in self.shape)
@@ -65,6 +69,7 @@ class Geometry:
         spacing, source = self.spacing, SpacingSource(self.spacing_source)
         if spacing is None:
             source = SpacingSource.UNKNOWN
+            object.__setattr__(self, "spacing_plane", "")
         else:
             spacing = _checked_spacing(spacing, ndim)
             source = SpacingSource.USER if source is SpacingSource.UNKNOWN else source
@@ -86,6 +91,15 @@ class Geometry:
     def has_spacing(self) -> bool:
         """Whether lengths in mm can be given."""
         return self.spacing is not None
+
+    @property
+    def spacing_statement(self) -> str:
+        """Where the spacing came from and in which plane, such as 'file (detector plane)'."""
+        return (
+            f"{self.spacing_source} ({self.spacing_plane})"
+            if self.spacing_plane
+            else str(self.spacing_source)
+        )
 
     @property
     def mean_spacing(self) -> float | None:
@@ -150,7 +164,7 @@ class Geometry:
             Who says so.
         """
         values = (float(spacing),) * self.ndim if np.ndim(spacing) == 0 else tuple(spacing)  # type: ignore[arg-type]
-        return dataclasses.replace(self, spacing=values, spacing_source=source)
+        return dataclasses.replace(self, spacing=values, spacing_source=source, spacing_plane="")
 
     def _matrix(self) -> NDArray[np.float64]:
         if self.spacing is None:

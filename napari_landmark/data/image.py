@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class MedicalImage:
 def read_image(
     path: str | Path, *, spacing: float | Sequence[float] | None = None, name: str | None = None
 ) -> MedicalImage:
-    """Read one image file.
+    """Read one image: a file, or a folder that holds the slices of one DICOM series.
 
     Pictures (PNG, JPEG, BMP, GIF, TIFF) have no known spacing: their dots per inch describe a screen or a
     printer. Pages of equal size in a TIFF are the slices of a volume. Colours become luminance, one
@@ -57,7 +58,7 @@ def read_image(
     Parameters
     ----------
     path : str or Path
-        The file.
+        The file or folder.
     spacing : float or sequence of float, optional
         Millimetres per pixel, used instead of what the file says.
     name : str, optional
@@ -91,10 +92,34 @@ def looks_like_image(path: Path) -> bool:
     return path.name.lower().endswith(IMAGE_SUFFIXES) or _is_dicom(path)
 
 
+def is_series_folder(path: Path) -> bool:
+    """Whether a folder is one image: it holds DICOM files, the slices of a volume."""
+    return path.is_dir() and any(map(_is_dicom, itertools.islice(_visible_files(path), 1)))
+
+
+def series_files(path: Path) -> list[Path]:
+    """The files of an image: itself, or the slices in its folder."""
+    return _visible_files(path) if path.is_dir() else [path]
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    try:
+        files = [path for path in folder.iterdir() if path.is_file()]
+    except OSError:
+        return []
+    return sorted(f for f in files if not f.name.startswith(".") and f.name.upper() != "DICOMDIR")
+
+
 def _reader(path: Path) -> ModuleType:
     """The module that reads this kind of file; it is loaded only now."""
     if path.is_dir():
-        raise InputError("is a folder: give one image file")
+        if not is_series_folder(path):
+            raise InputError(
+                "is a folder: give one image file, or a folder of the slices of one DICOM series"
+            )
+        from napari_landmark.data import dicom_series
+
+        return dicom_series
     if not path.exists():
         loop = path.is_symlink()
         raise InputError("is a link to nothing: remove it" if loop else "there is no such file")

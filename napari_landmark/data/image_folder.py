@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.image import looks_like_image, read_geometry
+from napari_landmark.data.image import is_series_folder, looks_like_image, read_geometry, series_files
 
 # What rightly lies beside images: landmarks, notes, pixels of two-file formats, leavings of file managers.
 _COMPANION_SUFFIXES = (
@@ -51,7 +52,7 @@ def image_files(folder: str | Path) -> tuple[list[tuple[str, Path]], list[Proble
     """
     images, problems = [], []
     for name, path in list_files(Path(folder), ()):
-        if path.exists() and not looks_like_image(path):
+        if path.is_file() and not looks_like_image(path):
             problems.append(Problem(name, "is not an image: move it out of the folder"))
         else:
             images.append((name, path))
@@ -69,7 +70,7 @@ def list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Pat
     files = {
         path.name: path
         for path in sorted(paths, key=lambda path: natural_order(path.name))
-        if (path.is_file() or (path.is_symlink() and not path.exists()))
+        if (path.is_file() or (path.is_symlink() and not path.exists()) or is_series_folder(path))
         and not path.name.lower().endswith(_COMPANION_SUFFIXES)
         and path.name.lower() not in _COMPANION_NAMES
     }
@@ -83,6 +84,24 @@ def list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Pat
             name, parent = f"{parent.name or '_'}/{name}", parent.parent
         files[name] = path
     return list(files.items())
+
+
+def file_state(path: Path) -> tuple[int, int]:
+    """Size and time of the last change in ns of an image, of all its files together; OSError where it is gone."""
+    stats = [file.stat() for file in series_files(path)]
+    return sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)
+
+
+def fingerprint(files: Sequence[tuple[str, Path]]) -> str:
+    """SHA-256 over names and contents of images: the same for the same data, wherever it lies."""
+    total = hashlib.sha256()
+    for name, path in sorted(files):
+        for file in series_files(path):
+            own = name if file == path else f"{name}/{file.name}"
+            with file.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            total.update(f"{own}\0{file.stat().st_size}\0{content}\n".encode())
+    return total.hexdigest()
 
 
 def resolved(path: Path) -> Path:
@@ -106,13 +125,13 @@ def read_headers(
             problems.append(Problem(readable, "has a name that is not valid text (UTF-8): rename it"))
             continue
         try:
-            if path.exists() and not looks_like_image(path):
+            if path.is_file() and not looks_like_image(path):
                 raise InputError("is not an image: move it out of the folder")
             if not name.isprintable():
                 raise InputError("has a name with a line end or another control sign in it: rename it")
-            stat = path.stat()
+            state = file_state(path)
             geometry = read_geometry(path, spacing=spacing)
-            entries.append(ImageFile(name, path, geometry, (stat.st_size, stat.st_mtime_ns)))
+            entries.append(ImageFile(name, path, geometry, state))
         except InputError as error:
             problems.append(Problem(name, without_path(str(error), path)))
         except OSError as error:

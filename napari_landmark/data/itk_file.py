@@ -9,12 +9,12 @@ import os
 import re
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from napari_landmark.data.dicom_spacing import with_dicom_spacing
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry, SpacingSource
 from napari_landmark.data.itk_header import check_header, is_packed, says_spacing
@@ -99,65 +99,12 @@ def _geometry(reader: sitk.ImageFileReader, path: Path) -> Geometry:
         spacing_source=SpacingSource.FILE,
     )
     if _is_dicom(path):
-        return _with_dicom_spacing(geometry, path)
+        return with_dicom_spacing(geometry, path)
     return geometry if says_spacing(path) else dataclasses.replace(geometry, spacing=None)
 
 
 def _is_dicom(path: Path) -> bool:
     return not path.name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"))
-
-
-def _with_dicom_spacing(geometry: Geometry, path: Path) -> Geometry:
-    """The spacing from DICOM's own attributes.
-
-    PixelSpacing is in the plane of the patient. ImagerPixelSpacing is on the detector, where a projection is
-    larger than what it shows: it is divided by the magnification where the file gives one. ITK takes
-    ImagerPixelSpacing first, ignores the magnification, and says 1 mm where there is nothing.
-    """
-    import pydicom
-
-    try:
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-        across = _dicom_in_plane(header)
-    except (pydicom.errors.InvalidDicomError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"is not a readable DICOM file ({error}): export it again") from error
-    if across is None:
-        return dataclasses.replace(geometry, spacing=None)
-    if geometry.ndim == 2:
-        return dataclasses.replace(geometry, spacing=across)
-    between = _dicom_between_slices(header)
-    return dataclasses.replace(geometry, spacing=None if between is None else (between, *across))
-
-
-def _dicom_measures(header: Any) -> Any:
-    """The data set that holds the pixel measures: the header, or a functional group in multi-frame files."""
-    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for group in header.get(groups) or ():
-            if group.get("PixelMeasuresSequence"):
-                return group.PixelMeasuresSequence[0]
-    return header
-
-
-def _dicom_in_plane(header: Any) -> tuple[float, float] | None:
-    """Spacing of rows and of columns in mm."""
-    measures = _dicom_measures(header)
-    if measures.get("PixelSpacing"):
-        values, magnification = measures.PixelSpacing, 1.0
-    elif header.get("ImagerPixelSpacing"):
-        values = header.ImagerPixelSpacing
-        magnification = float(header.get("EstimatedRadiographicMagnificationFactor") or 1)
-    elif header.get("NominalScannedPixelSpacing"):
-        values, magnification = header.NominalScannedPixelSpacing, 1.0
-    else:
-        return None
-    row, column = (float(value) / magnification for value in values)
-    return (row, column) if row > 0 and column > 0 else None
-
-
-def _dicom_between_slices(header: Any) -> float | None:
-    measures = _dicom_measures(header)
-    value = float(measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or 0)
-    return abs(value) or None
 
 
 def _reason(error: RuntimeError) -> str:

@@ -118,7 +118,7 @@ def write_csv(
     )
     axes = ("x", "y", "z") if volumes else ("x", "y")
     header = ["image", "landmark", *axes, *(f"{axis}_mm" for axis in axes)]
-    rows = [[*header, "status", "confidence", "expected_error_mm", "expected_error_px"]]
+    rows = [[*header, "status", "confidence", "expected_error_mm", "expected_error_px", "spacing_source"]]
     for image, landmarks in sets.items():
         for landmark in landmarks.values():
             try:
@@ -223,6 +223,7 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark]:
 
 def _written_row(image: str, landmark: Landmark, geometry: Geometry | None, width: int) -> list[str]:
     pixels, world, error = [""] * width, [""] * width, ""
+    source = "" if geometry is None else geometry.spacing_statement
     if landmark.position is not None:
         pixels = _cells(landmark.position[::-1], width)
         if geometry is not None and geometry.has_spacing:
@@ -233,7 +234,7 @@ def _written_row(image: str, landmark: Landmark, geometry: Geometry | None, widt
         "" if value is None else _number(value) for value in (landmark.confidence, landmark.expected_error)
     )
     names = _harmless(image), _harmless(landmark.name)
-    return [*names, *pixels, *world, str(landmark.status), confidence, error, error_px]
+    return [*names, *pixels, *world, str(landmark.status), confidence, error, error_px, source]
 
 
 def _harmless(name: str) -> str:

@@ -81,11 +81,11 @@ class TestWriting:
         }
         write_csv(tmp_path / "a.csv", sets, geometries={"a.png": Geometry((99, 99), (0.2, 0.1))})
         assert (tmp_path / "a.csv").read_text() == (
-            "image,landmark,x,y,x_mm,y_mm,status,confidence,expected_error_mm,expected_error_px\n"
-            f"a.png,sella,20.0,10.5,2.0,2.1,predicted,0.9,{round(4 * math.sqrt(0.02), 6)},4.0\n"
-            "a.png,nasion,,,,,missing,,,\n"
-            "b.png,sella,2.0,1.0,,,placed,,,\n"
-            "b.png,nasion,,,,,unplaced,,,\n"
+            "image,landmark,x,y,x_mm,y_mm,status,confidence,expected_error_mm,expected_error_px,spacing_source\n"
+            f"a.png,sella,20.0,10.5,2.0,2.1,predicted,0.9,{round(4 * math.sqrt(0.02), 6)},4.0,user\n"
+            "a.png,nasion,,,,,missing,,,,user\n"
+            "b.png,sella,2.0,1.0,,,placed,,,,\n"
+            "b.png,nasion,,,,,unplaced,,,,\n"
         )
 
     def test_volumes_have_z(self, tmp_path):
