@@ -31,12 +31,30 @@ def _length(value: float | None) -> float | None:
     return value
 
 
+register_app = typer.Typer(
+    help="Registration that cares about the regions a person cares about.", rich_markup_mode=None
+)
+app.add_typer(register_app, name="register")
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
 Spacing = Annotated[
     float | None,
     typer.Option(metavar="MM", help="Millimetres per pixel, instead of the files' own", callback=_length),
 ]
 Seed = Annotated[int, typer.Option(help="Same seed, same device: same result")]
+
+RegionWeights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--region-weight",
+        metavar="LABEL=W",
+        help="How much a label counts, 1 if not given; repeat it for several",
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Optimisation steps on each pair; 0 takes the model's word"),
+]
 
 
 @app.command()
@@ -144,6 +162,114 @@ def convert(
     from napari_landmark.commands.convert import run_convert
 
     run_convert(sources, out, images=images, spacing=spacing, names=names)
+
+
+@register_app.command("train")
+def register_train(
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the cohort's images")],
+    labels: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Folder of label maps, called like the images; a few are enough"),
+    ],
+    out: Annotated[Path, typer.Option(metavar="MODEL", help="Folder for the model")],
+    spacing: Spacing = None,
+    minutes: Annotated[
+        float | None, typer.Option(metavar="M", help="Wall-clock budget of the training")
+    ] = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training")] = False,
+    region_weight: RegionWeights = None,
+) -> None:
+    """Learn to register any two images of a cohort from a few label maps."""
+    from napari_landmark.commands.register_train import run_register_train
+
+    run_register_train(
+        images=images,
+        labels=labels,
+        out=out,
+        spacing=spacing,
+        minutes=minutes,
+        device=device,
+        seed=seed,
+        resume=resume,
+        region_weights=region_weight or [],
+    )
+
+
+@register_app.command("pair")
+def register_pair(
+    fixed: Annotated[Path, typer.Option(metavar="FILE", help="Image that stays as it is")],
+    moving: Annotated[Path, typer.Option(metavar="FILE", help="Image that is laid over it")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results")],
+    model: Annotated[Path | None, typer.Option(metavar="MODEL", help="What register train wrote")] = None,
+    fixed_labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Label map of the fixed image")
+    ] = None,
+    moving_labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Label map of the moving image")
+    ] = None,
+    fixed_landmarks: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Landmarks of the fixed image, which guide the registration"),
+    ] = None,
+    moving_landmarks: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Landmarks of the moving image, to be carried over")
+    ] = None,
+    spacing: Spacing = None,
+    device: Device = "auto",
+    steps: Steps = None,
+    region_weight: RegionWeights = None,
+) -> None:
+    """Lay one image over another, with a model or without."""
+    from napari_landmark.commands.register_pair import run_register_pair
+
+    run_register_pair(
+        fixed=fixed,
+        moving=moving,
+        out=out,
+        model=model,
+        fixed_labels=fixed_labels,
+        moving_labels=moving_labels,
+        fixed_landmarks=fixed_landmarks,
+        moving_landmarks=moving_landmarks,
+        spacing=spacing,
+        device=device,
+        steps=steps,
+        region_weights=region_weight or [],
+    )
+
+
+@register_app.command("evaluate")
+def register_evaluate(
+    model: Annotated[Path, typer.Option(metavar="MODEL", help="What register train wrote")],
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the images")],
+    pairs: Annotated[Path, typer.Option(metavar="CSV", help="Pairs of images: fixed,moving")],
+    labels: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of their label maps, called like the images")
+    ] = None,
+    landmarks: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Their landmarks: image,landmark,x,y[,z]")
+    ] = None,
+    spacing: Spacing = None,
+    device: Device = "auto",
+    steps: Steps = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
+) -> None:
+    """Register pairs with a model and compare them by label maps and landmarks."""
+    from napari_landmark.commands.register_evaluate import run_register_evaluate
+
+    run_register_evaluate(
+        model=model,
+        images=images,
+        pairs=pairs,
+        labels=labels,
+        landmarks=landmarks,
+        spacing=spacing,
+        device=device,
+        steps=steps,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_landmark.data.atomic import atomic_write
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry, SpacingSource
+from napari_landmark.data.itk_header import check_header
 
 VECTOR_SUFFIXES = (".nrrd", ".nii.gz", ".mha")
 
@@ -62,6 +63,12 @@ def read_vectors(path: Path) -> tuple[NDArray[np.float64], Geometry]:
     """
     if vector_suffix(path).endswith(".gz"):
         _check_packed(path)
+    try:
+        check_header(path)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:

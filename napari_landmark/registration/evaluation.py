@@ -208,6 +208,8 @@ def evaluate_registration(
                 warped_dice(found.transform, fixed_labels, moving_labels),
             )
         if fixed_name in landmarks and moving_name in landmarks:
+            for image in (fixed, moving):
+                _check_coordinates(image, landmarks[image.name])
             sums.add_landmarks(before, found.transform, landmarks[fixed_name], landmarks[moving_name])
         sums.folding.append(found.transform.folding_percent())
         sums.seconds.append(found.seconds)
@@ -268,6 +270,13 @@ class _Sums:
             n_landmarks=len(self._px["after"]),
             n_lost=self._lost,
             cancelled=cancelled,
+        )
+
+
+def _check_coordinates(image: MedicalImage, landmarks: LandmarkSet) -> None:
+    if landmarks.ndim not in (None, image.geometry.ndim):
+        raise InputError(
+            f"{image.name}: its landmarks have {landmarks.ndim} coordinates and the image {image.geometry.ndim} axes"
         )
 
 

@@ -1,4 +1,4 @@
-"""What is known of how well one image lies over another: overlap of regions and distance of landmarks."""
+"""What is known of how well one image lies over another: similarity, overlap of regions, distance of landmarks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.metrics import dice
 from napari_landmark.registration.transform import Transform
@@ -37,6 +38,16 @@ def warped_dice(
 ) -> dict[int, float]:
     """Dice of each label of the two maps after the moving one was warped; labels of neither are left out."""
     return dice(fixed_labels, transform.warp_labels(moving_labels))
+
+
+def correlation(transform: Transform, fixed: MedicalImage, moving: MedicalImage) -> float | None:
+    """Pearson correlation of the fixed and the warped moving image where both are, None where one is constant."""
+    warped = transform.warp_image(moving).array
+    inside = transform.warp_labels(np.ones(moving.array.shape, np.uint8)) > 0
+    a, b = (array[inside].astype(np.float64) for array in (fixed.array, warped))
+    if a.size == 0 or a.std() == 0 or b.std() == 0:
+        return None
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def landmark_errors(transform: Transform, fixed: LandmarkSet, moving: LandmarkSet) -> LandmarkErrors:

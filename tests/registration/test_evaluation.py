@@ -154,6 +154,11 @@ class TestEvaluation:
         with pytest.raises(InputError, match=r"b.png: has 40 x 30 pixels and its image 40 x 40"):
             evaluate_registration(idle, PAIRS, data.images, labels=data.labels)
 
+    def test_landmarks_of_a_volume(self, data):
+        data.landmarks["b.png"] = LandmarkSet(SCHEMA, [Landmark("corner", (1, 2, 3), Status.PLACED)])
+        with pytest.raises(InputError, match=r"b.png: its landmarks have 3 coordinates and the image 2 axes"):
+            evaluate_registration(idle, PAIRS, data.images, landmarks=data.landmarks)
+
 
 class TestPairs:
     def read(self, tmp_path, text, names=NAMES):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image import MedicalImage
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
-from napari_landmark.registration.pair_measures import landmark_errors, warped_dice
-from napari_landmark.registration.transform import Transform, world_geometry
+from napari_landmark.registration.pair_measures import correlation, landmark_errors, warped_dice
+from napari_landmark.registration.transform import Transform
 
 SCHEMA = LandmarkSchema(("a", "b", "c"))
 
@@ -61,4 +62,15 @@ def test_dice_of_a_shifted_square():
     moving[15:25, 10:20] = 3
     assert warped_dice(shift((5, 0), geometry, geometry), fixed, moving) == {3: 1}
     assert warped_dice(shift((0, 0), geometry, geometry), fixed, moving) == {3: 0.5}
-    assert world_geometry(geometry).has_spacing
+
+
+def test_correlation_counts_where_both_images_are():
+    geometry = Geometry((40, 40))
+    moving = MedicalImage(np.random.default_rng(0).normal(size=(40, 40)), geometry, "m")
+    array = np.full((40, 40), 100.0)
+    array[:35] = -2 * moving.array[5:] + 7
+    fixed = MedicalImage(array, geometry, "f")
+    assert correlation(shift((5, 0), geometry, geometry), fixed, moving) == pytest.approx(-1)
+    assert abs(correlation(shift((0, 0), geometry, geometry), fixed, moving)) < 0.2
+    flat = MedicalImage(np.zeros((40, 40)), geometry, "flat")
+    assert correlation(shift((0, 0), geometry, geometry), fixed, flat) is None
