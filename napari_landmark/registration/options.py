@@ -41,7 +41,7 @@ class RegistrationOptions:
     device: str = "auto"
     seed: int = 0
     weights: ObjectiveWeights = field(default_factory=ObjectiveWeights)
-    steps: int = 900
+    steps: int = 1000
     limit_minutes: float | None = None
     joint: bool = False
     warped_labels: bool = False

@@ -18,6 +18,7 @@ from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.placement import Placement, fit_placement, place
 from napari_landmark.learning.batches import shrink_images
 from napari_landmark.learning.device import Device, choose_device
+from napari_landmark.learning.memory import freed_memory_kept
 from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.learning.sampling import sample
 from napari_landmark.registration.field import warp
@@ -87,7 +88,8 @@ def register_pair(
     steps = options.steps
     if steps is None:
         steps = _STEPS_ALONE if model is None else _STEPS_AFTER_MODEL
-    alignment, terms = _optimise(ready, steps, options.weights, progress, cancel)
+    with freed_memory_kept():
+        alignment, terms = _optimise(ready, steps, options.weights, progress, cancel)
     displacement = alignment.displacement[0].cpu().numpy()
     transform = canvas_transform(displacement, fixed.geometry, moving.geometry, ready.canvas)
     said = ready.said if model is not None else (None, None)
