@@ -11,6 +11,8 @@ from napari_landmark.commands.destination import check_writable
 from napari_landmark.commands.progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.image_folder import fingerprint, image_files
+from napari_landmark.data.run_record import describe_spacing, write_run_record
 from napari_landmark.data.study import Study
 
 
@@ -30,6 +32,7 @@ def run_detect(
     from napari_landmark.oneshot.model_folders import load_model
 
     model = load_model(study, device=device)
+    journal = out.with_name(f"{out.name}.part.jsonl")
     started = time.monotonic()
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         found = detect_folder(
@@ -37,16 +40,45 @@ def run_detect(
             images,
             spacing=spacing or study.spacing,
             heatmaps=heatmaps,
+            journal=journal,
             progress=progress,
             cancel=cancel,
         )
+    if found.taken_over:
+        typer.echo(f"{found.taken_over} images were done before the interruption")
     for problem in found.problems:
         typer.echo(f"left out: {problem.name}: {problem.reason}", err=True)
     if found.cancelled:
-        typer.echo(f"stopped: {out} was not written", err=True)
+        typer.echo(
+            f"stopped: {out} was not written; the same command goes on after the {len(found.landmarks)} images done",
+            err=True,
+        )
         raise typer.Exit(130)
     write_landmarks(out, found.landmarks, geometries=found.geometries)
-    seconds = (time.monotonic() - started) / len(found.landmarks)
+    arguments = {
+        "study": study_folder,
+        "images": images,
+        "heatmaps": heatmaps,
+        "device": device,
+        "spacing": spacing or study.spacing,
+    }
+    write_run_record(
+        out,
+        "detect",
+        arguments,
+        geometries=found.geometries.values(),
+        model={"sha256": model.digest(), "training": model.record},
+        device=str(model.device),
+        images={
+            "count": len(found.landmarks),
+            "fingerprint": fingerprint([f for f in image_files(images)[0] if f[0] in found.landmarks]),
+            "left_out": [problem.name for problem in found.problems],
+        },
+    )
+    journal.unlink(missing_ok=True)
+    done = max(1, len(found.landmarks) - found.taken_over)
+    seconds = (time.monotonic() - started) / done
     typer.echo(f"{len(found.landmarks)} images, {seconds:.2f} s each ({model.device}): {out}")
+    typer.echo(describe_spacing(found.geometries.values()))
     if heatmaps is not None:
         typer.echo(f"heatmaps: {heatmaps}")

@@ -16,6 +16,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.image_folder import resolved
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
+from napari_landmark.data.run_record import describe_spacing
 from napari_landmark.data.study import Study
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.progress import ProgressEvent
@@ -53,6 +54,7 @@ def run_train(
         typer.echo("warning: the cohort is a single image: only distortions of it can be learned", err=True)
     _check_templates(study, cohort, annotated)
     study = _settled(study, out, folder, cohort, annotated, spacing)
+    typer.echo(describe_spacing(cohort.geometry(number) for number in range(len(cohort))))
     size = " x ".join(str(n) for n in reversed(cohort.canvas))
     typer.echo(f"{len(cohort)} images at {size} pixels, {len(study.schema)} landmarks, device {chosen}")
     typer.echo(

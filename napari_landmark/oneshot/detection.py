@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from napari_landmark.data.cohort import Problem, image_files
 from napari_landmark.data.errors import InputError
@@ -13,6 +14,7 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image import MedicalImage, read_image
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
+from napari_landmark.oneshot.detection_journal import DetectionJournal
 from napari_landmark.oneshot.heatmap_files import write_heatmaps
 from napari_landmark.oneshot.model import LandmarkModel
 
@@ -31,12 +33,15 @@ class FolderDetections:
     problems : list of Problem
         Files that could not be used.
     cancelled : bool
+    taken_over : int
+        How many images an earlier, interrupted run had done.
     """
 
     landmarks: dict[str, LandmarkSet] = field(default_factory=dict)
     geometries: dict[str, Geometry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     cancelled: bool = False
+    taken_over: int = 0
 
 
 def detect_folder(
@@ -45,6 +50,7 @@ def detect_folder(
     *,
     spacing: float | Sequence[float] | None = None,
     heatmaps: Path | None = None,
+    journal: Path | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> FolderDetections:
@@ -56,6 +62,9 @@ def detect_folder(
         Millimetres per pixel, used instead of what the files say.
     heatmaps : Path, optional
         Folder to write each image's heatmaps and an overlay picture to.
+    journal : Path, optional
+        A file to keep what was found so far. Where an earlier run with the same model was interrupted, what
+        that one did is taken over; the file is the caller's to remove once the result is written.
 
     Raises
     ------
@@ -64,28 +73,64 @@ def detect_folder(
     """
     found = FolderDetections()
     files, found.problems = image_files(folder)
-    for done, (name, outcome) in enumerate(_read_all(files, spacing), start=1):
-        if cancel and cancel.cancelled:
-            found.cancelled = True
-            break
-        try:
-            image = outcome.result()
-            detection = model.detect(image, heatmaps=heatmaps is not None)
-        except InputError as error:
-            found.problems.append(Problem(name, _reason(error, name, files[done - 1][1])))
-        else:
-            found.landmarks[name] = detection.landmarks
-            found.geometries[name] = image.geometry
-            if heatmaps is not None:
-                write_heatmaps(heatmaps, image, detection)
-        if progress:
-            progress(ProgressEvent("detecting", done / len(files)))
+    kept = (
+        None if journal is None else DetectionJournal(journal, _run(model, spacing, heatmaps), model.schema)
+    )
+    todo = _without_those_done(files, kept, found)
+    try:
+        for done, (name, outcome) in enumerate(_read_all(todo, spacing), start=1):
+            if cancel and cancel.cancelled:
+                found.cancelled = True
+                break
+            path = todo[done - 1][1]
+            try:
+                image = outcome.result()
+                detection = model.detect(image, heatmaps=heatmaps is not None)
+            except InputError as error:
+                found.problems.append(Problem(name, _reason(error, name, path)))
+            else:
+                if heatmaps is not None:
+                    write_heatmaps(heatmaps, image, detection)
+                found.landmarks[name] = detection.landmarks
+                found.geometries[name] = image.geometry
+                if kept is not None:
+                    kept.add(name, path, detection.landmarks, image.geometry)
+            if progress:
+                progress(ProgressEvent("detecting", (found.taken_over + done) / len(files)))
+    finally:
+        if kept is not None:
+            kept.close()
+    found.landmarks = {name: found.landmarks[name] for name, _ in files if name in found.landmarks}
     if not found.landmarks and not found.cancelled:
         reason = f"; {found.problems[0].name}: {found.problems[0].reason}" if found.problems else ""
         raise InputError(
             f"{folder}: holds no image that can be used; choose the folder that directly holds them{reason}"
         )
     return found
+
+
+def _run(model: LandmarkModel, spacing: object, heatmaps: Path | None) -> dict[str, Any]:
+    """What the landmarks of an image depend on, and where its heatmaps are."""
+    return {
+        "model": model.digest(),
+        "spacing": spacing,
+        "heatmaps": None if heatmaps is None else str(heatmaps.resolve()),
+    }
+
+
+def _without_those_done(
+    files: Sequence[tuple[str, Path]], kept: DetectionJournal | None, found: FolderDetections
+) -> list[tuple[str, Path]]:
+    """The images that are left to do; what was found in the others is taken over."""
+    todo = []
+    for name, path in files:
+        earlier = None if kept is None else kept.find(name, path)
+        if earlier is None:
+            todo.append((name, path))
+        else:
+            found.landmarks[name], found.geometries[name] = earlier
+            found.taken_over += 1
+    return todo
 
 
 def _reason(error: InputError, name: str, path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,18 @@ class LandmarkModel:
             placement.matrix * stride,
             placement.matrix @ np.full(len(self.canvas), (stride - 1) / 2) + placement.offset,
         )
+
+    def digest(self) -> str:
+        """SHA-256 over the weights, the templates and the names: the same for a model that finds the same."""
+        total = hashlib.sha256(json.dumps([self.schema.names, self.canvas]).encode())
+        parts = [self.embedding.state_dict(), {} if self.detector is None else self.detector.state_dict()]
+        parts.append({"positions": self.descriptors.positions})
+        parts.append({f"vectors.{k}": vectors for k, vectors in enumerate(self.descriptors.vectors)})
+        for tensors in parts:
+            for name, value in sorted(tensors.items()):
+                total.update(name.encode())
+                total.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
+        return total.hexdigest()
 
     def save(self, folder: Path) -> None:
         """Write the model as safetensors with JSON beside; `model.json` comes last and makes it complete."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.run_record import versions
 from napari_landmark.data.small_file import read_small_text
 from napari_landmark.data.study import Study
 from napari_landmark.learning.device import Device, choose_device
@@ -117,18 +117,12 @@ def training_record(
     state: Mapping[str, Any],
 ) -> dict:
     """What a model's sidecar says about its making."""
-    from napari_landmark import __version__
-
     return {
         "options": asdict(options),
         "device": str(device),
         "templates": [cohort.names[template.index] for template in templates],
         "images": len(cohort),
         **state,
-        "versions": {
-            "napari-landmark": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "spacing": dict(Counter(cohort.geometry(k).spacing_statement for k in range(len(cohort)))),
+        "versions": versions(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -71,3 +72,44 @@ def test_stopped(detect, tmp_path, monkeypatch, capsys):
     assert detect() == 130
     assert not (tmp_path / "found.csv").exists()
     assert "was not written" in capsys.readouterr().err
+
+
+class TestInterrupted:
+    """Going on skips what was done, and gives the same table to the last byte."""
+
+    @pytest.mark.parametrize("options", [(), ("--heatmaps", "{folder}/heat")])
+    def test_the_same_command_goes_on(self, detect, tmp_path, monkeypatch, capsys, options):
+        options = [option.format(folder=tmp_path) for option in options]
+        assert detect(*options, out="whole.csv") == 0
+        honest, looked_at = detection.detect_folder, []
+
+        def stopped(*arguments, progress, cancel, **more):
+            def after_two(event):
+                if event.fraction >= 0.5:
+                    cancel.cancel()
+
+            return honest(*arguments, progress=after_two, cancel=cancel, **more)
+
+        monkeypatch.setattr(detection, "detect_folder", stopped)
+        assert detect(*options) == 130
+        assert "the same command goes on after the 2 images done" in capsys.readouterr().err
+        monkeypatch.setattr(detection, "detect_folder", honest)
+        read = detection.read_image
+        monkeypatch.setattr(
+            detection, "read_image", lambda path, **more: looked_at.append(path.name) or read(path, **more)
+        )
+        assert detect(*options) == 0
+        assert "2 images were done before the interruption" in capsys.readouterr().out
+        assert looked_at == ["hand_002.png", "hand_003.png"]
+        assert (tmp_path / "found.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+        assert not list(tmp_path.glob("*.part*"))
+
+    def test_what_made_the_table_stands_beside_it(self, detect, study, tmp_path, data):
+        from napari_landmark.data.cohort import Cohort
+
+        assert detect() == 0
+        record = json.loads((tmp_path / "found.csv.run.json").read_text())
+        assert record["images"]["fingerprint"] == Cohort.from_folder(data / "images").fingerprint()
+        assert record["model"]["training"]["options"]["seed"] == 0
+        assert record["spacing"] == {"unknown": 4}
+        assert str(tmp_path) not in json.dumps(record)
