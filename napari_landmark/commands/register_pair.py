@@ -140,6 +140,8 @@ def _measures(
     measures: dict[str, Any] = {
         "fixed": fixed.name,
         "moving": moving.name,
+        "fixed_spacing": fixed.geometry.spacing_statement,
+        "moving_spacing": moving.geometry.spacing_statement,
         "guided_by": [],
         "correlation_before": correlation(before, fixed, moving),
         "correlation": correlation(after, fixed, moving),

@@ -13,7 +13,7 @@ from PIL import Image
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import image_stem
 from napari_landmark.data.geometry import Geometry, SpacingSource
-from napari_landmark.data.image import MedicalImage, read_image
+from napari_landmark.data.image import MedicalImage, read_image, series_files
 from napari_landmark.data.image_folder import image_files
 
 logger = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ def _components(path: Path) -> int:
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(str(series_files(path)[0]))
     reader.ReadImageInformation()
     return reader.GetNumberOfComponents()
 

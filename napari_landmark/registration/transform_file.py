@@ -111,6 +111,7 @@ def _to_json(geometry: Geometry) -> dict[str, Any]:
         "origin": geometry.origin,
         "direction": geometry.direction,
         "spacing_source": geometry.spacing_source.value,
+        "spacing_plane": geometry.spacing_plane,
     }
 
 
@@ -121,4 +122,5 @@ def _from_json(data: Mapping[str, Any]) -> Geometry:
         origin=tuple(data["origin"]),
         direction=tuple(tuple(row) for row in data["direction"]),
         spacing_source=data["spacing_source"],
+        spacing_plane=str(data.get("spacing_plane", "")),
     )

@@ -90,6 +90,28 @@ class TestReads:
             read_label_map(tmp_path / "a.nrrd", Geometry((20, 30), (0.5, 0.5), spacing_source="file"))
         assert "lies elsewhere in space" in caplog.text
 
+    def test_slices_of_a_dicom_series(self, tmp_path):
+        volume = np.zeros((3, 12, 10), np.uint16)
+        volume[1:, 2:9, 3:8] = 4
+        (tmp_path / "a").mkdir()
+        for number, plane in enumerate(volume):
+            image = sitk.GetImageFromArray(plane[None])
+            for tag, value in (
+                ("0008|0060", "CT"),
+                ("0020|000e", "1.2.3"),
+                ("0020|0013", str(number)),
+                ("0020|0032", f"0\\0\\{number}"),
+                ("0020|0037", "1\\0\\0\\0\\1\\0"),
+            ):
+                image.SetMetaData(tag, value)
+            image.SetOrigin((0, 0, number))
+            writer = sitk.ImageFileWriter()
+            writer.KeepOriginalImageUIDOn()
+            writer.SetFileName(str(tmp_path / "a" / f"{number}.dcm"))
+            writer.Execute(image)
+        np.testing.assert_array_equal(read_label_map(tmp_path / "a", Geometry(volume.shape)), volume)
+        assert find_label_maps(tmp_path, ["a.nrrd"]) == {"a.nrrd": tmp_path / "a"}
+
 
 class TestRefuses:
     def refused(self, path, message, place=PLACE):

@@ -426,6 +426,12 @@ class TestFiles:
         np.testing.assert_allclose(back.to_moving(points), transform.to_moving(points), atol=1e-3)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a.warp.json", f"a.warp{suffix}"]
 
+    def test_where_a_spacing_came_from(self, tmp_path):
+        place = Geometry((9, 9), spacing=(0.2, 0.2), spacing_source="file", spacing_plane="detector plane")
+        Transform.identity(place, Geometry((8, 8))).save(tmp_path / "a.nrrd")
+        back = Transform.load(tmp_path / "a.nrrd")
+        assert (back.fixed, back.moving) == (place, Geometry((8, 8)))
+
     def test_say_what_they_are(self, saved):
         description = json.loads(saved.with_suffix(".json").read_text())
         assert description["unit"] == "mm"
