@@ -11,7 +11,9 @@ from napari_landmark.learning.run import Budget
 from napari_landmark.registration.objective import ObjectiveWeights
 
 WORKING_SIZE = {2: 384, 3: 128}
-"""Longest side of the canvas by number of axes."""
+"""Longest side of the canvas of a training by number of axes."""
+PAIR_SIZE = {2: 384, 3: 192}
+"""The same for one pair without a model, where volumes may take a minute."""
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,12 @@ from napari_landmark.registration.labelled_cohort import SHRINK, label_probabili
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.network import Alignment, finish_alignment
 from napari_landmark.registration.objective import ObjectiveWeights, Scene, objective_terms, total
-from napari_landmark.registration.options import WORKING_SIZE, PairOptions
+from napari_landmark.registration.options import PAIR_SIZE, PairOptions
 from napari_landmark.registration.registration import Registration, canvas_transform
 from napari_landmark.registration.segmenter import region_trust
 from napari_landmark.registration.start import AffineStart, affine_start
 
-_STEPS_ALONE, _STEPS_AFTER_MODEL = 150, 30
+_STEPS_ALONE, _STEPS_AFTER_MODEL = {2: 150, 3: 50}, 30
 _LEARNING_RATE = 0.1  # cells per step, for the velocity
 _AFFINE_RATE = 2e-3
 
@@ -87,7 +87,7 @@ def register_pair(
     ready.add_landmarks(fixed_landmarks, moving_landmarks)
     steps = options.steps
     if steps is None:
-        steps = _STEPS_ALONE if model is None else _STEPS_AFTER_MODEL
+        steps = _STEPS_ALONE[fixed.geometry.ndim] if model is None else _STEPS_AFTER_MODEL
     with freed_memory_kept():
         alignment, terms = _optimise(ready, steps, options.weights, progress, cancel)
     displacement = alignment.displacement[0].cpu().numpy()
@@ -170,7 +170,7 @@ def _prepare(
 ) -> _Pair:
     geometries = [fixed.geometry, moving.geometry]
     if model is None:
-        size = options.working_size or WORKING_SIZE[fixed.geometry.ndim]
+        size = options.working_size or PAIR_SIZE[fixed.geometry.ndim]
         canvas = working_canvas(geometries, size)
         placements = tuple(fit_placement(geometry, canvas) for geometry in geometries)
         drawn = [
