@@ -7,12 +7,13 @@ INPUTS := setup.cfg pyproject.toml constraints.txt
 DEMO   ?= demo_output
 PYTEST ?=
 
-.PHONY: help venv demo test lint clean
+.PHONY: help venv demo test test-long lint clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    train, detect and evaluate on the sample data (result in $(DEMO)/)"
 	@echo "make test    linting, plugin manifest and tests, on a virtual screen"
+	@echo "make test-long  kill -9, full disks and fuzzing, about an hour"
 	@echo "make venv    only set up $(VENV)"
 	@echo "make lint    only linting"
 	@echo "make clean   remove $(VENV) and everything made"
@@ -26,6 +27,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-test lint
 	$(BIN)/npe2 validate napari-landmark
 	xvfb-run -a $(BIN)/python -m pytest -q $(PYTEST)
+
+# Kills, full disks, fuzzing, large images: about an hour. NAPARI_LANDMARK_KILLS and NAPARI_LANDMARK_FUZZ_MINUTES
+# (for each reader) make it shorter or longer; some parts need a user who may mount a file system.
+test-long: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q -s tests_long $(PYTEST)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -1,0 +1,83 @@
+"""What is killed by test_kills.py: one kind of work, over and over; every line says what was saved for certain."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.study import Study
+
+SCHEMA = LandmarkSchema(("a", "b", "c"))
+GEOMETRY = Geometry((4000, 4000), (0.5, 0.5))
+ENDINGS = ("csv", "mrk.json", "fcsv", "tps", "json", "dlc.csv")
+
+
+def numbered(number: int) -> LandmarkSet:
+    """Landmarks that tell which of the many they are."""
+    return LandmarkSet.from_array(SCHEMA, np.array([[number % 4000, k + 1] for k in range(3)], float))
+
+
+def said(what: object) -> None:
+    print(json.dumps(what), flush=True)
+
+
+def autosave(folder: Path, start: int) -> None:
+    study = Study.open(folder)
+    for number in itertools.count(start):
+        name = f"image {number % 7}.png"
+        study.save_annotations(name, numbered(number), GEOMETRY)
+        said([name, number])
+
+
+def export(folder: Path, start: int) -> None:
+    for number in itertools.count(start):
+        path = folder / f"a.{ENDINGS[number % len(ENDINGS)]}"
+        write_landmarks(path, {"a.png": numbered(number)}, geometries={"a.png": GEOMETRY})
+        said([path.name, number])
+
+
+def small_trainings() -> None:
+    """Trainings of a second, with a checkpoint after every step."""
+    import torch
+
+    from napari_landmark.learning import device
+    from napari_landmark.oneshot import options as options_module
+    from napari_landmark.oneshot import pipeline
+    from napari_landmark.oneshot.embedding import EmbeddingConfig
+
+    torch.set_num_threads(1)
+    device.available_cores = lambda: 1
+    pipeline.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
+    default, checkpoint = options_module.default_options, pipeline.Checkpoint
+    options_module.default_options = lambda device, **options: dataclasses.replace(
+        default(device, **options), self_steps=6, cross_steps=4, detector_steps=6
+    )
+    pipeline.Checkpoint = lambda path, resume: checkpoint(path, resume, interval=0.0)
+
+
+def terminal(arguments: list[str]) -> None:
+    from napari_landmark.cli import main
+
+    said("begin")
+    sys.exit(main(arguments))
+
+
+def main() -> None:
+    kind, folder, *rest = sys.argv[1:]
+    if kind in ("autosave", "export"):
+        {"autosave": autosave, "export": export}[kind](Path(folder), int(rest[0]))
+    else:
+        small_trainings()
+        terminal(json.loads(rest[0]))
+
+
+if __name__ == "__main__":
+    main()
