@@ -21,10 +21,17 @@ from napari_landmark.gui.detect import DetectWidget
 from napari_landmark.gui.jobs import Job
 from napari_landmark.gui.new_study import NewStudyDialog
 from napari_landmark.gui.opening import open_job
+from napari_landmark.gui.register import RegisterWidget
 from napari_landmark.gui.stage import get_session, get_stage
 
 DOCS = Path(__file__).parent
-WIDGETS = {"annotate": "Annotate template", "train": "Train", "review": "Detect and review"}
+SAMPLE = DOCS.parent / "sample_data"
+WIDGETS = {
+    "annotate": "Annotate template",
+    "train": "Train",
+    "review": "Detect and review",
+    "register": "Register",
+}
 
 
 class Camera:
@@ -139,6 +146,50 @@ def show_reviewing(camera: Camera) -> None:
     camera.take("review-corrected")
 
 
+def show_registering(camera: Camera) -> None:
+    """Two hands of the sample data with their label maps and landmarks, before and after."""
+    from skimage.io import imread
+
+    camera.viewer.layers.clear()
+    names = ("hand_000.png", "hand_003.png")
+    for seed, name in zip((0, 3), names, strict=True):
+        camera.viewer.add_image(imread(SAMPLE / "images" / name), name=name)
+        camera.viewer.add_labels(
+            imread(SAMPLE / "labels" / name).astype(int), name=f"labels of {name}", visible=False
+        )
+        marks = hand_phantom(seed).landmarks
+        camera.viewer.add_points(
+            marks.positions(2),
+            features={"name": list(marks)},
+            name=f"points of {name}",
+            size=5,
+            visible=False,
+        )
+    widget: RegisterWidget = camera.dock("register")
+    boxes = widget.form.boxes
+    for which, name in zip(("fixed", "moving"), names, strict=True):
+        for key, layer in (("", name), ("_labels", f"labels of {name}"), ("_points", f"points of {name}")):
+            boxes[f"{which}{key}"].value = camera.viewer.layers[layer]
+    widget.form.guide.value = False
+    camera.take("register-ready")
+    widget.run.click()
+    camera.wait_for_job()
+    camera.viewer.layers["Warped labels"].visible = False
+    camera.viewer.layers["Warped points"].visible = False
+    camera.wait(0.5)
+    camera.take("register-blend")
+    bar = widget.run.parentWidget().parentWidget().parentWidget().verticalScrollBar()
+    bar.setValue(bar.maximum())
+    for box, name in ((0, "register"), (1, "register-grid"), (2, "register-arrows"), (3, "register-volumes")):
+        for number, switch in enumerate(widget.switches.values()):
+            switch.setChecked(number == box)
+        camera.take(name)
+    widget.fold.expand(animate=False)
+    camera.wait(0.2)
+    bar.setValue(bar.maximum())
+    camera.take("register-train")
+
+
 def show_error(camera: Camera) -> None:
     """What a failure looks like in the Train widget."""
 
@@ -166,9 +217,14 @@ def main() -> None:
         "--study", type=Path, help="show this study of the sample data again; nothing is trained"
     )
     parser.add_argument("--theme", default="dark", choices=["dark", "light"])
+    parser.add_argument("--only", choices=["register"], help="only the pictures of this widget")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     camera = Camera(options.out, options.theme)
+    if options.only == "register":
+        show_registering(camera)
+        camera.viewer.close()
+        return
     folder = options.study or Path(tempfile.mkdtemp()) / "hand study"
     if folder.exists():
         camera.session.run(open_job(camera.session, folder))
@@ -182,6 +238,7 @@ def main() -> None:
         show_training(camera, options.minutes)
     show_reviewing(camera)
     show_error(camera)
+    show_registering(camera)
     camera.viewer.close()
 
 

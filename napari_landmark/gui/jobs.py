@@ -20,6 +20,11 @@ Work = Callable[[Progress, CancelToken], Any]
 """Does something long; reports to the first and asks the second, now and then, whether to stop."""
 
 
+SMALLER = (
+    "Choose a smaller 'Working resolution' in Train > Advanced and close other programs, then train again."
+)
+
+
 class Job(QObject):
     """Something long that runs in a thread while the viewer stays usable.
 
@@ -32,6 +37,8 @@ class Job(QObject):
         What is done, for the person: 'Training'.
     work : callable
         Runs in the thread; must touch neither widgets nor layers.
+    smaller : str, optional
+        What a person can do where memory does not suffice.
     """
 
     progressed = Signal(object)
@@ -47,11 +54,11 @@ class Job(QObject):
     ended = Signal()
     """Last of all, however it ended."""
 
-    def __init__(self, title: str, work: Work) -> None:
+    def __init__(self, title: str, work: Work, *, smaller: str = SMALLER) -> None:
         super().__init__()
         self.title = title
         self.last_event: ProgressEvent | None = None
-        self._work = work
+        self._work, self._smaller = work, smaller
         self._token = CancelToken()
         self._finished = threading.Event()
         self._worker: Any = None
@@ -104,22 +111,19 @@ class Job(QObject):
         if error is None:
             self.succeeded.emit(result)
         else:
-            self.failed.emit(explain(error))
+            self.failed.emit(explain(error, self._smaller))
 
     def _remember(self, event: ProgressEvent) -> None:
         self.last_event = event
 
 
-def explain(error: BaseException) -> str:
+def explain(error: BaseException, smaller: str = SMALLER) -> str:
     """One line for the person: what happened and what to do."""
     if isinstance(error, InputError):
         return str(error)
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text.lower():
-        return (
-            "Out of memory. Choose a smaller 'Working resolution' in Train > Advanced and close other programs, "
-            "then train again."
-        )
+        return f"Out of memory. {smaller}"
     if isinstance(error, OSError):
         return f"{error.filename or 'A file'}: {error.strerror or error}"
     return f"{text}. This should not happen: please report it with the log (View > Toggle Console shows it)."

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_landmark.data.atomic import atomic_write
 from napari_landmark.data.formats import write_landmarks
@@ -29,7 +32,7 @@ def save_pair(result: PairResult, folder: Path) -> list[Path]:
     """
     from napari_landmark.registration.overview import overview_png
 
-    pair, transform, numbers = result.pair, result.registration.transform, result.numbers
+    pair, transform = result.pair, result.registration.transform
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "warped.nrrd"]
     write_nrrd(written[-1], result.views.warped, transform.fixed)
@@ -48,23 +51,43 @@ def save_pair(result: PairResult, folder: Path) -> list[Path]:
     before = initial_transform(transform.fixed, transform.moving)
     written.append(folder / "overview.png")
     atomic_write(written[-1], overview_png(pair.fixed, pair.moving, before, transform))
-    mean_dice, mean_error = numbers.mean_dice or (None, None), numbers.mean_error or (None, None)
-    measures = {
+    if transform.fixed.ndim == 2:
+        written.append(folder / "warped.png")
+        atomic_write(written[-1], _png(result.views.warped))
+    written.append(folder / "measures.json")
+    atomic_write(written[-1], json.dumps(_measures(result), indent=1) + "\n")
+    return written
+
+
+def _measures(result: PairResult) -> dict[str, Any]:
+    pair, numbers, registration = result.pair, result.numbers, result.registration
+    guides = {"labels": bool(numbers.dice), "landmarks": bool(numbers.errors) and result.guided}
+    measures: dict[str, Any] = {
         "fixed": pair.fixed.name,
         "moving": pair.moving.name,
-        "similarity_before": numbers.similarity[0],
-        "similarity": numbers.similarity[1],
-        "dice_before": mean_dice[0],
-        "dice": mean_dice[1],
-        "dice_per_label": {str(label): after for label, (_, after) in numbers.dice.items()},
-        f"tre_before_{numbers.unit}": mean_error[0],
-        f"tre_{numbers.unit}": mean_error[1],
-        "landmarks_guided": result.guided,
+        "guided_by": [name for name, used in guides.items() if used],
+        "correlation_before": numbers.similarity[0],
+        "correlation": numbers.similarity[1],
         "folding_percent": numbers.folding_percent,
-        "seconds": round(result.registration.seconds, 2),
-        "terms": {name: float(np.round(value, 6)) for name, value in result.registration.terms.items()},
+        "seconds": registration.seconds,
+        "terms": dict(registration.terms),
         "cancelled": result.cancelled,
     }
-    written.append(folder / "measures.json")
-    atomic_write(written[-1], json.dumps(measures, indent=1) + "\n")
-    return written
+    for number, when in enumerate(("_before", "")):
+        if numbers.mean_dice is not None:
+            measures[f"dice{when}"] = numbers.mean_dice[number]
+            measures[f"dice{when}_per_label"] = {str(k): both[number] for k, both in numbers.dice.items()}
+        if numbers.mean_error is not None:
+            measures[f"tre{when}_{numbers.unit}"] = numbers.mean_error[number]
+    return measures
+
+
+def _png(array: NDArray) -> bytes:
+    from PIL import Image
+
+    if array.dtype != np.uint8:
+        low, high = np.percentile(array, (0.1, 99.9))
+        array = np.rint(255 * np.clip((array - float(low)) / max(float(high - low), 1e-9), 0, 1))
+    stream = io.BytesIO()
+    Image.fromarray(array.astype(np.uint8)).save(stream, format="PNG")
+    return stream.getvalue()

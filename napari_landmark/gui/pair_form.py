@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import CheckBox, ComboBox, Container
+from magicgui.widgets import CheckBox, ComboBox
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QSizePolicy
 
 from napari_landmark.gui.base import Listener
 from napari_landmark.gui.pair_inputs import ChosenLayers, can_be_registered
@@ -32,6 +33,7 @@ _ROWS = (
         "The same points of the moving image: by their names, or by their order",
     ),
 )
+_SAMPLES, _MOST_LABELS = 4_000_000, 65
 _ORDER = ("fixed", "fixed_labels", "fixed_points", "moving", "moving_labels", "moving_points")
 
 
@@ -45,6 +47,7 @@ class PairForm(Listener):
         super().__init__(session)
         self._viewer, self._stage = viewer, stage
         self._folders: dict[str, Path] = {}
+        self._listed: list[int] | None = None
         self.boxes = {
             key: ComboBox(label=label, choices=_Choices(self, kind), nullable=True, tooltip=tip)
             for key, label, kind, tip in _ROWS
@@ -60,18 +63,20 @@ class PairForm(Listener):
             tooltip="Trained on images of this kind, see below",
         )
         self.weights = RegionWeights()
-        rows = [*(self.boxes[key] for key in _ORDER), self.guide, self.model]
-        self.container = Container(widgets=rows, labels=True)
-        self.container.margins = (0, 0, 0, 0)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.container.native)
-        layout.addWidget(self.weights)
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for key in _ORDER:
+            form.addRow(self.boxes[key].label, self.boxes[key].native)
+        form.addRow(self.guide.native)
+        form.addRow("Model", self.model.native)
+        form.addRow(self.weights)
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
             self.listen(event, self._on_layers)
         for signal in (session.study_changed, session.job_changed):
             self.listen(signal, self.offer_models)
         for box in self.boxes.values():
+            box.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # long names
             box.changed.connect(self._on_chosen)
         self.model.changed.connect(self._on_model)
         self._on_layers()
@@ -132,13 +137,11 @@ class PairForm(Listener):
         self._on_chosen()
 
     def _on_chosen(self, value: Any = None) -> None:
-        labels: set[int] = set()
-        for key in ("fixed_labels", "moving_labels"):
-            layer = self.boxes[key].value
-            if layer is not None:
-                labels |= {int(label) for label in np.unique(np.asarray(layer.data))}
-        if len(labels) <= 64:
-            self.weights.show_labels(labels)
+        layers = [self.boxes[key].value for key in ("fixed_labels", "moving_labels")]
+        maps = [layer.data for layer in layers if layer is not None]
+        if [id(map_) for map_ in maps] != self._listed:  # layers come and go more often than labels
+            self._listed = [id(map_) for map_ in maps]
+            self.weights.show_labels(set().union(*(_labels_in(map_) for map_ in maps)))
         for row, key in (("fixed_labels", "fixed"), ("moving_labels", "moving")):
             self.boxes[row].enabled = self.boxes[key].value is not None
         points = [self.boxes[key].value for key in ("fixed_points", "moving_points")]
@@ -155,12 +158,17 @@ class PairForm(Listener):
         self.changed.emit()
 
 
+def _labels_in(array: Any) -> set[int]:
+    """Labels of a map, those of a large volume from a sample; none where it is not a label map."""
+    step = max(1, int((array.size / _SAMPLES) ** (1 / array.ndim)))
+    found = {int(label) for label in np.unique(np.asarray(array[(slice(None, None, step),) * array.ndim]))}
+    return found if len(found) <= _MOST_LABELS else set()
+
+
 class _Choices:
     """Layers of one kind, asked for by a combo box; holds the form weakly, so that it can go."""
 
     def __init__(self, form: PairForm, kind: type[Layer]) -> None:
-        import weakref
-
         self._form, self._kind = weakref.ref(form), kind
 
     def __call__(self, widget: Any) -> list[tuple[str, Layer]]:

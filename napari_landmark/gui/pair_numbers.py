@@ -8,13 +8,10 @@ from html import escape
 
 import numpy as np
 
-from napari_landmark.data.image import MedicalImage
 from napari_landmark.gui.pair_inputs import PairInputs
 from napari_landmark.registration.initial import initial_transform
-from napari_landmark.registration.pair_measures import landmark_errors, warped_dice
+from napari_landmark.registration.pair_measures import correlation, landmark_errors, warped_dice
 from napari_landmark.registration.transform import Transform
-
-_SAMPLES = 200_000
 
 
 @dataclass(frozen=True)
@@ -23,8 +20,8 @@ class PairNumbers:
 
     Parameters
     ----------
-    similarity : tuple of float
-        Correlation of the grey values, 1 where they agree up to brightness and contrast.
+    similarity : tuple of float or None
+        Correlation of the grey values, 1 where they agree up to brightness and contrast; None for a constant image.
     dice : mapping of int to tuple
         Overlap of each label that an image has.
     errors : mapping of str to tuple
@@ -35,7 +32,7 @@ class PairNumbers:
         Part of the fixed image in which the transform folds.
     """
 
-    similarity: tuple[float, float]
+    similarity: tuple[float | None, float | None]
     dice: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     errors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     unit: str = "px"
@@ -65,23 +62,8 @@ def measure(transform: Transform, pair: PairInputs) -> PairNumbers:
         unit = "px" if found[1].mm is None else "mm"
         first, last = ((e.px if unit == "px" else e.mm) or {} for e in found)
         errors = {name: (first[name], last[name]) for name in last}
-    similar = tuple(similarity(t, pair.fixed, pair.moving) for t in both)
+    similar = tuple(correlation(t, pair.fixed, pair.moving) for t in both)
     return PairNumbers(similar, overlap, errors, unit, transform.folding_percent())
-
-
-def similarity(transform: Transform, fixed: MedicalImage, moving: MedicalImage) -> float:
-    """Correlation of the fixed image and the moving one under a transform, on a sample of the pixels."""
-    from scipy.ndimage import map_coordinates
-
-    step = max(1, int((fixed.array.size / _SAMPLES) ** (1 / fixed.array.ndim)))
-    axes = [np.arange(0, size, step) for size in fixed.array.shape]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes)).astype(float)
-    there = np.asarray(fixed.array[np.ix_(*axes)], dtype=np.float64).ravel()
-    places = transform.to_moving(points).T
-    seen = map_coordinates(moving.array.astype(np.float32, copy=False), places, order=1, mode="nearest")
-    there, seen = there - there.mean(), seen.astype(np.float64) - seen.mean()
-    size = np.linalg.norm(there) * np.linalg.norm(seen)
-    return float(there @ seen / size) if size > 0 else 0.0
 
 
 def numbers_text(numbers: PairNumbers, *, guided: bool = False) -> str:
@@ -92,7 +74,7 @@ def numbers_text(numbers: PairNumbers, *, guided: bool = False) -> str:
     guided : bool, optional
         The landmarks guided the registration, so that their distance says little; the text says so.
     """
-    rows = [("Similarity", *(f"{value:.3f}" for value in numbers.similarity))]
+    rows = [("Similarity", *("–" if value is None else f"{value:.3f}" for value in numbers.similarity))]
     if numbers.mean_dice is not None:
         rows.append(("Overlap (Dice), mean", *(f"{value:.3f}" for value in numbers.mean_dice)))
         rows += [
@@ -102,7 +84,7 @@ def numbers_text(numbers: PairNumbers, *, guided: bool = False) -> str:
     if numbers.mean_error is not None:
         rows.append(
             (
-                f"Distance of {len(numbers.errors)} points, mean",
+                f"Distance, {len(numbers.errors)} points",
                 *(f"{value:.2f} {numbers.unit}" for value in numbers.mean_error),
             )
         )

@@ -25,6 +25,7 @@ class RegionWeights(QTableWidget):
         self.setMaximumHeight(150)
         self._given: dict[int, float] = {}
         self._spins: dict[int, QDoubleSpinBox] = {}
+        self.setVisible(False)  # until there are labels
 
     @property
     def labels(self) -> tuple[int, ...]:

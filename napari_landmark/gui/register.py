@@ -16,7 +16,7 @@ from napari_landmark.gui.pair_form import PairForm
 from napari_landmark.gui.pair_inputs import read_pair
 from napari_landmark.gui.pair_numbers import numbers_text
 from napari_landmark.gui.preferences import Preferences
-from napari_landmark.gui.registering import REGISTERING, register_job, save_job
+from napari_landmark.gui.registering import REGISTERING, PairResult, register_job, save_job
 from napari_landmark.gui.registration_layers import (
     ARROWS,
     CHECKERBOARD,
@@ -125,7 +125,7 @@ class RegisterWidget(DockWidget):
         def begin() -> None:
             chosen = self.form.chosen()
             pair = read_pair(chosen)
-            place, layers = same_place(chosen.fixed), self.stage.registration
+            place, layers, moving = same_place(chosen.fixed), self.stage.registration, chosen.moving
             job = register_job(
                 self.session,
                 pair,
@@ -134,8 +134,12 @@ class RegisterWidget(DockWidget):
                 guide=self.form.guide.value,
                 device=Preferences.read().device,
             )
-            # Whether this widget is still open or not.
-            job.succeeded.connect(lambda result: layers.show(result, place))
+
+            def show(result: PairResult) -> None:
+                layers.show(result, place)
+                moving.visible = False  # it lay over the fixed one
+
+            job.succeeded.connect(show)  # whether this widget is still open or not
             self.session.run(job)
 
         self._problem = ""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Modules that need torch are imported where they are used: opening a widget does not wait for it.
 
+_SMALLER = "Close other programs; if that does not help, crop the images or save them at a lower resolution."
 REGISTERING, TRAINING = "Registering", "Training the registration"
 
 
@@ -103,7 +104,7 @@ def register_job(
             cancel.cancelled,
         )
 
-    job = Job(REGISTERING, work)
+    job = Job(REGISTERING, work, smaller=_SMALLER)
     job.failed.connect(lambda text: session.message.emit("error", text))
     return job
 
@@ -189,7 +190,7 @@ def train_registration_job(
         )
         return TrainedRegistration(folder, model.record)
 
-    job = Job(TRAINING, work)
+    job = Job(TRAINING, work, smaller=_SMALLER)
     job.succeeded.connect(
         lambda done: session.message.emit("info", "Cancelled." if done is None else done.describe())
     )

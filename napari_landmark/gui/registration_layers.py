@@ -79,7 +79,7 @@ class RegistrationLayers:
             colormap="gray",
             contrast_limits=_limits(views.warped),
         )
-        add(CHECKERBOARD, viewer.add_image, views.checkerboard, colormap="gray", contrast_limits=(0, 1))
+        add(CHECKERBOARD, viewer.add_image, views.checkerboard, colormap="gray", contrast_limits=(0, 255))
         self._add_maps(add, viewer, views, place)
         add(
             GRID,

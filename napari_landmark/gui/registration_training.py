@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import CheckBox, Container, FileEdit, FloatSpinBox
+from magicgui.widgets import CheckBox, FileEdit, FloatSpinBox
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_landmark.gui.base import Listener, button, note, problem_text
 from napari_landmark.gui.jobs import Job
@@ -52,14 +52,19 @@ class RegistrationTraining(Listener):
             text="Landmarks of the study guide it",
             tooltip="Those you placed and those that a model found",
         )
-        self.container = Container(widgets=[self.labels, self.minutes, self.landmarks], labels=True)
-        self.container.margins = (0, 0, 0, 0)
+        self.form = QWidget()
+        form = QFormLayout(self.form)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for row in (self.labels, self.minutes):
+            form.addRow(row.label, row.native)
+        form.addRow(self.landmarks.native)
         self.run = button("Train on the study", self._on_run)
         self.stage_text = note()
         self.plot = LossPlot()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.about, self.container.native, self.run, self.stage_text, self.plot):
+        for widget in (self.about, self.form, self.run, self.stage_text, self.plot):
             layout.addWidget(widget)
         for signal in (session.study_changed, session.landmarks_changed, session.predictions_changed):
             self.listen(signal, self.refresh)
@@ -80,7 +85,7 @@ class RegistrationTraining(Listener):
         self.run.setText("Train on the study" if idle else "Cancelling…" if training.cancelled else "Cancel")
         ready = count > 1 and self.session.job is None
         self.run.setEnabled(ready if idle else not training.cancelled)
-        self.container.enabled = idle and study is not None
+        self.form.setEnabled(idle and study is not None)
         self.stage_text.setText(self._outcome if idle else self.stage_text.text())
         self.stage_text.setVisible(bool(self.stage_text.text()))
         self.plot.setVisible(not idle or bool(self.plot.stages))

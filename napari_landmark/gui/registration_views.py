@@ -28,7 +28,7 @@ class Views:
     Parameters
     ----------
     warped, checkerboard, grid : arrays of the fixed image's shape
-        The moving image; squares of both images by turns, 0 to 1; lines that are straight in the moving image.
+        The moving image; squares of both images by turns, 0 to 255; lines that are straight in the moving image.
     labels : integer array of that shape, or None
     landmarks : LandmarkSet or None
         Of the moving image.
@@ -41,7 +41,7 @@ class Views:
     """
 
     warped: NDArray
-    checkerboard: NDArray[np.float32]
+    checkerboard: NDArray[np.uint8]
     grid: NDArray[np.uint8]
     labels: NDArray[np.integer] | None
     landmarks: LandmarkSet | None
@@ -70,11 +70,19 @@ def draw_views(transform: Transform, pair: PairInputs) -> Views:
     )
 
 
-def checkerboard(first: NDArray, second: NDArray) -> NDArray[np.float32]:
+def checkerboard(first: NDArray, second: NDArray) -> NDArray[np.uint8]:
     """Squares of two images of one shape by turns, both at the same brightness."""
     side = max(2, round(max(first.shape) / _SQUARES))
-    squares = sum(np.ix_(*(np.arange(size) // side for size in first.shape))) % 2
-    return np.where(squares == 0, _normalised(first), _normalised(second)).astype(np.float32)
+    rest = sum(np.ix_(*(np.arange(size) // side for size in first.shape[1:])))
+    limits = [_limits(image) for image in (first, second)]
+    mixed = np.empty(first.shape, np.uint8)
+    for row in range(len(first)):  # volumes are large
+        parts = [
+            255 * np.clip((image[row] - low) / (high - low), 0, 1)
+            for image, (low, high) in zip((first, second), limits, strict=True)
+        ]
+        mixed[row] = np.where((rest + row // side) % 2 == 0, *parts)
+    return mixed
 
 
 def straight_lines(shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -112,8 +120,7 @@ def jacobian_map(transform: Transform, step: int) -> tuple[NDArray[np.float32], 
     return values.astype(np.float32), (values <= 0).astype(np.uint8)
 
 
-def _normalised(image: NDArray) -> NDArray[np.float64]:
-    low, high = np.percentile(
-        image[(slice(None, None, max(1, max(image.shape) // 256)),) * image.ndim], (0.5, 99.5)
-    )
-    return np.clip((image - float(low)) / max(float(high - low), 1e-9), 0, 1)
+def _limits(image: NDArray) -> tuple[float, float]:
+    step = max(1, max(image.shape) // 256)
+    low, high = np.percentile(image[(slice(None, None, step),) * image.ndim], (0.5, 99.5))
+    return float(low), max(float(high), float(low) + 1e-9)

@@ -37,7 +37,7 @@ class TestManifest:
 
     def test_widgets_and_hooks_open_without_torch(self):
         script = (
-            "import sys; from napari_landmark.gui import annotate, train, detect, hooks; "
+            "import sys; from napari_landmark.gui import annotate, train, detect, register, hooks; "
             "sys.exit('torch' in sys.modules)"
         )
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -17,7 +17,7 @@ from napari_landmark.oneshot.options import TrainingOptions
 
 from .conftest import predict
 
-WIDGETS = ("Annotate template", "Train", "Detect and review")
+WIDGETS = ("Annotate template", "Train", "Detect and review", "Register")
 
 
 @pytest.fixture
