@@ -2,13 +2,15 @@
 
 Every function takes the fixed and the moving image as they were read, and returns where each pixel of the fixed image
 lies in the moving one: displacements (*fixed.shape, ndim) in world units (mm; pixels where the spacing is not known),
-in array axis order. Settings were chosen on pairs of training images.
+in array axis order. Settings were chosen on pairs of training images, elastix's coarser grids on two of the chest pairs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import tempfile
 from collections.abc import Callable
 
 import numpy as np
@@ -226,7 +228,9 @@ def _elastix(
     _, found = itk.elastix_registration_method(
         a, b, parameter_object=parameters, log_to_console=False, number_of_threads=threads
     )
-    field = itk.transformix_deformation_field(b, found)
+    # It also writes the field to a file, wherever the program happens to run.
+    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
+        field = itk.transformix_deformation_field(b, found)
     return np.asarray(itk.array_view_from_image(field))[..., ::-1].astype(np.float32)
 
 

@@ -26,6 +26,10 @@ from napari_landmark.registration.training import train_registration
 Register = Callable[[str, str], Registration]
 """From the names of the fixed and the moving image."""
 LABELS_TRIED = (0, 1, 5, 20)
+WAYS = {
+    "registration teaches the segmenter": {"joint": True},
+    "label maps carried over": {"warped_labels": True},
+}
 LEFT_OUT = {
     "no more weight in the regions": {"roi": 0.0},
     "no Dice": {"dice": 0.0},
@@ -73,7 +77,7 @@ class OwnMethods:
             if count <= len(self.data.labelled):
                 found |= self._by_model(f"{count} labels", count)
         labels = min(self.arguments.labels, len(self.data.labelled))
-        for name, changes in LEFT_OUT.items():
+        for name, changes in (LEFT_OUT | WAYS).items():
             found |= self._by_model(f"{labels} labels, {name}", labels, tuple(changes.items()))
         return found
 
@@ -92,9 +96,9 @@ class OwnMethods:
         return register
 
     def _by_model(
-        self, name: str, labels: int, changes: tuple[tuple[str, float], ...] = ()
+        self, name: str, labels: int, changes: tuple[tuple[str, float | bool], ...] = ()
     ) -> dict[str, Register]:
-        weights = dataclasses.replace(ObjectiveWeights(), **dict(changes))
+        weights = _weights(changes)
         options = PairOptions(device=self.arguments.device, weights=weights)
 
         def network(fixed: str, moving: str) -> Registration:
@@ -109,7 +113,7 @@ class OwnMethods:
 
         return {name: network, f"{name}, refined": refined}
 
-    def _load_or_train(self, labels: int, changes: tuple[tuple[str, float], ...]) -> RegistrationModel:
+    def _load_or_train(self, labels: int, changes: tuple[tuple[str, float | bool], ...]) -> RegistrationModel:
         arguments, data = self.arguments, self.data
         budget = f"{arguments.minutes:g}min" if arguments.minutes else "default"
         parts = [
@@ -117,7 +121,7 @@ class OwnMethods:
             f"{labels}labels",
             budget,
             f"seed{arguments.seed}",
-            *(f"{k}{v:g}" for k, v in changes),
+            *(f"{k}{float(v):g}" for k, v in changes),
         ]
         kept = (arguments.models or self.scratch / "models") / re.sub(r"[^\w.-]", "_", "-".join(parts))
         if (kept / "model.json").exists():
@@ -127,9 +131,10 @@ class OwnMethods:
             self.device,
             seed=arguments.seed,
             minutes=arguments.minutes,
-            weights=dataclasses.replace(ObjectiveWeights(), **dict(changes)),
+            weights=_weights(changes),
         )
-        options = dataclasses.replace(options, working_size=data.working_size)
+        ways = {name: value for name, value in changes if isinstance(value, bool)}
+        options = dataclasses.replace(options, working_size=data.working_size, **ways)
         started = time.monotonic()
         cohort = self._cohort()
         given = {name: data.labels(name) for name in data.labelled[:labels]}
@@ -149,3 +154,8 @@ class OwnMethods:
             working_size=data.working_size or WORKING_SIZE[data.image(data.learning[0]).geometry.ndim],
             cache_dir=self.scratch / "cache",
         )
+
+
+def _weights(changes: tuple[tuple[str, float | bool], ...]) -> ObjectiveWeights:
+    terms = {name: value for name, value in changes if not isinstance(value, bool)}
+    return dataclasses.replace(ObjectiveWeights(), **terms)
