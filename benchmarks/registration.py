@@ -68,7 +68,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("set", choices=PAIR_SETS)
     parser.add_argument("--data", type=Path, default=Path(), help="folder of the data sets")
     parser.add_argument("--pairs", type=int, default=30, help="how many pairs, 30 if there are as many")
-    parser.add_argument("--methods", help="only those whose names hold one of these words, with | between")
+    parser.add_argument("--methods", help="only those whose names match this regular expression")
     parser.add_argument("--labels", type=int, default=5, help="labelled images that are learned from")
     parser.add_argument("--minutes", type=float, help="of each training; the package's default without it")
     parser.add_argument("--device", default="auto")
@@ -84,7 +84,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def wanted(name: str, words: str | None) -> bool:
-    return words is None or any(word.strip().lower() in name.lower() for word in words.split("|"))
+    return words is None or re.search(words, name, re.IGNORECASE) is not None
 
 
 def baselines_for(data: PairSet) -> dict[str, Baseline]:

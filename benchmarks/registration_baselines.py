@@ -2,7 +2,8 @@
 
 Every function takes the fixed and the moving image as they were read, and returns where each pixel of the fixed image
 lies in the moving one: displacements (*fixed.shape, ndim) in world units (mm; pixels where the spacing is not known),
-in array axis order. Settings were chosen on pairs of training images, elastix's coarser grids on two of the chest pairs.
+in array axis order. Settings were chosen on pairs of training images, elastix's coarser grids on two of the chest
+pairs.
 """
 
 from __future__ import annotations
