@@ -130,6 +130,21 @@ def evaluate(
 
 
 @app.command()
+def suggest(
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the cohort's images")],
+    count: Annotated[int, typer.Option(metavar="N", help="How many images to name")] = 5,
+    minutes: Annotated[float | None, typer.Option(metavar="M", help="Of learning, 4 if not given")] = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    spacing: Spacing = None,
+) -> None:
+    """Which image to annotate: those whose places are found again most surely in the others."""
+    from napari_landmark.commands.suggest import run_suggest
+
+    run_suggest(images=images, count=count, minutes=minutes, device=device, seed=seed, spacing=spacing)
+
+
+@app.command()
 def convert(
     sources: Annotated[
         list[Path],
