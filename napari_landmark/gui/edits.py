@@ -172,6 +172,7 @@ class Edits:
 
     def _set_template(self) -> None:
         if not self._session.study.template:
+            self._session.known.check_right()
             self._session.study.update(template=self._session.image)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.data.study import Study
+from napari_landmark.data.study_lock import ANNOTATING, StudyLock
 
 
 class KnownLandmarks:
@@ -15,6 +17,13 @@ class KnownLandmarks:
     Parameters
     ----------
     study : Study
+    earlier : KnownLandmarks, optional
+        Of the study that was open before; where that is the same one, its right to annotate is taken over.
+
+    Attributes
+    ----------
+    in_use : str
+        Why this study can only be looked at: another program annotates it. Empty where it can be annotated.
 
     Raises
     ------
@@ -22,8 +31,17 @@ class KnownLandmarks:
         A file of the study cannot be read.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, earlier: KnownLandmarks | None = None) -> None:
         self._study = study
+        self.in_use = ""
+        self._lock: StudyLock | None = None
+        if earlier is not None and earlier._study.folder.resolve() == study.folder.resolve():
+            self._lock = earlier._lock
+        if self._lock is None:
+            try:
+                self._lock = StudyLock(study.folder, ANNOTATING)
+            except InputError as error:
+                self.in_use = str(error)
         self._annotations: dict[str, LandmarkSet] = {}
         self._predictions: dict[str, LandmarkSet] = {}
         self._states: dict[str, str] = {}
@@ -81,9 +99,28 @@ class KnownLandmarks:
 
     def annotate(self, image: str, marks: LandmarkSet, geometry: Geometry) -> None:
         """Keep what a person said; the file is written before anything else knows of it."""
+        self.check_right()
         self._study.save_annotations(image, marks, geometry)
         self._annotations[image] = marks
         self._states.pop(image, None)
+
+    def check_right(self) -> None:
+        """InputError where another program annotates the study, or did since it was read here."""
+        if self._lock is not None:
+            return
+        self._lock = StudyLock(self._study.folder, ANNOTATING)
+        self.in_use = ""
+        self._study.__dict__.update(Study.open(self._study.folder).__dict__)
+        self.reload()
+        raise InputError(
+            f"{self._study.folder}: was annotated elsewhere, and was read again now: do that once more"
+        )
+
+    def release(self) -> None:
+        """Let other programs annotate the study."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def take_predictions(self, images: Iterable[str] | None = None) -> bool:
         """Read what models left in the files, of some images or of all; returns whether that is anything new."""

@@ -62,6 +62,7 @@ class SchemaEdits:
         assert session.study is not None and session.known is not None
         if session.job is not None:
             raise InputError(f"{session.job.title} is running: cancel it or wait, then change the landmarks")
+        session.known.check_right()
         renames = renames or {}
         try:
             change_schema(session.study, schema, renames, self._geometry)

@@ -101,7 +101,7 @@ class Session:
         InputError
             The study or none of its images can be read; nothing changed then.
         """
-        known = KnownLandmarks(study)
+        known = KnownLandmarks(study, self.known)
         reader = ImageReader(cohort)
         wanted = [name for name in (image, study.template) if name in cohort.names]
         first, problem = reader.first_readable([*wanted, *cohort.names])
@@ -117,6 +117,8 @@ class Session:
         self.show(first)
         if problem:
             self.message.emit("warning", f"{problem}; {first} is shown instead")
+        if known.in_use:
+            self.message.emit("warning", known.in_use)
 
     def close(self) -> None:
         """Stop long work and reading ahead; called when the viewer goes."""
@@ -124,6 +126,8 @@ class Session:
             self.job.cancel()
         if self._reader is not None:
             self._reader.close()
+        if self.known is not None:
+            self.known.release()
 
     @property
     def schema(self) -> LandmarkSchema | None:

@@ -107,6 +107,7 @@ class TestPoints:
         for name in NAMES[:3]:
             session.edits.mark_missing(name)
         predict(session, "hand_001.png", truth["hand_001.png"])
+        session.close()  # two viewers cannot both annotate
         viewer = ViewerModel()
         get_session(viewer).open(session.study, cohort)
         bar = viewer.layers["Landmarks"].face_colorbar
