@@ -204,3 +204,30 @@ def test_the_schema_of_slicer_accepts_it(tmp_path, marks):
         assert all(isinstance(point[key], bool) for key in ("selected", "locked", "visibility"))
         assert len(point["orientation"]) == 9
         assert len(point.get("position", (0, 0, 0))) == 3
+
+
+class TestPeers:
+    """slicerio turns the older file of 3D Slicer into this one: both must mean the same places."""
+
+    GEOMETRY = Geometry(
+        (20, 30, 40),
+        (2.0, 0.5, 0.25),
+        origin=(-30, 12, 7),
+        direction=((0.0, 0.0, 1.0), (0.6, 0.8, 0.0), (0.8, -0.6, 0.0)),
+    )
+
+    def test_as_slicerio_writes_it(self, tmp_path):
+        slicerio = pytest.importorskip("slicerio")
+        geometries = {"v.nrrd": self.GEOMETRY}
+        before = LandmarkSet.from_array(SCHEMA, [[3, 4.5, 20], [19, 0, 39.25], [0, 29, 1]])
+        write_landmarks(tmp_path / "v.fcsv", {"v.nrrd": before}, geometries=geometries)
+        path = slicerio.fcsv_to_markups_json(str(tmp_path / "v.fcsv"), str(tmp_path / "v.mrk.json"))
+        found = read_landmarks(path, schema=SCHEMA, geometries=geometries)["v.nrrd"]
+        np.testing.assert_allclose(found.positions(), before.positions(), atol=1e-5)
+        own = written(tmp_path / "own" / "v.mrk.json", {"v.nrrd": before}, geometries)["markups"][0]
+        theirs = json.loads(path.read_text())["markups"][0]
+        assert own["coordinateSystem"] == theirs["coordinateSystem"] == "LPS"
+        for mine, other in zip(own["controlPoints"], theirs["controlPoints"], strict=True):
+            assert mine["label"] == other["label"]
+            assert mine["positionStatus"] == "defined"
+            np.testing.assert_allclose(mine["position"], other["position"], atol=1e-6)
