@@ -68,6 +68,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("set", choices=PAIR_SETS)
     parser.add_argument("--data", type=Path, default=Path(), help="folder of the data sets")
     parser.add_argument("--pairs", type=int, default=30, help="how many pairs, 30 if there are as many")
+    parser.add_argument(
+        "--baseline-pairs", type=int, metavar="N", help="only the first N of them by SimpleITK and elastix"
+    )
     parser.add_argument("--methods", help="only those whose names match this regular expression")
     parser.add_argument("--labels", type=int, default=5, help="labelled images that are learned from")
     parser.add_argument("--minutes", type=float, help="of each training; the package's default without it")
@@ -102,7 +105,7 @@ def run_baseline(
     """All pairs by a method from elsewhere, from the cache where they are there."""
     cache = arguments.cache and name != "identity" and arguments.cache / data.name / f"{slug(name)}-{VERSION}"
     measures, failures = [], []
-    for number, pair in enumerate(data.pairs):
+    for number, pair in enumerate(data.pairs[: arguments.baseline_pairs]):
         fixed, moving = (data.image(image) for image in pair)
         kept = cache and cache / f"{slug(pair[0])}__{slug(pair[1])}.npz"
         fresh = number < arguments.retime or not (kept and kept.exists())
@@ -201,10 +204,11 @@ def as_object(
 def command(arguments: argparse.Namespace) -> str:
     """How to run the same again, without the places of folders."""
     parts = [f"python benchmarks/registration.py {arguments.set}"]
-    for option in ("labels", "minutes", "pairs", "seed", "methods"):
+    for option in ("labels", "minutes", "pairs", "baseline_pairs", "seed", "methods"):
         value = getattr(arguments, option)
         if value is not None:
-            parts.append(f"--{option} {value}")
+            name = option.replace("_", "-")
+            parts.append(f"--{name} {value}")
     return " ".join(parts + ["--ablation"] * arguments.ablation)
 
 
