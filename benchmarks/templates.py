@@ -1,0 +1,166 @@
+"""What the choice and the number of annotated images are worth, with the embedding alone.
+
+    python benchmarks/templates.py --data DIR [--minutes 8] [--scored 30] [--draws 12] [--record]
+
+DIR as for `cephalometric.py`. One embedding is learned from the images that may be learned from (split `train`),
+without any landmark. Then every image in turn is the template, and the landmarks of the others are matched: that gives
+the error of the template that `suggest` would name and of all others, at the same budget. And 1, 3, 5 and 10 templates
+drawn at random show what more annotated images bring.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from cephalometric import link_images, read_truth
+from registration import RESULTS, with_section
+from scipy.stats import spearmanr
+
+from napari_landmark.commands.progress import terminal_progress
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.learning.batches import load_batch
+from napari_landmark.learning.device import Device, choose_device
+from napari_landmark.learning.run import Budget
+from napari_landmark.oneshot.embedding import Embedding, train_embedding
+from napari_landmark.oneshot.pipeline import embedding_config
+from napari_landmark.oneshot.pseudolabels import Descriptors, Template, describe_templates, match_templates
+from napari_landmark.oneshot.template import rank_images
+
+COUNTS = (1, 3, 5, 10)
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    truth, splits = read_truth(arguments.data / "landmarks.csv")
+    names = [name for name in truth if splits[name] in ("train", "")]
+    with tempfile.TemporaryDirectory() as scratch:
+        link_images(arguments.data / "images", names, Path(scratch) / "images")
+        cohort = Cohort.from_folder(
+            Path(scratch) / "images", spacing=arguments.spacing, cache_dir=Path(scratch) / "cache"
+        )
+        text = compare(cohort, truth, arguments)
+    print(text)
+    if arguments.record:
+        heading = f"Which image, and how many: {arguments.data.name}"
+        RESULTS.write_text(with_section(RESULTS.read_text(), heading, text))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--spacing", type=float, help="mm per pixel; errors are in pixels without it")
+    parser.add_argument("--minutes", type=float, default=8.0, help="of learning the embedding")
+    parser.add_argument("--scored", type=int, default=30, help="images to measure in, evenly taken")
+    parser.add_argument("--draws", type=int, default=12, help="random sets for each number of templates")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--record", action="store_true", help=f"write the tables to {RESULTS.name}")
+    return parser.parse_args()
+
+
+def compare(cohort: Cohort, truth: dict[str, LandmarkSet], arguments: argparse.Namespace) -> str:
+    """Both tables."""
+    device = choose_device(arguments.device)
+    torch.manual_seed(arguments.seed)
+    generator = torch.Generator().manual_seed(arguments.seed)
+    embedding = Embedding(embedding_config(cohort.canvas))
+    started = time.monotonic()
+    with terminal_progress() as progress:
+        train_embedding(
+            embedding,
+            cohort,
+            device=device,
+            generator=generator,
+            self_budget=Budget(seconds=48 * arguments.minutes),
+            cross_budget=Budget(seconds=12 * arguments.minutes),
+            progress=progress,
+        )
+        learned = time.monotonic() - started
+        ranked = rank_images(embedding, cohort, device=device, generator=generator, progress=progress)
+    known = [
+        Template(number, cohort.placement(number).to_working(truth[name].positions()))
+        for number, name in enumerate(cohort.names)
+    ]
+    descriptors = describe_templates(embedding, cohort, known, device)
+    numbers = list(range(0, len(cohort), max(1, len(cohort) // arguments.scored)))[: arguments.scored]
+    measured = _Measured(embedding, cohort, descriptors, truth, numbers, device)
+    alone = np.array([measured.error([number]) for number in range(len(cohort))])
+    order = [cohort.index(suggestion.image) for suggestion in ranked]
+    scores = [suggestion.score for suggestion in ranked]
+    unit = measured.unit
+    lines = [
+        f"`python benchmarks/templates.py --minutes {arguments.minutes:g} --scored {len(numbers)} "
+        f"--draws {arguments.draws} --seed {arguments.seed}`: {len(cohort)} images, embedding alone, "
+        f"learned for {learned / 60:.1f} minutes.",
+        "",
+        f"| template | MRE {unit} |",
+        "|---|---|",
+        f"| best of all (nobody knows which) | {alone.min():.2f} |",
+        f"| **first by `suggest`** ({cohort.names[order[0]]}) | **{alone[order[0]]:.2f}** |",
+        f"| first five by `suggest`, mean | {alone[order[:5]].mean():.2f} |",
+        f"| median of all {len(alone)} | {np.median(alone):.2f} |",
+        f"| worst | {alone.max():.2f} |",
+        "",
+        f"Rank correlation of score and error: {spearmanr(scores, alone[order])[0]:.2f}.",
+        "",
+        f"| annotated images | MRE {unit}, mean of {arguments.draws} random sets | smallest | largest |",
+        "|---|---|---|---|",
+    ]
+    random = np.random.default_rng(arguments.seed)
+    for count in COUNTS:
+        errors = [
+            measured.error(random.choice(len(cohort), count, replace=False)) for _ in range(arguments.draws)
+        ]
+        lines.append(f"| {count} | {np.mean(errors):.2f} | {min(errors):.2f} | {max(errors):.2f} |")
+    return "\n".join(lines)
+
+
+class _Measured:
+    """Errors in some images, with any of the images as templates."""
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        cohort: Cohort,
+        descriptors: Descriptors,
+        truth: dict[str, LandmarkSet],
+        numbers: list[int],
+        device: Device,
+    ) -> None:
+        self.embedding, self.cohort, self.descriptors = embedding, cohort, descriptors
+        self.truth, self.numbers = truth, numbers
+        self.maps = [
+            embedding.embed(load_batch(cohort, [number], embedding.config.shrink, device), device)
+            for number in numbers
+        ]
+        self.unit = "mm" if all(cohort.geometry(number).has_spacing for number in numbers) else "pixels"
+
+    def error(self, templates: list[int] | np.ndarray) -> float:
+        """Mean radial error in the images that are no template."""
+        chosen = [int(number) for number in templates]
+        some = Descriptors(
+            [vectors[chosen] for vectors in self.descriptors.vectors],
+            [maps[chosen] for maps in self.descriptors.maps],
+            self.descriptors.positions[chosen],
+        )
+        errors = []
+        for number, maps in zip(self.numbers, self.maps, strict=True):
+            if number in chosen:
+                continue
+            found = match_templates(self.embedding, some, maps)[0]
+            native = self.cohort.placement(number).to_native(found)
+            away = np.linalg.norm(native - self.truth[self.cohort.names[number]].positions(), axis=1)
+            errors.append(away * (self.cohort.geometry(number).mean_spacing or 1.0))
+        return float(np.nanmean(errors))
+
+
+if __name__ == "__main__":
+    main()
