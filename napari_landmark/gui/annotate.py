@@ -18,6 +18,7 @@ from napari_landmark.gui.landmark_table import LandmarkTable
 from napari_landmark.gui.opening import regather_job
 from napari_landmark.gui.schema_dialog import SchemaDialog
 from napari_landmark.gui.schema_edit import merged_schema
+from napari_landmark.gui.suggest import SuggestImage
 
 
 class AnnotateWidget(DockWidget):
@@ -49,6 +50,7 @@ class AnnotateWidget(DockWidget):
         self.load = button("Import…", self._on_import, tip="Landmarks of this image from a file")
         self.spacing = QLabel()
         self.calibrate = button("Calibrate…", self._on_calibrate, tip="By two points of a known distance")
+        self.suggest = SuggestImage(self.session)
         self.onward = button("Next: train ▸", lambda: self.open_dock("Train"), strong=True)
         self._lay_out()
         for signal in (
@@ -70,6 +72,7 @@ class AnnotateWidget(DockWidget):
             (self.table,),
             (self.undo, self.redo, self.edit, self.load),
             (self.spacing, self.calibrate),
+            (self.suggest,),
         ):
             row = QHBoxLayout()
             for widget in widgets:

@@ -23,6 +23,7 @@ from napari_landmark.gui.schema_edit import SchemaEdits
 
 if TYPE_CHECKING:
     from napari_landmark.gui.jobs import Job
+    from napari_landmark.gui.suggest import Suggested
 
 
 class Session:
@@ -52,6 +53,8 @@ class Session:
         How points are coloured: by the model's confidence, or each landmark in its own colour.
     device : str
         Where the last training ran; empty before.
+    suggestions : Suggested or None
+        Which images of the study are best annotated; None until somebody asked.
     """
 
     study_changed = Signal()
@@ -62,6 +65,8 @@ class Session:
     """What is known about the landmarks of the image of that name changed."""
     predictions_changed = Signal()
     """Models found landmarks anew in the cohort."""
+    suggestions_changed = Signal()
+    """It was found out which images are best annotated."""
     job_changed = Signal()
     """Long work began or ended."""
     view_changed = Signal()
@@ -82,6 +87,7 @@ class Session:
         self.color_by_confidence = False
         self.placing = False
         self.device = ""
+        self.suggestions: Suggested | None = None
         self._reader: ImageReader | None = None
 
     # -- the study ------------------------------------------------------------------------------------
@@ -107,6 +113,8 @@ class Session:
         first, problem = reader.first_readable([*wanted, *cohort.names])
         if self._reader is not None:
             self._reader.close()
+        if self.study is None or self.study.folder != study.folder:
+            self.suggestions = None
         self.study, self.cohort, self.known, self.adding = study, cohort, known, adding
         self._reader = reader
         self.edits.forget()
@@ -253,6 +261,11 @@ class Session:
         self.predictions_changed.emit()
         self.view_changed.emit()
         self.landmarks_changed.emit(self.image)
+
+    def take_suggestions(self, found: Suggested) -> None:
+        """Keep which images are best annotated while the study is open."""
+        self.suggestions = found
+        self.suggestions_changed.emit()
 
     # -- long work ------------------------------------------------------------------------------------
 

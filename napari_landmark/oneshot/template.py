@@ -8,8 +8,6 @@ CVPR 2022), with the embedding of CC2D instead of SIFT and its cycle error besid
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
 from napari_landmark.data.cohort import Cohort
@@ -26,28 +24,12 @@ from napari_landmark.oneshot.embedding import (
 )
 from napari_landmark.oneshot.matching import describe, match_vectors
 from napari_landmark.oneshot.pipeline import embedding_config
+from napari_landmark.oneshot.suggestion import DEFAULT_MINUTES, Suggestion
 
-DEFAULT_MINUTES = 4.0
 _POINTS = 48
 _OTHERS = 24
 _CANDIDATES = 200  # more would only be more of the same, and take hours for a large cohort
 _RETURN = 4.0  # pixels of the embedding's input within which a point has come back
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """One image as a template.
-
-    Parameters
-    ----------
-    image : str
-        Name in the cohort.
-    score : float
-        0..1: how surely places of this image are found in the others and back.
-    """
-
-    image: str
-    score: float
 
 
 def suggest(

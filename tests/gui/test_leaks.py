@@ -13,7 +13,9 @@ from napari_landmark.gui import training
 from napari_landmark.gui.new_study import NewStudyDialog
 from napari_landmark.gui.schema_dialog import SchemaDialog
 from napari_landmark.gui.stage import get_session
+from napari_landmark.oneshot import template
 from napari_landmark.oneshot.options import TrainingOptions
+from napari_landmark.oneshot.suggestion import Suggestion
 
 from .conftest import predict
 
@@ -121,6 +123,30 @@ def test_closing_while_a_training_runs(window, qtbot, truth, monkeypatch):
     window.close()
     qtbot.waitUntil(lambda: job.cancelled, timeout=5000)
     assert job.wait(0)
+
+
+def test_closing_while_the_images_are_compared(window, qtbot, monkeypatch):
+    """The widget goes, the work goes on, and what it found is kept."""
+    go = threading.Event()
+
+    def suggest(cohort, **_):
+        go.wait(10)
+        return [Suggestion(name, 0.5) for name in cohort.names]
+
+    monkeypatch.setattr(template, "suggest", suggest)
+    session = get_session(window)
+    heard = len(session.suggestions_changed), len(session.job_changed)
+    dock, widget = open_dock(window, "Annotate template")
+    widget.suggest.run.click()
+    gone = weakref.ref(widget.suggest)
+    del widget
+    close_dock(dock, qtbot)
+    del dock
+    assert_collected(gone, qtbot)
+    go.set()
+    qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
+    assert len(session.suggestions.best) == 4
+    assert heard == (len(session.suggestions_changed), len(session.job_changed))
 
 
 def test_closing_dialogs(window, qtbot):
