@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from napari_landmark.commands.destination import check_writable
 from napari_landmark.commands.progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.commands.register_train import parse_region_weights
-from napari_landmark.data.atomic import atomic_write
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.formats.image_names import find_image
 from napari_landmark.data.image import MedicalImage, read_image
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.data.nrrd_file import write_nrrd
 from napari_landmark.learning.device import choose_device
-from napari_landmark.registration.initial import initial_transform
 from napari_landmark.registration.label_map import read_label_map
-from napari_landmark.registration.pair_measures import correlation, landmark_errors, warped_dice
-from napari_landmark.registration.transform import Transform
-
-if TYPE_CHECKING:
-    from napari_landmark.registration.registration import Registration
-
-
-_WRITTEN = (
-    "warped.nrrd", "warped.png", "warped_labels.nrrd", "warped_landmarks.csv", "transform.nrrd", "transform.json",
-    "overview.png", "measures.json",
-)  # fmt: skip
+from napari_landmark.registration.pair_files import PAIR_FILES, RegisteredPair, write_pair
 
 
 def run_register_pair(
@@ -89,8 +72,9 @@ def run_register_pair(
     if cancel.cancelled:
         typer.echo(f"stopped: nothing was written to {out}", err=True)
         raise typer.Exit(130)
-    measures = _measures(images, found, labels, marks)
-    _write(out, images, found, labels[1], marks[1], measures)
+    pair = RegisteredPair(*images, found, *labels, *marks)
+    measures = pair.measures()
+    write_pair(pair, out, measures=measures)
     for line in _summary(measures):
         typer.echo(line)
     typer.echo(f"registered in {found.seconds:.1f} s ({chosen}): {out}")
@@ -105,7 +89,7 @@ def check_steps(steps: int | None) -> int | None:
 
 def _keep_inputs(out: Path, inputs: Sequence[Path | None]) -> None:
     """What was given must not be overwritten by what comes out."""
-    written = {(out / name).resolve() for name in _WRITTEN}
+    written = {(out / name).resolve() for name in PAIR_FILES}
     for path in inputs:
         if path is not None and path.resolve() in written:
             raise InputError(f"{path}: would be overwritten; choose another --out")
@@ -127,82 +111,6 @@ def _landmarks_of(image: MedicalImage, path: Path) -> LandmarkSet:
             f"{path}: the landmarks of {name} have {marks.ndim} coordinates and the image {image.geometry.ndim} axes"
         )
     return marks
-
-
-def _measures(
-    images: tuple[MedicalImage, MedicalImage],
-    found: Registration,
-    labels: Sequence[NDArray | None],
-    marks: Sequence[LandmarkSet | None],
-) -> dict[str, Any]:
-    fixed, moving = images
-    before, after = initial_transform(fixed.geometry, moving.geometry), found.transform
-    measures: dict[str, Any] = {
-        "fixed": fixed.name,
-        "moving": moving.name,
-        "fixed_spacing": fixed.geometry.spacing_statement,
-        "moving_spacing": moving.geometry.spacing_statement,
-        "guided_by": [],
-        "correlation_before": correlation(before, fixed, moving),
-        "correlation": correlation(after, fixed, moving),
-        "folding_percent": after.folding_percent(),
-        "seconds": found.seconds,
-        "terms": dict(found.terms),
-    }
-    if labels[0] is not None and labels[1] is not None:
-        measures["guided_by"].append("labels")
-        for key, transform in (("dice_before", before), ("dice", after)):
-            values = warped_dice(transform, labels[0], labels[1])
-            measures[key] = float(np.mean(list(values.values()))) if values else None
-            measures[f"{key}_per_label"] = {str(label): value for label, value in values.items()}
-    if marks[0] is not None and marks[1] is not None:
-        measures["guided_by"].append("landmarks")
-        for key, transform in (("tre_before", before), ("tre", after)):
-            errors = landmark_errors(transform, marks[0], marks[1])
-            for unit, values in (("px", errors.px), ("mm", errors.mm)):
-                measures[f"{key}_{unit}"] = float(np.mean(list(values.values()))) if values else None
-    return measures
-
-
-def _write(
-    out: Path,
-    images: tuple[MedicalImage, MedicalImage],
-    found: Registration,
-    moving_labels: NDArray | None,
-    moving_marks: LandmarkSet | None,
-    measures: dict[str, Any],
-) -> None:
-    from napari_landmark.registration.overview import overview_png
-
-    fixed, moving = images
-    transform: Transform = found.transform
-    warped = transform.warp_image(moving)
-    before = initial_transform(fixed.geometry, moving.geometry)
-    overview = overview_png(fixed, moving, before, transform)
-    write_nrrd(out / "warped.nrrd", warped.array, warped.geometry)
-    if fixed.geometry.ndim == 2:
-        atomic_write(out / "warped.png", _png(warped.array))
-    if moving_labels is not None:
-        write_nrrd(out / "warped_labels.nrrd", transform.warp_labels(moving_labels), fixed.geometry)
-    if moving_marks is not None:
-        carried = {fixed.name: transform.warp_landmarks(moving_marks)}
-        write_landmarks(out / "warped_landmarks.csv", carried, geometries={fixed.name: fixed.geometry})
-    transform.save(out / "transform.nrrd", names=(fixed.name, moving.name))
-    atomic_write(out / "overview.png", overview)
-    atomic_write(out / "measures.json", json.dumps(measures, indent=1) + "\n")
-
-
-def _png(array: NDArray) -> bytes:
-    """As it is where it has eight or sixteen bits, else scaled to eight."""
-    from PIL import Image
-
-    if array.dtype not in (np.uint8, np.uint16):
-        low, high = np.percentile(array, [0.1, 99.9])
-        scaled = (array.astype(np.float64) - low) / max(float(high - low), 1e-12)
-        array = np.rint(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(array).save(stream, format="PNG")
-    return stream.getvalue()
 
 
 def _summary(measures: dict[str, Any]) -> list[str]:

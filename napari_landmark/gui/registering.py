@@ -199,13 +199,25 @@ def train_registration_job(
 
 
 def save_job(session: Session, result: PairResult, folder: Path) -> Job:
-    """Work that writes a registered pair into a folder."""
+    """Work that writes a registered pair into a folder: the same files as `napari-landmark register pair`."""
 
     def work(progress: Progress, cancel: CancelToken) -> list[Path]:
-        from napari_landmark.gui.pair_files import save_pair
+        from napari_landmark.registration.pair_files import RegisteredPair, write_pair
 
         progress(ProgressEvent("Writing", 0.0))
-        return save_pair(result, folder)
+        pair = result.pair
+        written = RegisteredPair(
+            pair.fixed,
+            pair.moving,
+            result.registration,
+            pair.fixed_labels,
+            pair.moving_labels,
+            pair.fixed_landmarks,
+            pair.moving_landmarks,
+            guided=result.guided,
+            cancelled=result.cancelled,
+        )
+        return write_pair(written, folder)
 
     job = Job("Writing", work)
     job.succeeded.connect(

@@ -21,6 +21,7 @@ from napari_landmark.gui.registering import register_job, registration_models
 from napari_landmark.gui.registration_layers import same_place
 from napari_landmark.gui.registration_views import draw_views
 from napari_landmark.gui.stage import get_session
+from napari_landmark.registration.pair_files import PAIR_FILES
 from napari_landmark.registration.registration import Registration
 from napari_landmark.registration.transform import Transform
 
@@ -330,9 +331,11 @@ class TestWidget:
         widget.save.click()
         wait(qtbot, labelled)
         names = {path.name for path in (tmp_path / "out").iterdir()}
-        assert {"warped.nrrd", "warped_labels.nrrd", "warped_landmarks.csv", "transform.nrrd"} <= names
+        assert names == set(PAIR_FILES)
         measures = json.loads((tmp_path / "out" / "measures.json").read_text())
         assert measures["correlation"] > measures["correlation_before"]
+        assert measures["guided_by"] == ["landmarks"]  # only one image has labels
+        assert measures["tre_mm"] < 1e-3 < measures["tre_before_mm"]
         again = Transform.load(tmp_path / "out" / "transform.nrrd")
         np.testing.assert_allclose(again.to_moving([FIXED_CENTRE])[0], FIXED_CENTRE + SHIFT, atol=1e-3)
 
