@@ -53,6 +53,9 @@ def small_trainings() -> None:
     from napari_landmark.oneshot import pipeline
     from napari_landmark.oneshot.embedding import EmbeddingConfig
 
+    if pipeline.__dict__.setdefault("made_small", False):
+        return
+    pipeline.made_small = True
     torch.set_num_threads(1)
     device.available_cores = lambda: 1
     pipeline.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))

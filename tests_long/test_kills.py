@@ -64,6 +64,16 @@ def kill_after(process: subprocess.Popen, seconds: float) -> list:
     return [json.loads(line) for line in lines if line.startswith(("[", '"'))]
 
 
+def duration(kind: str, folder: Path, argument: str) -> float:
+    """Seconds of the whole work from its first line on, when nothing disturbs it."""
+    process = start(kind, folder, argument)
+    assert process.stdout.readline()
+    begun = time.monotonic()
+    out, err = process.communicate()
+    assert process.returncode == 0, out + err
+    return time.monotonic() - begun
+
+
 def test_autosave(tmp_path, chance):
     study = Study.create(tmp_path / "study", schema=SCHEMA, template="image 0.png")
     saved: dict[str, int] = {}
@@ -131,9 +141,11 @@ def test_train(data, chance, monkeypatch):
     study_folder = data / "study"
     annotation, resumed, whole = None, 0, 0
     arguments = train_arguments(data)
+    whole_time = duration("train", data, json.dumps(arguments))
+    shutil.rmtree(study_folder)
     for _ in range(kills("train")):
         process = start("train", data, json.dumps(arguments))
-        kill_after(process, chance.random() * 4)
+        kill_after(process, chance.random() * whole_time)
         if not Study.exists(study_folder):
             continue
         study = Study.open(study_folder)
@@ -187,10 +199,12 @@ def test_detect(data, chance, monkeypatch):
 
     assert main(arguments("whole.csv")) == 0
     expected = (data / "whole.csv").read_bytes()
+    whole_time = duration("detect", data, json.dumps(arguments("found.csv")))
+    (data / "found.csv").unlink()
     finished = 0
     for _ in range(kills("detect")):
         out = data / "found.csv"
-        kill_after(start("detect", data, json.dumps(arguments("found.csv"))), chance.random() * 2.5)
+        kill_after(start("detect", data, json.dumps(arguments("found.csv"))), chance.random() * whole_time)
         if out.exists():
             assert out.read_bytes() == expected
             out.unlink()

@@ -119,21 +119,25 @@ def _read_slice(path: Path) -> _Slice:
         header = dicom_header(path)
     except InputError as error:
         raise InputError(f"its file {path.name} {error}") from error
-    lacking = [name for name in _NEEDED if not header.get(name)]
+    try:
+        lacking = [name for name in _NEEDED if not header.get(name)]
+    except Exception as error:
+        raise InputError(f"its file {path.name} is damaged ({error}): export it again") from error
     if lacking:
         raise InputError(f"its file {path.name} has no {lacking[0]}, so nobody knows where that slice lies")
     try:
+        series = str(header.SeriesInstanceUID)
         found = plane_spacing(header)
         position = _vector(header.ImagePositionPatient, 3)
         axes = _vector(header.ImageOrientationPatient, 6).reshape(2, 3)
         shape = (int(header.Rows), int(header.Columns))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except Exception as error:  # values are understood only now
         raise InputError(f"its file {path.name} says wrongly where it lies ({error})") from error
     if np.abs(axes @ axes.T - np.eye(2)).max() > 0.01:
         raise InputError(f"its file {path.name} has axes that are not at right angles")
     axes = axes / np.linalg.norm(axes, axis=1, keepdims=True)
     spacing = None if found is None else (found.row, found.column)
-    return _Slice(path, str(header.SeriesInstanceUID), position, axes, shape, spacing)
+    return _Slice(path, series, position, axes, shape, spacing)
 
 
 def _vector(values: Any, length: int) -> NDArray[np.float64]:

@@ -39,29 +39,23 @@ def dicom_header(path: Path) -> Any:
 
     try:
         return pydicom.dcmread(path, stop_before_pixels=True)
-    except (
-        pydicom.errors.InvalidDicomError,
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        NotImplementedError,
-        RecursionError,
-    ) as error:
-        raise InputError(f"is not a readable DICOM file ({error}): export it again") from error  # fmt: skip
+    except MemoryError:
+        raise
+    except Exception as error:  # of a damaged file it raises nearly anything
+        raise InputError(f"is not a readable DICOM file ({error}): export it again") from error
 
 
 def with_dicom_spacing(geometry: Geometry, path: Path) -> Geometry:
     """The geometry that ITK gave, with the spacing of DICOM's own attributes."""
     header = dicom_header(path)
-    if geometry.ndim == 3 and any(header.get(name) for name in _FILM):
-        raise InputError(f"is a film of {geometry.shape[0]} pictures: save the one that is meant")
     try:
+        film = geometry.ndim == 3 and any(header.get(name) for name in _FILM)
         across = plane_spacing(header)
         between = _between_slices(header) if geometry.ndim == 3 else None
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except Exception as error:  # values are understood only now
         raise InputError(f"has a spacing that cannot be understood ({error}): export it again") from error
+    if film:
+        raise InputError(f"is a film of {geometry.shape[0]} pictures: save the one that is meant")
     if across is None or (geometry.ndim == 3 and between is None):
         return dataclasses.replace(geometry, spacing=None)
     values = (across.row, across.column) if between is None else (between, across.row, across.column)

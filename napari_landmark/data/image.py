@@ -72,10 +72,18 @@ def read_image(
     path = Path(path)
     try:
         array, geometry = _reader(path).read_pixels(path)
+        if array.shape != geometry.shape:
+            raise InputError(
+                "has other pixels than its header says, it seems damaged: save it again or remove it"
+            )
         array = _finite(array, path)
         return MedicalImage(array, _completed(geometry, spacing), name or path.name)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise InputError(
+            f"{path}: does not fit into the memory that is free: close other programs"
+        ) from error
 
 
 def read_geometry(path: str | Path, *, spacing: float | Sequence[float] | None = None) -> Geometry:

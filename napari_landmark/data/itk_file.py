@@ -71,13 +71,15 @@ def _opened(path: Path) -> sitk.ImageFileReader:
 
 
 def _bytes_of_number(reader: sitk.ImageFileReader) -> int:
-    smallest = sitk.Image([1] * reader.GetDimension(), reader.GetPixelID(), reader.GetNumberOfComponents())
+    smallest = sitk.Image([1, 1], reader.GetPixelID(), reader.GetNumberOfComponents())
     return smallest.GetSizeOfPixelComponent()
 
 
 def _geometry(reader: sitk.ImageFileReader, path: Path) -> Geometry:
     """Geometry in array axis order, single slices dropped."""
     size = reader.GetSize()
+    if len(size) < 2:
+        raise InputError(f"is only a row of {size[0]} values: give a picture or a volume")
     kept = [axis for axis, length in enumerate(size) if length > 1]
     if len(kept) > 3:
         count = " x ".join(map(str, size))

@@ -71,7 +71,7 @@ class DetectionJournal:
             return None
         try:
             return _landmarks(entry, self._schema), _geometry(entry["geometry"])
-        except (InputError, LookupError, TypeError, ValueError):
+        except (InputError, LookupError, TypeError, ValueError, OverflowError):
             return None
 
     def add(self, name: str, image: Path, landmarks: LandmarkSet, geometry: Geometry) -> None:

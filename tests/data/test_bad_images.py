@@ -314,6 +314,13 @@ raw("a.nii", nifti(count=9), "has a size that cannot be", what="nine axes")
 raw("a.nii", nifti(count=0), "has a size that cannot be", what="no axes")
 raw("a.nii", nifti((10, 10, 10, 3), length=6000), "is a series of volumes", what="four axes")
 raw("a.nii", nifti((10, 10, 10, 1, 3), length=6000), "is a series of volumes", what="five axes")
+raw("a.nii", nifti((1000,)), "is only a row of 1000 values", what="one axis")
+raw(
+    "a.nii",
+    nifti((10, 10, 10, 1, 1, 3), length=6000),
+    "is a series of volumes|cannot be read",
+    what="six axes",
+)
 raw("a.nii", nifti(steps=(-1, 1, 1)), "expected positive millimetres", what="a negative spacing")
 raw("a.nii", nifti(steps=(0, 0.5, 0.5)), right=without_spacing, what="a spacing of zero")
 raw("a.nii", nifti(steps=(float("nan"), 0.5, 0.5)), right=without_spacing, what="a spacing of nan")

@@ -37,3 +37,15 @@ def test_refused_by_the_header_with_the_name_of_the_file(monkeypatch, tmp_path):
     for read in (read_geometry, read_image):
         with pytest.raises(InputError, match=r"a\.png: is too large for this machine: 300 x 200 pixels"):
             read(tmp_path / "a.png")
+
+
+def test_memory_that_others_have_taken(monkeypatch, tmp_path):
+    from napari_landmark.data import picture_file
+
+    def full(path):
+        raise MemoryError
+
+    Image.new("L", (300, 200)).save(tmp_path / "a.png")
+    monkeypatch.setattr(picture_file, "read_pixels", full)
+    with pytest.raises(InputError, match=r"a\.png: does not fit into the memory that is free"):
+        read_image(tmp_path / "a.png")

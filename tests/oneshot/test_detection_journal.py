@@ -96,9 +96,14 @@ def test_spoiled_lines(journal, images, line):
     assert look(journal, "0.png", images[0]) is None
 
 
-def test_spoiled_values(journal, images):
+@pytest.mark.parametrize(
+    "change", [{"found": [[1e999, 2, 0.5, 3], None]}, {"found": [None]}, {"geometry": {"shape": [1e999, 3]}}]
+)
+def test_spoiled_values(journal, images, change):
     lines = journal.read_text().splitlines()
-    entry = {**json.loads(lines[1]), "found": [[1e999, 2, 0.5, 3], None]}
+    entry = json.loads(lines[1])
+    for key, value in change.items():
+        entry[key] = {**entry[key], **value} if isinstance(value, dict) else value
     journal.write_text("\n".join([lines[0], json.dumps(entry)]) + "\n")
     assert look(journal, "0.png", images[0]) is None
 
