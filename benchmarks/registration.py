@@ -57,6 +57,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(as_object(data, rows, failures), indent=1) + "\n")
     if arguments.record:
         heading = f"Registration, {data.name}" + (", parts left out" if arguments.ablation else "")
+        heading += f", {arguments.steps} steps" if arguments.steps else ""
         body = f"`{command(arguments)}`\n\n{note(data, own.notes)}\n\n{text}"
         RESULTS.write_text(with_section(RESULTS.read_text(), heading, body))
 
@@ -74,6 +75,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--methods", help="only those whose names match this regular expression")
     parser.add_argument("--labels", type=int, default=5, help="labelled images that are learned from")
     parser.add_argument("--minutes", type=float, help="of each training; the package's default without it")
+    parser.add_argument("--steps", type=int, help="of each training, instead of minutes")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0, help="of the trainings")
     parser.add_argument("--threads", type=int, help="of SimpleITK and elastix; all cores without it")
@@ -204,7 +206,7 @@ def as_object(
 def command(arguments: argparse.Namespace) -> str:
     """How to run the same again, without the places of folders."""
     parts = [f"python benchmarks/registration.py {arguments.set}"]
-    for option in ("labels", "minutes", "pairs", "baseline_pairs", "seed", "methods"):
+    for option in ("labels", "minutes", "steps", "pairs", "baseline_pairs", "seed", "methods"):
         value = getattr(arguments, option)
         if value is not None:
             name = option.replace("_", "-")

@@ -116,6 +116,7 @@ class OwnMethods:
     def _load_or_train(self, labels: int, changes: tuple[tuple[str, float | bool], ...]) -> RegistrationModel:
         arguments, data = self.arguments, self.data
         budget = f"{arguments.minutes:g}min" if arguments.minutes else "default"
+        budget = f"{arguments.steps}steps" if arguments.steps else budget
         parts = [
             data.name,
             f"{labels}labels",
@@ -135,6 +136,8 @@ class OwnMethods:
         )
         ways = {name: value for name, value in changes if isinstance(value, bool)}
         options = dataclasses.replace(options, working_size=data.working_size, **ways)
+        if arguments.steps:
+            options = dataclasses.replace(options, minutes=None, limit_minutes=None, steps=arguments.steps)
         started = time.monotonic()
         cohort = self._cohort()
         given = {name: data.labels(name) for name in data.labelled[:labels]}

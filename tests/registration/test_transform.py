@@ -490,7 +490,7 @@ class TestFiles:
         content = path.read_bytes()
         for length in (0, 40, len(content) // 2, len(content) - 200):
             path.write_bytes(content[:length])
-            with pytest.raises(InputError, match=f"warp{suffix}: .*damaged"):
+            with pytest.raises(InputError, match=f"warp{suffix}: .*(damaged|not an image)"):
                 Transform.load(path)
 
     def test_other_numbers_of_components(self, saved):
