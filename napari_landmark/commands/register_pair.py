@@ -43,8 +43,7 @@ def run_register_pair(
     from napari_landmark.registration.pair import register_pair
 
     chosen = choose_device(device)
-    weights = ObjectiveWeights(regions=parse_region_weights(region_weights))
-    options = PairOptions(steps=check_steps(steps), weights=weights, device=device)
+    regions, steps = parse_region_weights(region_weights), check_steps(steps)
     check_writable(out, folder=True)
     _keep_inputs(out, (fixed, moving, fixed_labels, moving_labels, fixed_landmarks, moving_landmarks))
     images = read_image(fixed, spacing=spacing), read_image(moving, spacing=spacing)
@@ -57,6 +56,8 @@ def run_register_pair(
         for path, image in zip((fixed_landmarks, moving_landmarks), images, strict=True)
     ]
     trained = None if model is None else RegistrationModel.load(model, device=chosen)
+    own = ObjectiveWeights() if trained is None else trained.weights
+    options = PairOptions(steps=steps, weights=own.with_regions(regions), device=device)
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         found = register_pair(
             *images,

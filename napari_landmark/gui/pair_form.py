@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QSizePolicy
 
 from napari_landmark.gui.base import Listener
 from napari_landmark.gui.pair_inputs import ChosenLayers, can_be_registered
-from napari_landmark.gui.region_weights import RegionWeights
+from napari_landmark.gui.region_weights import RegionWeights, weights_of
 from napari_landmark.gui.registering import registration_models
 from napari_landmark.gui.stage import Stage
 
@@ -117,6 +117,7 @@ class PairForm(Listener):
             names = [name for name, path in self._folders.items() if path == choose]
             kept = value if value in self._folders else NO_MODEL
             self.model.value = names[0] if names else kept
+        self.weights.start_from(weights_of(self.model_folder))
 
     def take_folder(self, folder: Path) -> None:
         """Choose a model by its folder."""
@@ -155,6 +156,7 @@ class PairForm(Listener):
             chosen = QFileDialog.getExistingDirectory(self, "Choose the folder of a registration model")
             if chosen:
                 self.take_folder(Path(chosen))
+        self.weights.start_from(weights_of(self.model_folder))
         self.changed.emit()
 
 

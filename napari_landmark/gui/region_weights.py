@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from qtpy.QtWidgets import QAbstractItemView, QDoubleSpinBox, QHeaderView, QTableWidget, QTableWidgetItem
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.small_file import read_small_text
 
 
 class RegionWeights(QTableWidget):
@@ -24,6 +29,7 @@ class RegionWeights(QTableWidget):
         )
         self.setMaximumHeight(150)
         self._given: dict[int, float] = {}
+        self._usual: dict[int, float] = {}
         self._spins: dict[int, QDoubleSpinBox] = {}
         self.setVisible(False)  # until there are labels
 
@@ -45,12 +51,38 @@ class RegionWeights(QTableWidget):
             spin = QDoubleSpinBox()
             spin.setRange(0, 100)
             spin.setSingleStep(0.5)
-            spin.setValue(self._given.get(label, 1.0))
+            spin.setValue(self._value(label))
             spin.valueChanged.connect(lambda value, label=label: self._given.__setitem__(label, value))
             self._spins[label] = spin
             self.setCellWidget(row, 1, spin)
         self.setVisible(bool(wanted))
 
+    def start_from(self, usual: Mapping[int, float]) -> None:
+        """What labels count that the person gave no weight: those of a model, 1 for the others."""
+        self._usual = dict(usual)
+        for label, spin in self._spins.items():
+            spin.blockSignals(True)  # it is not the person who gives it
+            spin.setValue(self._value(label))
+            spin.blockSignals(False)
+
     def weights(self) -> dict[int, float]:
-        """The weights that are not 1."""
-        return {label: spin.value() for label, spin in self._spins.items() if spin.value() != 1.0}
+        """The weights of the labels in the table for which the person or the model gave one."""
+        said = self._given.keys() | self._usual.keys()
+        return {label: self._value(label) for label in self._spins if label in said}
+
+    def _value(self, label: int) -> float:
+        return self._given.get(label, self._usual.get(label, 1.0))
+
+
+def weights_of(folder: Path | None) -> dict[int, float]:
+    """Weights of the labels that a registration model was trained with, read without torch.
+
+    Empty where the model does not say, or cannot be read; what is wrong with it is told when it is loaded.
+    """
+    if folder is None:
+        return {}
+    try:
+        record = json.loads(read_small_text(folder / "model.json"))["training"]
+        return {int(label): float(value) for label, value in record["options"]["weights"]["regions"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, InputError):
+        return {}

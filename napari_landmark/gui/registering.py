@@ -67,7 +67,7 @@ def register_job(
     model : Path, optional
         Folder of a registration model; without one the pair is registered from nothing.
     weights : mapping of int to float, optional
-        How much single labels count; 1 for those not named.
+        How much single labels count; for those not named what the model was trained with, else 1.
     guide : bool, optional
         Whether landmarks guide the registration; they are measured in any case.
     """
@@ -81,6 +81,7 @@ def register_job(
         from napari_landmark.registration.pair import register_pair
 
         loaded = None if model is None else RegistrationModel.load(model, device=choose_device(device))
+        own = ObjectiveWeights() if loaded is None else loaded.weights
         registration = register_pair(
             pair.fixed,
             pair.moving,
@@ -89,7 +90,7 @@ def register_job(
             moving_labels=pair.moving_labels,
             fixed_landmarks=pair.fixed_landmarks if guide else None,
             moving_landmarks=pair.moving_landmarks if guide else None,
-            options=PairOptions(device=device, weights=ObjectiveWeights(regions=dict(weights or {}))),
+            options=PairOptions(device=device, weights=own.with_regions(weights or {})),
             progress=progress,
             cancel=cancel,
         )

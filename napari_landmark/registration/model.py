@@ -19,6 +19,7 @@ from napari_landmark.learning.checkpoint import load_tensors, load_weights, save
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.registration.labelled_cohort import SHRINK
 from napari_landmark.registration.network import Alignment, NetworkConfig, RegistrationNetwork
+from napari_landmark.registration.objective import ObjectiveWeights
 from napari_landmark.registration.registration import Registration, canvas_transform
 from napari_landmark.registration.segmenter import Segmenter, SegmenterConfig
 
@@ -75,6 +76,17 @@ class RegistrationModel:
         self.segmenter = segmenter.eval() if segmenter is not None else None
         self.network = network.eval()
         self.record = record or {}
+
+    @property
+    def weights(self) -> ObjectiveWeights:
+        """Of the objective it was trained with; the defaults where the record does not say.
+
+        Raises
+        ------
+        InputError
+            The record holds something else than numbers from 0 on.
+        """
+        return _weights_of(self.record)
 
     def register(self, fixed: MedicalImage, moving: MedicalImage) -> Registration:
         """Register by the networks alone, without optimising on the pair.
@@ -163,8 +175,18 @@ class RegistrationModel:
                 weights = folder / f"{name}.safetensors"
                 load_weights(part, load_tensors(weights)[0], path=weights)
                 part.to(device.torch_device)
-        record = sidecar.get("training", {})
+        record = sidecar.get("training")
+        record = record if isinstance(record, dict) else {}
+        try:
+            _weights_of(record)
+        except InputError as error:
+            raise InputError(f"{path}: {error}: train again") from error
         return cls(canvas, labels, segmenter, network, device=device, record=record)
+
+
+def _weights_of(record: dict) -> ObjectiveWeights:
+    options = record.get("options")
+    return ObjectiveWeights.from_json(options.get("weights") if isinstance(options, dict) else None)
 
 
 def _read_sidecar(path: Path) -> dict:

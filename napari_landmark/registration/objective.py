@@ -7,7 +7,7 @@ that matter; single regions can be given more weight than others.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -65,6 +65,30 @@ class ObjectiveWeights:
         values = asdict(self)
         values["regions"] = {str(label): weight for label, weight in self.regions.items()}
         return values
+
+    @classmethod
+    def from_json(cls, values: object) -> ObjectiveWeights:
+        """What `to_json` gave; whatever is missing has its default, and names not known are left aside.
+
+        Raises
+        ------
+        InputError
+            A weight is not a number from 0 on.
+        """
+        given = values if isinstance(values, Mapping) else {}
+        names = [term.name for term in fields(cls) if term.name != "regions" and term.name in given]
+        try:
+            regions = {
+                int(label): float(weight) for label, weight in dict(given.get("regions") or {}).items()
+            }
+            terms = {name: float(given[name]) for name in names}
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"the weights of the registration: expected numbers ({error})") from error
+        return cls(**terms, regions=regions)
+
+    def with_regions(self, regions: Mapping[int, float]) -> ObjectiveWeights:
+        """The same, but with other weights of the labels that are named."""
+        return replace(self, regions={**self.regions, **regions})
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ class PairOptions:
     steps : int, optional
         Optimisation steps on the pair itself; None chooses: enough to start from nothing without a model,
         few with one. 0 takes the model's word.
-    weights : ObjectiveWeights
+    weights : ObjectiveWeights, optional
+        Those that the model was trained with if not given, the defaults without a model.
     device : str
     working_size : int, optional
         Longest side of the grid where there is no model.
@@ -101,7 +102,7 @@ class PairOptions:
     """
 
     steps: int | None = None
-    weights: ObjectiveWeights = field(default_factory=ObjectiveWeights)
+    weights: ObjectiveWeights | None = None
     device: str = "auto"
     working_size: int | None = None
     any_rotation: bool | None = None

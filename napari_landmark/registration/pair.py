@@ -88,8 +88,11 @@ def register_pair(
     steps = options.steps
     if steps is None:
         steps = _STEPS_ALONE[fixed.geometry.ndim] if model is None else _STEPS_AFTER_MODEL
+    weights = options.weights
+    if weights is None:
+        weights = ObjectiveWeights() if model is None else model.weights
     with freed_memory_kept():
-        alignment, terms = _optimise(ready, steps, options.weights, progress, cancel)
+        alignment, terms = _optimise(ready, steps, weights, progress, cancel)
     displacement = alignment.displacement[0].cpu().numpy()
     transform = canvas_transform(displacement, fixed.geometry, moving.geometry, ready.canvas)
     said = ready.said if model is not None else (None, None)

@@ -69,6 +69,7 @@ def test_the_model_sees_the_images_alone(arguments, monkeypatch, capsys):
 
     def spy(fixed, moving, **options):
         seen.append((fixed.name, moving.name, set(options), options["options"].steps))
+        assert options["options"].weights is None  # those of the model
         return SimpleNamespace(transform=initial_transform(fixed.geometry, moving.geometry), seconds=0.25)
 
     monkeypatch.setattr(pair_module, "register_pair", spy)

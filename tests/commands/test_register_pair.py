@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -100,6 +101,28 @@ def test_itk_makes_the_same_of_the_files(arguments, data, tmp_path):
     assert inside.mean() > 0.5
     warped = read_image(out / "warped.nrrd").array
     assert np.abs(warped[inside] - expected[inside]).max() < 0.6  # whole numbers are rounded
+
+
+@pytest.mark.parametrize(("given", "expected"), [([], {1: 3.0, 2: 0.5}), (["2=4"], {1: 3.0, 2: 4.0})])
+def test_weights_of_the_model_hold_unless_others_are_given(
+    arguments, registration_model, tmp_path, monkeypatch, given, expected
+):
+    shutil.copytree(registration_model, tmp_path / "model")
+    path = tmp_path / "model" / "model.json"
+    sidecar = json.loads(path.read_text())
+    sidecar["training"]["options"]["weights"] |= {"bending": 0.25, "regions": {"1": 3, "2": 0.5}}
+    path.write_text(json.dumps(sidecar))
+    honest, used = pair_module.register_pair, []
+
+    def spy(*images, options, **known):
+        used.append(options.weights)
+        return honest(*images, options=options, **known)
+
+    monkeypatch.setattr(pair_module, "register_pair", spy)
+    flags = [part for text in given for part in ("--region-weight", text)]
+    assert main(arguments(*flags, model=tmp_path / "model", steps=0)) == 0
+    assert used[0].regions == expected
+    assert used[0].bending == 0.25
 
 
 def test_without_spacing_nobody_invents_one(arguments, tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +23,8 @@ from napari_landmark.gui.registering import register_job, registration_models
 from napari_landmark.gui.registration_layers import same_place
 from napari_landmark.gui.registration_views import draw_views
 from napari_landmark.gui.stage import get_session
+from napari_landmark.registration.model import RegistrationModel
+from napari_landmark.registration.objective import ObjectiveWeights
 from napari_landmark.registration.pair_files import PAIR_FILES
 from napari_landmark.registration.registration import Registration
 from napari_landmark.registration.transform import Transform
@@ -395,6 +399,34 @@ class TestModels:
         (name,) = registration_models(get_session(viewer).study)
         assert name == "Model 001 of this study (stopped early)"
         assert widget.form.model.value == name
+
+    def test_the_table_starts_from_the_weights_of_the_model(self, widget, labelled, qtbot, known, tmp_path):
+        widget.form.boxes["fixed_labels"].value = labelled.layers["labels of first"]
+        assert widget.form.weights.weights() == {}
+        for name, weights in (("one", {"3": 2.5, "8": 7}), ("two", {"3": 0.5}), ("none", None)):
+            (tmp_path / name).mkdir()
+            record = {"training": {"options": {"weights": {"regions": weights}}}}
+            (tmp_path / name / "model.json").write_text(json.dumps(record))
+        table = widget.form.weights
+        spin = table.cellWidget(0, 1)
+        for name, value in (("one", 2.5), ("two", 0.5), ("none", 1.0), ("one", 2.5)):
+            widget.form.take_folder(tmp_path / name)
+            assert spin.value() == value
+        assert table.weights() == {3: 2.5}  # label 8 is in no label map
+        spin.setValue(1.0)  # what the person says stays, whichever model
+        widget.form.take_folder(tmp_path / "two")
+        assert spin.value() == 1.0
+        assert table.weights() == {3: 1.0}
+        widget.form.model.value = NO_MODEL
+        assert table.weights() == {3: 1.0}
+
+    def test_the_weights_of_the_model_hold_in_the_viewer(self, labelled, qtbot, known, monkeypatch):
+        model = SimpleNamespace(weights=ObjectiveWeights(dice=0.5, regions={3: 2.5, 8: 7.0}))
+        monkeypatch.setattr(RegistrationModel, "load", lambda folder, device: model)
+        session = get_session(labelled)
+        session.run(register_job(session, read_pair(all_chosen(labelled)), model=Path(), weights={3: 1.0}))
+        wait(qtbot, labelled)
+        assert known[0]["options"].weights == ObjectiveWeights(dice=0.5, regions={3: 1.0, 8: 7.0})
 
     def test_without_a_study_there_is_nothing_to_train_on(self, widget):
         assert not widget.training.run.isEnabled()

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -64,6 +66,29 @@ class TestBoxMean:
         values = picture(12, 14)
         assert float(box_mean(values, 3)[0, 0, 5, 6]) == pytest.approx(float(values[0, 0, 4:7, 5:8].mean()))
         assert float(box_mean(values, 3)[0, 0, 0, 0]) == pytest.approx(float(values[0, 0, :2, :2].mean()))
+
+
+class TestWeights:
+    def test_they_come_back_from_json(self):
+        weights = ObjectiveWeights(dice=0.5, roi=0, regions={3: 2.5, 7: 0.0})
+        assert ObjectiveWeights.from_json(json.loads(json.dumps(weights.to_json()))) == weights
+
+    @pytest.mark.parametrize("values", [None, {}, {"regions": None}, {"later term": "x"}, [1]])
+    def test_what_is_missing_has_its_default(self, values):
+        assert ObjectiveWeights.from_json(values) == ObjectiveWeights()
+
+    @pytest.mark.parametrize(
+        "values", [{"dice": "much"}, {"dice": None}, {"dice": -1}, {"regions": {"bone": 1}}, {"regions": 5}]
+    )
+    def test_no_numbers_are_refused(self, values):
+        with pytest.raises(InputError, match="of the registration: expected numbers"):
+            ObjectiveWeights.from_json(values)
+
+    def test_other_regions_leave_the_rest(self):
+        weights = ObjectiveWeights(dice=0.5, regions={3: 2.5, 7: 4.0})
+        assert weights.with_regions({7: 1.0, 9: 2.0}) == ObjectiveWeights(
+            dice=0.5, regions={3: 2.5, 7: 1.0, 9: 2.0}
+        )
 
 
 class TestRegions:

@@ -161,9 +161,38 @@ class TestModel:
         plain = register_pair(first.image, second.image, model=model, options=PairOptions(steps=1))
         assert found.terms["similarity"] < plain.terms["similarity"]
 
+    def test_a_pair_starts_from_the_weights_of_the_model(self, trained, tmp_path):
+        """A term that the training left out is left out of the pair, too, unless the options say otherwise."""
+        model, _ = trained
+        assert model.weights == ObjectiveWeights()
+        model.save(tmp_path)
+        sidecar = json.loads((tmp_path / "model.json").read_text())
+        sidecar["training"]["options"]["weights"] = {"bending": 0, "regions": {"1": 3}}
+        (tmp_path / "model.json").write_text(json.dumps(sidecar))
+        other = RegistrationModel.load(tmp_path)
+        assert other.weights == ObjectiveWeights(bending=0, regions={1: 3})
+        image = hand_phantom(8, size=(64, 64)).image
+        found = register_pair(image, image, model=other, options=PairOptions(steps=1))
+        assert "dice" in found.terms
+        assert "bending" not in found.terms
+        said = PairOptions(steps=1, weights=ObjectiveWeights(dice=0))
+        assert set(register_pair(image, image, model=other, options=said).terms) >= {"similarity", "bending"}
+
+    @pytest.mark.parametrize("record", [None, [], {}, {"options": None}, {"options": {"steps": 6}}])
+    def test_a_record_without_weights(self, trained, tmp_path, record):
+        model, _ = trained
+        model.save(tmp_path)
+        sidecar = json.loads((tmp_path / "model.json").read_text())
+        (tmp_path / "model.json").write_text(json.dumps(sidecar | {"training": record}))
+        assert RegistrationModel.load(tmp_path).weights == ObjectiveWeights()
+
     @pytest.mark.parametrize(
         ("change", "message"),
         [
+            (
+                {"training": {"options": {"weights": {"dice": -1}}}},
+                r"model.json: the weight dice.*train again",
+            ),
             ({"format": "something"}, "not a registration model"),
             ({"version": 99}, "another version"),
             ({"canvas": None}, "not a complete model"),
