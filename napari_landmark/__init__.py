@@ -1,4 +1,4 @@
-"""Landmarks on a whole cohort of medical images from one annotated image.
+"""Landmarks on a whole cohort of medical images from one annotated image, and registration that minds regions.
 
 The public names below are loaded when they are first used, so that
 ``import napari_landmark`` stays quick: it loads neither torch nor Qt nor SimpleITK.
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from napari_landmark.oneshot.model_folders import load_model
     from napari_landmark.oneshot.options import TrainingOptions
     from napari_landmark.oneshot.pipeline import train
+    from napari_landmark.oneshot.template import suggest
+    from napari_landmark.registration.model import RegistrationModel
+    from napari_landmark.registration.options import PairOptions, RegistrationOptions
+    from napari_landmark.registration.pair import register_pair
+    from napari_landmark.registration.training import train_registration
+    from napari_landmark.registration.transform import Transform
 
 __all__ = [
     "Cohort",
@@ -29,14 +35,21 @@ __all__ = [
     "LandmarkSchema",
     "LandmarkSet",
     "MedicalImage",
+    "PairOptions",
+    "RegistrationModel",
+    "RegistrationOptions",
     "Study",
     "TrainingOptions",
+    "Transform",
     "__version__",
     "detect_folder",
     "evaluate",
     "load_model",
     "read_image",
+    "register_pair",
+    "suggest",
     "train",
+    "train_registration",
 ]
 
 _HOME_OF = {
@@ -46,13 +59,20 @@ _HOME_OF = {
     "LandmarkSchema": "data.landmarks",
     "LandmarkSet": "data.landmarks",
     "MedicalImage": "data.image",
+    "PairOptions": "registration.options",
+    "RegistrationModel": "registration.model",
+    "RegistrationOptions": "registration.options",
     "Study": "data.study",
     "TrainingOptions": "oneshot.options",
+    "Transform": "registration.transform",
     "detect_folder": "oneshot.detection",
     "evaluate": "metrics",
     "load_model": "oneshot.model_folders",
     "read_image": "data.image",
+    "register_pair": "registration.pair",
+    "suggest": "oneshot.template",
     "train": "oneshot.pipeline",
+    "train_registration": "registration.training",
 }
 
 

@@ -31,6 +31,7 @@ def test_public_names_come_from_their_modules():
     assert napari_landmark.Geometry is Geometry
     assert napari_landmark.read_image is read_image
     assert set(napari_landmark.__all__) <= set(dir(napari_landmark))
+    assert all(getattr(napari_landmark, name) is not None for name in napari_landmark.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():
