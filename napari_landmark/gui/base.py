@@ -8,13 +8,15 @@ from html import escape
 from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_landmark.gui.keys import bind_keys
 from napari_landmark.gui.session import Session
 from napari_landmark.gui.stage import Stage, get_session, get_stage
 from napari_landmark.gui.wording import in_dialog
+
+_NARROWEST = 330
 
 
 class Listener(QWidget):
@@ -67,7 +69,7 @@ class DockWidget(Listener):
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.study_bar)
         layout.addWidget(scroll, 1)
-        self.setMinimumWidth(330)
+        self.setMinimumWidth(_NARROWEST)
 
     def event(self, event: QEvent) -> bool:
         """Go when the dock is closed: napari only takes the widget out of it, and it would live on unseen."""
@@ -112,9 +114,22 @@ def problem_text(text: str) -> str:
     return f"<span style='color:#e5484d'>⚠ <b>{escape(in_dialog(text))}</b></span>"
 
 
+class _Note(QLabel):
+    """A label that asks for the height it needs in a dock; Qt would guess one for a narrower column, twice as high."""
+
+    def sizeHint(self) -> QSize:
+        """Of the text in the narrowest dock."""
+        usual, needed = super().sizeHint(), self.heightForWidth(_NARROWEST - 30)
+        return usual if needed < 0 else QSize(usual.width(), needed)  # below 0: there is no text
+
+    def minimumSizeHint(self) -> QSize:
+        """The same height."""
+        return QSize(0, self.sizeHint().height())
+
+
 def note(text: str = "") -> QLabel:
     """Text that wraps and keeps its height."""
-    label = QLabel(text)
+    label = _Note(text)
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.RichText)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)

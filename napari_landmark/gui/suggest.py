@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QListWidget, QListWidgetItem, QVBoxLayout
 
 from napari_landmark.data.errors import InputError
@@ -17,6 +17,7 @@ from napari_landmark.oneshot.suggestion import DEFAULT_MINUTES, Suggestion
 
 SUGGESTING = "Comparing the images"
 _COUNT = 5
+_ROW_HEIGHT = 20
 _SMALLER = (
     "Choose a smaller 'Working resolution' in Train > Advanced and close other programs, then try again."
 )
@@ -124,10 +125,11 @@ class SuggestImage(Listener):
         for suggestion in found.best if found else ():
             if suggestion.image in names:
                 item = QListWidgetItem(f"{suggestion.score:.2f}   {suggestion.image}")
+                item.setSizeHint(QSize(0, _ROW_HEIGHT))
                 item.setData(Qt.ItemDataRole.UserRole, suggestion.image)
                 self.best.addItem(item)
         rows = self.best.count()
-        self.best.setFixedHeight(max(1, rows) * max(self.best.sizeHintForRow(0), 18) + 6)
+        self.best.setFixedHeight(rows * _ROW_HEIGHT + 6)
         self.meaning.setText(_MEANING.format(_PART if found and found.partial else ""))
         for widget in (self.best, self.meaning):
             widget.setVisible(rows > 0)
