@@ -38,8 +38,7 @@ def run_register_pair(
 ) -> None:
     """Register two images and write everything that follows from it into a folder, at the end."""
     from napari_landmark.registration.model import RegistrationModel
-    from napari_landmark.registration.objective import ObjectiveWeights
-    from napari_landmark.registration.options import PairOptions
+    from napari_landmark.registration.options import PAIR_WEIGHTS, PairOptions
     from napari_landmark.registration.pair import register_pair
 
     chosen = choose_device(device)
@@ -56,7 +55,7 @@ def run_register_pair(
         for path, image in zip((fixed_landmarks, moving_landmarks), images, strict=True)
     ]
     trained = None if model is None else RegistrationModel.load(model, device=chosen)
-    own = ObjectiveWeights() if trained is None else trained.weights
+    own = PAIR_WEIGHTS[images[0].geometry.ndim] if trained is None else trained.weights
     options = PairOptions(steps=steps, weights=own.with_regions(regions), device=device)
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         found = register_pair(

@@ -43,3 +43,6 @@ def run_suggest(
         )
     for suggestion in best:
         typer.echo(f"{suggestion.score:.3f}  {suggestion.image}")
+    if cancel.cancelled:
+        typer.echo("stopped: these are the best of the images that were judged until then", err=True)
+        raise typer.Exit(130)

@@ -76,12 +76,11 @@ def register_job(
         progress(ProgressEvent("Preparing", 0.0))
         from napari_landmark.learning.device import choose_device
         from napari_landmark.registration.model import RegistrationModel
-        from napari_landmark.registration.objective import ObjectiveWeights
-        from napari_landmark.registration.options import PairOptions
+        from napari_landmark.registration.options import PAIR_WEIGHTS, PairOptions
         from napari_landmark.registration.pair import register_pair
 
         loaded = None if model is None else RegistrationModel.load(model, device=choose_device(device))
-        own = ObjectiveWeights() if loaded is None else loaded.weights
+        own = PAIR_WEIGHTS[pair.fixed.geometry.ndim] if loaded is None else loaded.weights
         registration = register_pair(
             pair.fixed,
             pair.moving,

@@ -55,7 +55,7 @@ def suggest(
     Raises
     ------
     InputError
-        Fewer than two images, a count below 1, or cancelled before anything was learned.
+        Fewer than two images, a count below 1, or cancelled before an image was judged.
     """
     if len(cohort) < 2:
         raise InputError(f"{cohort.folder}: holds one usable image: there is nothing to choose from")
@@ -104,7 +104,8 @@ def rank_images(
         image = load_batch(cohort, [number], shrink, device)
         return image, embedding.embed(image, device)
 
-    candidates = sorted(random_indices(len(cohort), min(_CANDIDATES, len(cohort)), generator))
+    # In random order: those that were judged before a cancel are a fair part of all.
+    candidates = random_indices(len(cohort), min(_CANDIDATES, len(cohort)), generator)
     others = sorted(random_indices(len(cohort), min(_OTHERS + 1, len(cohort)), generator))
     known = {number: maps_of(number)[1] for number in others}
     found = []

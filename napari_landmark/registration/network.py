@@ -99,17 +99,20 @@ class RegistrationNetwork(nn.Module):
         fixed, moving : (batch, 1 + regions, *shape) tensors
             Image (0..1) and the regions' probabilities; sides are multiples of 32.
         """
-        shape = tuple(fixed.shape[2:])
-        matrix, shift = self._affine(fixed, moving)
-        moved = warp(moving, affine_displacement(matrix, shift, shape))
-        velocity = self.velocity_head(self.fine(self._input(fixed, moved))[-1]).float()
-        return finish_alignment(matrix, shift, velocity, shape, diffeomorphic=self.config.diffeomorphic)
+        shape, kind = tuple(fixed.shape[2:]), fixed.device.type
+        said = self.affine_head(self.coarse(self._input(fixed, moving))[-1])
+        with torch.autocast(kind, enabled=False):  # places need all digits
+            matrix, shift = self._affine(said.float())
+            moved = warp(moving.float(), affine_displacement(matrix, shift, shape))
+        velocity = self.velocity_head(self.fine(self._input(fixed, moved))[-1])
+        with torch.autocast(kind, enabled=False):
+            return finish_alignment(
+                matrix, shift, velocity.float(), shape, diffeomorphic=self.config.diffeomorphic
+            )
 
-    def _affine(self, fixed: torch.Tensor, moving: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        maps = self.affine_head(self.coarse(self._input(fixed, moving))[-1]).float()
-        stride = self.coarse.strides[-1]
-        dims = self.config.spatial_dims
-        return fit_affine(maps[:, :dims] * stride, maps[:, dims], stride)
+    def _affine(self, said: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        stride, dims = self.coarse.strides[-1], self.config.spatial_dims
+        return fit_affine(said[:, :dims] * stride, said[:, dims], stride)
 
     def _input(self, fixed: torch.Tensor, moving: torch.Tensor) -> torch.Tensor:
         both = torch.cat([fixed, moving], 1) - 0.4

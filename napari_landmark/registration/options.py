@@ -14,6 +14,8 @@ WORKING_SIZE = {2: 384, 3: 128}
 """Longest side of the canvas of a training by number of axes."""
 PAIR_SIZE = {2: 384, 3: 192}
 """The same for one pair without a model, where volumes may take a minute."""
+PAIR_WEIGHTS = {2: ObjectiveWeights(bending=16.0), 3: ObjectiveWeights()}
+"""The objective for one pair without a model: nobody taught it what belongs together, so a picture must bend less."""
 
 
 @dataclass(frozen=True)

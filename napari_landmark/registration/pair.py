@@ -27,7 +27,7 @@ from napari_landmark.registration.labelled_cohort import SHRINK, label_probabili
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.network import Alignment, finish_alignment
 from napari_landmark.registration.objective import ObjectiveWeights, Scene, objective_terms, total
-from napari_landmark.registration.options import PAIR_SIZE, PairOptions
+from napari_landmark.registration.options import PAIR_SIZE, PAIR_WEIGHTS, PairOptions
 from napari_landmark.registration.registration import Registration, canvas_transform
 from napari_landmark.registration.segmenter import region_trust
 from napari_landmark.registration.start import AffineStart, affine_start
@@ -90,7 +90,7 @@ def register_pair(
         steps = _STEPS_ALONE[fixed.geometry.ndim] if model is None else _STEPS_AFTER_MODEL
     weights = options.weights
     if weights is None:
-        weights = ObjectiveWeights() if model is None else model.weights
+        weights = PAIR_WEIGHTS[fixed.geometry.ndim] if model is None else model.weights
     with freed_memory_kept():
         alignment, terms = _optimise(ready, steps, weights, progress, cancel)
     displacement = alignment.displacement[0].cpu().numpy()
@@ -212,7 +212,9 @@ def _add_regions(
     for scores, given, placement in zip(said, maps, ready.placements, strict=True):
         if given is not None:
             rows.append(ready.device.to(label_probabilities(given, labels, placement)[1:]))
-            trusts.append(torch.ones(len(labels), device=ready.device.torch_device))
+            # A label that a map lacks may not have been drawn: it says nothing about the other image's.
+            drawn = [float(label in _values(given)) for label in labels]
+            trusts.append(torch.tensor(drawn, device=ready.device.torch_device))
             continue
         known = torch.zeros(len(labels), *ready.fixed.shape[2:], device=ready.device.torch_device)
         sure = torch.zeros(len(labels), device=ready.device.torch_device)
@@ -225,8 +227,9 @@ def _add_regions(
         rows.append(known)
         trusts.append(sure)
     ready.labels = tuple(labels)
-    ready.fixed_regions, ready.moving_regions = rows[0][None], rows[1][None]
     ready.trust = (trusts[0] * trusts[1])[None]
+    counts = (ready.trust > 0).float().view(1, -1, *[1] * (ready.fixed.ndim - 2))
+    ready.fixed_regions, ready.moving_regions = rows[0][None] * counts, rows[1][None] * counts
 
 
 def _values(labels: NDArray[np.integer] | None) -> set[int]:

@@ -20,6 +20,7 @@ from napari_landmark.registration.field import affine_displacement, positions
 
 _SEARCH_SIZE = {2: 48, 3: 24}  # longest side of the grid on which rotations are tried
 _CANDIDATES = 6
+_SAMPLES = 40_000  # pixels that the mutual information is taken from
 
 
 @dataclass(frozen=True)
@@ -163,10 +164,10 @@ def _refine(
     transform.SetTranslation(start.shift[::-1].tolist())
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(32)
-    pixels = fixed.size / shrink[0] ** dims
-    if pixels > 40_000:
+    shares = [min(1.0, _SAMPLES / (fixed.size / factor**dims)) for factor in shrink]
+    if min(shares) < 1:
         method.SetMetricSamplingStrategy(method.REGULAR)
-        method.SetMetricSamplingPercentage(40_000 / pixels)
+        method.SetMetricSamplingPercentagePerLevel(shares, seed=1)  # without a seed it takes the clock
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, 100, relaxationFactor=0.6)
     method.SetOptimizerScalesFromPhysicalShift()
@@ -183,6 +184,7 @@ def _refine(
         np.asarray(transform.GetTranslation())[::-1].copy(),
     )
     value = method.GetMetricValue()
-    if not (np.isfinite(found.matrix).all() and np.linalg.det(found.matrix) > 0.05):
+    growth = np.linalg.det(found.matrix) / np.linalg.det(start.matrix)
+    if not (np.isfinite(found.matrix).all() and 0.1 < growth < 10):
         return math.inf, start
     return value, found

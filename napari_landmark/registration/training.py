@@ -23,14 +23,14 @@ from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.batches import shrink_images
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.progress import CancelToken, Progress
-from napari_landmark.learning.pyramid import fast_memory_format
+from napari_landmark.learning.pyramid import COARSEST_STRIDE, fast_memory_format
 from napari_landmark.learning.run import Checkpoint, run_training
 from napari_landmark.learning.sampling import sample
 from napari_landmark.registration.field import warp
 from napari_landmark.registration.labelled_cohort import SHRINK, LabelledCohort, LabelSource
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.network import Alignment, NetworkConfig, RegistrationNetwork
-from napari_landmark.registration.objective import Scene, objective_terms, total
+from napari_landmark.registration.objective import ObjectiveWeights, Scene, objective_terms, total
 from napari_landmark.registration.options import RegistrationOptions
 from napari_landmark.registration.segmenter import (
     Segmenter,
@@ -82,7 +82,8 @@ def train_registration(
     Raises
     ------
     InputError
-        Fewer than two images, a label map that does not fit, or nothing to resume.
+        Fewer than two images, a label map that does not fit, nothing to learn from, nothing to resume, or labels or
+        images that are others than those of the training to go on with.
     """
     if len(cohort) < 2:
         raise InputError(f"{cohort.folder}: holds one usable image: registration needs at least two to learn")
@@ -94,6 +95,9 @@ def train_registration(
     torch.manual_seed(options.seed)
     trainer = _Trainer(material, options, torch.Generator().manual_seed(options.seed))
     record = _record(cohort, material, options, str(device))
+    _check_objective(options.weights, material)
+    if resume and folder is not None:
+        _check_resume(folder, record)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         atomic_write(folder / "run.json", json.dumps(record, indent=1) + "\n")
@@ -139,7 +143,9 @@ class _Trainer:
         self.networks = nn.ModuleDict(parts).to(
             self.device.torch_device, memory_format=fast_memory_format(dims)
         )
-        self.batch = _BATCH[dims]
+        # Batch normalisation needs two values: at the coarsest level such a grid has one.
+        smallest = max(material.cohort.canvas) // SHRINK <= COARSEST_STRIDE
+        self.batch = max(2, _BATCH[dims]) if smallest else _BATCH[dims]
         self.region_weights = options.weights.region_weights(material.labels)
         self._terms: dict[str, list[float]] = {}
 
@@ -277,9 +283,38 @@ class _Trainer:
             return None, None
         points, trust = self.material.landmarks(first)
         wanted, other = self.material.landmarks(second)
-        moved = points + sample(alignment.displacement, torch.nan_to_num(points)).transpose(1, 2)
+        known = ~(points.isnan() | wanted.isnan()).any(-1)
+        points, wanted = torch.nan_to_num(points), torch.nan_to_num(wanted)
+        moved = points + sample(alignment.displacement, points).transpose(1, 2)
+        # Masked before and after the length: the gradient of an unknown one would be NaN, and spoil all others.
+        away = torch.where(known[..., None], moved - wanted, torch.zeros_like(moved)).norm(dim=-1)
         side = max(alignment.displacement.shape[2:])
-        return (moved - wanted).norm(dim=-1) / side, trust * other
+        return (away / side).masked_fill(~known, float("nan")), trust * other
+
+
+def _check_objective(weights: ObjectiveWeights, material: LabelledCohort) -> None:
+    known = [
+        weights.similarity,
+        weights.dice if material.labels else 0,
+        weights.landmarks if material.positions.shape[1] else 0,
+    ]
+    if not any(known):
+        raise InputError(
+            "nothing is left to learn from: give similarity, or Dice with label maps, or landmarks a weight above 0"
+        )
+
+
+def _check_resume(folder: Path, record: dict) -> None:
+    """Refuse to go on with other labels or another canvas: the networks would mean something else."""
+    path = folder / "run.json"
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [key for key in ("labels", "canvas", "data_fingerprint") if before[key] != record[key]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
+    if changed:
+        what = {"labels": "labels", "canvas": "working resolution", "data_fingerprint": "images"}[changed[0]]
+        raise InputError(f"{path}: the {what} have changed since that training; start without --resume")
 
 
 def _record(cohort: Cohort, material: LabelledCohort, options: RegistrationOptions, device: str) -> dict:
@@ -289,6 +324,8 @@ def _record(cohort: Cohort, material: LabelledCohort, options: RegistrationOptio
         "options": options.to_json(),
         "device": device,
         "images": len(cohort),
+        "labels": list(material.labels),
+        "canvas": list(cohort.canvas),
         "labelled": [cohort.names[n] for n in material.labelled],
         "data_fingerprint": cohort.fingerprint(),
         "versions": {"napari-landmark": __version__, "torch": torch.__version__, "numpy": np.__version__},

@@ -24,6 +24,15 @@ class TestNetwork:
         assert float(found.displacement.abs().max()) < 0.2
         torch.testing.assert_close(found.matrix, torch.eye(dims).expand(2, dims, dims), atol=0.01, rtol=0)
 
+    def test_places_keep_their_digits_in_reduced_precision(self):
+        network = RegistrationNetwork(NetworkConfig(2, 0, channels=TINY)).eval()
+        images = torch.rand(2, 1, 1, 64, 64)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            found = network(*images)
+        again = finish_alignment(found.matrix, found.shift, found.velocity, (64, 64))
+        assert found.matrix.dtype == found.displacement.dtype == torch.float32
+        torch.testing.assert_close(found.displacement, again.displacement)
+
     def test_every_part_learns(self):
         network = RegistrationNetwork(NetworkConfig(2, 1, channels=TINY))
         found = network(*torch.rand(2, 2, 2, 64, 64))

@@ -111,6 +111,16 @@ class TestHelp:
         assert overlap > 0.93
         assert "dice" in found.terms
 
+    def test_a_label_that_one_map_lacks_says_nothing(self, drawn):
+        image = drawn.image(drawn.texture(SHAPE))
+        first, second = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
+        first[50:70, 40:60], second[50:70, 40:60] = 1, 1
+        second[20:40, 20:40] = 2
+        found = register_pair(
+            image, image, fixed_labels=first, moving_labels=second, options=PairOptions(device="cpu", steps=2)
+        )
+        assert found.terms["dice"] < 0.05
+
     def test_landmarks_pull(self, drawn):
         flat = drawn.image(np.full(SHAPE, 90, np.uint8))
         schema = LandmarkSchema(("tip", "base"))

@@ -45,6 +45,21 @@ class TestUpright:
         assert error(found, np.eye(2), np.zeros(2), (64, 64)) < 0.1
 
 
+class TestScale:
+    def test_known_from_the_spacings(self):
+        shape = (96, 96)
+        matrix = np.eye(2) * 0.4  # the moving image shows two and a half times as much
+        fixed = body(shape)
+        found = affine_start(fixed, moved(fixed, matrix, np.array([3.0, -2])), scale=0.4)
+        assert error(found, matrix, np.array([3.0, -2]), shape) < 0.5
+
+    def test_the_same_every_time(self):
+        fixed = body((240, 240))
+        moving = moved(fixed, np.eye(2) * 1.1, np.array([4.0, 5]))
+        first, second = (affine_start(fixed, moving) for _ in range(2))
+        np.testing.assert_array_equal(first.matrix, second.matrix)
+
+
 class TestAnyRotation:
     @pytest.mark.parametrize("degrees", [70, 180, 250])
     def test_pictures(self, degrees):

@@ -112,6 +112,40 @@ class TestTraining:
         model = train_registration(cohort, {}, options=FEW, landmarks=truth)
         assert "landmarks" in model.record["terms"]
 
+    def test_a_landmark_unknown_in_some_images_does_not_stop_the_learning(self, cohort, data):
+        truth = dict(list(read_landmarks(data / "truth.csv").items())[:2])  # the other two have none
+        model = train_registration(cohort, {}, options=FEW, landmarks=truth)
+        head = model.network.velocity_head.bias.detach().numpy()
+        assert np.isfinite(head).all()
+        assert abs(head).max() > 0  # it starts at zero: steps with gradients that are not finite are left out
+
+    def test_nothing_to_learn_from(self, cohort, labels):
+        nothing = RegistrationOptions(device="cpu", steps=2, weights=ObjectiveWeights(similarity=0))
+        with pytest.raises(InputError, match="nothing is left to learn from"):
+            train_registration(cohort, {}, options=nothing)
+
+    def test_other_labels_are_not_gone_on_with(self, cohort, labels, tmp_path):
+        cancel = CancelToken()
+        cancel.cancel()
+        train_registration(cohort, labels, options=FEW, folder=tmp_path / "model", cancel=cancel)
+        before = (tmp_path / "model" / "run.json").read_text()
+        others = {name: array + 10 * (array > 0) for name, array in labels.items()}
+        with pytest.raises(InputError, match="labels have changed"):
+            train_registration(cohort, others, options=FEW, folder=tmp_path / "model", resume=True)
+        assert (tmp_path / "model" / "run.json").read_text() == before
+
+    def test_small_volumes(self, tmp_path, drawn):
+        import SimpleITK as sitk
+
+        for number in range(2):
+            image = sitk.GetImageFromArray(drawn.texture((24, 28, 32), seed=number))
+            sitk.WriteImage(image, str(tmp_path / f"{number}.nrrd"))
+        cohort = Cohort.from_folder(tmp_path, working_size=64)
+        options = RegistrationOptions(device="cpu", steps=1)
+        model = train_registration(cohort, {}, options=options)
+        found = model.register(cohort.read(0), cohort.read(1))
+        assert found.transform.displacement.shape[-1] == 3
+
     def test_the_same_seed_gives_the_same_model(self, cohort, labels):
         options = RegistrationOptions(device="cpu", steps=3)
         first, second = (train_registration(cohort, labels, options=options) for _ in range(2))
