@@ -128,11 +128,32 @@ def place(image: MedicalImage, placement: Placement) -> NDArray[np.float32]:
     array of float32, shape of the canvas
         Values from 0 to 1.
     """
+    return _drawn(image.array, _intensity_scale(image.array), placement)
+
+
+def place_region(mask: NDArray[np.bool_], placement: Placement) -> NDArray[np.float32]:
+    """The share of a region in every pixel of the canvas, drawn as `place` draws the image.
+
+    Parameters
+    ----------
+    mask : (native shape) array of bool
+    placement : Placement
+        Of the image that the region was drawn on.
+
+    Returns
+    -------
+    array of float32, shape of the canvas
+        Values from 0 to 1; outside the image its border is repeated.
+    """
+    return _drawn(mask.astype(np.uint8), (0.0, 1.0), placement)
+
+
+def _drawn(array: NDArray, scale: tuple[float, float] | None, placement: Placement) -> NDArray[np.float32]:
+    """Scaled intensities on a canvas."""
     # One sparse matrix for each axis: 3 ms from 968x1200 to 620x768, against 9 ms for SimpleITK (which does
     # not average), 22 ms for Pillow and 31 ms for skimage; and it is the same for volumes, flips and growing.
-    scale = _intensity_scale(image.array)
     axes = [int(np.flatnonzero(column)[0]) for column in placement.matrix.T]
-    native = image.array.transpose(axes)
+    native = array.transpose(axes)
     weights = [
         _axis_weights(native.shape[i], size, placement.matrix[axis, i], placement.offset[axis])
         for i, (axis, size) in enumerate(zip(axes, placement.canvas, strict=True))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.data.placement import Placement
+from napari_landmark.data.placement import Placement, place_region
 from napari_landmark.learning.batches import load_batch
 from napari_landmark.learning.device import Device
 from napari_landmark.registration.label_map import read_label_map
@@ -92,19 +92,10 @@ def label_probabilities(
 
     Outside the image its border is repeated, as it is in the image itself.
     """
-    from scipy.ndimage import affine_transform
-
     pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[array.ndim]
     shares = []
     for label in labels:
-        drawn = affine_transform(
-            (array == label).astype(np.float32),
-            placement.matrix,
-            placement.offset,
-            output_shape=placement.canvas,
-            order=1,
-            mode="nearest",
-        )
+        drawn = place_region(array == label, placement)
         shares.append(pool(torch.from_numpy(drawn)[None, None], SHRINK)[0, 0])
     foreground = torch.stack(shares)
     return torch.cat([(1 - foreground.sum(0, keepdim=True)).clamp(0, 1), foreground])

@@ -6,7 +6,9 @@ import pytest
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.phantom import hand_phantom
+from napari_landmark.data.placement import fit_placement
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.progress import CancelToken
 from napari_landmark.registration.labelled_cohort import LabelledCohort, label_probabilities
@@ -53,6 +55,19 @@ class TestLabelledCohort:
         shares = label_probabilities(phantoms[0].labels, [1, 2, 3], placement)
         assert float(shares.min()) >= 0
         assert float(shares.sum(0).max()) == pytest.approx(1, abs=1e-5)
+
+    def test_small_regions_of_large_images_keep_their_area(self):
+        labels = np.zeros((1500, 1200), np.uint8)
+        labels[701:704, :] = 1  # three rows, much thinner than a pixel of the grid
+        labels[300:305, 411:416] = 2
+        placement = fit_placement(Geometry(labels.shape), (192, 192))
+        shares = label_probabilities(labels, [1, 2], placement).numpy()
+        cell = (2 * placement.scale) ** 2  # native pixels
+        inside = 1200 / (2 * placement.scale)  # cells across; the rest of the canvas repeats the border
+        first = round((96 - inside) / 2) + 2
+        rows = shares[1][:, first : first + 10].sum(0) * 2 * placement.scale
+        np.testing.assert_allclose(rows, 3, rtol=0.02)
+        assert shares[2].sum() * cell == pytest.approx(25, rel=0.02)
 
     def test_landmarks_lie_on_the_grid(self, cohort, data):
         truth = read_landmarks(data / "truth.csv")
