@@ -135,7 +135,7 @@ class OwnMethods:
             weights=_weights(changes),
         )
         ways = {name: value for name, value in changes if isinstance(value, bool)}
-        options = dataclasses.replace(options, working_size=data.working_size, **ways)
+        options = dataclasses.replace(options, **ways)
         if arguments.steps:
             options = dataclasses.replace(options, minutes=None, limit_minutes=None, steps=arguments.steps)
         started = time.monotonic()

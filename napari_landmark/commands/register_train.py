@@ -51,7 +51,7 @@ def run_register_train(
     ):
         if not folder.is_dir():
             raise InputError(f"{folder}: there is no such folder; {option}")
-    cohort = _gather(images, spacing, options.working_size)
+    cohort = _gather(images, spacing)
     for problem in cohort.problems:
         typer.echo(f"left out: {problem.name}: {problem.reason}", err=True)
     maps = find_label_maps(labels, cohort.names)
@@ -106,14 +106,14 @@ def _check_out(out: Path) -> None:
         raise InputError(f"{out}: holds other files; give a new folder for the registration model")
 
 
-def _gather(folder: Path, spacing: float | None, working_size: int | None) -> Cohort:
+def _gather(folder: Path, spacing: float | None) -> Cohort:
     from napari_landmark.registration.options import WORKING_SIZE
 
     with terminal_progress() as progress:
         return Cohort.from_folder(
             folder,
             spacing=spacing,
-            working_size=working_size or WORKING_SIZE[_axes(folder)],
+            working_size=WORKING_SIZE[_axes(folder)],
             progress=lambda done, total: progress(ProgressEvent("reading images", done / max(1, total))),
         )
 

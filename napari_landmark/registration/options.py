@@ -37,8 +37,6 @@ class RegistrationOptions:
         with what the other says taken as given.
     warped_labels : bool
         Teach the segmenter with label maps that the registration carries to images without.
-    working_size : int, optional
-        Longest side of the canvas; `WORKING_SIZE` if not given.
     """
 
     minutes: float | None = None
@@ -49,7 +47,6 @@ class RegistrationOptions:
     limit_minutes: float | None = None
     joint: bool = False
     warped_labels: bool = False
-    working_size: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("minutes", "limit_minutes"):
