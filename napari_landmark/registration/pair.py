@@ -83,6 +83,8 @@ def register_pair(
             )
     started = time.monotonic()
     device = choose_device(options.device) if model is None else model.device
+    if progress:
+        progress(ProgressEvent("finding the start", 0.0))
     ready = _prepare(fixed, moving, model, fixed_labels, moving_labels, options, device)
     ready.add_landmarks(fixed_landmarks, moving_landmarks)
     steps = options.steps
@@ -93,6 +95,8 @@ def register_pair(
         weights = PAIR_WEIGHTS[fixed.geometry.ndim] if model is None else model.weights
     with freed_memory_kept():
         alignment, terms = _optimise(ready, steps, weights, progress, cancel)
+    if progress and not (cancel and cancel.cancelled):
+        progress(ProgressEvent("registering", 1.0, 0.0, step=steps))
     displacement = alignment.displacement[0].cpu().numpy()
     transform = canvas_transform(displacement, fixed.geometry, moving.geometry, ready.canvas)
     said = ready.said if model is not None else (None, None)
