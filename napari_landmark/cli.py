@@ -133,7 +133,7 @@ def evaluate(
 def suggest(
     images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the cohort's images")],
     count: Annotated[int, typer.Option(metavar="N", help="How many images to name")] = 5,
-    minutes: Annotated[float | None, typer.Option(metavar="M", help="Of learning, 4 if not given")] = None,
+    minutes: Annotated[float | None, typer.Option(metavar="M", help="Of learning, 10 if not given")] = None,
     device: Device = "auto",
     seed: Seed = 0,
     spacing: Spacing = None,

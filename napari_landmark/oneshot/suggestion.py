@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DEFAULT_MINUTES = 4.0
+# On two cores. Half as long on one was no better than chance, see docs/method.md.
+DEFAULT_MINUTES = 10.0
 """Of learning before the images are ranked."""
 
 
