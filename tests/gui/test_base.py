@@ -8,9 +8,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_landmark.gui.base import note
 
 
-@pytest.mark.parametrize(
-    "text", ["short", "a text of several lines " * 8, "<small>smaller</small> " * 30]
-)
+@pytest.mark.parametrize("text", ["short", "a text of several lines " * 8, "<small>smaller</small> " * 30])
 def test_a_note_asks_for_no_more_room_than_its_text_needs(qtbot, text):
     """Otherwise what stands below it is pushed out of a small window."""
     holder = QWidget()
