@@ -152,6 +152,10 @@ class LandmarkLayer:
         by_confidence = predicted and self._session.color_by_confidence
         if len(marks):
             if by_confidence:
+                if str(layer.face_color_mode) != "colormap":
+                    # On the way there the limits are those of the data, and where all are equal (a single
+                    # landmark) a visible bar would divide by their difference.
+                    layer.face_colorbar.visible = False
                 layer.face_color = "confidence"
                 if layer.face_colormap.name != CONFIDENCE_COLORS.name:
                     layer.face_colormap = CONFIDENCE_COLORS
