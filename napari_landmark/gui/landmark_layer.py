@@ -152,14 +152,12 @@ class LandmarkLayer:
         by_confidence = predicted and self._session.color_by_confidence
         if len(marks):
             if by_confidence:
-                if str(layer.face_color_mode) != "colormap":
-                    # On the way there the limits are those of the data, and where all are equal (a single
-                    # landmark) a visible bar would divide by their difference.
-                    layer.face_colorbar.visible = False
+                # Before the colours: napari would take the limits from the data, and where all are equal (a single
+                # landmark) its bar divides by their difference.
+                layer.face_contrast_limits = (0, 1)
                 layer.face_color = "confidence"
                 if layer.face_colormap.name != CONFIDENCE_COLORS.name:
                     layer.face_colormap = CONFIDENCE_COLORS
-                layer.face_contrast_limits = (0, 1)
             else:
                 layer.face_color = [schema.colors[schema.index(mark.name)] for mark in marks]
             layer.border_color = [_BORDERS[mark.status] for mark in marks]

@@ -113,6 +113,7 @@ class _Pair:
     moving: torch.Tensor
     start: Alignment
     device: Device
+    diffeomorphic: bool = True
     labels: tuple[int, ...] = ()
     fixed_regions: torch.Tensor | None = None
     moving_regions: torch.Tensor | None = None
@@ -194,6 +195,7 @@ def _prepare(
         canvas = model.canvas
         placements = tuple(fit_placement(geometry, canvas) for geometry in geometries)
         ready = _Pair(canvas, placements, answer.fixed, answer.moving, answer.alignment, device)
+        ready.diffeomorphic = model.network.config.diffeomorphic
         said = [answer.fixed_scores, answer.moving_scores]
         ready.said = tuple(None if s is None else s[1:].cpu().numpy() for s in said)
         both = _values(fixed_labels) & _values(moving_labels)
@@ -295,7 +297,7 @@ def _optimise(
         if cancel and cancel.cancelled:
             break
         optimizer.zero_grad(set_to_none=True)
-        alignment = finish_alignment(matrix, shift, velocity, shape)
+        alignment = finish_alignment(matrix, shift, velocity, shape, diffeomorphic=ready.diffeomorphic)
         terms = objective_terms(ready.scene(alignment), weights, region_weights)
         if not terms:
             break
@@ -313,7 +315,7 @@ def _optimise(
             left = (time.monotonic() - started) / (step + 1) * (steps - step - 1)
             progress(ProgressEvent("registering", step / steps, left, float(loss.detach()), step))
     with torch.no_grad():
-        alignment = finish_alignment(matrix, shift, velocity, shape)
+        alignment = finish_alignment(matrix, shift, velocity, shape, diffeomorphic=ready.diffeomorphic)
         if ready.start.velocity.shape == velocity.shape and not steps:
             alignment = ready.start
     return alignment, {name: float(value.detach()) for name, value in terms.items()}

@@ -15,7 +15,7 @@ from napari.components import ViewerModel
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.landmarks import LandmarkSchema, Status
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study import Study
 from napari_landmark.gui.cohort_table import CohortTable
 from napari_landmark.gui.heatmap_layers import along_image_axes
@@ -118,6 +118,24 @@ class TestPoints:
         get_session(viewer).step(1)
         assert (bar.visible, bar.opacity) == (True, 1)
         get_session(viewer).close()
+
+    def test_equal_confidences_beside_a_bar_that_is_drawn_already(
+        self, make_napari_viewer, session, cohort, truth
+    ):
+        session.edits.place("capitate", (5, 5))
+        found = LandmarkSet.from_array(
+            session.schema, truth["hand_001.png"], status=Status.PREDICTED, confidence=np.full(4, 0.7)
+        )
+        session.study.save_predictions("hand_001.png", found, cohort.geometry(cohort.index("hand_001.png")))
+        session.close()
+        viewer = make_napari_viewer()
+        again = get_session(viewer)
+        again.open(session.study, cohort)
+        again.show("hand_001.png")
+        layer = viewer.layers["Landmarks"]
+        assert layer.face_colorbar.visible
+        assert tuple(layer.face_contrast_limits) == (0, 1)
+        again.close()
 
     def test_rings_are_as_wide_as_the_expected_error(self, viewer, session, truth):
         predict(session, session.image, truth[session.image], error=3.0)
