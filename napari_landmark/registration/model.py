@@ -24,7 +24,7 @@ from napari_landmark.registration.registration import Registration, canvas_trans
 from napari_landmark.registration.segmenter import Segmenter, SegmenterConfig
 
 FORMAT = "napari-landmark registration model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The network that registers a pair: an affine map first, then a smooth invertible displacement.
 
-The displacement follows VoxelMorph (Balakrishnan et al., IEEE TMI 2019; Dalca et al., MedIA 2019): a stationary
-velocity, integrated. The network also sees where the segmenter finds the regions in both images, so that few label
-maps are enough to tell it which borders belong together.
+The affine map starts from the centroids of the regions, where there are any. The displacement follows VoxelMorph
+(Balakrishnan et al., IEEE TMI 2019; Dalca et al., MedIA 2019): a stationary velocity, integrated. The network also
+sees where the segmenter finds the regions in both images, so that few label maps are enough to tell it which borders
+belong together.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from napari_landmark.learning.pyramid import Pyramid, fast_memory_format
+from napari_landmark.registration.affine_from_points import region_affine
 from napari_landmark.registration.field import (
     affine_displacement,
     centred_positions,
@@ -100,10 +102,14 @@ class RegistrationNetwork(nn.Module):
             Image (0..1) and the regions' probabilities; sides are multiples of 32.
         """
         shape, kind = tuple(fixed.shape[2:]), fixed.device.type
-        said = self.affine_head(self.coarse(self._input(fixed, moving))[-1])
         with torch.autocast(kind, enabled=False):  # places need all digits
-            matrix, shift = self._affine(said.float())
-            moved = warp(moving.float(), affine_displacement(matrix, shift, shape))
+            fixed, moving = fixed.float(), moving.float()
+            start = region_affine(fixed[:, 1:].detach(), moving[:, 1:].detach())
+            moved = warp(moving, affine_displacement(*start, shape)) if self.config.regions else moving
+        said = self.affine_head(self.coarse(self._input(fixed, moved))[-1])
+        with torch.autocast(kind, enabled=False):
+            matrix, shift = follow(self._affine(said.float()), start)
+            moved = warp(moving, affine_displacement(matrix, shift, shape))
         velocity = self.velocity_head(self.fine(self._input(fixed, moved))[-1])
         with torch.autocast(kind, enabled=False):
             return finish_alignment(
@@ -117,6 +123,14 @@ class RegistrationNetwork(nn.Module):
     def _input(self, fixed: torch.Tensor, moving: torch.Tensor) -> torch.Tensor:
         both = torch.cat([fixed, moving], 1) - 0.4
         return both.contiguous(memory_format=fast_memory_format(self.config.spatial_dims))
+
+
+def follow(
+    first: tuple[torch.Tensor, torch.Tensor], second: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The affine map of `first`, followed by that of `second`; both are a matrix and a shift about the centre."""
+    matrix = second[0] @ first[0]
+    return matrix, torch.einsum("bij,bj->bi", second[0], first[1]) + second[1]
 
 
 def finish_alignment(

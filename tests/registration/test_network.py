@@ -18,11 +18,23 @@ class TestNetwork:
         torch.manual_seed(0)
         network = RegistrationNetwork(NetworkConfig(dims, regions, channels=TINY)).eval()
         shape = (64,) * dims if dims == 2 else (32,) * dims
+        fixed, moving = torch.rand(2, 2, 1 + regions, *shape)
+        moving[:, 1:] = fixed[:, 1:]
         with torch.no_grad():
-            found = network(*torch.rand(2, 2, 1 + regions, *shape))
+            found = network(fixed, moving)
         assert found.displacement.shape == (2, dims, *shape)
         assert float(found.displacement.abs().max()) < 0.2
         torch.testing.assert_close(found.matrix, torch.eye(dims).expand(2, dims, dims), atol=0.01, rtol=0)
+
+    def test_starts_from_the_regions(self):
+        network = RegistrationNetwork(NetworkConfig(2, 1, channels=TINY)).eval()
+        fixed, moving = torch.zeros(2, 1, 2, 64, 64)
+        fixed[:, 1, 10:20, 10:20] = 1
+        moving[:, 1, 30:40, 14:24] = 1
+        with torch.no_grad():
+            found = network(fixed, moving)
+        there = found.displacement[0, :, 15, 15]
+        torch.testing.assert_close(there, torch.tensor([20.0, 4.0]), atol=0.3, rtol=0)
 
     def test_places_keep_their_digits_in_reduced_precision(self):
         network = RegistrationNetwork(NetworkConfig(2, 0, channels=TINY)).eval()

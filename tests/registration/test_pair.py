@@ -130,6 +130,41 @@ class TestHelp:
         error = np.linalg.norm(found.transform.to_moving(here.positions()) - there.positions(), axis=1)
         assert error.max() < 1
 
+    def test_regions_or_landmarks_start_what_images_cannot(self, drawn):
+        # Turned by far: a search from the upright position ends elsewhere.
+        centre, angle = (np.array(SHAPE) - 1) / 2, np.radians(125)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+        def phi(points):
+            return (points - centre) @ turn.T + centre
+
+        moving = drawn.texture(SHAPE)
+        moving_labels = np.zeros(SHAPE, np.uint8)
+        for label, (y, x) in enumerate([(36, 40), (44, 76), (90, 44), (84, 80)], 1):
+            moving_labels[y - 8 : y + 8, x - 8 : x + 8] = label
+        fixed = seen_through(moving, phi)
+        places = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"), -1).reshape(-1, 2)
+        nearest = np.clip(np.rint(phi(places.astype(float))).astype(int), 0, np.array(SHAPE) - 1)
+        fixed_labels = moving_labels[tuple(nearest.T)].reshape(SHAPE)
+        schema = LandmarkSchema(["a", "b", "c"])
+        here = np.array([[40.0, 40.0], [50, 76], [88, 50]])
+        help_given = {
+            "labels": {"fixed_labels": fixed_labels, "moving_labels": moving_labels},
+            "landmarks": {
+                "fixed_landmarks": LandmarkSet.from_array(schema, here),
+                "moving_landmarks": LandmarkSet.from_array(schema, phi(here)),
+            },
+            "nothing": {},
+        }
+        points = grid(SHAPE)
+        errors = {}
+        for name, known in help_given.items():
+            found = register_pair(drawn.image(fixed), drawn.image(moving), options=QUICK, **known)
+            errors[name] = np.linalg.norm(found.transform.to_moving(points) - phi(points), axis=1).mean()
+        assert errors["labels"] < 0.5
+        assert errors["landmarks"] < 0.5
+        assert errors["nothing"] > 10
+
     def test_an_empty_label_map_changes_nothing(self, drawn):
         moving = drawn.texture(SHAPE)
         pair = drawn.image(seen_through(moving, shifted)), drawn.image(moving)

@@ -98,7 +98,7 @@ class TestTraining:
         np.testing.assert_allclose(
             model.register(first, second).transform.to_moving(points),
             again.register(first, second).transform.to_moving(points),
-            atol=1e-4,
+            atol=1e-3,  # sums are taken in another order after loading
         )
         assert again.labels == model.labels
         assert not (folder / CHECKPOINT).exists()
