@@ -14,6 +14,7 @@ from napari_landmark.data.formats import output_format, read_landmarks, write_la
 from napari_landmark.data.formats.image_names import common_schema, find_image, image_stem
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.run_record import is_run_record, sha256, write_run_record
 from napari_landmark.data.study import Study
 
 _PLACE = "{image}"
@@ -29,6 +30,8 @@ def run_convert(
             "--spacing is the size of the images' pixels: give their folder with --images DIR, too"
         )
     form = output_format(out)
+    # A pattern such as folder/* takes them along: they lie beside the tables that detect and convert write.
+    sources = [source for source in sources if not is_run_record(source)] or sources
     if any(out.resolve() == source.resolve() for source in sources):
         raise InputError(f"{out}: is read and written: choose another name for the result")
     folder = None if images is None else FolderGeometries(images, spacing=spacing)
@@ -46,6 +49,14 @@ def run_convert(
     placed = sum(mark.position is not None for marks in sets.values() for mark in marks.values())
     for line in _losses(pieces, geometries):
         typer.echo(line, err=True)
+    write_run_record(
+        out.with_name(out.name.replace(_PLACE, "all")),
+        "convert",
+        {"sources": list(sources), "images": images, "spacing": spacing, "names": names},
+        files=list(pieces) if len(pieces) > 1 or _PLACE in out.name else (),
+        geometries=geometries.values(),
+        sources={source.name: sha256(source) for source in sources if source.is_file()},
+    )
     files = (
         f"{len(pieces)} files such as {next(iter(pieces))}" if len(pieces) > 1 else str(next(iter(pieces)))
     )

@@ -10,7 +10,7 @@ import hashlib
 import json
 import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 from napari_landmark.data.atomic import atomic_write
 from napari_landmark.data.geometry import Geometry
 
+_ENDING = ".run.json"
 _PACKAGES = ("napari-landmark", "torch", "numpy", "scipy", "SimpleITK", "pydicom", "pillow")
 
 
@@ -27,6 +28,7 @@ def write_run_record(
     command: str,
     arguments: Mapping[str, Any],
     *,
+    files: Sequence[Path] = (),
     geometries: Iterable[Geometry] = (),
     **more: Any,
 ) -> Path:
@@ -35,11 +37,13 @@ def write_run_record(
     Parameters
     ----------
     result : Path
-        The file.
+        The file; where it is several ones, what they are called after.
     command : str
         What made it.
     arguments : mapping
         With what; paths become their last part.
+    files : sequence of Path, optional
+        Several files that are the result together.
     geometries : iterable of Geometry, optional
         Of the images: it is counted where their spacing came from.
     more
@@ -47,7 +51,7 @@ def write_run_record(
     """
     record = {
         "result": result.name,
-        "sha256": sha256(result),
+        "sha256": {file.name: sha256(file) for file in files} if files else sha256(result),
         "command": command,
         "arguments": {key: _told(value) for key, value in arguments.items() if value is not None},
         **more,
@@ -55,9 +59,14 @@ def write_run_record(
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
     }
-    path = result.with_name(f"{result.name}.run.json")
+    path = result.with_name(result.name + _ENDING)
     atomic_write(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     return path
+
+
+def is_run_record(path: Path) -> bool:
+    """Whether a file is called like what `write_run_record` writes."""
+    return path.name.endswith(_ENDING)
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
@@ -9,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import FORMATS, write_landmarks
 from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.run_record import write_run_record
 from napari_landmark.data.study import file_stem
 from napari_landmark.gui.session import Session
 
@@ -59,7 +63,7 @@ class ExportButton(QPushButton):
 
 
 def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> int:
-    """Write what is known of the image at hand or of all images.
+    """Write what is known of the image at hand or of all images, and beside it what it was made of.
 
     Parameters
     ----------
@@ -82,15 +86,41 @@ def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> i
     if not sets:
         raise InputError("No landmark is placed or predicted yet: there is nothing to export.")
     geometries = {name: session.geometry(name) for name in sets}
+    files: list[Path] = []
     if whole and FORMATS[suffix].one_image:
         for name, marks in sets.items():
             file = path / f"{file_stem(name)}{suffix}"
             write_landmarks(file, {name: marks}, geometries={name: geometries[name]})
+            files.append(file)
+        path = path / f"all{suffix}"
     else:
         if not path.name.lower().endswith(suffix):
             path = path.with_name(path.name + suffix)
         write_landmarks(path, sets, geometries=geometries)
+    _record(session, path, files, sets, whole=whole)
     return len(sets)
+
+
+def _record(
+    session: Session, path: Path, files: list[Path], sets: dict[str, LandmarkSet], *, whole: bool
+) -> None:
+    """Who placed how many landmarks, and how the models were trained that say the others."""
+    study = session.study
+    said = Counter(mark.status.value for marks in sets.values() for mark in marks.values())
+    models = {}
+    for record in sorted(study.models_dir.glob("*/run.json")):
+        with suppress(OSError, ValueError):
+            models[record.parent.name] = json.loads(record.read_text(encoding="utf-8"))
+    write_run_record(
+        path,
+        "export",
+        {"study": study.folder, "image": None if whole else session.image},
+        files=files,
+        geometries=[session.geometry(name) for name in sets],
+        landmarks=dict(said),
+        models=models,
+        images={"count": len(sets)},
+    )
 
 
 def _something(marks: LandmarkSet) -> bool:

@@ -9,6 +9,7 @@ from PIL import Image
 from napari_landmark.cli import main
 from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.landmarks import LandmarkSchema, Status
+from napari_landmark.data.run_record import sha256
 from napari_landmark.data.study import Study
 
 TABLE = """image,landmark,x,y,status,confidence
@@ -122,3 +123,14 @@ def test_the_file_names_are_those_of_the_images(work):
     data = json.loads((work / "p" / "b.mrk.json").read_text())
     assert data["markups"][0]["name"] == "b.png"
     assert data["markups"][0]["controlPoints"][0]["position"] == [14, 16, 0]
+
+
+def test_what_it_was_made_of_stands_beside_it(work):
+    assert convert("in.csv", "out.csv") == 0
+    record = json.loads((work / "out.csv.run.json").read_text())
+    assert record["command"] == "convert"
+    assert record["sources"] == {"in.csv": sha256(work / "in.csv")}
+    assert record["sha256"] == sha256(work / "out.csv")
+    assert convert("in.csv", "p/{image}.mrk.json", "--images", "images", "--spacing", "2") == 0
+    record = json.loads((work / "p" / "all.mrk.json.run.json").read_text())
+    assert set(record["sha256"]) == {path.name for path in (work / "p").glob("*.mrk.json")}

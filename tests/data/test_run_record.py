@@ -33,6 +33,16 @@ def test_what_made_a_result_stands_beside_it(tmp_path):
     assert "Jane Doe" not in path.read_text()
 
 
+def test_a_result_of_several_files(tmp_path):
+    files = [tmp_path / "a.tps", tmp_path / "b.tps"]
+    for file in files:
+        file.write_text(file.name)
+    path = write_run_record(tmp_path / "all.tps", "export", {}, files=files)
+    record = json.loads(path.read_text())
+    assert path == tmp_path / "all.tps.run.json"
+    assert record["sha256"] == {file.name: hashlib.sha256(file.name.encode()).hexdigest() for file in files}
+
+
 def test_the_line_for_people():
     detector = Geometry((9, 9), (1, 1), spacing_source="file", spacing_plane="detector plane")
     line = describe_spacing([detector, detector, Geometry((9, 9))])

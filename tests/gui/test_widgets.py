@@ -14,6 +14,7 @@ from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.run_record import sha256
 from napari_landmark.data.study import Study
 from napari_landmark.gui.annotate import AnnotateWidget
 from napari_landmark.gui.calibration import Calibration, spacing_from
@@ -416,6 +417,11 @@ class TestExport:
             truth["hand_001.png"],
             atol=1e-3,
         )
+        record = json.loads((tmp_path / f"out{suffix}.run.json").read_text())
+        assert record["command"] == "export"
+        assert record["landmarks"] == {"predicted": 2 * len(session.schema)}
+        assert record["sha256"] == sha256(tmp_path / f"out{suffix}")
+        assert str(tmp_path) not in json.dumps(record)
 
     def test_formats_of_one_image_make_a_folder(self, session, truth, tmp_path, qtbot):
         session.study.update(spacing=0.5)
@@ -426,7 +432,10 @@ class TestExport:
         for name in session.names[:2]:
             predict(session, name, truth[name])
         assert export(session, tmp_path / "out", suffix=".mrk.json", whole=True) == 2
-        assert len(list((tmp_path / "out").glob("*.mrk.json"))) == 2
+        written = list((tmp_path / "out").glob("*.mrk.json"))
+        assert len(written) == 2
+        record = json.loads((tmp_path / "out" / "all.mrk.json.run.json").read_text())
+        assert record["sha256"] == {path.name: sha256(path) for path in written}
 
     def test_nothing_to_export_is_said(self, session, tmp_path):
         with pytest.raises(InputError, match="nothing to export"):
