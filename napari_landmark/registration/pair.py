@@ -42,11 +42,10 @@ def register_pair(
 ) -> Registration:
     """Find where every point of the fixed image lies in the moving image.
 
-    Without a model the start is an affine map found by SimpleITK; with one it is what the network says. Where regions
-    or landmarks are known in both images, the affine map that they tell is tried as well, and the best of these starts
-    is taken. Then the objective of the training is optimised on the pair itself. Whatever is known of both images
-    helps: label maps (a label counts where both maps have it; a model's segmenter fills in for a map that is not
-    given), and landmarks.
+    It starts from what the model's network says, from the affine map that regions and landmarks known in both images
+    tell, or, without a model or without these, from one found by SimpleITK: whichever is best. Then the objective of
+    the training is optimised on the pair itself. Whatever is known of both images helps: label maps (a label counts
+    where both maps have it; a model's segmenter fills in for a map that is not given), and landmarks.
 
     Parameters
     ----------
@@ -74,8 +73,6 @@ def register_pair(
                 "both must agree"
             )
     started = time.monotonic()
-    if progress:
-        progress(ProgressEvent("finding the start", 0.0))
     geometries, dims = (fixed.geometry, moving.geometry), fixed.geometry.ndim
     maps = (fixed_labels, moving_labels)
     if model is None:
@@ -98,7 +95,7 @@ def register_pair(
     if answer is not None and not steps:
         start = answer.alignment
     else:
-        start = best_start(pair, _starts(pair, answer, geometries, options), weights)
+        start = best_start(pair, _starts(pair, answer, geometries, options, progress, cancel), weights)
     with freed_memory_kept():
         alignment, terms = optimise(
             pair,
@@ -121,16 +118,26 @@ def _starts(
     answer: Prediction | None,
     geometries: tuple[Geometry, Geometry],
     options: PairOptions,
+    progress: Progress | None,
+    cancel: CancelToken | None,
 ) -> list[Alignment]:
-    """What the network says, or SimpleITK without one; and what regions and landmarks tell, the most trusted first."""
-    starts = [answer.alignment if answer is not None else _classical(pair, geometries, options)]
+    """Where to start, the most trusted first: the network, regions and landmarks, SimpleITK."""
+    starts = [] if answer is None else [answer.alignment]
     matched = pair.matched_affine()
     if matched is not None:
         starts.append(_without_velocity(pair, *matched))
+    if answer is None or matched is None:
+        starts.append(_classical(pair, geometries, options, progress, cancel))
     return starts
 
 
-def _classical(pair: PreparedPair, geometries: tuple[Geometry, Geometry], options: PairOptions) -> Alignment:
+def _classical(
+    pair: PreparedPair,
+    geometries: tuple[Geometry, Geometry],
+    options: PairOptions,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> Alignment:
     """An affine start from the images alone."""
     arrays = [image[0, 0].cpu().numpy() for image in (pair.fixed, pair.moving)]
     dims, scale = len(pair.shape), 1.0
@@ -141,7 +148,7 @@ def _classical(pair: PreparedPair, geometries: tuple[Geometry, Geometry], option
     if any(np.ptp(array) == 0 for array in arrays):
         found = AffineStart(np.eye(dims) * scale, np.zeros(dims))
     else:
-        found = affine_start(*arrays, scale=scale, any_rotation=turned)
+        found = affine_start(*arrays, scale=scale, any_rotation=turned, progress=progress, cancel=cancel)
     parts = (
         pair.device.to(torch.from_numpy(value.astype(np.float32)))[None]
         for value in (found.matrix, found.shift)

@@ -6,6 +6,7 @@ All maps here are phi(x) = c + matrix (x - c) + shift on a grid with centre c, f
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.learning.sampling import sample
 from napari_landmark.registration.field import affine_displacement, positions
 
@@ -39,7 +41,13 @@ class AffineStart:
 
 
 def affine_start(
-    fixed: NDArray[np.float32], moving: NDArray[np.float32], *, scale: float = 1.0, any_rotation: bool = False
+    fixed: NDArray[np.float32],
+    moving: NDArray[np.float32],
+    *,
+    scale: float = 1.0,
+    any_rotation: bool = False,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
 ) -> AffineStart:
     """The affine map that makes two images on one grid most alike.
 
@@ -55,17 +63,27 @@ def affine_start(
     Returns
     -------
     AffineStart
-        The best by mutual information of all starts that were tried.
+        The best by mutual information of all starts that were tried; after a cancel, of those tried so far.
     """
+    started = time.monotonic()
     starts = [
         AffineStart(np.eye(fixed.ndim) * scale, np.zeros(fixed.ndim)),
         _by_moments(fixed, moving, scale),
     ]
     if any_rotation:
         starts = [*_by_rotations(fixed, moving, scale), starts[1]]
-    refined = [_refine(fixed, moving, start, shrink=(4,) if any_rotation else (4, 2)) for start in starts]
-    best = min(refined, key=lambda found: found[0])[1]
-    return _refine(fixed, moving, best, shrink=(2, 1))[1]
+    best = (math.inf, starts[0])
+    for number, start in enumerate(starts):
+        if progress:
+            passed = time.monotonic() - started
+            # The last refinement, on a finer grid, takes about as long as four of those before.
+            left = passed / number * (len(starts) + 4 - number) if number else None
+            progress(ProgressEvent("finding the start", number / (len(starts) + 4), left))
+        found = _refine(fixed, moving, start, shrink=(4,) if any_rotation else (4, 2), cancel=cancel)
+        best = min(best, found, key=lambda tried: tried[0])
+        if cancel and cancel.cancelled:
+            return best[1]
+    return _refine(fixed, moving, best[1], shrink=(2, 1), cancel=cancel)[1]
 
 
 def _by_moments(fixed: NDArray, moving: NDArray, scale: float) -> AffineStart:
@@ -153,7 +171,12 @@ def _correlation(fixed: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
 
 
 def _refine(
-    fixed: NDArray, moving: NDArray, start: AffineStart, *, shrink: tuple[int, ...]
+    fixed: NDArray,
+    moving: NDArray,
+    start: AffineStart,
+    *,
+    shrink: tuple[int, ...],
+    cancel: CancelToken | None = None,
 ) -> tuple[float, AffineStart]:
     """Affine optimisation by SimpleITK; returns the metric (less is better) and the map."""
     dims = fixed.ndim
@@ -174,6 +197,10 @@ def _refine(
     method.SetShrinkFactorsPerLevel(list(shrink))
     method.SetSmoothingSigmasPerLevel([factor / 2 for factor in shrink])
     method.SetInitialTransform(transform, inPlace=True)
+    if cancel:
+        method.AddCommand(
+            sitk.sitkIterationEvent, lambda: method.StopRegistration() if cancel.cancelled else None
+        )
     images = [sitk.GetImageFromArray(np.ascontiguousarray(image)) for image in (fixed, moving)]
     try:
         method.Execute(*images)

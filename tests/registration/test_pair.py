@@ -215,6 +215,8 @@ class TestRunning:
     def test_says_how_far_it_is(self, drawn):
         image, events = drawn.image(drawn.texture(SHAPE)), []
         register_pair(image, image, options=PairOptions(device="cpu", steps=11), progress=events.append)
-        fractions = [event.fraction for event in events]
-        assert len(fractions) > 1
-        assert fractions == sorted(fractions)
+        assert list(dict.fromkeys(event.stage for event in events)) == ["finding the start", "registering"]
+        for stage in ("finding the start", "registering"):
+            fractions = [event.fraction for event in events if event.stage == stage]
+            assert len(fractions) > 1
+            assert fractions == sorted(fractions)

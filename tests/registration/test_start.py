@@ -3,6 +3,7 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from napari_landmark.learning.progress import CancelToken
 from napari_landmark.registration.start import affine_start, all_rotations
 
 
@@ -83,3 +84,31 @@ class TestAnyRotation:
         grid = Rotation.from_matrix(all_rotations(3))
         for turn in Rotation.random(30, random_state=0):
             assert np.degrees((grid * turn.inv()).magnitude().min()) < 16
+
+
+class TestRunning:
+    def test_a_cancel_ends_the_search_and_keeps_the_best_so_far(self):
+        shape, matrix = (48, 48, 48), Rotation.random(random_state=1).as_matrix()
+        fixed = body(shape)
+        moving = moved(fixed, matrix, np.zeros(3))
+        cancel, events = CancelToken(), []
+
+        def stop_after_two(event):
+            events.append(event)
+            if len(events) == 3:
+                cancel.cancel()
+
+        found = affine_start(fixed, moving, any_rotation=True, progress=stop_after_two, cancel=cancel)
+        assert len(events) == 3
+        assert np.isfinite(found.matrix).all()
+        before = affine_start(fixed, moving).matrix
+        assert not np.allclose(found.matrix, before)
+
+    def test_says_how_far_it_is(self):
+        events = []
+        affine_start(body((64, 64)), body((64, 64), 1), any_rotation=True, progress=events.append)
+        fractions = [event.fraction for event in events]
+        assert fractions == sorted(fractions)
+        assert fractions[0] == 0
+        assert len(fractions) > 3
+        assert events[-1].seconds_left > 0
