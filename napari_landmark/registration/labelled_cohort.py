@@ -51,15 +51,21 @@ class LabelledCohort:
         landmarks: Mapping[str, LandmarkSet] | None = None,
     ) -> None:
         self.cohort, self.device = cohort, device
-        maps = {cohort.index(name): _read(source, cohort, name) for name, source in labels.items()}
-        found = sorted({int(label) for array in maps.values() for label in np.unique(array)} - {0})
-        self.labels = tuple(found)
+        shares: dict[int, dict[int, torch.Tensor]] = {}
+        for (
+            name,
+            source,
+        ) in labels.items():  # one at a time: a hundred label maps of CTs do not fit in the memory
+            number = cohort.index(name)
+            array = _read(source, cohort, name)
+            shares[number] = {
+                int(label): label_share(array == label, cohort.placement(number)).half()
+                for label in np.unique(array)
+                if label
+            }
+        self.labels = tuple(sorted({label for drawn in shares.values() for label in drawn}))
         """Labels without the background 0, in order."""
-        self._regions = {
-            number: label_probabilities(array, found, cohort.placement(number))
-            for number, array in maps.items()
-            if found
-        }
+        self._regions = shares if self.labels else {}
         self.positions, self.trust = _landmark_tables(cohort, landmarks or {})
 
     @property
@@ -77,7 +83,11 @@ class LabelledCohort:
     def regions(self, number: int) -> torch.Tensor | None:
         """(1 + labels, *canvas / 2) probabilities from a person's label map, None where there is none."""
         known = self._regions.get(int(number))
-        return None if known is None else self.device.to(known)
+        if known is None:
+            return None
+        shape = tuple(n // SHRINK for n in self.cohort.canvas)
+        nothing = torch.zeros(shape, dtype=torch.float16)
+        return self.device.to(_with_background([known.get(label, nothing) for label in self.labels]))
 
     def landmarks(self, numbers: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Positions (batch, landmarks, d) on the registration grid, NaN where unknown, and trust (batch, landmarks)."""
@@ -92,12 +102,17 @@ def label_probabilities(
 
     Outside the image its border is repeated, as it is in the image itself.
     """
-    pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[array.ndim]
-    shares = []
-    for label in labels:
-        drawn = place_region(array == label, placement)
-        shares.append(pool(torch.from_numpy(drawn)[None, None], SHRINK)[0, 0])
-    foreground = torch.stack(shares)
+    return _with_background([label_share(array == label, placement) for label in labels])
+
+
+def label_share(region: NDArray[np.bool_], placement: Placement) -> torch.Tensor:
+    """(*canvas / 2) float32: the share of one region in each pixel of the registration grid."""
+    pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[region.ndim]
+    return pool(torch.from_numpy(place_region(region, placement))[None, None], SHRINK)[0, 0]
+
+
+def _with_background(shares: Sequence[torch.Tensor]) -> torch.Tensor:
+    foreground = torch.stack([share.float() for share in shares])
     return torch.cat([(1 - foreground.sum(0, keepdim=True)).clamp(0, 1), foreground])
 
 
