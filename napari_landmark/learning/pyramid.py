@@ -40,6 +40,11 @@ class Pyramid(nn.Module):
         Channels at strides 2, 4, 8, 16 and 32.
     finest_stride : {2, 4, 8}
         Where the decoder stops.
+
+    Raises
+    ------
+    ValueError
+        Not five numbers of channels, or another stride.
     """
 
     def __init__(
@@ -52,6 +57,8 @@ class Pyramid(nn.Module):
     ) -> None:
         super().__init__()
         c, dims = tuple(channels), spatial_dims
+        if len(c) != 5 or min(c) < 1 or finest_stride not in (2, 4, 8):
+            raise ValueError(f"a pyramid of {c} channels down to stride {finest_stride} cannot be built")
         self.spatial_dims, self.finest_stride = spatial_dims, finest_stride
         stem = _block(dims, in_channels, c[0], stride=2, kernel=5)
         deeper = [

@@ -45,3 +45,12 @@ def test_memory_layout_changes_nothing_but_speed(dims):
     layout = fast_memory_format(dims)
     after = pyramid.to(memory_format=layout)(image.contiguous(memory_format=layout))[-1]
     torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"channels": (8, 8, 8, 8)}, {"channels": (8,) * 6}, {"channels": (8, 8, 0, 8, 8)}, {"finest_stride": 1}],
+)
+def test_what_cannot_be_built_is_refused(changes):
+    with pytest.raises(ValueError, match="cannot be built"):
+        Pyramid(**changes)
