@@ -39,6 +39,7 @@ from napari_landmark.registration.segmenter import (
     region_trust,
     segmentation_loss,
 )
+from napari_landmark.registration.training_record import RUN, InterruptedRun, training_record
 
 _REGIONS_FIRST = 0.2  # part of the training before the registration starts to learn
 _OWN_ANSWERS = 0.15  # ... and before the segmenter learns from its own answers
@@ -72,7 +73,7 @@ def train_registration(
     folder : Path, optional
         Where the model is written; a checkpoint lies there while the training runs.
     resume : bool
-        Go on from that checkpoint.
+        Go on from that checkpoint, with the options of that training; device and minutes may be given anew.
 
     Returns
     -------
@@ -90,17 +91,20 @@ def train_registration(
     if resume and (folder is None or not (folder / CHECKPOINT).exists()):
         raise InputError(f"{folder}: has no interrupted training to resume; leave out --resume")
     started = time.monotonic()
+    before = InterruptedRun.read(folder) if resume and folder is not None else None
+    if before is not None:
+        options = before.options_with(options)
     device = choose_device(options.device)
     material = LabelledCohort(cohort, labels, device, landmarks=landmarks)
     torch.manual_seed(options.seed)
     trainer = _Trainer(material, options, torch.Generator().manual_seed(options.seed))
-    record = _record(cohort, material, options, str(device))
+    record = training_record(cohort, material, options, str(device))
     _check_objective(options.weights, material)
-    if resume and folder is not None:
-        _check_resume(folder, record)
+    if before is not None:
+        before.check(record)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / "run.json", json.dumps(record, indent=1) + "\n")
+        atomic_write(folder / RUN, json.dumps(record, indent=1) + "\n")
     history = run_training(
         trainer.networks,
         trainer.step,
@@ -302,31 +306,3 @@ def _check_objective(weights: ObjectiveWeights, material: LabelledCohort) -> Non
         raise InputError(
             "nothing is left to learn from: give similarity, or Dice with label maps, or landmarks a weight above 0"
         )
-
-
-def _check_resume(folder: Path, record: dict) -> None:
-    """Refuse to go on with other labels or another canvas: the networks would mean something else."""
-    path = folder / "run.json"
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        changed = [key for key in ("labels", "canvas", "data_fingerprint") if before[key] != record[key]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
-    if changed:
-        what = {"labels": "labels", "canvas": "working resolution", "data_fingerprint": "images"}[changed[0]]
-        raise InputError(f"{path}: the {what} have changed since that training; start without --resume")
-
-
-def _record(cohort: Cohort, material: LabelledCohort, options: RegistrationOptions, device: str) -> dict:
-    from napari_landmark import __version__
-
-    return {
-        "options": options.to_json(),
-        "device": device,
-        "images": len(cohort),
-        "labels": list(material.labels),
-        "canvas": list(cohort.canvas),
-        "labelled": [cohort.names[n] for n in material.labelled],
-        "data_fingerprint": cohort.fingerprint(),
-        "versions": {"napari-landmark": __version__, "torch": torch.__version__, "numpy": np.__version__},
-    }

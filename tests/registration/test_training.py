@@ -178,6 +178,27 @@ class TestTraining:
         assert done.record["history"]["steps"] == 6
         assert not (folder / CHECKPOINT).exists()
 
+    def test_a_resumed_training_keeps_its_options(self, cohort, labels, tmp_path):
+        cancel = CancelToken()
+        cancel.cancel()
+        first = RegistrationOptions(device="cpu", steps=3, seed=5, weights=ObjectiveWeights(roi=1.5))
+        train_registration(cohort, labels, options=first, folder=tmp_path, cancel=cancel)
+        done = train_registration(cohort, labels, options=FEW, folder=tmp_path, resume=True)
+        assert done.record["options"]["seed"] == 5
+        assert done.record["options"]["steps"] == 3
+        assert done.weights.roi == 1.5
+
+    @pytest.mark.parametrize(
+        "content", ["", "[]", "{}", '{"options": 3}', '{"options": {"steps": 2, "weights": {"roi": -1}}}']
+    )
+    def test_a_spoiled_record_is_named(self, cohort, labels, tmp_path, content):
+        cancel = CancelToken()
+        cancel.cancel()
+        train_registration(cohort, labels, options=FEW, folder=tmp_path, cancel=cancel)
+        (tmp_path / "run.json").write_text(content)
+        with pytest.raises(InputError, match=r"run\.json.*start without --resume"):
+            train_registration(cohort, labels, options=FEW, folder=tmp_path, resume=True)
+
     def test_nothing_to_resume(self, cohort, labels, tmp_path):
         with pytest.raises(InputError, match="resume"):
             train_registration(cohort, labels, options=FEW, folder=tmp_path, resume=True)

@@ -1,0 +1,103 @@
+"""What a training of a registration ran with: kept beside the model, and read again to go on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.small_file import read_small_text
+from napari_landmark.registration.labelled_cohort import LabelledCohort
+from napari_landmark.registration.objective import ObjectiveWeights
+from napari_landmark.registration.options import RegistrationOptions
+
+RUN = "run.json"
+_MUST_AGREE = {
+    "labels": "the labels have changed",
+    "canvas": "the working resolution has changed",
+    "data_fingerprint": "the images have changed",
+}
+
+
+def training_record(
+    cohort: Cohort, material: LabelledCohort, options: RegistrationOptions, device: str
+) -> dict:
+    """Everything the model hangs on, as plain values."""
+    from napari_landmark import __version__
+
+    return {
+        "options": options.to_json(),
+        "device": device,
+        "images": len(cohort),
+        "labels": list(material.labels),
+        "canvas": list(cohort.canvas),
+        "labelled": [cohort.names[n] for n in material.labelled],
+        "data_fingerprint": cohort.fingerprint(),
+        "versions": {"napari-landmark": __version__, "torch": torch.__version__, "numpy": np.__version__},
+    }
+
+
+@dataclass(frozen=True)
+class InterruptedRun:
+    """The record of a training that was interrupted.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+    record : dict
+    options : RegistrationOptions
+        Those it ran with.
+    """
+
+    path: Path
+    record: dict
+    options: RegistrationOptions
+
+    @classmethod
+    def read(cls, folder: Path) -> InterruptedRun:
+        """From the folder of the training.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read.
+        """
+        path = folder / RUN
+        try:
+            record = json.loads(read_small_text(path))
+            lacking = [key for key in _MUST_AGREE if key not in record]
+            if lacking:
+                raise ValueError(f"it has no {lacking[0]}")
+            given = dict(record["options"])
+            options = RegistrationOptions(
+                **{**given, "weights": ObjectiveWeights.from_json(given.get("weights"))}
+            )
+        except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
+        return cls(path, record, options)
+
+    def options_with(self, now: RegistrationOptions) -> RegistrationOptions:
+        """The options to go on with: device and minutes may be given anew."""
+        recorded = self.options
+        return RegistrationOptions(
+            minutes=now.minutes or recorded.minutes,
+            device=now.device,
+            seed=recorded.seed,
+            weights=recorded.weights,
+            steps=recorded.steps,
+            limit_minutes=recorded.limit_minutes,
+            joint=recorded.joint,
+            warped_labels=recorded.warped_labels,
+        )
+
+    def check(self, now: dict) -> None:
+        """Refuse (InputError) to go on with other images or labels: the networks would mean something else."""
+        for key, what in _MUST_AGREE.items():
+            if self.record[key] != now[key]:
+                raise InputError(f"{self.path}: {what} since that training; start without --resume")
