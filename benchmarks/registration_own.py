@@ -27,7 +27,6 @@ Register = Callable[[str, str], Registration]
 """From the names of the fixed and the moving image."""
 LABELS_TRIED = (0, 1, 5, 20)
 WAYS = {
-    "registration teaches the segmenter": {"joint": True},
     "label maps carried over": {"warped_labels": True},
 }
 LEFT_OUT = {

@@ -32,9 +32,6 @@ class RegistrationOptions:
         Terms of the objective; a weight of 0 switches a term off.
     steps : int
     limit_minutes : float, optional
-    joint : bool
-        Let the registration teach the segmenter by its own gradient, too; otherwise each learns by its own loss,
-        with what the other says taken as given.
     warped_labels : bool
         Teach the segmenter with label maps that the registration carries to images without.
     """
@@ -45,7 +42,6 @@ class RegistrationOptions:
     weights: ObjectiveWeights = field(default_factory=ObjectiveWeights)
     steps: int = 1000
     limit_minutes: float | None = None
-    joint: bool = False
     warped_labels: bool = False
 
     def __post_init__(self) -> None:

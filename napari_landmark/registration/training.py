@@ -216,12 +216,8 @@ class _Trainer:
         fixed, moving = self.material.images(first), self.material.images(second)
         probabilities = None
         if self.segmenter is not None:
-            both = torch.cat([fixed, moving])
-            if self.options.joint:
-                with self.device.autocast():
-                    probabilities = self.segmenter.probabilities(both)
-            else:
-                probabilities = self._answers(both)
+            # Taken as given: letting the registration teach the segmenter by its own gradient was no better.
+            probabilities = self._answers(torch.cat([fixed, moving]))
         known = [None, None] if probabilities is None else probabilities[:, 1:].split(self.batch)
         alignment, small_fixed, small_moving = self._align(fixed, moving, *known)
         regions = self._regions(first, second, probabilities)

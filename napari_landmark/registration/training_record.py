@@ -92,7 +92,6 @@ class InterruptedRun:
             weights=recorded.weights,
             steps=recorded.steps,
             limit_minutes=recorded.limit_minutes,
-            joint=recorded.joint,
             warped_labels=recorded.warped_labels,
         )
 
