@@ -25,6 +25,7 @@ _RANGES = DistortionRange(rotation=15, scale=1.18, shift=0.08, elastic=0.018)
 _VOTERS = 25
 _TEMPLATE_SHARE = 1 / 3  # of the batches contain an image that a person annotated
 _OFFSET_WEIGHT = 2.0
+_FAR = 2.5  # radii
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,16 @@ class Votes:
     positions : (batch, n_landmarks, d)
     confidence : (batch, n_landmarks)
         Share of the heatmap's mass within the disc around the position.
+    spread : (batch, n_landmarks)
+        Mean distance of the heatmap's mass from the position, in canvas pixels; far mass counts like mass at
+        two and a half radii.
     heatmaps : (batch, n_landmarks, *canvas / stride)
         Softmax over the canvas.
     """
 
     positions: torch.Tensor
     confidence: torch.Tensor
+    spread: torch.Tensor
     heatmaps: torch.Tensor
 
 
@@ -133,11 +138,12 @@ class DetectorNetwork(nn.Module):
         index = top.indices[..., None].expand(-1, -1, -1, len(shape))
         votes = (offsets * config.radius + cells).gather(2, index)
         positions = (weights[..., None] * votes).sum(2)
-        distance = (cells - positions[:, :, None]).square().sum(-1)
-        confidence = (heat * (distance < config.radius**2)).sum(-1)
+        distance = (cells - positions[:, :, None]).norm(dim=-1)
+        confidence = (heat * (distance < config.radius)).sum(-1)
+        spread = (heat * distance.clamp(max=_FAR * config.radius)).sum(-1) * config.shrink
         stride = self.pyramid.finest_stride
         heatmaps = heat.unflatten(-1, tuple(n // stride for n in shape))
-        return Votes(canvas_coordinates(positions, config.shrink), confidence, heatmaps)
+        return Votes(canvas_coordinates(positions, config.shrink), confidence, spread, heatmaps)
 
 
 def training_step(

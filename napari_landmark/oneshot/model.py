@@ -128,8 +128,8 @@ class LandmarkModel:
             positions, confidence = votes.positions[0].cpu().numpy(), votes.confidence[0].cpu().numpy()
             disagreement = np.linalg.norm(positions - matched, axis=-1)
             error = detector_error(
-                confidence=confidence,
-                radius=config.radius * config.shrink,
+                spread=votes.spread[0].cpu().numpy(),
+                sigma=config.sigma * config.shrink,
                 disagreement=disagreement,
                 canvas=self.canvas,
             )

@@ -68,6 +68,9 @@ class TestVote:
         images = torch.zeros(1, 1, *shape)
         sharp, blunt = (self.told(shape, sharpness=s).vote(images, cpu) for s in (1.0, 0.01))
         assert (sharp.confidence > blunt.confidence).all()
+        assert (sharp.spread < blunt.spread).all()
+        radius = network(dims=len(shape)).config.radius
+        assert ((blunt.spread > 0) & (blunt.spread <= 2.5 * radius)).all()
         assert ((sharp.confidence >= 0) & (sharp.confidence <= 1 + 1e-5)).all()
 
 

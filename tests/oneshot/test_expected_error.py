@@ -14,9 +14,14 @@ LENGTHS = st.floats(0, 1e4)
 SHARES = st.floats(0, 1)
 
 
-def detected(confidence=1.0, disagreement=0.0, canvas=CANVAS):
-    signs = {"confidence": np.array([confidence]), "disagreement": np.array([disagreement])}
-    return detector_error(radius=24.0, canvas=canvas, **signs)[0]
+SIGMA = 6.0
+NARROWEST = SIGMA * (np.pi / 2) ** 0.5
+SPREADS = st.floats(0, 60)
+
+
+def detected(spread=NARROWEST, disagreement=0.0, canvas=CANVAS):
+    signs = {"spread": np.array([spread]), "disagreement": np.array([disagreement])}
+    return detector_error(sigma=SIGMA, canvas=canvas, **signs)[0]
 
 
 def matched(similarity=1.0, cycle=0.0, canvas=CANVAS):
@@ -29,7 +34,7 @@ def test_a_detection_is_never_certain():
 
 def test_one_value_for_each_landmark():
     found = detector_error(
-        confidence=np.linspace(1, 0, 5), radius=24.0, disagreement=np.arange(5.0), canvas=CANVAS
+        spread=np.linspace(7, 30, 5), sigma=SIGMA, disagreement=np.arange(5.0), canvas=CANVAS
     )
     assert found.shape == (5,)
     assert (np.diff(found) > 0).all()
@@ -42,17 +47,22 @@ def test_longer_distances_are_no_smaller_error(error, sign, values):
     assert error(**{sign: low}) <= error(**{sign: high})
 
 
-@pytest.mark.parametrize(("error", "sign"), [(detected, "confidence"), (matched, "similarity")])
-@given(values=st.tuples(SHARES, SHARES))
-def test_less_agreement_is_no_smaller_error(error, sign, values):
+@given(values=st.tuples(SPREADS, SPREADS))
+def test_wider_heatmaps_are_no_smaller_error(values):
     low, high = sorted(values)
-    assert error(**{sign: low}) >= error(**{sign: high})
+    assert detected(low) <= detected(high)
 
 
-@given(SHARES, LENGTHS)
-def test_finite_and_below_the_size_of_the_canvas(share, length):
-    for value in (detected(share, length), matched(share, length)):
-        assert 0 <= value < max(CANVAS)
+@given(values=st.tuples(SHARES, SHARES))
+def test_less_agreement_is_no_smaller_error(values):
+    low, high = sorted(values)
+    assert matched(low) >= matched(high)
+
+
+@given(SPREADS, SHARES, LENGTHS)
+def test_finite_and_below_the_size_of_the_canvas(spread, share, length):
+    assert 0 < detected(spread, length) < max(CANVAS)
+    assert 0 <= matched(share, length) < max(CANVAS)
 
 
 def test_scales_with_the_canvas():
