@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.study import Study
 from napari_landmark.gui.jobs import Job
 from napari_landmark.gui.opening import ReadingStopped, gather
@@ -140,6 +141,7 @@ def train_registration_job(
     weights: Mapping[int, float] | None = None,
     landmarks: bool = False,
     device: str = "auto",
+    resume: Path | None = None,
 ) -> Job:
     """Long work that trains a registration on the images of the open study.
 
@@ -155,6 +157,8 @@ def train_registration_job(
         How much single labels count.
     landmarks : bool, optional
         Whether what is known of the study's landmarks guides it.
+    resume : Path, optional
+        Folder of a training that was stopped, to go on with.
     """
     study = session.study
     assert study is not None and session.cohort is not None and session.known is not None
@@ -175,16 +179,21 @@ def train_registration_job(
         except ReadingStopped:
             return None
         maps = {} if labels is None else find_label_maps(labels, cohort.names)
+        if resume is not None and not maps and _had_labels(resume):
+            raise InputError(
+                "choose the folder of label maps that this training began with, then press Resume."
+            )
         options = default_registration_options(
             choose_device(device), minutes=minutes, weights=ObjectiveWeights(regions=dict(weights or {}))
         )
-        folder = _new_folder(study)
+        folder = resume or _new_folder(study)
         model = train_registration(
             cohort,
             maps,
             options=options,
             landmarks={name: marks for name, marks in known.items() if name in cohort.names},
             folder=folder,
+            resume=resume is not None,
             progress=progress,
             cancel=cancel,
         )
@@ -240,6 +249,21 @@ def registration_models(study: Study | None) -> dict[str, Path]:
         name = f"Model {path.parent.name} of this study"
         models[f"{name} (stopped early)" if early else name] = path.parent
     return models
+
+
+def stopped_registration(study: Study | None) -> Path | None:
+    """Folder of the newest registration training of a study that was stopped and can go on."""
+    if study is None:
+        return None
+    stopped = (path.parent for path in _models_dir(study).glob("*/checkpoint.safetensors"))
+    return max((folder for folder in stopped if (folder / "run.json").exists()), default=None)
+
+
+def _had_labels(folder: Path) -> bool:
+    try:
+        return bool(json.loads((folder / "run.json").read_text(encoding="utf-8"))["labelled"])
+    except (OSError, ValueError, KeyError, TypeError):  # named by the training
+        return False
 
 
 def _models_dir(study: Study) -> Path:

@@ -14,7 +14,12 @@ from napari_landmark.gui.jobs import Job
 from napari_landmark.gui.loss_plot import LossPlot
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.region_weights import RegionWeights
-from napari_landmark.gui.registering import TRAINING, TrainedRegistration, train_registration_job
+from napari_landmark.gui.registering import (
+    TRAINING,
+    TrainedRegistration,
+    stopped_registration,
+    train_registration_job,
+)
 from napari_landmark.gui.session import Session
 from napari_landmark.learning.progress import ProgressEvent
 
@@ -60,11 +65,12 @@ class RegistrationTraining(Listener):
             form.addRow(row.label, row.native)
         form.addRow(self.landmarks.native)
         self.run = button("Train on the study", self._on_run)
+        self.resume = button("Resume", self._on_resume, tip="Go on with the training that was stopped")
         self.stage_text = note()
         self.plot = LossPlot()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.about, self.form, self.run, self.stage_text, self.plot):
+        for widget in (self.about, self.form, self.run, self.resume, self.stage_text, self.plot):
             layout.addWidget(widget)
         for signal in (session.study_changed, session.landmarks_changed, session.predictions_changed):
             self.listen(signal, self.refresh)
@@ -85,6 +91,8 @@ class RegistrationTraining(Listener):
         self.run.setText("Train on the study" if idle else "Cancelling…" if training.cancelled else "Cancel")
         ready = count > 1 and self.session.job is None
         self.run.setEnabled(ready if idle else not training.cancelled)
+        self.resume.setVisible(idle and stopped_registration(study) is not None)
+        self.resume.setEnabled(ready)
         self.form.setEnabled(idle and study is not None)
         self.stage_text.setText(self._outcome if idle else self.stage_text.text())
         self.stage_text.setVisible(bool(self.stage_text.text()))
@@ -95,7 +103,12 @@ class RegistrationTraining(Listener):
             self._training.cancel()
             self.refresh()
             return
+        self._start()
 
+    def _on_resume(self) -> None:
+        self._start(resume=stopped_registration(self.session.study))
+
+    def _start(self, *, resume: Path | None = None) -> None:
         def begin() -> None:
             folder = self.labels.value
             self._outcome = ""
@@ -108,6 +121,7 @@ class RegistrationTraining(Listener):
                     weights=self._weights.weights(),
                     landmarks=self.landmarks.value,
                     device=Preferences.read().device,
+                    resume=resume,
                 )
             )
 

@@ -351,7 +351,7 @@ class TestModels:
         from napari_landmark.registration import options
 
         def few(device, *, seed=0, minutes=None, weights=None):
-            return options.RegistrationOptions(None, "cpu", seed, weights, steps=quick_steps[0])
+            return options.RegistrationOptions(minutes, "cpu", seed, weights, steps=quick_steps[0])
 
         quick_steps = [2]
         monkeypatch.setattr(options, "default_registration_options", few)
@@ -399,6 +399,31 @@ class TestModels:
         (name,) = registration_models(get_session(viewer).study)
         assert name == "Model 001 of this study (stopped early)"
         assert widget.form.model.value == name
+        assert widget.training.resume.isVisibleTo(widget.training)
+        widget.training.minutes.value = 0.01
+        widget.training.resume.click()
+        wait(qtbot, viewer)
+        assert "Trained" in widget.training.stage_text.text()
+        assert list(registration_models(get_session(viewer).study)) == ["Model 001 of this study"]
+        assert not widget.training.resume.isVisibleTo(widget.training)
+
+    def test_resuming_asks_for_the_label_maps(self, studied, hands, qtbot, quick, tmp_path):
+        from skimage.io import imread, imsave
+
+        viewer, widget = studied
+        quick[0] = 100_000
+        picture = imread(hands[0] / "hand_001.png")
+        (tmp_path / "maps").mkdir()
+        imsave(tmp_path / "maps" / "hand_001.png", (picture > 100).astype(np.uint8), check_contrast=False)
+        widget.training.labels.value = tmp_path / "maps"
+        widget.training.run.click()
+        qtbot.waitUntil(lambda: bool(widget.training.plot.stages), timeout=60_000)
+        widget.training.run.click()
+        wait(qtbot, viewer)
+        widget.training.labels.value = None
+        widget.training.resume.click()
+        wait(qtbot, viewer)
+        assert "label maps that this training began with" in widget.training.stage_text.text()
 
     def test_the_table_starts_from_the_weights_of_the_model(self, widget, labelled, qtbot, known, tmp_path):
         widget.form.boxes["fixed_labels"].value = labelled.layers["labels of first"]
