@@ -122,16 +122,20 @@ class Scene:
 
 
 def objective_terms(
-    scene: Scene, weights: ObjectiveWeights, region_weights: torch.Tensor
+    scene: Scene, weights: ObjectiveWeights, region_weights: torch.Tensor, *, coarse: bool = True
 ) -> dict[str, torch.Tensor]:
-    """Value of every term that is switched on and can be computed, before its weight."""
+    """Value of every term that is switched on and can be computed, before its weight.
+
+    With `coarse`, similarity and Dice are means over several scales: what lies far apart attracts each other, at the
+    price of the last tenths of a pixel.
+    """
     terms: dict[str, torch.Tensor] = {}
     has_regions = scene.fixed_regions is not None and scene.fixed_regions.shape[1] > 0
     if weights.similarity:
         emphasis = roi_emphasis(scene, weights.roi, region_weights) if has_regions and weights.roi else None
-        terms["similarity"] = similarity_loss(scene.fixed, scene.warped, emphasis)
+        terms["similarity"] = similarity_loss(scene.fixed, scene.warped, emphasis, coarse=coarse)
     if weights.dice and has_regions:
-        terms["dice"] = dice_loss(scene, region_weights)
+        terms["dice"] = dice_loss(scene, region_weights, coarse=coarse)
     if weights.bending:
         terms["bending"] = bending_energy(scene.displacement)
     if weights.jacobian:
@@ -147,15 +151,14 @@ def total(terms: Mapping[str, torch.Tensor], weights: ObjectiveWeights) -> torch
 
 
 def similarity_loss(
-    fixed: torch.Tensor, warped: torch.Tensor, emphasis: torch.Tensor | None = None
+    fixed: torch.Tensor, warped: torch.Tensor, emphasis: torch.Tensor | None = None, *, coarse: bool = True
 ) -> torch.Tensor:
     """1 - squared local normalised cross-correlation, averaged with `emphasis` (batch, 1, *shape) as weight.
 
-    The mean over the images as they are and shrunk twofold and fourfold: what lies further apart than the window still
-    attracts each other.
+    With `coarse` the mean over the images as they are and shrunk twofold and fourfold.
     """
     losses = []
-    for scale in _scales(_SIMILARITY_SCALES, fixed, least=2 * _WINDOW):
+    for scale in _scales(_SIMILARITY_SCALES if coarse else (1,), fixed, least=2 * _WINDOW):
         correlation = local_correlation(_shrunk(fixed, scale), _shrunk(warped, scale))
         if emphasis is None:
             losses.append(1 - correlation.mean())
@@ -175,11 +178,10 @@ def roi_emphasis(scene: Scene, roi: float, region_weights: torch.Tensor) -> torc
     return 1 + roi * mask
 
 
-def dice_loss(scene: Scene, region_weights: torch.Tensor) -> torch.Tensor:
+def dice_loss(scene: Scene, region_weights: torch.Tensor, *, coarse: bool = True) -> torch.Tensor:
     """1 - soft Dice, averaged over regions by their weight and trust; a region absent from both counts nothing.
 
-    The mean over the regions as they are and shrunk fourfold and sixteenfold: regions that do not touch yet attract
-    each other, too.
+    With `coarse` the mean over the regions as they are and shrunk fourfold and sixteenfold.
     """
     axes = tuple(range(2, scene.fixed.ndim))
     weight = region_weights.to(scene.fixed.device).expand(scene.fixed_regions.shape[:2])
@@ -188,7 +190,7 @@ def dice_loss(scene: Scene, region_weights: torch.Tensor) -> torch.Tensor:
     present = (scene.fixed_regions.square() + scene.warped_regions.square()).detach().sum(axes) > 1
     weight = weight * present
     losses = []
-    for scale in _scales(_DICE_SCALES, scene.fixed, least=4):
+    for scale in _scales(_DICE_SCALES if coarse else (1,), scene.fixed, least=4):
         fixed, warped = (_shrunk(part, scale) for part in (scene.fixed_regions, scene.warped_regions))
         overlap = 2 * (fixed * warped).sum(axes)
         size = (fixed.square() + warped.square()).sum(axes)

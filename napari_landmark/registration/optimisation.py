@@ -15,6 +15,7 @@ from napari_landmark.registration.prepared_pair import PreparedPair
 
 _LEARNING_RATE = 0.1  # cells per step, for the velocity
 _AFFINE_RATE = 2e-3
+_COARSE_PART = {2: 1 / 2, 3: 1 / 3}  # of the steps; after that only the finest scale counts
 
 
 @torch.no_grad()
@@ -64,7 +65,8 @@ def optimise(
             break
         optimizer.zero_grad(set_to_none=True)
         alignment = finish_alignment(matrix, shift, velocity, pair.shape, diffeomorphic=diffeomorphic)
-        terms = objective_terms(pair.scene(alignment), weights, region_weights)
+        coarse = step < _COARSE_PART[len(pair.shape)] * steps
+        terms = objective_terms(pair.scene(alignment), weights, region_weights, coarse=coarse)
         if not terms:
             break
         loss = total(terms, weights)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.registration.field import affine_displacement
+from napari_landmark.registration.field import affine_displacement, warp
 from napari_landmark.registration.objective import (
     ObjectiveWeights,
     Scene,
@@ -122,6 +122,37 @@ class TestRegions:
         assert float(weight[0, 0, 31, 31]) == pytest.approx(1)
         assert float(weight[0, 0, 13, 13]) > 2.5
         assert 1 < float(weight[0, 0, 6, 12]) < 3  # outside, next to the border
+
+
+class TestScales:
+    """Only coarser scales tell what lies apart which way to go."""
+
+    @staticmethod
+    def blob(at: float) -> torch.Tensor:
+        places = torch.arange(128.0)
+        along = torch.exp(-((places - at) ** 2) / 18)
+        return (along[:, None] * torch.exp(-((places - 64) ** 2) / 18))[None, None]
+
+    def pull(self, loss) -> float:
+        shift = torch.zeros(1, 2, requires_grad=True)
+        moved = warp(self.blob(84), affine_displacement(torch.eye(2)[None], shift, (128, 128)))
+        loss(self.blob(52), moved).backward()
+        return -float(shift.grad[0, 0])
+
+    def test_regions_that_do_not_touch(self):
+        def loss(fixed, moved, coarse):
+            return dice_loss(
+                scene(fixed=fixed, fixed_regions=fixed, warped_regions=moved), torch.ones(1), coarse=coarse
+            )
+
+        far, near = (self.pull(lambda a, b, c=c: loss(a, b, c)) for c in (True, False))
+        assert far > 1e-4
+        assert abs(near) < far / 50
+
+    def test_images_further_apart_than_the_window(self):
+        far, near = (self.pull(lambda a, b, c=c: similarity_loss(a, b, coarse=c)) for c in (True, False))
+        assert far > 0
+        assert abs(near) < far / 2
 
 
 class TestRegularity:
