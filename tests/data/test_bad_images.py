@@ -25,8 +25,9 @@ from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.image import MedicalImage, read_geometry, read_image
 
+from ..bad_files import huge, one_line
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="makes links and pipes")
-GIGABYTE = 1024**3
 
 GREY = (np.arange(32 * 24) % 251).astype(np.uint8).reshape(32, 24)
 VOLUME = np.arange(6 * 30 * 40, dtype=np.int16).reshape(6, 30, 40)
@@ -383,21 +384,6 @@ def two_numbers_in_every_pixel(folder: Path) -> Path:
         sitk.GetImageFromArray(np.zeros((9, 9, 2), np.float32), isVector=True), str(folder / "a.mha")
     )
     return folder / "a.mha"
-
-
-def one_line(error: BaseException, path: Path) -> str:
-    text = str(error)
-    assert path.name in text, text
-    assert "\n" not in text
-    assert "Traceback" not in text
-    return text
-
-
-def huge(path: Path, start: bytes = b"") -> Path:
-    """A gigabyte on paper, nothing on the disk."""
-    path.write_bytes(start)
-    os.truncate(path, GIGABYTE)
-    return path
 
 
 class TestImages:
