@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import math
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,15 +12,16 @@ from typing import Any
 
 from napari_landmark.data.atomic import atomic_write
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.file_stem import file_stem
 from napari_landmark.data.formats.landmark_csv import read_csv, write_csv
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.small_file import read_small_text
 from napari_landmark.data.study_lock import ANNOTATING, allowed
+from napari_landmark.data.study_settings import Spacing, check_settings, checked_spacing, study_settings
 
 _VERSION = 1
 _FILE = "study.json"
-Spacing = float | tuple[float, ...] | None
 
 
 class Study:
@@ -38,19 +36,8 @@ class Study:
         self.folder = folder
         self._data = dict(data)
         self._schema = LandmarkSchema.from_json(self._data)
-        self._spacing = _checked_spacing(self._data.get("spacing"))
-        if not isinstance(self._data.get("template", ""), str):
-            raise InputError("'template' must be text")
-        for key in ("images", "images_absolute"):
-            if not isinstance(self._data.get(key), str | None):
-                raise InputError(f"{key!r} must be text")
-        for key in ("extra", "extra_absolute"):
-            extra = self._data.get(key, [])
-            if not isinstance(extra, list) or not all(isinstance(path, str) for path in extra):
-                raise InputError(f"{key!r} must be a list of texts")
-        renamed = self._data.get("renamed", {})
-        if not isinstance(renamed, dict) or not all(isinstance(name, str) for name in renamed.values()):
-            raise InputError("'renamed' must be names by names")
+        self._spacing = checked_spacing(self._data.get("spacing"))
+        check_settings(self._data)
 
     @classmethod
     def create(
@@ -86,7 +73,7 @@ class Study:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file: choose a folder")
         data = {"version": _VERSION, "created": _now()}
-        study = cls(folder, {**data, **_settings(folder, schema, images, template, spacing, extra)})
+        study = cls(folder, {**data, **study_settings(folder, schema, images, template, spacing, extra)})
         study._save()
         return study
 
@@ -185,7 +172,7 @@ class Study:
         Landmarks that leave the schema stay in the files of annotations until those are saved again.
         `renamed` adds old names to new ones of landmarks, see `current_names`.
         """
-        changed = _settings(
+        changed = study_settings(
             self.folder,
             schema or self._schema,
             self.images if images is None else images,
@@ -338,69 +325,6 @@ class Study:
         in_order = LandmarkSet(self._schema, known)
         path = self.folder / kind / f"{file_stem(name)}.csv"
         write_csv(path, {name: in_order}, geometries={} if geometry is None else {name: geometry})
-
-
-def file_stem(name: str) -> str:
-    """A file name for an image name: readable, safe on every system, another one for every image.
-
-    Plain names stay as they are. Whatever else there is becomes '_', and a part of the name's SHA-256
-    keeps the results apart; '~' stands before it, which no plain name has.
-
-    Examples
-    --------
-    >>> file_stem("001.jpg")
-    '001.jpg'
-    >>> file_stem("left/001.jpg")
-    'left_001_jpg~197f7f5d1e'
-    """
-    # Windows takes 'con.png' and the like for devices.
-    device = re.match(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", name, re.IGNORECASE)
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) and not device:
-        return name
-    readable = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:60] or "image"
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:10]
-    return f"{readable}~{digest}"
-
-
-def _settings(
-    folder: Path,
-    schema: LandmarkSchema,
-    images: str | Path | None,
-    template: str,
-    spacing: float | Sequence[float] | None,
-    extra: Sequence[str | Path],
-) -> dict[str, Any]:
-    """What study.json says besides version and date."""
-
-    def absolute(path: str | Path) -> str:
-        return Path(path).resolve().as_posix()
-
-    def place(path: str | Path) -> str:
-        # Relative, so that study and images can be moved together.
-        try:
-            return Path(os.path.relpath(Path(path).resolve(), folder.resolve())).as_posix()
-        except ValueError:  # on another drive
-            return absolute(path)
-
-    return {
-        "template": template,
-        "images": None if images is None else place(images),
-        "images_absolute": None if images is None else absolute(images),
-        "extra": [place(path) for path in extra],
-        "extra_absolute": [absolute(path) for path in extra],
-        "spacing": _checked_spacing(spacing),
-        **schema.to_json(),
-    }
-
-
-def _checked_spacing(spacing: object) -> Spacing:
-    if spacing is None:
-        return None
-    values = tuple(spacing) if isinstance(spacing, Sequence) and not isinstance(spacing, str) else (spacing,)
-    for value in values:
-        if not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
-            raise InputError(f"a spacing of {value!r}: expected positive millimetres per pixel")
-    return float(values[0]) if len(values) == 1 else tuple(float(value) for value in values)
 
 
 def _now() -> str:

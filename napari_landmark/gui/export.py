@@ -10,10 +10,10 @@ from pathlib import Path
 from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.file_stem import file_stem
 from napari_landmark.data.formats import FORMATS, write_landmarks
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.run_record import write_run_record
-from napari_landmark.data.study import file_stem
 from napari_landmark.gui.session import Session
 
 _TITLES = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.file_stem import file_stem
 from napari_landmark.data.image import MedicalImage
-from napari_landmark.data.study import file_stem
 from napari_landmark.oneshot.model import Detection
 
 

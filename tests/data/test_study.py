@@ -1,18 +1,14 @@
 from __future__ import annotations
 
 import json
-import string
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
-from napari_landmark.data.study import Study, file_stem
+from napari_landmark.data.study import Study
 
 SCHEMA = LandmarkSchema(("sella", "nasion"), ("#ff0000", "#00ff00"), ("middle of the seat", ""))
 PLACED = LandmarkSet(SCHEMA, [Landmark("sella", (1, 2), Status.PLACED)])
@@ -209,29 +205,6 @@ class TestLandmarks:
     def test_no_name(self, study):
         with pytest.raises(InputError, match="without a name"):
             study.save_annotations(" ", PLACED)
-
-
-class TestFileStem:
-    @given(st.text(min_size=1), st.text(min_size=1))
-    def test_safe_and_distinct(self, first, second):
-        stem = file_stem(first)
-        assert set(stem) <= set(string.ascii_letters + string.digits + "._-~")
-        assert 0 < len(stem) <= 100
-        assert stem[0] != "."
-        assert Path(stem).name == stem
-        assert (stem == file_stem(second)) == (first == second)
-
-    def test_similar_names(self):
-        names = ["a/b", "a_b", "a b", "a\\b", "a:b", "A/B", "a__b", "\u00e9", "e\u0301", file_stem("a/b")]
-        assert len({file_stem(name) for name in names}) == len(names)
-
-    @pytest.mark.parametrize("name", ["001.jpg", "IMG_2.nii.gz", "1.2.840.55"])
-    def test_plain_names_stay(self, name):
-        assert file_stem(name) == name
-
-    @pytest.mark.parametrize("name", ["con.png", "NUL", "lpt1.jpg"])
-    def test_names_of_devices(self, name):
-        assert file_stem(name).split(".")[0].lower() not in ("con", "nul", "lpt1")
 
 
 def test_log_is_one_json_object_a_line(study):
