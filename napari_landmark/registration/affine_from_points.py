@@ -17,7 +17,10 @@ _RIDGE = 1e-3  # of half the grid; where the points say nothing, the map is the 
 def affine_from_points(
     here: torch.Tensor, there: torch.Tensor, weight: torch.Tensor, *, half: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weighted least squares, held back a little towards the identity.
+    """Weighted least squares, held back a little towards the best similarity transform (Umeyama, 1991).
+
+    So what the points leave open, such as the direction across a line of points, is turned with them and never
+    mirrored; the similarity transform itself is held back towards the identity.
 
     Parameters
     ----------
@@ -35,17 +38,26 @@ def affine_from_points(
         point a shift.
     """
     dims = here.shape[2]
-    here, there = here / half, there / half
-    share = weight / max(1, weight.shape[1])
-    basis = torch.cat([here, torch.ones_like(here[..., :1])], -1)
-    normal = torch.einsum("bp,bpi,bpj->bij", share, basis, basis)
-    # The shift is hardly held back: one sure point tells it.
-    ridge = torch.full((dims + 1,), _RIDGE, device=here.device)
-    ridge[dims] = _RIDGE * 1e-3
-    right = torch.einsum("bp,bpi,bpd->bid", share, basis, there - here)
-    solved = torch.linalg.solve(normal + torch.diag(ridge), right)
-    matrix = torch.eye(dims, device=here.device) + solved[:, :dims].transpose(1, 2)
-    return matrix, solved[:, dims] * half
+    share = (weight / max(1, weight.shape[1]))[..., None]
+    sure = share.sum(1).clamp(min=1e-6)
+    centre, goal = (share * here).sum(1) / sure / half, (share * there).sum(1) / sure / half
+    arms, ends = here / half - centre[:, None], there / half - goal[:, None]
+    unit = torch.eye(dims, device=here.device)
+    covariance = torch.einsum("bpi,bpj->bij", share * ends, arms)
+    turn = _rotation(covariance + _RIDGE * unit)
+    growth = ((share * ends.square()).sum((1, 2)) + _RIDGE) / ((share * arms.square()).sum((1, 2)) + _RIDGE)
+    similarity = turn * growth.sqrt()[:, None, None]
+    normal = torch.einsum("bpi,bpj->bij", share * arms, arms) + _RIDGE * unit
+    matrix = torch.linalg.solve(normal, covariance + _RIDGE * similarity, left=False)
+    return matrix, (goal - torch.einsum("bij,bj->bi", matrix, centre)) * half
+
+
+def _rotation(covariance: torch.Tensor) -> torch.Tensor:
+    """(batch, d, d) rotations that turn the second set of points to the first, never a reflection."""
+    left, _, right = torch.linalg.svd(covariance)
+    signs = torch.ones_like(covariance[..., 0])
+    signs[:, -1] = torch.linalg.det(left @ right).sign()
+    return left @ (signs[..., None] * right)
 
 
 def region_affine(fixed: torch.Tensor, moving: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

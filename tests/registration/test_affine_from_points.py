@@ -2,8 +2,9 @@ import math
 
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
-from napari_landmark.registration.affine_from_points import region_affine
+from napari_landmark.registration.affine_from_points import affine_from_points, region_affine
 from napari_landmark.registration.field import affine_displacement, centred_positions, warp
 from napari_landmark.registration.network import follow
 
@@ -66,10 +67,46 @@ class TestRegionAffine:
 
     def test_unsure_regions_count_less(self):
         fixed, moving = blobs(PLACES[2], (96, 96)), blobs(PLACES[2] + 5, (96, 96))
-        moving[:, 0] = 0.02  # everywhere a little
-        found, moved = region_affine(fixed, moving)
-        ends = PLACES[2][1:] @ found[0].T + moved[0]
-        assert float((ends - PLACES[2][1:] - 5).norm(dim=1).max()) < 1
+        errors = {}
+        for name, wrong in {"unsure": torch.tensor(0.1), "sure": blobs(torch.zeros(1, 2), (96, 96))}.items():
+            moving[:, 0] = wrong  # its centroid is the middle of the image both times
+            found, moved = region_affine(fixed, moving)
+            ends = PLACES[2][1:] @ found[0].T + moved[0]
+            errors[name] = float((ends - PLACES[2][1:] - 5).norm(dim=1).max())
+        assert 0 < errors["unsure"] < errors["sure"] / 3
+
+
+class TestFewPoints:
+    """What they leave open is turned with them: nothing collapses, nothing is mirrored."""
+
+    @pytest.mark.parametrize("degrees", [0, 60, 90, 150, 180])
+    def test_two_in_a_picture(self, degrees):
+        here = torch.tensor([[[-20.0, 5.0], [18.0, -9.0]]])
+        turn = math.radians(degrees)
+        matrix = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+        there = here @ matrix.T + torch.tensor([4.0, -7.0])
+        found, shift = affine_from_points(here, there, torch.ones(1, 2), half=48)
+        torch.testing.assert_close(found[0], matrix, atol=0.03, rtol=0)
+        torch.testing.assert_close(here @ found[0].T + shift, there, atol=0.6, rtol=0)
+
+    @pytest.mark.parametrize("degrees", [20, 45, 90, 170])
+    def test_three_turned_out_of_their_plane(self, degrees):
+        here = torch.tensor([[[-12.0, -8, 0], [10, -9, 0], [4, 12, 0]]])
+        matrix = torch.from_numpy(Rotation.from_rotvec([math.radians(degrees), 0, 0]).as_matrix()).float()
+        found, shift = affine_from_points(here, here @ matrix.T, torch.ones(1, 3), half=24)
+        aside = torch.tensor([3.0, 2.0, 12.0])
+        torch.testing.assert_close(found[0] @ aside + shift[0], matrix @ aside, atol=0.7, rtol=0)
+        assert float(torch.linalg.det(found[0])) > 0.9
+
+    def test_batches_are_apart(self):
+        chance = torch.Generator().manual_seed(1)
+        here, there = (20 * torch.randn(3, 5, 2, generator=chance) for _ in range(2))
+        weight = torch.rand(3, 5, generator=chance)
+        whole = affine_from_points(here, there, weight, half=48)
+        for n in range(3):
+            alone = affine_from_points(here[[n]], there[[n]], weight[[n]], half=48)
+            for a, b in zip(whole, alone, strict=True):
+                torch.testing.assert_close(a[[n]], b)
 
 
 def test_following_is_one_after_the_other():
