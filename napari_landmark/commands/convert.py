@@ -55,7 +55,7 @@ def run_convert(
         {"sources": list(sources), "images": images, "spacing": spacing, "names": names},
         files=list(pieces) if len(pieces) > 1 or _PLACE in out.name else (),
         geometries=geometries.values(),
-        sources={source.name: sha256(source) for source in sources if source.is_file()},
+        read=[{"name": source.name, "sha256": sha256(source)} for source in sources if source.is_file()],
     )
     files = (
         f"{len(pieces)} files such as {next(iter(pieces))}" if len(pieces) > 1 else str(next(iter(pieces)))

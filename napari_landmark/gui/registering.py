@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.study import Study
+from napari_landmark.data.study_lock import TRAINING as TRAINING_LOCK
+from napari_landmark.data.study_lock import StudyLock
 from napari_landmark.gui.jobs import Job
 from napari_landmark.gui.opening import ReadingStopped, gather
 from napari_landmark.gui.pair_inputs import PairInputs
@@ -163,9 +165,15 @@ def train_registration_job(
     study = session.study
     assert study is not None and session.cohort is not None and session.known is not None
     ndim = session.cohort.ndim
+    if resume is not None:
+        landmarks = bool(_run_record(resume).get("landmarks"))
     known = {name: session.known.result(name) for name in session.names} if landmarks else {}
 
     def work(progress: Progress, cancel: CancelToken) -> TrainedRegistration | None:
+        with StudyLock(study.folder, TRAINING_LOCK):
+            return train(progress, cancel)
+
+    def train(progress: Progress, cancel: CancelToken) -> TrainedRegistration | None:
         progress(ProgressEvent("Preparing", 0.0))
         from napari_landmark.learning.device import choose_device
         from napari_landmark.registration.label_map import find_label_maps
@@ -179,7 +187,7 @@ def train_registration_job(
         except ReadingStopped:
             return None
         maps = {} if labels is None else find_label_maps(labels, cohort.names)
-        if resume is not None and not maps and _had_labels(resume):
+        if resume is not None and not maps and _run_record(resume).get("labelled"):
             raise InputError(
                 "choose the folder of label maps that this training began with, then press Resume."
             )
@@ -259,11 +267,13 @@ def stopped_registration(study: Study | None) -> Path | None:
     return max((folder for folder in stopped if (folder / "run.json").exists()), default=None)
 
 
-def _had_labels(folder: Path) -> bool:
+def _run_record(folder: Path) -> dict[str, Any]:
+    """What a stopped training ran with; empty where that cannot be read, which the training names."""
     try:
-        return bool(json.loads((folder / "run.json").read_text(encoding="utf-8"))["labelled"])
-    except (OSError, ValueError, KeyError, TypeError):  # named by the training
-        return False
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _models_dir(study: Study) -> Path:

@@ -106,7 +106,11 @@ class RegistrationTraining(Listener):
         self._start()
 
     def _on_resume(self) -> None:
-        self._start(resume=stopped_registration(self.session.study))
+        stopped = stopped_registration(self.session.study)
+        if stopped is None:  # gone since
+            self.refresh()
+        else:
+            self._start(resume=stopped)
 
     def _start(self, *, resume: Path | None = None) -> None:
         def begin() -> None:

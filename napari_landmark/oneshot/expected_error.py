@@ -13,7 +13,6 @@ import numpy as np
 
 _FITTED_SIDE = 768.0
 _LARGEST_SIGN = 0.15  # of the longest side: further away, all that matters is that it is wrong
-_NARROWEST = math.sqrt(math.pi / 2)  # mean distance of a Gaussian's mass from its centre, in its sigma
 
 
 def detector_error(
@@ -32,8 +31,11 @@ def detector_error(
     canvas : tuple of int
         Sets the scale of what no sign tells.
     """
+    dims = len(canvas)
+    # Mean distance of a Gaussian's mass from its centre.
+    narrowest = sigma * math.sqrt(2) * math.gamma((dims + 1) / 2) / math.gamma(dims / 2)
     untold = 5.5 * max(canvas) / _FITTED_SIDE
-    doubt = 1.7 * (spread - _NARROWEST * sigma)
+    doubt = 1.7 * (spread - narrowest)
     apart = 0.075 * np.minimum(disagreement, _LARGEST_SIGN * max(canvas))
     return np.maximum(untold + doubt, untold / 4) + apart
 

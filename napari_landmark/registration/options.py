@@ -49,6 +49,12 @@ class RegistrationOptions:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"--{name.replace('_', '-')} {value}: must be a number above 0")
+        for name, least in (("steps", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"{name} {value!r}: must be a whole number from {least} on")
+        if not isinstance(self.warped_labels, bool):
+            raise InputError(f"warped_labels {self.warped_labels!r}: must be true or false")
 
     def budget(self) -> Budget:
         """Of the training."""

@@ -18,6 +18,7 @@ from napari_landmark.learning.progress import CancelToken, Progress, ProgressEve
 from napari_landmark.registration.grids import check_alike
 from napari_landmark.registration.model import Prediction, RegistrationModel
 from napari_landmark.registration.network import Alignment, finish_alignment
+from napari_landmark.registration.objective import ObjectiveWeights
 from napari_landmark.registration.optimisation import best_start, optimise
 from napari_landmark.registration.options import PAIR_SIZE, PAIR_WEIGHTS, PairOptions
 from napari_landmark.registration.prepared_pair import PreparedPair
@@ -95,7 +96,9 @@ def register_pair(
     if answer is not None and not steps:
         start = answer.alignment
     else:
-        start = best_start(pair, _starts(pair, answer, geometries, options, progress, cancel), weights)
+        start = best_start(
+            pair, _starts(pair, answer, weights, geometries, options, progress, cancel), weights
+        )
     with freed_memory_kept():
         alignment, terms = optimise(
             pair,
@@ -116,6 +119,7 @@ def register_pair(
 def _starts(
     pair: PreparedPair,
     answer: Prediction | None,
+    weights: ObjectiveWeights,
     geometries: tuple[Geometry, Geometry],
     options: PairOptions,
     progress: Progress | None,
@@ -123,18 +127,22 @@ def _starts(
 ) -> list[Alignment]:
     """Where to start, the most trusted first: the network, regions and landmarks, SimpleITK."""
     starts = [] if answer is None else [answer.alignment]
-    matched = pair.matched_affine()
+    matched = pair.matched_affine(weights)
     if matched is not None:
         starts.append(_without_velocity(pair, *matched))
     if answer is None or matched is None:
-        starts.append(_classical(pair, geometries, options, progress, cancel))
+        # Only volumes without a model are scanned in any position: a cohort's lie alike.
+        turned = (
+            len(pair.shape) == 3 and answer is None if options.any_rotation is None else options.any_rotation
+        )
+        starts.append(_classical(pair, geometries, turned, progress, cancel))
     return starts
 
 
 def _classical(
     pair: PreparedPair,
     geometries: tuple[Geometry, Geometry],
-    options: PairOptions,
+    any_rotation: bool,
     progress: Progress | None,
     cancel: CancelToken | None,
 ) -> Alignment:
@@ -144,11 +152,12 @@ def _classical(
     if all(geometry.has_spacing for geometry in geometries):
         units = [p.scale * g.mean_spacing for p, g in zip(pair.placements, geometries, strict=True)]
         scale = units[0] / units[1]
-    turned = options.any_rotation if options.any_rotation is not None else dims == 3
     if any(np.ptp(array) == 0 for array in arrays):
         found = AffineStart(np.eye(dims) * scale, np.zeros(dims))
     else:
-        found = affine_start(*arrays, scale=scale, any_rotation=turned, progress=progress, cancel=cancel)
+        found = affine_start(
+            *arrays, scale=scale, any_rotation=any_rotation, progress=progress, cancel=cancel
+        )
     parts = (
         pair.device.to(torch.from_numpy(value.astype(np.float32)))[None]
         for value in (found.matrix, found.shift)

@@ -21,7 +21,7 @@ from napari_landmark.registration.affine_from_points import affine_from_points, 
 from napari_landmark.registration.field import warp
 from napari_landmark.registration.labelled_cohort import SHRINK, label_probabilities
 from napari_landmark.registration.network import Alignment
-from napari_landmark.registration.objective import Scene
+from napari_landmark.registration.objective import ObjectiveWeights, Scene
 from napari_landmark.registration.segmenter import region_trust
 
 LabelMaps = tuple[NDArray[np.integer] | None, NDArray[np.integer] | None]
@@ -118,7 +118,8 @@ class PreparedPair:
             if given is not None:
                 rows.append(self.device.to(label_probabilities(given, labels, placement)[1:]))
                 # A label that a map lacks may not have been drawn: it says nothing about the other image's.
-                drawn = [float(label in _values(given)) for label in labels]
+                present = _values(given)
+                drawn = [float(label in present) for label in labels]
                 trusts.append(torch.tensor(drawn, device=self.device.torch_device))
                 continue
             known = torch.zeros(len(labels), *self.shape, device=self.device.torch_device)
@@ -159,10 +160,10 @@ class PreparedPair:
         )
         self.point_trust = self.device.to(torch.tensor([[row[2] for row in rows]]))
 
-    def matched_affine(self) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """The affine map that landmarks and the centroids of regions tell; None where there are none."""
+    def matched_affine(self, weights: ObjectiveWeights) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """The affine map that landmarks and the centroids of regions tell; None where there are none that count."""
         here, there, weight = [], [], []
-        if self.points is not None:
+        if self.points is not None and weights.landmarks:
             middle = (torch.tensor(self.shape, device=self.points.device) - 1) / 2
             here.append(self.points - middle)
             there.append(self.wanted - middle)
@@ -172,7 +173,8 @@ class PreparedPair:
             others, also = region_centroids(self.moving_regions)
             here.append(centroids)
             there.append(others)
-            weight.append(sure * also * self.trust)
+            counts = (weights.region_weights(self.labels) > 0).float().to(sure.device)
+            weight.append(sure * also * self.trust * counts)
         if not weight or float(torch.cat(weight, 1).sum()) <= 0:
             return None
         parts = (torch.cat(part, 1) for part in (here, there, weight))

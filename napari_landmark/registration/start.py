@@ -206,6 +206,8 @@ def _refine(
         method.Execute(*images)
     except RuntimeError:  # nothing in common, or constant: the start is as good as anything
         return math.inf, start
+    finally:
+        method.RemoveAllCommands()  # the command holds the method, and the method the command
     found = AffineStart(
         np.reshape(transform.GetMatrix(), (dims, dims))[::-1, ::-1].copy(),
         np.asarray(transform.GetTranslation())[::-1].copy(),

@@ -82,6 +82,8 @@ def train_registration(
         before.check(record)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
+        if not resume:  # that of an earlier training would be gone on with as if it were this one's
+            (folder / CHECKPOINT).unlink(missing_ok=True)
         atomic_write(folder / RUN, json.dumps(record, indent=1) + "\n")
     history = run_training(
         trainer.networks,

@@ -19,6 +19,8 @@ from napari_landmark.registration.options import RegistrationOptions
 RUN = "run.json"
 _MUST_AGREE = {
     "labels": "the labels have changed",
+    "labelled": "other images have label maps",
+    "landmarks": "other landmarks guide it",
     "canvas": "the working resolution has changed",
     "data_fingerprint": "the images have changed",
 }
@@ -37,6 +39,7 @@ def training_record(
         "labels": list(material.labels),
         "canvas": list(cohort.canvas),
         "labelled": [cohort.names[n] for n in material.labelled],
+        "landmarks": int(material.positions.shape[1]),
         "data_fingerprint": cohort.fingerprint(),
         "versions": {"napari-landmark": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }
@@ -53,11 +56,14 @@ class InterruptedRun:
     record : dict
     options : RegistrationOptions
         Those it ran with.
+    spent : float
+        Seconds that it took, as far as its model says.
     """
 
     path: Path
     record: dict
     options: RegistrationOptions
+    spent: float = 0.0
 
     @classmethod
     def read(cls, folder: Path) -> InterruptedRun:
@@ -80,11 +86,21 @@ class InterruptedRun:
             )
         except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
-        return cls(path, record, options)
+        return cls(path, record, options, _spent(folder / "model.json"))
 
     def options_with(self, now: RegistrationOptions) -> RegistrationOptions:
-        """The options to go on with: device and minutes may be given anew."""
+        """The options to go on with: device and minutes, with those that were spent, may be given anew.
+
+        Raises
+        ------
+        InputError
+            The minutes are over already.
+        """
         recorded = self.options
+        if now.minutes and now.minutes * 60 <= self.spent:
+            raise InputError(
+                f"{now.minutes:g} minutes: the training took {self.spent / 60:.1f} already, which count; give more"
+            )
         return RegistrationOptions(
             minutes=now.minutes or recorded.minutes,
             device=now.device,
@@ -100,3 +116,11 @@ class InterruptedRun:
         for key, what in _MUST_AGREE.items():
             if self.record[key] != now[key]:
                 raise InputError(f"{self.path}: {what} since that training; start without --resume")
+
+
+def _spent(path: Path) -> float:
+    """Seconds of a stopped training; 0 where it was killed before it wrote a model."""
+    try:
+        return float(json.loads(read_small_text(path))["training"]["history"]["seconds"])
+    except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        return 0.0

@@ -129,7 +129,7 @@ def test_what_it_was_made_of_stands_beside_it(work):
     assert convert("in.csv", "out.csv") == 0
     record = json.loads((work / "out.csv.run.json").read_text())
     assert record["command"] == "convert"
-    assert record["sources"] == {"in.csv": sha256(work / "in.csv")}
+    assert record["read"] == [{"name": "in.csv", "sha256": sha256(work / "in.csv")}]
     assert record["sha256"] == sha256(work / "out.csv")
     assert convert("in.csv", "p/{image}.mrk.json", "--images", "images", "--spacing", "2") == 0
     record = json.loads((work / "p" / "all.mrk.json.run.json").read_text())

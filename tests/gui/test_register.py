@@ -400,7 +400,7 @@ class TestModels:
         assert name == "Model 001 of this study (stopped early)"
         assert widget.form.model.value == name
         assert widget.training.resume.isVisibleTo(widget.training)
-        widget.training.minutes.value = 0.01
+        widget.training.minutes.value = 0.2
         widget.training.resume.click()
         wait(qtbot, viewer)
         assert "Trained" in widget.training.stage_text.text()

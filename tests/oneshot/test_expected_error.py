@@ -68,3 +68,13 @@ def test_finite_and_below_the_size_of_the_canvas(spread, share, length):
 def test_scales_with_the_canvas():
     assert detected(canvas=(512, 768)) == pytest.approx(8 * detected(canvas=(64, 96)))
     assert matched(0.5, 24.0, (512, 768)) == pytest.approx(8 * matched(0.5, 3.0, (64, 96)))
+
+
+@pytest.mark.parametrize("canvas", [(192, 160), (96, 96, 96)])
+def test_the_narrowest_heatmap_leaves_what_no_sign_tells(canvas):
+    middle = [(n - 1) / 2 for n in canvas]
+    places = np.stack(np.meshgrid(*(np.arange(n) for n in canvas), indexing="ij"), -1) - middle
+    distance = np.linalg.norm(places, axis=-1)
+    heat = np.exp(-(distance**2) / (2 * SIGMA**2))
+    spread = (heat * distance).sum() / heat.sum()
+    assert detected(spread, canvas=canvas) == pytest.approx(5.5 * max(canvas) / 768, abs=0.05)
