@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pydicom.encaps import encapsulate
 from scipy.spatial.transform import Rotation
 
 from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.dicom_spacing import dicom_header
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks, write_landmarks
 from napari_landmark.data.image import read_geometry, read_image
@@ -359,3 +361,19 @@ def test_through_slicer_and_back_within_a_thousandth_of_a_millimetre(
     written = json.loads((folder / "ct.mrk.json").read_text())["markups"][0]
     assert written["coordinateSystem"] == "LPS"
     np.testing.assert_allclose(written["controlPoints"][0]["position"], world, atol=1e-3)
+
+
+def test_a_length_beyond_the_file_takes_no_memory(tmp_path):
+    import tracemalloc
+
+    path = save(tmp_path / "a.dcm", SLOPE)
+    content = path.read_bytes()
+    place = content.index(b"\x28\x00\x02\x00US")  # before the first element of the image
+    spoiled = content[:place] + b"\x09\x00\x01\x10OB\0\0\xf0\xff\xff\x7f" + content[place:]
+    path.write_bytes(spoiled)
+    tracemalloc.start()
+    with contextlib.suppress(InputError):
+        dicom_header(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**26
