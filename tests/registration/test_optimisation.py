@@ -53,3 +53,16 @@ class TestOptimise:
         found, terms = optimise(pair, start, steps=0, weights=ObjectiveWeights())
         assert found is start
         assert terms == {}
+
+    def test_coarse_scales_count_in_the_beginning_only(self, pair, monkeypatch):
+        from napari_landmark.registration import optimisation
+
+        honest, seen = optimisation.objective_terms, []
+
+        def spy(*given, coarse):
+            seen.append(coarse)
+            return honest(*given, coarse=coarse)
+
+        monkeypatch.setattr(optimisation, "objective_terms", spy)
+        optimise(pair, TestBestStart.start(pair, 0.0), steps=6, weights=ObjectiveWeights())
+        assert seen == [True] * 3 + [False] * 3

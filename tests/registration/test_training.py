@@ -188,14 +188,81 @@ class TestTraining:
         assert done.record["options"]["steps"] == 3
         assert done.weights.roi == 1.5
 
+    def test_coarse_scales_count_in_the_beginning_only(self, cohort, labels, monkeypatch):
+        from napari_landmark.registration import trainer
+
+        honest, seen = trainer.objective_terms, []
+
+        def spy(*given, coarse):
+            seen.append(coarse)
+            return honest(*given, coarse=coarse)
+
+        monkeypatch.setattr(trainer, "objective_terms", spy)
+        train_registration(cohort, labels, options=RegistrationOptions(device="cpu", steps=10))
+        assert seen == [True] * 4 + [False] * 4  # from 20% to 60%, and after that
+
+    def test_a_new_training_does_not_leave_the_checkpoint_of_an_old_one(self, cohort, labels, tmp_path):
+        cancel = CancelToken()
+        cancel.cancel()
+        train_registration(cohort, labels, options=FEW, folder=tmp_path, cancel=cancel)
+        old = (tmp_path / "checkpoint.safetensors").read_bytes()
+
+        class Killed(Exception):
+            pass
+
+        def die(event):
+            raise Killed
+
+        with pytest.raises(Killed):
+            train_registration(cohort, labels, options=FEW, folder=tmp_path, progress=die)
+        left = tmp_path / "checkpoint.safetensors"
+        assert not left.exists() or left.read_bytes() != old
+
+    @pytest.mark.parametrize("what", ["images have label maps", "landmarks guide"])
+    def test_other_guidance_is_not_gone_on_with(self, cohort, labels, data, tmp_path, what):
+        cancel = CancelToken()
+        cancel.cancel()
+        truth = read_landmarks(data / "truth.csv")
+        train_registration(cohort, labels, options=FEW, landmarks=truth, folder=tmp_path, cancel=cancel)
+        others = labels if "landmarks" in what else {cohort.names[-1]: next(iter(labels.values()))}
+        marks = None if "landmarks" in what else truth
+        with pytest.raises(InputError, match=what):
+            train_registration(cohort, others, options=FEW, landmarks=marks, folder=tmp_path, resume=True)
+
+    def test_minutes_that_are_over_are_refused(self, cohort, labels, tmp_path):
+        cancel = CancelToken()
+        cancel.cancel()
+        train_registration(cohort, labels, options=FEW, folder=tmp_path, cancel=cancel)
+        model = json.loads((tmp_path / "model.json").read_text())
+        model["training"]["history"]["seconds"] = 120
+        (tmp_path / "model.json").write_text(json.dumps(model))
+        more = RegistrationOptions(minutes=1.5, device="cpu")
+        with pytest.raises(InputError, match=r"took 2\.0 already"):
+            train_registration(cohort, labels, options=more, folder=tmp_path, resume=True)
+        assert (tmp_path / "checkpoint.safetensors").exists()
+
     @pytest.mark.parametrize(
-        "content", ["", "[]", "{}", '{"options": 3}', '{"options": {"steps": 2, "weights": {"roi": -1}}}']
+        "content",
+        [
+            "",
+            "[]",
+            "{}",
+            '{"options": 3}',
+            '{"options": {"steps": 2, "weights": {"roi": -1}}}',
+            "STEPS",
+            "SEED",
+        ],
     )
     def test_a_spoiled_record_is_named(self, cohort, labels, tmp_path, content):
         cancel = CancelToken()
         cancel.cancel()
         train_registration(cohort, labels, options=FEW, folder=tmp_path, cancel=cancel)
-        (tmp_path / "run.json").write_text(content)
+        path = tmp_path / "run.json"
+        if content == "STEPS":
+            record = json.loads(path.read_text())
+            record["options"]["steps"] = "8"
+            content = json.dumps(record)
+        path.write_text(content)
         with pytest.raises(InputError, match=r"run\.json.*start without --resume"):
             train_registration(cohort, labels, options=FEW, folder=tmp_path, resume=True)
 
