@@ -13,12 +13,11 @@ ITK takes ``ImagerPixelSpacing`` first, knows no magnification, and says 1 mm wh
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from napari_landmark.data.dicom_lengths import WithinFile
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 
@@ -35,25 +34,12 @@ class PlaneSpacing(NamedTuple):
     plane: str
 
 
-class _WithinFile(io.BufferedReader):
-    """A file that is never asked for more than it holds: a damaged length of 4 GB would take as much memory."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(path))
-        self._size = os.fstat(self.fileno()).st_size
-
-    def read(self, size: int | None = -1) -> bytes:
-        if size is not None and size >= 0:
-            size = min(size, max(0, self._size - self.tell()))
-        return super().read(size)
-
-
 def dicom_header(path: Path) -> Any:
     """The header without the pixels; InputError where the file is no DICOM."""
     import pydicom
 
     try:
-        with _WithinFile(path) as stream:
+        with WithinFile(path) as stream:
             return pydicom.dcmread(stream, stop_before_pixels=True)
     except MemoryError:
         raise

@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from napari_landmark.data.dicom_lengths import check_dicom_lengths
 from napari_landmark.data.dicom_spacing import with_dicom_spacing
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry, SpacingSource
@@ -54,6 +55,7 @@ def _opened(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     if _is_dicom(path):
+        check_dicom_lengths(path)
         reader.SetImageIO("GDCMImageIO")
     try:
         reader.ReadImageInformation()

@@ -1,0 +1,57 @@
+"""Whether the lengths that a DICOM file states lie within the file.
+
+A damaged length of 2 GB makes a reader ask for as much memory; GDCM, which ITK reads with, does not give it back where
+the reading then fails. So a file is walked through before GDCM sees it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+from napari_landmark.data.errors import InputError
+
+_SLACK = 2**20  # bytes that a file may lack without harm: it is then refused, or read, as it always was
+_DEFERRED = 4096  # bytes; longer values are stepped over
+
+
+class _BeyondFileError(Exception):
+    pass
+
+
+class WithinFile(io.BufferedReader):
+    """A binary file that is never asked for much more than it holds."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As of any file, but refused where far more is asked for than is left."""
+        if size is not None and size > 0:
+            self._check(self.tell() + size)
+        return super().read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As of any file, but refused where it leads far beyond the end."""
+        if whence == os.SEEK_SET:
+            self._check(offset)
+        return super().seek(offset, whence)
+
+    def _check(self, end: int) -> None:
+        if end > self._size + _SLACK:
+            raise _BeyondFileError(f"a value ends at byte {end} of {self._size}")
+
+
+def check_dicom_lengths(path: Path) -> None:
+    """Refuse (InputError) a file with a value that is said to reach far beyond its end."""
+    import pydicom
+
+    try:
+        with WithinFile(path) as stream:
+            pydicom.dcmread(stream, defer_size=_DEFERRED)
+    except _BeyondFileError as error:
+        raise InputError(f"is damaged ({error}): export it again") from error
+    except Exception:  # what else is wrong with it, GDCM says
+        return
