@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.memory_limit import check_fits
+from napari_landmark.data.tiff_pages import check_pages_end
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +132,7 @@ def _check_pages_are_slices(path: Path) -> None:
     """Refuse pages that are channels or moments in time, where the file says so."""
     import tifffile  # comes with scikit-image
 
+    check_pages_end(path)
     sizes: list[tuple[str, int]] = []
     with contextlib.suppress(Exception), tifffile.TiffFile(path) as file:
         series = file.series[0]
@@ -171,6 +173,7 @@ def _read_rare_tiff(path: Path, *, pixels: bool) -> tuple[tuple[int, ...], NDArr
     """Shape and, where asked for, luminance of a TIFF that Pillow does not know."""
     import tifffile  # comes with scikit-image; cannot unpack what Pillow can, hence only the second choice
 
+    check_pages_end(path)
     try:
         with tifffile.TiffFile(path) as file:
             series = file.series[0]
