@@ -12,7 +12,7 @@ from pathlib import Path
 
 from napari_landmark.data.errors import InputError
 
-_SLACK = 2**20  # bytes that a file may lack without harm: it is then refused, or read, as it always was
+_SLACK = 1024  # bytes; small reads beyond the end are how a reader finds it
 _DEFERRED = 4096  # bytes; longer values are stepped over
 
 
