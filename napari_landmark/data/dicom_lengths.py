@@ -50,8 +50,33 @@ def check_dicom_lengths(path: Path) -> None:
 
     try:
         with WithinFile(path) as stream:
+            _check_meta(stream)
+            stream.seek(0)
             pydicom.dcmread(stream, defer_size=_DEFERRED)
     except _BeyondFileError as error:
         raise InputError(f"is damaged ({error}): export it again") from error
     except Exception:  # what else is wrong with it, GDCM says
         return
+
+
+def _check_meta(stream: WithinFile) -> None:
+    """Walk through the file's first part (group 2), which is always explicit and little-endian (DICOM PS3.10, 7.1)."""
+    from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
+
+    kinds = {kind.value for kind in VR}
+    stream.seek(128)
+    if stream.read(4) != b"DICM":
+        return
+    while True:
+        at = stream.tell()
+        head = stream.read(8)
+        if len(head) < 8 or head[:2] != b"\x02\x00":
+            return
+        kind = head[4:6].decode("latin-1")
+        if kind in EXPLICIT_VR_LENGTH_32:
+            length = int.from_bytes(stream.read(4), "little")
+        elif kind in kinds:
+            length = int.from_bytes(head[6:], "little")
+        else:
+            raise _BeyondFileError(f"a value of the unknown kind {kind!r} at byte {at}")
+        stream.seek(stream.tell() + length)

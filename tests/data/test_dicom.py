@@ -390,3 +390,10 @@ class TestLengths:
         (tmp_path / "a.dcm").write_bytes(content[:place] + b"\xf0\xff\xff\x7f" + content[place + 4 :])
         with pytest.raises(InputError, match="ends at byte"):
             read_image(tmp_path / "a.dcm")
+
+    def test_an_unknown_kind_of_value_in_the_first_part(self, tmp_path):
+        content = save(tmp_path / "a.dcm", SLOPE).read_bytes()
+        place = content.index(b"\x02\x00\x10\x00UI") + 4
+        (tmp_path / "a.dcm").write_bytes(content[:place] + b"U," + content[place + 2 :])
+        with pytest.raises(InputError, match="unknown kind"):
+            read_image(tmp_path / "a.dcm")
