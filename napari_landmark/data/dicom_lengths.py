@@ -54,7 +54,7 @@ def check_dicom_lengths(path: Path) -> None:
             stream.seek(0)
             pydicom.dcmread(stream, defer_size=_DEFERRED)
     except _BeyondFileError as error:
-        raise InputError(f"is damaged ({error}): export it again") from error
+        raise InputError(f"is damaged ({error}): save it again or remove it") from error
     except Exception:  # what else is wrong with it, GDCM says
         return
 
