@@ -51,7 +51,7 @@ def find_image(wanted: str, known: Collection[str]) -> str | None:
 def named_in_file(wanted: str, geometries: Mapping[str, Geometry] | None) -> str:
     """The image's own name where the image is known, else the name that the file gives."""
     found = find_image(wanted, geometries) if geometries else None
-    return wanted.strip().replace("\\", "/") if found is None else found
+    return wanted.replace("\\", "/") if found is None else found
 
 
 def common_schema(sets: Iterable[LandmarkSet]) -> LandmarkSchema:
