@@ -16,7 +16,7 @@ _SLACK = 1024  # bytes; small reads beyond the end are how a reader finds it
 _DEFERRED = 4096  # bytes; longer values are stepped over
 
 
-class _BeyondFileError(Exception):
+class _DamagedError(Exception):
     pass
 
 
@@ -41,11 +41,11 @@ class WithinFile(io.BufferedReader):
 
     def _check(self, end: int) -> None:
         if end > self._size + _SLACK:
-            raise _BeyondFileError(f"a value ends at byte {end} of {self._size}")
+            raise _DamagedError(f"a value ends at byte {end} of {self._size}")
 
 
 def check_dicom_lengths(path: Path) -> None:
-    """Refuse (InputError) a file with a value that is said to reach far beyond its end."""
+    """Refuse (InputError) a file with a value that is said to reach far beyond its end, or is of no known kind."""
     import pydicom
 
     try:
@@ -53,9 +53,11 @@ def check_dicom_lengths(path: Path) -> None:
             _check_meta(stream)
             stream.seek(0)
             pydicom.dcmread(stream, defer_size=_DEFERRED)
-    except _BeyondFileError as error:
+    except _DamagedError as error:
         raise InputError(f"is damaged ({error}): save it again or remove it") from error
-    except Exception:  # what else is wrong with it, GDCM says
+    except MemoryError:
+        raise
+    except Exception:  # pydicom raises nearly anything; what else is wrong with the file, GDCM says in a line
         return
 
 
@@ -78,5 +80,5 @@ def _check_meta(stream: WithinFile) -> None:
         elif kind in kinds:
             length = int.from_bytes(head[6:], "little")
         else:
-            raise _BeyondFileError(f"a value of the unknown kind {kind!r} at byte {at}")
+            raise _DamagedError(f"a value of the unknown kind {kind!r} at byte {at}")
         stream.seek(stream.tell() + length)

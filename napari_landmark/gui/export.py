@@ -14,6 +14,7 @@ from napari_landmark.data.file_stem import file_stem
 from napari_landmark.data.formats import FORMATS, write_landmarks
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.run_record import write_run_record
+from napari_landmark.data.small_file import read_small_text
 from napari_landmark.gui.session import Session
 
 _TITLES = {
@@ -109,8 +110,8 @@ def _record(
     said = Counter(mark.status.value for marks in sets.values() for mark in marks.values())
     models = {}
     for record in sorted(study.models_dir.glob("*/run.json")):
-        with suppress(OSError, ValueError):
-            models[record.parent.name] = json.loads(record.read_text(encoding="utf-8"))
+        with suppress(InputError, OSError, ValueError, RecursionError):
+            models[record.parent.name] = json.loads(read_small_text(record))
     write_run_record(
         path,
         "export",

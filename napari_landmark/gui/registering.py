@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.small_file import read_small_text
 from napari_landmark.data.study import Study
 from napari_landmark.data.study_lock import TRAINING as TRAINING_LOCK
 from napari_landmark.data.study_lock import StudyLock
@@ -270,8 +271,8 @@ def stopped_registration(study: Study | None) -> Path | None:
 def _run_record(folder: Path) -> dict[str, Any]:
     """What a stopped training ran with; empty where that cannot be read, which the training names."""
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = json.loads(read_small_text(folder / "run.json"))
+    except (InputError, OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

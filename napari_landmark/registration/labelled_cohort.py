@@ -52,10 +52,8 @@ class LabelledCohort:
     ) -> None:
         self.cohort, self.device = cohort, device
         shares: dict[int, dict[int, torch.Tensor]] = {}
-        for (
-            name,
-            source,
-        ) in labels.items():  # one at a time: a hundred label maps of CTs do not fit in the memory
+        # One at a time: a hundred label maps of CTs do not fit in the memory.
+        for name, source in labels.items():
             number = cohort.index(name)
             array = _read(source, cohort, name)
             shares[number] = {

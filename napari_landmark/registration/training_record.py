@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -101,15 +101,7 @@ class InterruptedRun:
             raise InputError(
                 f"{now.minutes:g} minutes: the training took {self.spent / 60:.1f} already, which count; give more"
             )
-        return RegistrationOptions(
-            minutes=now.minutes or recorded.minutes,
-            device=now.device,
-            seed=recorded.seed,
-            weights=recorded.weights,
-            steps=recorded.steps,
-            limit_minutes=recorded.limit_minutes,
-            warped_labels=recorded.warped_labels,
-        )
+        return replace(recorded, device=now.device, minutes=now.minutes or recorded.minutes)
 
     def check(self, now: dict) -> None:
         """Refuse (InputError) to go on with other images or labels: the networks would mean something else."""
