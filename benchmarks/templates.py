@@ -28,8 +28,8 @@ from napari_landmark.learning.batches import load_batch
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.learning.run import Budget
 from napari_landmark.oneshot.embedding import Embedding, train_embedding
-from napari_landmark.oneshot.pipeline import embedding_config
 from napari_landmark.oneshot.pseudolabels import Descriptors, Template, describe_templates, match_templates
+from napari_landmark.oneshot.stages import embedding_config
 from napari_landmark.oneshot.template import rank_images
 
 COUNTS = (1, 3, 5, 10)

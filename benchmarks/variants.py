@@ -32,7 +32,7 @@ from napari_landmark.oneshot.correspondence import POINTS_PER_LEVEL, TEMPERATURE
 from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork, TrainingLabels, train_detector
 from napari_landmark.oneshot.embedding import Embedding
 from napari_landmark.oneshot.matching import describe, match_vectors
-from napari_landmark.oneshot.pipeline import embedding_config
+from napari_landmark.oneshot.stages import embedding_config
 
 PAIRS, POINTS, WINDOW = 6, 512, 11
 Loss = Callable[..., torch.Tensor]

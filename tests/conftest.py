@@ -92,7 +92,9 @@ def _trained(tmp_path_factory, _drawn_cohort, cohort, phantoms):
     folder = tmp_path_factory.mktemp("trained") / "study"
     study = Study.create(folder, schema=SCHEMA, images=_drawn_cohort / "images", template=first.image.name)
     study.save_annotations(first.image.name, first.landmarks)
-    options = TrainingOptions(device="cpu", self_steps=3, cross_steps=2, detector_steps=3)
+    options = TrainingOptions(
+        device="cpu", self_steps=3, cross_steps=2, close_steps=2, detector_steps=3, again_steps=2
+    )
     report = train(study, cohort, options=options)
     write_report(study, cohort, report)
     return folder, report
@@ -114,16 +116,21 @@ def training_report(_trained):
 def quick(monkeypatch):
     """Trainings take a second."""
     from napari_landmark.oneshot import options as options_module
-    from napari_landmark.oneshot import pipeline
+    from napari_landmark.oneshot import stages
     from napari_landmark.oneshot.embedding import EmbeddingConfig
 
     honest = options_module.default_options
     small = EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
-    monkeypatch.setattr(pipeline, "embedding_config", lambda canvas: small)
+    monkeypatch.setattr(stages, "embedding_config", lambda canvas: small)
     monkeypatch.setattr(
         options_module,
         "default_options",
         lambda device, **options: dataclasses.replace(
-            honest(device, **options), self_steps=2, cross_steps=1, detector_steps=2
+            honest(device, **options),
+            self_steps=2,
+            cross_steps=1,
+            close_steps=1,
+            detector_steps=2,
+            again_steps=1,
         ),
     )

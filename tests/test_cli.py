@@ -383,16 +383,16 @@ import dataclasses, sys
 import torch
 from napari_landmark.learning import device
 from napari_landmark.oneshot import options as options_module
-from napari_landmark.oneshot import pipeline
+from napari_landmark.oneshot import pipeline, stages
 from napari_landmark.oneshot.embedding import EmbeddingConfig
 
 device.available_cores = lambda: 1
-pipeline.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
-default, checkpoint = options_module.default_options, pipeline.Checkpoint
+stages.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
+default, checkpoint = options_module.default_options, stages.Checkpoint
 options_module.default_options = lambda device, **options: dataclasses.replace(
     default(device, **options), self_steps=100_000
 )
-pipeline.Checkpoint = lambda path, resume: checkpoint(path, resume, interval=0.0)
+stages.Checkpoint = lambda path, resume: checkpoint(path, resume, interval=0.0)
 from napari_landmark.cli import main
 
 main()

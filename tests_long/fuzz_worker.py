@@ -173,14 +173,14 @@ def reading_models(folder: Path, chance: random.Random) -> Callable[[], None]:
     from napari_landmark.data.cohort import Cohort
     from napari_landmark.data.phantom import SCHEMA, hand_phantom
     from napari_landmark.learning import device
-    from napari_landmark.oneshot import pipeline
+    from napari_landmark.oneshot import pipeline, stages
     from napari_landmark.oneshot.embedding import EmbeddingConfig
     from napari_landmark.oneshot.model_folders import load_model
     from napari_landmark.oneshot.options import TrainingOptions
 
     torch.set_num_threads(1)
     device.available_cores = lambda: 1
-    pipeline.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
+    stages.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
     (folder / "images").mkdir()
     from PIL import Image
 
@@ -189,7 +189,9 @@ def reading_models(folder: Path, chance: random.Random) -> Callable[[], None]:
     study = Study.create(folder / "current", schema=SCHEMA, images=folder / "images", template="a.png")
     study.save_annotations("a.png", phantom.landmarks)
     cohort = Cohort.from_folder(folder / "images", cache_dir=folder / "cache")
-    options = TrainingOptions(device="cpu", self_steps=1, cross_steps=1, detector_steps=1)
+    options = TrainingOptions(
+        device="cpu", self_steps=1, cross_steps=1, close_steps=1, detector_steps=1, again_steps=1
+    )
     pipeline.train(study, cohort, options=options)
     contents = {path: path.read_bytes() for path in (study.models_dir / "001").iterdir()}
 

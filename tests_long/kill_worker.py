@@ -50,7 +50,7 @@ def small_trainings() -> None:
 
     from napari_landmark.learning import device
     from napari_landmark.oneshot import options as options_module
-    from napari_landmark.oneshot import pipeline
+    from napari_landmark.oneshot import pipeline, stages
     from napari_landmark.oneshot.embedding import EmbeddingConfig
 
     if pipeline.__dict__.setdefault("made_small", False):
@@ -58,12 +58,17 @@ def small_trainings() -> None:
     pipeline.made_small = True
     torch.set_num_threads(1)
     device.available_cores = lambda: 1
-    pipeline.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
-    default, checkpoint = options_module.default_options, pipeline.Checkpoint
+    stages.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
+    default, checkpoint = options_module.default_options, stages.Checkpoint
     options_module.default_options = lambda device, **options: dataclasses.replace(
-        default(device, **options), self_steps=6, cross_steps=4, detector_steps=6
+        default(device, **options),
+        self_steps=6,
+        cross_steps=4,
+        close_steps=4,
+        detector_steps=6,
+        again_steps=4,
     )
-    pipeline.Checkpoint = lambda path, resume: checkpoint(path, resume, interval=0.0)
+    stages.Checkpoint = lambda path, resume: checkpoint(path, resume, interval=0.0)
 
 
 def terminal(arguments: list[str]) -> None:

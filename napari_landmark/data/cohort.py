@@ -196,6 +196,10 @@ class Cohort:
         """The image at working resolution, of the shape of the canvas, 0 to 1."""
         return self._cache.row(self._rows[number])
 
+    def working_part(self, number: int, box: tuple[slice, ...]) -> NDArray[np.float32]:
+        """Part of the image at working resolution, 0 to 1; only this part is read."""
+        return self._cache.part(self._rows[number], box)
+
     def read(self, number: int) -> MedicalImage:
         """The native image, read from its file."""
         entry = self._entries[number]

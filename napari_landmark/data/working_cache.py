@@ -77,11 +77,15 @@ class WorkingCache:
 
     def row(self, number: int) -> NDArray[np.float32]:
         """One image, of the shape of the canvas; a copy."""
+        return self.part(number, ())
+
+    def part(self, number: int, box: tuple[slice, ...]) -> NDArray[np.float32]:
+        """Part of one image, the only one that is read; a copy."""
         if self._rows is None:
             if self._file is None:
                 raise RuntimeError("the cache was not built")
             self._rows = np.load(self._file, mmap_mode="r")
-        return np.array(self._rows[number], dtype=np.float32)
+        return np.array(self._rows[(number, *box)], dtype=np.float32)
 
     def build(
         self,

@@ -64,9 +64,9 @@ class TrainingLabels:
     Parameters
     ----------
     positions : (n_images, n_landmarks, d) float tensor
-        On the working canvas.
+        On the working canvas; NaN where unknown.
     weights : (n_images, n_landmarks) float tensor
-        Trust in each, 0..1.
+        Trust in each, 0..1; an image without any is not shown.
     templates : tuple of int
         Images that a person annotated; shown more often.
     """
@@ -157,7 +157,7 @@ def training_step(
 ) -> torch.Tensor:
     """Loss of one batch of distorted images with their pseudo-labels."""
     config = network.config
-    indices = _draw(labels, len(cohort), batch, generator)
+    indices = _draw(labels, batch, generator)
     images = load_batch(cohort, indices, config.shrink, device)
     shape = tuple(images.shape[2:])
     distortion = Distortion.random(
@@ -196,8 +196,11 @@ def detector_loss(
     return ((heat + _OFFSET_WEIGHT * offset) * weights).sum() / weights.sum().clamp(min=1e-6)
 
 
-def _draw(labels: TrainingLabels, count: int, batch: int, generator: torch.Generator) -> list[int]:
-    indices = torch.randint(count, (batch,), generator=generator).tolist()
+def _draw(labels: TrainingLabels, batch: int, generator: torch.Generator) -> list[int]:
+    labelled = torch.nonzero((labels.weights > 0).any(1))[:, 0]
+    if not len(labelled):
+        labelled = torch.arange(len(labels.weights))
+    indices = labelled[torch.randint(len(labelled), (batch,), generator=generator)].tolist()
     if labels.templates and torch.rand((), generator=generator) < _TEMPLATE_SHARE:
         chosen = torch.randint(len(labels.templates), (), generator=generator)
         indices[0] = labels.templates[int(chosen)]
@@ -212,18 +215,19 @@ def train_detector(
     device: Device,
     generator: torch.Generator,
     budget: Budget,
+    again: bool = False,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> History:
-    """Train in place on pseudo-labels and the true templates."""
+    """Train in place on pseudo-labels and the true templates; `again` with better labels than before."""
     network.to(device.torch_device, memory_format=fast_memory_format(network.config.spatial_dims))
     return run_training(
         network,
         lambda _: training_step(network, cohort, labels, device, generator),
-        stage="training the detector",
+        stage="training the detector again" if again else "training the detector",
         budget=budget,
-        learning_rate=2e-3,
+        learning_rate=1e-3 if again else 2e-3,
         generator=generator,
         warmup=0.1,
         checkpoint=checkpoint,

@@ -11,13 +11,13 @@ import math
 
 import numpy as np
 
+from napari_landmark.oneshot.close_matching import CloseMatches
+
 _FITTED_SIDE = 768.0
 _LARGEST_SIGN = 0.15  # of the longest side: further away, all that matters is that it is wrong
 
 
-def detector_error(
-    *, spread: np.ndarray, sigma: float, disagreement: np.ndarray, canvas: tuple[int, ...]
-) -> np.ndarray:
+def detector_error(*, spread: np.ndarray, sigma: float, canvas: tuple[int, ...]) -> np.ndarray:
     """Expected radial error of detected landmarks in canvas pixels.
 
     Parameters
@@ -26,8 +26,6 @@ def detector_error(
         Mean distance of the heatmap's mass from the position, in canvas pixels.
     sigma : float
         Of the heatmaps that the detector was taught: no answer is narrower.
-    disagreement : (n,)
-        Distance between the detector's and the embedding's position, in canvas pixels.
     canvas : tuple of int
         Sets the scale of what no sign tells.
     """
@@ -36,8 +34,20 @@ def detector_error(
     narrowest = sigma * math.sqrt(2) * math.gamma((dims + 1) / 2) / math.gamma(dims / 2)
     untold = 5.5 * max(canvas) / _FITTED_SIDE
     doubt = 1.7 * (spread - narrowest)
-    apart = 0.075 * np.minimum(disagreement, _LARGEST_SIGN * max(canvas))
-    return np.maximum(untold + doubt, untold / 4) + apart
+    return np.maximum(untold + doubt, untold / 4)
+
+
+def close_error(error: np.ndarray, found: CloseMatches, *, canvas: tuple[int, ...]) -> np.ndarray:
+    """Expected radial error once landmarks were looked at closely, in canvas pixels.
+
+    Parameters
+    ----------
+    error : (n,)
+        Expected before.
+    found : CloseMatches
+        Where the way back ends elsewhere, the structure looks like another or is not the same.
+    """
+    return error + 0.15 * np.minimum(found.cycle, 12 * max(canvas) / _FITTED_SIDE)
 
 
 def match_error(*, similarity: np.ndarray, cycle: np.ndarray, canvas: tuple[int, ...]) -> np.ndarray:

@@ -5,27 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from napari_landmark.data.atomic import atomic_write
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.placement import Placement, fit_placement, place
-from napari_landmark.data.small_file import read_small_text
 from napari_landmark.learning.batches import shrink_images
-from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
-from napari_landmark.learning.device import Device, choose_device
-from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork
-from napari_landmark.oneshot.embedding import Embedding, EmbeddingConfig
-from napari_landmark.oneshot.expected_error import detector_error, match_error
+from napari_landmark.learning.device import Device
+from napari_landmark.oneshot.close_matching import (
+    CloseLook,
+    look_closely,
+    prior_of_detector,
+    prior_of_embedding,
+)
+from napari_landmark.oneshot.detector import DetectorNetwork
+from napari_landmark.oneshot.embedding import Embedding
+from napari_landmark.oneshot.expected_error import close_error, detector_error, match_error
 from napari_landmark.oneshot.pseudolabels import Descriptors, match_templates
-
-FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,18 @@ class Detection:
     heatmap_offset: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What one network says about one image, on the working canvas."""
+
+    positions: np.ndarray
+    confidence: np.ndarray
+    error: np.ndarray
+    heat: torch.Tensor | None
+    stride: int
+    prior: float
+
+
 class LandmarkModel:
     """An embedding with the templates' vectors and, after a complete training, a detector.
 
@@ -61,6 +73,8 @@ class LandmarkModel:
         Of the templates.
     detector : DetectorNetwork or None
         Without one (training was cancelled early) positions come from the embedding alone.
+    look : CloseLook or None
+        Without one (training was cancelled early) positions stay as they were found in the whole image.
     device : Device
     record : dict
         How it was trained: configuration, seed, versions, data fingerprint.
@@ -74,11 +88,13 @@ class LandmarkModel:
         descriptors: Descriptors,
         detector: DetectorNetwork | None,
         *,
+        look: CloseLook | None = None,
         device: Device,
         record: dict | None = None,
     ) -> None:
         self.schema, self.canvas, self.device = schema, tuple(canvas), device
         self.embedding, self.descriptors, self.detector = embedding.eval(), descriptors, detector
+        self.look = look
         self.record = record or {}
         if detector is not None:
             detector.eval()
@@ -113,34 +129,22 @@ class LandmarkModel:
     ) -> Detection:
         """Find the landmarks in an image that lies on the working canvas already."""
         pixels = self.device.to(torch.from_numpy(np.ascontiguousarray(canvas))[None, None])
-        shrink = self.embedding.config.shrink
-        maps = self.embedding.embed(shrink_images(pixels, shrink), self.device)
-        matched, similarity, cycle, heat = match_templates(
-            self.embedding, self.descriptors, maps, keep_heatmaps=heatmaps and self.detector is None
-        )
-        stride = self.embedding.canvas_strides[-1]
         if self.detector is None:
-            positions, confidence = matched, similarity
-            error = match_error(similarity=similarity, cycle=cycle, canvas=self.canvas)
+            found = self._matched(pixels, heatmaps)
         else:
-            config = self.detector.config
-            votes = self.detector.vote(shrink_images(pixels, config.shrink), self.device)
-            positions, confidence = votes.positions[0].cpu().numpy(), votes.confidence[0].cpu().numpy()
-            disagreement = np.linalg.norm(positions - matched, axis=-1)
-            error = detector_error(
-                spread=votes.spread[0].cpu().numpy(),
-                sigma=config.sigma * config.shrink,
-                disagreement=disagreement,
-                canvas=self.canvas,
-            )
-            heat, stride = votes.heatmaps[0], config.shrink * config.finest_stride
+            found = self._detected(pixels)
+        positions, error, heat, stride = found.positions, found.error, found.heat, found.stride
+        if self.look is not None:
+            closer = look_closely(self.look, canvas, positions, self.device, prior=found.prior)
+            positions = closer.between(positions)
+            error = close_error(error, closer, canvas=self.canvas)
         unknown = self.descriptors.positions[..., 0].isnan().all(0).cpu().numpy()
         positions = np.where(unknown[:, None], np.nan, positions)  # no template shows where these are
         landmarks = LandmarkSet.from_array(
             self.schema,
             placement.to_native(positions),
             status=Status.PREDICTED,
-            confidence=np.clip(confidence, 0, 1),
+            confidence=np.clip(found.confidence, 0, 1),
             expected_error=error * placement.scale,
         )
         picture = None
@@ -156,171 +160,43 @@ class LandmarkModel:
             placement.matrix @ np.full(len(self.canvas), (stride - 1) / 2) + placement.offset,
         )
 
+    def _matched(self, pixels: torch.Tensor, heatmaps: bool) -> _Found:
+        """What the embedding says about an image (1, 1, *canvas)."""
+        maps = self.embedding.embed(shrink_images(pixels, self.embedding.config.shrink), self.device)
+        positions, similarity, cycle, heat = match_templates(
+            self.embedding, self.descriptors, maps, keep_heatmaps=heatmaps
+        )
+        error = match_error(similarity=similarity, cycle=cycle, canvas=self.canvas)
+        stride = self.embedding.canvas_strides[-1]
+        return _Found(positions, similarity, error, heat, stride, prior_of_embedding(self.embedding))
+
+    def _detected(self, pixels: torch.Tensor) -> _Found:
+        """What the detector says about an image (1, 1, *canvas)."""
+        config = self.detector.config
+        votes = self.detector.vote(shrink_images(pixels, config.shrink), self.device)
+        error = detector_error(
+            spread=votes.spread[0].cpu().numpy(), sigma=config.sigma * config.shrink, canvas=self.canvas
+        )
+        return _Found(
+            votes.positions[0].cpu().numpy(),
+            votes.confidence[0].cpu().numpy(),
+            error,
+            votes.heatmaps[0],
+            config.shrink * config.finest_stride,
+            prior_of_detector(self.detector),
+        )
+
     def digest(self) -> str:
         """SHA-256 over the weights, the templates and the names: the same for a model that finds the same."""
         total = hashlib.sha256(json.dumps([self.schema.names, self.canvas]).encode())
-        parts = [self.embedding.state_dict(), {} if self.detector is None else self.detector.state_dict()]
+        networks = [self.embedding, self.detector, self.look.network if self.look else None]
+        parts = [{} if network is None else network.state_dict() for network in networks]
         parts.append({"positions": self.descriptors.positions})
         parts.append({f"vectors.{k}": vectors for k, vectors in enumerate(self.descriptors.vectors)})
+        if self.look is not None:
+            parts.append({f"close.{k}": v for k, v in enumerate(self.look.descriptors.vectors)})
         for tensors in parts:
             for name, value in sorted(tensors.items()):
                 total.update(name.encode())
                 total.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
         return total.hexdigest()
-
-    def save(self, folder: Path) -> None:
-        """Write the model as safetensors with JSON beside; `model.json` comes last and makes it complete."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.json").unlink(missing_ok=True)  # an earlier one would describe a mixture
-        save_tensors(folder / "embedding.safetensors", self.embedding.state_dict())
-        tensors = {"positions": self.descriptors.positions}
-        for level, (vectors, maps) in enumerate(
-            zip(self.descriptors.vectors, self.descriptors.maps, strict=True)
-        ):
-            tensors[f"vectors.{level}"], tensors[f"maps.{level}"] = vectors, maps
-        save_tensors(folder / "templates.safetensors", tensors)
-        if self.detector is not None:
-            save_tensors(folder / "detector.safetensors", self.detector.state_dict())
-        sidecar = {
-            "format": "napari-landmark model",
-            "version": FORMAT_VERSION,
-            "schema": self.schema.to_json(),
-            "canvas": list(self.canvas),
-            "embedding": self.embedding.config.to_json(),
-            "detector": self.detector.config.to_json() if self.detector is not None else None,
-            "training": self.record,
-        }
-        atomic_write(folder / "model.json", json.dumps(sidecar, indent=1) + "\n")
-
-    @classmethod
-    def load(cls, folder: Path, *, device: Device | None = None) -> LandmarkModel:
-        """Read a model that `save` wrote.
-
-        Raises
-        ------
-        InputError
-            A file is missing or damaged, or was written by a newer version.
-        """
-        device = device or choose_device("auto")
-        sidecar = _read_sidecar(folder / "model.json")
-        try:
-            schema = LandmarkSchema.from_json(sidecar["schema"])
-            canvas = tuple(int(n) for n in sidecar["canvas"])
-            embedding_config = _config(EmbeddingConfig, sidecar["embedding"])
-            detector_config = None
-            if sidecar["detector"] is not None:
-                detector_config = _config(DetectorConfig, sidecar["detector"])
-            record = sidecar.get("training", {})
-            if not isinstance(record, dict):
-                raise TypeError("'training' is no object")
-            _check_agreement(schema, canvas, embedding_config, detector_config)
-            described = _described(Embedding, embedding_config), _described(DetectorNetwork, detector_config)
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ZeroDivisionError) as error:
-            raise InputError(
-                f"{folder / 'model.json'}: is not a complete model description ({error})"
-            ) from error
-        embedding = _network(
-            Embedding, embedding_config, described[0], folder / "embedding.safetensors", device
-        )
-        detector = None
-        if detector_config is not None:
-            detector = _network(
-                DetectorNetwork, detector_config, described[1], folder / "detector.safetensors", device
-            )
-        descriptors = _load_descriptors(folder / "templates.safetensors", embedding, schema, device)
-        return cls(schema, canvas, embedding, descriptors, detector, device=device, record=record)
-
-
-def _described(kind: type, config: EmbeddingConfig | DetectorConfig | None) -> dict[str, torch.Size]:
-    """Shapes of the weights of a network, which is not built for it."""
-    if config is None:
-        return {}
-    with torch.device("meta"):
-        return {name: value.shape for name, value in kind(config).state_dict().items()}
-
-
-def _network(
-    kind: type,
-    config: EmbeddingConfig | DetectorConfig,
-    described: dict[str, torch.Size],
-    path: Path,
-    device: Device,
-) -> torch.nn.Module:
-    """A network with the weights of a file.
-
-    What the sidecar describes is compared with the file before it is built: a wrong number in it would
-    otherwise ask for any amount of memory.
-    """
-    tensors, _ = load_tensors(path)
-    for name in sorted(described.keys() | tensors.keys()):
-        if described.get(name) != (tensors[name].shape if name in tensors else None):
-            raise InputError(
-                f"{path}: its weights do not fit the network its sidecar describes ({name}): "
-                "train again or restore both files"
-            )
-    network = kind(config)
-    load_weights(network, tensors, path=path)
-    return network.to(device.torch_device)
-
-
-def _check_agreement(
-    schema: LandmarkSchema,
-    canvas: tuple[int, ...],
-    embedding: EmbeddingConfig,
-    detector: DetectorConfig | None,
-) -> None:
-    """Whether the parts of a sidecar are of one model; ValueError where not."""
-    if len(canvas) not in (2, 3) or not all(0 < side <= 16_384 for side in canvas):
-        raise ValueError(f"a canvas of {canvas}")
-    if embedding.spatial_dims != len(canvas) or (
-        detector is not None and detector.spatial_dims != len(canvas)
-    ):
-        raise ValueError("networks of other axes than the canvas")
-    for config in (embedding, detector):
-        if config is not None and any(canvas_side % config.shrink for canvas_side in canvas):
-            raise ValueError(f"a canvas of {canvas} shrunk {config.shrink} times")
-    if detector is not None and detector.landmarks != len(schema):
-        raise ValueError(f"{detector.landmarks} landmarks in the detector, {len(schema)} names")
-
-
-def _load_descriptors(
-    path: Path, embedding: Embedding, schema: LandmarkSchema, device: Device
-) -> Descriptors:
-    tensors, _ = load_tensors(path)
-    tensors = {name: device.to(value) for name, value in tensors.items()}
-    levels = range(len(embedding.strides))
-    try:
-        found = Descriptors(
-            [tensors[f"vectors.{level}"] for level in levels],
-            [tensors[f"maps.{level}"] for level in levels],
-            tensors["positions"],
-        )
-    except KeyError as error:
-        raise InputError(f"{path}: lacks {error}; train again or restore it") from error
-    templates, dims = len(found.positions), embedding.config.spatial_dims
-    fits = found.positions.shape == (templates, len(schema), dims) and templates > 0
-    fits = fits and all(v.shape[:2] == (templates, len(schema)) and v.ndim == 3 for v in found.vectors)
-    fits = fits and all(m.ndim == dims + 2 and len(m) == templates for m in found.maps)
-    if not fits:
-        raise InputError(f"{path}: does not fit the model its sidecar describes; train again or restore it")
-    return found
-
-
-def _read_sidecar(path: Path) -> dict:
-    try:
-        sidecar = json.loads(read_small_text(path))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path.parent}: holds no trained model (model.json is missing): train first"
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
-    if not isinstance(sidecar, dict) or sidecar.get("format") != "napari-landmark model":
-        raise InputError(f"{path}: is not a napari-landmark model")
-    if sidecar.get("version") != FORMAT_VERSION:
-        raise InputError(f"{path}: was written by another version of napari-landmark; update, or train again")
-    return sidecar
-
-
-def _config(kind: type, values: dict) -> EmbeddingConfig | DetectorConfig:
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

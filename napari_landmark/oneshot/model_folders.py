@@ -20,6 +20,7 @@ from napari_landmark.data.study import Study
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.oneshot.model import LandmarkModel
 from napari_landmark.oneshot.model_choice import by_number, default_folder, model_folders
+from napari_landmark.oneshot.model_files import read_model
 from napari_landmark.oneshot.options import TrainingOptions
 from napari_landmark.oneshot.pseudolabels import Template
 
@@ -39,7 +40,7 @@ def load_model(study: Study, *, name: str | None = None, device: str = "auto") -
     if folder is None:
         what = f"no model {name!r}" if name else "no trained model yet"
         raise InputError(f"{study.folder}: has {what}; run `napari-landmark train` first")
-    return LandmarkModel.load(folder, device=choose_device(device))
+    return read_model(folder, device=choose_device(device))
 
 
 def can_resume(study: Study) -> bool:

@@ -10,7 +10,7 @@ from napari_landmark.learning.device import Device
 from napari_landmark.learning.run import Budget
 
 # Parts of a wall-clock budget; the rest is for matching, predictions and the report.
-_SHARES = {"self": 0.40, "cross": 0.14, "detector": 0.40}
+_SHARES = {"self": 0.30, "cross": 0.09, "close": 0.21, "detector": 0.20, "again": 0.13}
 
 FULL_CANVAS = 768 * 640
 SMALLEST_SHARE = 0.5
@@ -27,8 +27,8 @@ class TrainingOptions:
         same model; `limit_minutes` still holds on slow machines.
     device : str
     seed : int
-    self_steps, cross_steps, detector_steps : int
-        Steps of the three stages where `minutes` is not given.
+    self_steps, cross_steps, close_steps, detector_steps, again_steps : int
+        Steps of the stages where `minutes` is not given: embedding (twice), close-up, detector (twice).
     limit_minutes : float, optional
         For a canvas of `FULL_CANVAS` pixels; a smaller one gets its share, see `for_canvas`.
     """
@@ -36,9 +36,11 @@ class TrainingOptions:
     minutes: float | None = None
     device: str = "auto"
     seed: int = 0
-    self_steps: int = 750
-    cross_steps: int = 200
-    detector_steps: int = 750
+    self_steps: int = 700
+    cross_steps: int = 160
+    close_steps: int = 700
+    detector_steps: int = 450
+    again_steps: int = 300
     limit_minutes: float | None = None
 
     def __post_init__(self) -> None:
@@ -55,20 +57,18 @@ class TrainingOptions:
         return replace(
             self,
             limit_minutes=self.limit_minutes * share,
-            self_steps=round(self.self_steps / share),
-            cross_steps=round(self.cross_steps / share),
-            detector_steps=round(self.detector_steps / share),
+            **{f"{stage}_steps": round(getattr(self, f"{stage}_steps") / share) for stage in _SHARES},
         )
 
     def describe(self) -> str:
         """The budget in words."""
         if self.minutes:
             return f"for {self.minutes:g} minutes"
-        steps = f"for {self.self_steps} + {self.cross_steps} + {self.detector_steps} steps"
+        steps = f"for {' + '.join(str(getattr(self, f'{stage}_steps')) for stage in _SHARES)} steps"
         return steps + (f", {self.limit_minutes:.1f} minutes at most" if self.limit_minutes else "")
 
     def budget(self, stage: str) -> Budget:
-        """Of stage `self`, `cross` or `detector`."""
+        """Of stage `self`, `cross`, `close`, `detector` or `again`."""
         limit = self.minutes or self.limit_minutes
         seconds = limit * 60 * _SHARES[stage] if limit else None
         return Budget(None if self.minutes else getattr(self, f"{stage}_steps"), seconds)
@@ -78,5 +78,5 @@ def default_options(device: Device, *, seed: int = 0, minutes: float | None = No
     """A good default for a device: minutes on two CPU cores, more steps where they cost little."""
     name = str(device.torch_device)
     if device.torch_device.type == "cpu":
-        return TrainingOptions(minutes, name, seed, limit_minutes=14.5)
-    return TrainingOptions(minutes, name, seed, 2400, 600, 2000, limit_minutes=30.0)
+        return TrainingOptions(minutes, name, seed, limit_minutes=19.0)
+    return TrainingOptions(minutes, name, seed, 2400, 600, 2400, 1200, 800, limit_minutes=30.0)

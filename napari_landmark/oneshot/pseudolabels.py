@@ -7,6 +7,7 @@ near the place the others point to.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,7 +107,7 @@ def match_templates(
     back = match_vectors(describe(spread, strides, there.positions), descriptors.maps, strides)
     cycle = torch.nan_to_num((back.positions - descriptors.positions).norm(dim=-1), nan=1e3)
     weights = there.similarity * (torch.exp(-((cycle / _CYCLE_SCALE) ** 2)) + 0.02) * known
-    positions, support = _vote(there.positions, weights)
+    positions, support = vote(there.positions, weights)
     total = support.sum(0)
     mean = lambda values: ((support * values).sum(0) / total).cpu().numpy()  # noqa: E731
     heat = None
@@ -116,7 +117,7 @@ def match_templates(
     return positions.cpu().numpy(), mean(there.similarity), mean(cycle), heat
 
 
-def _vote(
+def vote(
     candidates: torch.Tensor, weights: torch.Tensor, radius: float = 12.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Consensus of candidates (templates, n, d): positions (n, d) and each template's part in them (templates, n)."""
@@ -134,22 +135,24 @@ def match_cohort(
     descriptors: Descriptors,
     *,
     device: Device,
+    numbers: Sequence[int] | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> Matches:
-    """Match the templates with every image of the cohort."""
+    """Match the templates with every image of the cohort, or with those of the given numbers."""
     found = []
-    for start in range(0, len(cohort), _BATCH):
+    numbers = range(len(cohort)) if numbers is None else numbers
+    for start in range(0, len(numbers), _BATCH):
         if cancel and cancel.cancelled:
             break
-        indices = range(start, min(start + _BATCH, len(cohort)))
+        indices = numbers[start : start + _BATCH]
         maps = embedding.embed(load_batch(cohort, indices, embedding.config.shrink, device), device)
         found += [
             match_templates(embedding, descriptors, [m[k : k + 1] for m in maps])[:3]
             for k in range(len(indices))
         ]
         if progress:
-            progress(ProgressEvent("matching the template", (start + _BATCH) / (len(cohort) + _BATCH)))
+            progress(ProgressEvent("matching the template", (start + _BATCH) / (len(numbers) + _BATCH)))
     if not found:  # cancelled before the first image
         landmarks, dims = descriptors.positions.shape[1:]
         return Matches(np.empty((0, landmarks, dims)), np.empty((0, landmarks)), np.empty((0, landmarks)))
@@ -163,9 +166,11 @@ def refine(
     descriptors: Descriptors,
     *,
     device: Device,
+    numbers: Sequence[int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions (n_images, n, d) and weights (n_images, n) with gross errors repaired or left out.
 
+    `numbers` names the images of the cohort that the rows of `matches` are of, if not all.
     Landmarks that stand where the constellation of the others does not let one expect them are searched again near
     the expected place; the second answer is taken if it is plausible, at half its trust.
     """
@@ -176,7 +181,8 @@ def refine(
     surprise, expected = model.judge(positions)
     for number in np.flatnonzero((surprise > _SURPRISE_LIMIT).any(1)):
         outliers = np.flatnonzero(surprise[number] > _SURPRISE_LIMIT)
-        maps = embedding.embed(load_batch(cohort, [int(number)], embedding.config.shrink, device), device)
+        image = int(number) if numbers is None else numbers[number]
+        maps = embedding.embed(load_batch(cohort, [image], embedding.config.shrink, device), device)
         _, _, _, heat = match_templates(embedding, descriptors, maps, keep_heatmaps=True)
         radius = 2 * model.scale[outliers]
         again = _search_near(heat[outliers], expected[number, outliers], radius, embedding.canvas_strides[-1])

@@ -23,7 +23,7 @@ from napari_landmark.oneshot.embedding import (
     train_embedding,
 )
 from napari_landmark.oneshot.matching import describe, match_vectors
-from napari_landmark.oneshot.pipeline import embedding_config
+from napari_landmark.oneshot.stages import embedding_config
 from napari_landmark.oneshot.suggestion import DEFAULT_MINUTES, Suggestion
 
 _POINTS = 48

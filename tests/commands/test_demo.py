@@ -7,7 +7,7 @@ import pytest
 from napari_landmark.commands.demo import run_demo
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.phantom import hand_phantom, sample
-from napari_landmark.oneshot import pipeline
+from napari_landmark.oneshot import stages
 from napari_landmark.oneshot.embedding import EmbeddingConfig
 
 
@@ -17,7 +17,7 @@ def _small(monkeypatch):
     monkeypatch.setattr(sample, "HELD_OUT_IMAGES", 1)
     monkeypatch.setattr(sample, "hand_phantom", lambda seed: hand_phantom(seed, size=(64, 64)))
     small = EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
-    monkeypatch.setattr(pipeline, "embedding_config", lambda canvas: small)
+    monkeypatch.setattr(stages, "embedding_config", lambda canvas: small)
 
 
 @pytest.mark.usefixtures("_small")

@@ -51,7 +51,7 @@ def finish(monkeypatch, truth):
     monkeypatch.setattr(pipeline, "train", train)
     monkeypatch.setattr(report, "write_report", lambda *_: None)
     monkeypatch.setattr(
-        training, "training_options", lambda *_, **__: TrainingOptions(None, "cpu", 0, 1, 1, 1)
+        training, "training_options", lambda *_, **__: TrainingOptions(None, "cpu", 0, 1, 1, 1, 1, 1)
     )
 
     def run(session, qtbot, **ending):

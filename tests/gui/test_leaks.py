@@ -107,7 +107,7 @@ def test_closing_while_a_training_runs(window, qtbot, truth, monkeypatch):
     monkeypatch.setattr(
         training,
         "training_options",
-        lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 5000, 5000, 5000),
+        lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 5000, 5000, 5000, 5000, 5000),
     )
     session = get_session(window)
     session.edits.place("capitate", truth[session.image][3])

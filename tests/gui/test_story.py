@@ -30,7 +30,7 @@ def small(monkeypatch):
     monkeypatch.setattr(
         training,
         "training_options",
-        lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 3, 2, 3),
+        lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 3, 2, 3, 3, 2),
     )
 
 
@@ -180,7 +180,7 @@ class TestCancelling:
         monkeypatch.setattr(
             training,
             "training_options",
-            lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 5000, 5000, 5000),
+            lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 5000, 5000, 5000, 5000, 5000),
         )
 
     def test_it_leaves_a_model_and_a_working_widget(self, trained_on, qtbot, monkeypatch):
@@ -198,7 +198,7 @@ class TestCancelling:
         monkeypatch.setattr(
             training,
             "training_options",
-            lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 2, 1, 2),
+            lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 2, 1, 2, 2, 1),
         )
         widget.run.click()
         wait_for_job(qtbot, session)

@@ -8,7 +8,7 @@ import pytest
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study import Study
-from napari_landmark.oneshot import pipeline
+from napari_landmark.oneshot import stages
 from napari_landmark.oneshot.embedding import EmbeddingConfig
 from napari_landmark.oneshot.model_folders import load_model
 from napari_landmark.oneshot.options import TrainingOptions
@@ -43,7 +43,7 @@ def test_landmarks_of_a_cohort_from_one_annotated_image(tmp_path, monkeypatch):
     from PIL import Image
 
     small = EmbeddingConfig(2, 1, size=32, channels=(8, 16, 16, 32, 32))
-    monkeypatch.setattr(pipeline, "embedding_config", lambda canvas: small)
+    monkeypatch.setattr(stages, "embedding_config", lambda canvas: small)
     (tmp_path / "images").mkdir()
     truth = {}
     for number in range(IMAGES):
@@ -71,12 +71,16 @@ def test_landmarks_of_a_cohort_from_one_annotated_image(tmp_path, monkeypatch):
             for k, name in enumerate(cohort.names)
         }
 
-    untrained = TrainingOptions(device="cpu", self_steps=1, cross_steps=1, detector_steps=1)
+    untrained = TrainingOptions(
+        device="cpu", self_steps=1, cross_steps=1, close_steps=1, detector_steps=1, again_steps=1
+    )
     assert errors(train(study, cohort, options=untrained).predictions).mean() > 8
     assert errors(matched()).mean() > 3.5
     copied = np.linalg.norm(np.stack(list(truth.values()))[1:] - truth["0.png"], axis=-1)
     assert copied.mean() > 4  # the template's own places are no answer
-    trained = TrainingOptions(device="cpu", self_steps=90, cross_steps=15, detector_steps=150)
+    trained = TrainingOptions(
+        device="cpu", self_steps=90, cross_steps=15, close_steps=15, detector_steps=150, again_steps=15
+    )
     report = train(study, cohort, options=trained)
     assert errors(matched()).mean() < 2
     assert errors(report.predictions).mean() < 2.5

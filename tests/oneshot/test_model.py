@@ -14,6 +14,7 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image import MedicalImage
 from napari_landmark.data.landmarks import Status
 from napari_landmark.oneshot.model import LandmarkModel
+from napari_landmark.oneshot.model_files import read_model, save_model
 from napari_landmark.oneshot.model_folders import load_model
 from napari_landmark.oneshot.pipeline import predict_cohort
 
@@ -129,8 +130,8 @@ class TestDetect:
 
 class TestFiles:
     def test_there_and_back(self, model, image, tmp_path):
-        model.save(tmp_path / "copy")
-        again = LandmarkModel.load(tmp_path / "copy", device=model.device)
+        save_model(model, tmp_path / "copy")
+        again = read_model(tmp_path / "copy", device=model.device)
         assert again.detect(image).landmarks == model.detect(image).landmarks
         assert again.schema == model.schema
         assert again.record == model.record
@@ -139,23 +140,23 @@ class TestFiles:
         alone = LandmarkModel(
             model.schema, model.canvas, model.embedding, model.descriptors, None, device=model.device
         )
-        alone.save(tmp_path / "copy")
-        again = LandmarkModel.load(tmp_path / "copy", device=model.device)
+        save_model(alone, tmp_path / "copy")
+        again = read_model(tmp_path / "copy", device=model.device)
         assert again.detector is None
         assert again.detect(image).landmarks == alone.detect(image).landmarks
 
     def test_an_interrupted_save_leaves_no_mixture(self, model, tmp_path, monkeypatch):
-        model.save(tmp_path / "copy")
+        save_model(model, tmp_path / "copy")
 
         def stop(*arguments, **options):
             raise KeyboardInterrupt
 
         monkeypatch.setattr(model.descriptors.positions.__class__, "contiguous", stop)
         with pytest.raises(KeyboardInterrupt):
-            model.save(tmp_path / "copy")
+            save_model(model, tmp_path / "copy")
         monkeypatch.undo()
         with pytest.raises(InputError, match="holds no trained model"):
-            LandmarkModel.load(tmp_path / "copy", device=model.device)
+            read_model(tmp_path / "copy", device=model.device)
 
     def test_the_record_says_how_it_was_trained(self, model):
         assert model.record["options"]["seed"] == 0
@@ -165,7 +166,7 @@ class TestFiles:
 
     def test_an_empty_folder(self, tmp_path, model):
         with pytest.raises(InputError, match=r"holds no trained model \(model.json is missing\)"):
-            LandmarkModel.load(tmp_path, device=model.device)
+            read_model(tmp_path, device=model.device)
 
     @pytest.mark.parametrize("name", ["embedding", "detector", "templates"])
     @pytest.mark.parametrize("damage", ["missing", "cut", "other"])
@@ -179,7 +180,7 @@ class TestFiles:
             other = "templates" if name != "templates" else "detector"
             path.write_bytes((folder / f"{other}.safetensors").read_bytes())
         with pytest.raises(InputError, match=path.name):
-            LandmarkModel.load(folder, device=model.device)
+            read_model(folder, device=model.device)
 
     @pytest.mark.parametrize(
         ("spoil", "message"),
@@ -219,5 +220,5 @@ class TestFiles:
         path = folder / "model.json"
         path.write_text(spoil(json.loads(path.read_text())))
         with pytest.raises(InputError, match=message) as caught:
-            LandmarkModel.load(folder, device=model.device)
+            read_model(folder, device=model.device)
         assert str(folder) in str(caught.value)

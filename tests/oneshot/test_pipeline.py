@@ -20,15 +20,18 @@ from napari_landmark.learning.device import Device
 from napari_landmark.learning.progress import CancelToken
 from napari_landmark.oneshot import detector as detector_module
 from napari_landmark.oneshot import embedding as embedding_module
-from napari_landmark.oneshot import pipeline
+from napari_landmark.oneshot import labelling, pipeline, stages
 from napari_landmark.oneshot.embedding import EmbeddingConfig
 from napari_landmark.oneshot.model_choice import default_folder, model_folders, was_stopped
 from napari_landmark.oneshot.model_folders import can_resume, load_model
 from napari_landmark.oneshot.options import TrainingOptions, default_options
-from napari_landmark.oneshot.pipeline import embedding_config, train
+from napari_landmark.oneshot.pipeline import train
+from napari_landmark.oneshot.stages import embedding_config
 from napari_landmark.oneshot.templates import check_template, find_templates
 
-FEW = TrainingOptions(device="cpu", self_steps=3, cross_steps=2, detector_steps=4)
+FEW = TrainingOptions(
+    device="cpu", self_steps=3, cross_steps=2, close_steps=2, detector_steps=4, again_steps=2
+)
 STAGES = {"self": (embedding_module, "training_step"), "cross": (embedding_module, "cross_step")}
 STAGES["detector"] = (detector_module, "training_step")
 
@@ -36,7 +39,7 @@ STAGES["detector"] = (detector_module, "training_step")
 @pytest.fixture(autouse=True)
 def _small_networks(monkeypatch):
     small = EmbeddingConfig(2, 1, size=16, channels=(8, 8, 16, 16, 32))
-    monkeypatch.setattr(pipeline, "embedding_config", lambda canvas: small)
+    monkeypatch.setattr(stages, "embedding_config", lambda canvas: small)
 
 
 @pytest.fixture
@@ -90,7 +93,7 @@ class TestTrain:
         study, events = fresh(), []
         report = train(study, cohort, options=FEW, progress=events.append)
         assert not report.cancelled
-        assert [history.steps for history in report.histories] == [3, 2, 4]
+        assert [history.steps for history in report.histories] == [3, 2, 2, 4, 2]
         assert set(report.predictions) == set(cohort.names) == set(study.predictions())
         assert report.model_dir == study.models_dir / "001"
         left = {path.name for path in report.model_dir.iterdir()}
@@ -170,7 +173,7 @@ class TestTrain:
             seen.append(labels)
             return honest(network, cohort, labels, **options)
 
-        monkeypatch.setattr(pipeline, "train_detector", spy)
+        monkeypatch.setattr(stages, "train_detector", spy)
         train(fresh(), cohort, options=FEW)
         (labels,) = seen
         expected = cohort.placement(0).to_working(phantoms[0].landmarks.positions())
@@ -190,7 +193,7 @@ class TestTrain:
             seen.append(labels.weights.clone())
             return honest(network, cohort, labels, **options)
 
-        monkeypatch.setattr(pipeline, "train_detector", spy)
+        monkeypatch.setattr(stages, "train_detector", spy)
         train(study, cohort, options=FEW, cancel=cancel_in("detector", 2))
         assert (seen[0][:, 3] == 0).tolist() == [False, True, True, False]
         assert (seen[0][1] > 0).sum() > 0
@@ -202,7 +205,7 @@ class TestTrain:
         plain = train(fresh("a"), cohort, options=FEW).model_dir
         honest = pipeline.with_preview
         monkeypatch.setattr(
-            pipeline, "with_preview", lambda *arguments, **options: honest(*arguments, **options, seconds=0.0)
+            stages, "with_preview", lambda *arguments, **options: honest(*arguments, **options, seconds=0.0)
         )
         monkeypatch.setattr("napari_landmark.learning.run.time.monotonic", _ticking())
         models = []
@@ -241,7 +244,7 @@ class TestStop:
         resumed = train(study, cohort, options=TrainingOptions(device="cpu", seed=9), resume=True)
         assert resumed.model_dir == report.model_dir
         assert not resumed.cancelled
-        assert [h.steps for h in resumed.histories] == [3, 2, 4]
+        assert [h.steps for h in resumed.histories] == [3, 2, 2, 4, 2]
         assert_same_models(whole.model_dir, resumed.model_dir)
         assert {p.name for p in resumed.model_dir.iterdir()} == {p.name for p in whole.model_dir.iterdir()}
         assert not can_resume(study)
@@ -295,7 +298,7 @@ class TestStop:
 
         checkpoint = pipeline.Checkpoint
         with monkeypatch.context() as patch:
-            patch.setattr(pipeline, "Checkpoint", lambda path, resume: checkpoint(path, resume, interval=0.0))
+            patch.setattr(stages, "Checkpoint", lambda path, resume: checkpoint(path, resume, interval=0.0))
             patch.setattr(detector_module, "training_step", step)
             with pytest.raises(MemoryError):
                 train(study, cohort, options=FEW)
@@ -375,7 +378,9 @@ class TestStop:
         if changed:
             study.save_annotations("hand_001.png", phantoms[1].landmarks)
         honest = pipeline.match_cohort
-        monkeypatch.setattr(pipeline, "match_cohort", lambda *a, **o: (matched.append(1), honest(*a, **o))[1])
+        monkeypatch.setattr(
+            labelling, "match_cohort", lambda *a, **o: (matched.append(1), honest(*a, **o))[1]
+        )
         train(study, cohort, options=FEW, resume=True)
         assert bool(matched) == changed
 

@@ -11,7 +11,7 @@ from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study import Study
 from napari_landmark.oneshot import detector as detector_module
 from napari_landmark.oneshot import embedding as embedding_module
-from napari_landmark.oneshot import pipeline
+from napari_landmark.oneshot import stages
 from napari_landmark.oneshot.embedding import EmbeddingConfig
 from napari_landmark.oneshot.model_folders import load_model
 from napari_landmark.oneshot.options import TrainingOptions
@@ -40,7 +40,7 @@ def volumes(tmp_path):
 
 def test_embedding_matching_detector_and_detection(tmp_path, volumes, monkeypatch):
     small = EmbeddingConfig(3, 1, size=8, channels=(4, 4, 8, 8, 8))
-    monkeypatch.setattr(pipeline, "embedding_config", lambda canvas: small)
+    monkeypatch.setattr(stages, "embedding_config", lambda canvas: small)
     for module, name, option in (
         (embedding_module, "training_step", "pairs"),
         (embedding_module, "cross_step", "pairs"),
@@ -54,7 +54,9 @@ def test_embedding_matching_detector_and_detection(tmp_path, volumes, monkeypatc
     assert cohort.canvas == (64, 64, 64)
     study = Study.create(tmp_path / "study", schema=SCHEMA, images=volumes, template="0.nii.gz")
     study.save_annotations("0.nii.gz", LandmarkSet.from_array(SCHEMA, PLACES))
-    options = TrainingOptions(device="cpu", self_steps=1, cross_steps=1, detector_steps=1)
+    options = TrainingOptions(
+        device="cpu", self_steps=1, cross_steps=1, close_steps=1, detector_steps=1, again_steps=1
+    )
     report = train(study, cohort, options=options)
     assert [history.steps for history in report.histories] == [1, 1, 1]
     assert all(np.isfinite(history.losses[0][2]) for history in report.histories)

@@ -1,0 +1,131 @@
+"""Labels that a detector learns from: found by the embedding, looked at closely, found again by the detector itself.
+
+A thousand images teach as well as ten thousand: in larger cohorts only a part is labelled, spread over all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_landmark.data.cohort import Cohort
+from napari_landmark.learning.batches import load_batch
+from napari_landmark.learning.device import Device
+from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
+from napari_landmark.oneshot.close_matching import (
+    CloseLook,
+    look_closely,
+    prior_of_detector,
+    prior_of_embedding,
+)
+from napari_landmark.oneshot.detector import DetectorNetwork
+from napari_landmark.oneshot.embedding import Embedding
+from napari_landmark.oneshot.pseudolabels import Template, describe_templates, match_cohort, refine
+
+MOST_TAUGHT = 1000
+_LEAST_TRUST = 0.05
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where landmarks are in the images of a cohort, and how far each is to be trusted.
+
+    Parameters
+    ----------
+    positions : (n_images, n, d) float array
+        On the working canvas; NaN in images that were not looked at.
+    weights : (n_images, n) float array
+        Trust, 0..1.
+    prior : float
+        Typical error in canvas pixels, within which it pays to look closely.
+    """
+
+    positions: np.ndarray
+    weights: np.ndarray
+    prior: float
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Of the images that were looked at."""
+        return np.flatnonzero(~np.isnan(self.positions[..., 0]).all(1))
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """Finds the templates' landmarks in a cohort.
+
+    Every method returns None once `cancel` is set.
+    """
+
+    cohort: Cohort
+    templates: Sequence[Template]
+    device: Device
+    progress: Progress | None = None
+    cancel: CancelToken | None = None
+
+    def match(self, embedding: Embedding) -> Places | None:
+        """With the embedding of whole images; gross errors are searched again or lose their trust."""
+        numbers = taught_images(len(self.cohort), [t.index for t in self.templates])
+        descriptors = describe_templates(embedding, self.cohort, list(self.templates), self.device)
+        matches = match_cohort(
+            embedding,
+            self.cohort,
+            descriptors,
+            numbers=numbers,
+            device=self.device,
+            progress=self.progress,
+            cancel=self.cancel,
+        )
+        if self._stopped():
+            return None
+        found = refine(matches, embedding, self.cohort, descriptors, numbers=numbers, device=self.device)
+        return self._scattered(numbers, *found, prior_of_embedding(embedding))
+
+    def detect(self, detector: DetectorNetwork, numbers: Sequence[int]) -> Places | None:
+        """With a detector."""
+        found = []
+        for done, number in enumerate(numbers, 1):
+            if self._stopped():
+                return None
+            image = load_batch(self.cohort, [int(number)], detector.config.shrink, self.device)
+            found.append(detector.vote(image, self.device).positions[0].cpu().numpy())
+            self._report("finding the landmarks again", done / len(numbers))
+        positions = np.stack(found)
+        return self._scattered(numbers, positions, np.ones(positions.shape[:2]), prior_of_detector(detector))
+
+    def look(self, look: CloseLook, places: Places) -> Places | None:
+        """With a close-up, near known places; what leads back elsewhere loses its trust."""
+        positions, weights = places.positions.copy(), places.weights.copy()
+        for done, number in enumerate(places.numbers, 1):
+            if self._stopped():
+                return None
+            found = look_closely(
+                look, self.cohort.working(int(number)), positions[number], self.device, prior=places.prior
+            )
+            positions[number] = found.positions
+            weights[number] *= np.clip(found.trust() + _LEAST_TRUST, 0, 1)
+            self._report("looking closely", done / len(places.numbers))
+        return Places(positions, weights, places.prior)
+
+    def _scattered(
+        self, numbers: Sequence[int], positions: np.ndarray, weights: np.ndarray, prior: float
+    ) -> Places:
+        everywhere = np.full((len(self.cohort), *positions.shape[1:]), np.nan)
+        trust = np.zeros(everywhere.shape[:2])
+        everywhere[numbers], trust[numbers] = positions, weights
+        return Places(everywhere, trust, prior)
+
+    def _report(self, stage: str, fraction: float) -> None:
+        if self.progress:
+            self.progress(ProgressEvent(stage, fraction))
+
+    def _stopped(self) -> bool:
+        return self.cancel is not None and self.cancel.cancelled
+
+
+def taught_images(count: int, templates: Sequence[int]) -> list[int]:
+    """Numbers of at most `MOST_TAUGHT` images spread over a cohort, and those of all templates."""
+    spread = np.unique(np.linspace(0, count - 1, min(count, MOST_TAUGHT)).round().astype(int))
+    return sorted({*spread.tolist(), *templates})

@@ -1,0 +1,223 @@
+"""A model on disk: safetensors with JSON beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from napari_landmark.data.atomic import atomic_write
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.landmarks import LandmarkSchema
+from napari_landmark.data.small_file import read_small_text
+from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
+from napari_landmark.learning.device import Device, choose_device
+from napari_landmark.learning.pyramid import COARSEST_STRIDE
+from napari_landmark.oneshot.close_matching import CloseDescriptors, CloseLook
+from napari_landmark.oneshot.close_up import CloseUp, CloseUpConfig
+from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork
+from napari_landmark.oneshot.embedding import Embedding, EmbeddingConfig
+from napari_landmark.oneshot.model import LandmarkModel
+from napari_landmark.oneshot.pseudolabels import Descriptors
+
+FORMAT_VERSION = 2
+_READABLE = (1, FORMAT_VERSION)  # version 1 had no close-up
+
+Config = EmbeddingConfig | CloseUpConfig | DetectorConfig
+
+
+def save_model(model: LandmarkModel, folder: Path) -> None:
+    """Write a model as safetensors with JSON beside; `model.json` comes last and makes it complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.json").unlink(missing_ok=True)  # an earlier one would describe a mixture
+    save_tensors(folder / "embedding.safetensors", model.embedding.state_dict())
+    found = model.descriptors
+    save_tensors(
+        folder / "templates.safetensors", _named(found.vectors, found.maps, positions=found.positions)
+    )
+    if model.look is not None:
+        close = model.look.descriptors
+        save_tensors(folder / "close_up.safetensors", model.look.network.state_dict())
+        save_tensors(
+            folder / "close_templates.safetensors", _named(close.vectors, close.maps, offsets=close.offsets)
+        )
+    if model.detector is not None:
+        save_tensors(folder / "detector.safetensors", model.detector.state_dict())
+    sidecar = {
+        "format": "napari-landmark model",
+        "version": FORMAT_VERSION,
+        "schema": model.schema.to_json(),
+        "canvas": list(model.canvas),
+        "embedding": model.embedding.config.to_json(),
+        "close_up": model.look.network.config.to_json() if model.look is not None else None,
+        "detector": model.detector.config.to_json() if model.detector is not None else None,
+        "training": model.record,
+    }
+    atomic_write(folder / "model.json", json.dumps(sidecar, indent=1) + "\n")
+
+
+def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
+    """Read a model that `save_model` wrote.
+
+    Raises
+    ------
+    InputError
+        A file is missing or damaged, or was written by a newer version.
+    """
+    device = device or choose_device("auto")
+    sidecar = _read_sidecar(folder / "model.json")
+    try:
+        schema = LandmarkSchema.from_json(sidecar["schema"])
+        canvas = tuple(int(n) for n in sidecar["canvas"])
+        embedding_config = _config(EmbeddingConfig, sidecar["embedding"])
+        close_config = _optional(CloseUpConfig, sidecar.get("close_up"))
+        detector_config = _optional(DetectorConfig, sidecar["detector"])
+        record = sidecar.get("training", {})
+        if not isinstance(record, dict):
+            raise TypeError("'training' is no object")
+        _check_agreement(schema, canvas, embedding_config, close_config, detector_config)
+        shapes = [
+            _described(kind, config)
+            for kind, config in (
+                (Embedding, embedding_config),
+                (CloseUp, close_config),
+                (DetectorNetwork, detector_config),
+            )
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ZeroDivisionError) as error:
+        raise InputError(f"{folder / 'model.json'}: is not a complete model description ({error})") from error
+    embedding = _network(Embedding, embedding_config, shapes[0], folder / "embedding.safetensors", device)
+    look = detector = None
+    if close_config is not None:
+        close_up = _network(CloseUp, close_config, shapes[1], folder / "close_up.safetensors", device)
+        path = folder / "close_templates.safetensors"
+        found = _load_descriptors(
+            path, len(CloseUp.strides), schema, len(canvas), device, "offsets", per_landmark=True
+        )
+        look = CloseLook(close_up.eval(), CloseDescriptors(*found))
+    if detector_config is not None:
+        detector = _network(
+            DetectorNetwork, detector_config, shapes[2], folder / "detector.safetensors", device
+        )
+    path = folder / "templates.safetensors"
+    found = _load_descriptors(path, len(embedding.strides), schema, len(canvas), device, "positions")
+    return LandmarkModel(
+        schema, canvas, embedding, Descriptors(*found), detector, look=look, device=device, record=record
+    )
+
+
+def _named(
+    vectors: list[torch.Tensor], maps: list[torch.Tensor], **places: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    tensors = dict(places)
+    for level, (vector, values) in enumerate(zip(vectors, maps, strict=True)):
+        tensors[f"vectors.{level}"], tensors[f"maps.{level}"] = vector, values
+    return tensors
+
+
+def _described(kind: type, config: Config | None) -> dict[str, torch.Size]:
+    """Shapes of the weights of a network, which is not built for it."""
+    if config is None:
+        return {}
+    with torch.device("meta"):
+        return {name: value.shape for name, value in kind(config).state_dict().items()}
+
+
+def _network(
+    kind: type,
+    config: Config,
+    described: dict[str, torch.Size],
+    path: Path,
+    device: Device,
+) -> torch.nn.Module:
+    """A network with the weights of a file.
+
+    What the sidecar describes is compared with the file before it is built: a wrong number in it would
+    otherwise ask for any amount of memory.
+    """
+    tensors, _ = load_tensors(path)
+    for name in sorted(described.keys() | tensors.keys()):
+        if described.get(name) != (tensors[name].shape if name in tensors else None):
+            raise InputError(
+                f"{path}: its weights do not fit the network its sidecar describes ({name}): "
+                "train again or restore both files"
+            )
+    network = kind(config)
+    load_weights(network, tensors, path=path)
+    return network.to(device.torch_device)
+
+
+def _check_agreement(
+    schema: LandmarkSchema,
+    canvas: tuple[int, ...],
+    embedding: EmbeddingConfig,
+    close_up: CloseUpConfig | None,
+    detector: DetectorConfig | None,
+) -> None:
+    """Whether the parts of a sidecar are of one model; ValueError where not."""
+    if len(canvas) not in (2, 3) or not all(0 < side <= 16_384 for side in canvas):
+        raise ValueError(f"a canvas of {canvas}")
+    configs = [config for config in (embedding, close_up, detector) if config is not None]
+    if any(config.spatial_dims != len(canvas) for config in configs):
+        raise ValueError("networks of other axes than the canvas")
+    if close_up is not None and not (0 < close_up.window <= 512 and close_up.window % COARSEST_STRIDE == 0):
+        raise ValueError(f"windows of {close_up.window} pixels")
+    for config in (embedding, detector):
+        if config is not None and any(canvas_side % config.shrink for canvas_side in canvas):
+            raise ValueError(f"a canvas of {canvas} shrunk {config.shrink} times")
+    if detector is not None and detector.landmarks != len(schema):
+        raise ValueError(f"{detector.landmarks} landmarks in the detector, {len(schema)} names")
+
+
+def _load_descriptors(
+    path: Path,
+    level_count: int,
+    schema: LandmarkSchema,
+    dims: int,
+    device: Device,
+    places: str,
+    *,
+    per_landmark: bool = False,
+) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+    """Vectors, maps and places of the templates; `per_landmark` where each landmark has a map of its own."""
+    tensors, _ = load_tensors(path)
+    tensors = {name: device.to(value) for name, value in tensors.items()}
+    levels = range(level_count)
+    try:
+        vectors, maps = ([tensors[f"{kind}.{level}"] for level in levels] for kind in ("vectors", "maps"))
+        found = tensors[places]
+    except KeyError as error:
+        raise InputError(f"{path}: lacks {error}; train again or restore it") from error
+    templates = len(found)
+    owners = (templates, len(schema)) if per_landmark else (templates,)
+    fits = found.shape == (templates, len(schema), dims) and templates > 0
+    fits = fits and all(v.shape[:2] == (templates, len(schema)) and v.ndim == 3 for v in vectors)
+    fits = fits and all(m.ndim == dims + 1 + len(owners) and m.shape[: len(owners)] == owners for m in maps)
+    if not fits:
+        raise InputError(f"{path}: does not fit the model its sidecar describes; train again or restore it")
+    return vectors, maps, found
+
+
+def _read_sidecar(path: Path) -> dict:
+    try:
+        sidecar = json.loads(read_small_text(path))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path.parent}: holds no trained model (model.json is missing): train first"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(sidecar, dict) or sidecar.get("format") != "napari-landmark model":
+        raise InputError(f"{path}: is not a napari-landmark model")
+    if sidecar.get("version") not in _READABLE:
+        raise InputError(f"{path}: was written by another version of napari-landmark; update, or train again")
+    return sidecar
+
+
+def _config(kind: type, values: dict) -> Config:
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def _optional(kind: type, values: dict | None) -> Config | None:
+    return None if values is None else _config(kind, values)

@@ -1,0 +1,69 @@
+"""Small windows of working images around places of interest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from napari_landmark.data.cohort import Cohort
+
+Read = Callable[[tuple[slice, ...]], np.ndarray]
+"""Given a box on the canvas, its pixels."""
+
+
+def cut_window(
+    read: Read, canvas: tuple[int, ...], centre: np.ndarray, side: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The window whose middle is nearest to a place.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the pixels of a box that lies on the canvas.
+    canvas : tuple of int
+    centre : (d,) float array
+        On the canvas.
+    side : int
+        Of the window, in pixels, along each axis.
+
+    Returns
+    -------
+    pixels : (side, ..., side) float32 array
+        Beyond the canvas its border is repeated.
+    origin : (d,) float array
+        Canvas position of the window's first pixel; always whole numbers.
+    """
+    size = np.asarray(canvas)
+    # A place far off (a match gone astray, a wrong click) still gives a window that touches the canvas.
+    nearest = np.clip(np.nan_to_num(centre), 0, size - 1)
+    start = np.round(nearest - (side - 1) / 2).astype(int)
+    low, high = np.maximum(start, 0), np.minimum(start + side, size)
+    pixels = read(tuple(slice(a, b) for a, b in zip(low, high, strict=True)))
+    missing = list(zip(low - start, start + side - high, strict=True))
+    if any(before or after for before, after in missing):
+        pixels = np.pad(pixels, missing, mode="edge")
+    return pixels, start.astype(float)
+
+
+def cut_windows(
+    cohort: Cohort, numbers: Sequence[int], centres: torch.Tensor, side: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Windows of images of a cohort: pixels (k, 1, side, ...) and origins (k, d), see `cut_window`.
+
+    `numbers` names the image of each of the `centres` (k, d).
+    """
+    found = [
+        cut_window(lambda box, n=int(n): cohort.working_part(n, box), cohort.canvas, centre, side)
+        for n, centre in zip(numbers, centres.cpu().numpy(), strict=True)
+    ]
+    pixels, origins = (np.stack(part).astype(np.float32) for part in zip(*found, strict=True))
+    return torch.from_numpy(pixels)[:, None], torch.from_numpy(origins)
+
+
+def cut_around(image: np.ndarray, centres: np.ndarray, side: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Windows of one image around places (k, d), as `cut_windows` gives them."""
+    found = [cut_window(image.__getitem__, image.shape, centre, side) for centre in centres]
+    pixels, origins = (np.stack(part).astype(np.float32) for part in zip(*found, strict=True))
+    return torch.from_numpy(pixels)[:, None], torch.from_numpy(origins)
