@@ -17,6 +17,7 @@ import json
 import resource
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,19 +52,15 @@ def main() -> None:
     arguments = parse_arguments()
     truth, splits = read_truth(arguments.data / "landmarks.csv")
     learned = [name for name in truth if splits[name] in ("train", "")]
-    wanted = {name for name in truth if splits[name] in (arguments.score, "")} - {arguments.template}
+    wanted = {name for name in truth if splits[name] in (arguments.score, "")} - {*arguments.templates}
     scored = {name: truth[name] for name in truth if name in wanted}
     with tempfile.TemporaryDirectory() as scratch:
         work = arguments.out or Path(scratch)
         link_images(arguments.data / "images", learned, work / "train")
         link_images(arguments.data / "images", list(scored), work / "scored")
         model, minutes, memory = train_once(arguments, truth, work)
-        detector_only = {"+ detector": model} if model.detector is not None else {}
-        embedding = LandmarkModel(
-            model.schema, model.canvas, model.embedding, model.descriptors, None, device=model.device
-        )
         rows = {}
-        for stage, candidate in {"embedding alone": embedding, **detector_only}.items():
+        for stage, candidate in stages_of(model).items():
             started = time.monotonic()
             found = detect_folder(candidate, work / "scored", spacing=arguments.spacing)
             seconds = (time.monotonic() - started) / len(found.landmarks)
@@ -84,10 +81,16 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--template", help="file name; default 125.jpg if there, else the first image")
+    parser.add_argument(
+        "--template",
+        dest="templates",
+        nargs="+",
+        help="file names of the annotated images; default 125.jpg if there, else the first image",
+    )
     parser.add_argument("--score", default="test1", help="split to measure")
     parser.add_argument("--spacing", type=float, help="mm per pixel; default 0.2 where readers are named")
     parser.add_argument("--minutes", type=float)
+    parser.add_argument("--unlimited", action="store_true", help="all steps, however slow the machine is")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="keep the study here")
@@ -95,8 +98,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--verbose", action="store_true", help="also the errors of each landmark")
     arguments = parser.parse_args()
     truth, _ = read_truth(arguments.data / "landmarks.csv")
-    if arguments.template is None:
-        arguments.template = "125.jpg" if "125.jpg" in truth else next(iter(truth))
+    if arguments.templates is None:
+        arguments.templates = ["125.jpg" if "125.jpg" in truth else next(iter(truth))]
     if arguments.spacing is None and "senior_x" in (arguments.data / "landmarks.csv").open().readline():
         arguments.spacing = 0.2
     return arguments
@@ -132,23 +135,49 @@ def train_once(
 ) -> tuple[LandmarkModel, float, float]:
     """Model, minutes from the images to the finished study, and peak memory in GiB."""
     started = time.monotonic()
-    template = truth[arguments.template]
+    first = arguments.templates[0]
     study = Study.create(
         work / "study",
-        schema=template.schema,
+        schema=truth[first].schema,
         images=work / "train",
-        template=arguments.template,
+        template=first,
         spacing=arguments.spacing,
     )
     cohort = Cohort.from_folder(work / "train", spacing=arguments.spacing, cache_dir=work / "cache")
-    study.save_annotations(arguments.template, template)
+    for template in arguments.templates:
+        study.save_annotations(template, truth[template])
     options = default_options(choose_device(arguments.device), seed=arguments.seed, minutes=arguments.minutes)
+    if arguments.unlimited:
+        options = replace(options.for_canvas(cohort.canvas), limit_minutes=None)
     with terminal_progress() as progress:
         report = train(study, cohort, options=options, progress=progress)
     write_report(study, cohort, report)
     minutes = (time.monotonic() - started) / 60
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return load_model(study, device=arguments.device), minutes, memory
+
+
+def stages_of(model: LandmarkModel) -> dict[str, LandmarkModel]:
+    """The model and its parts, by what is left of it."""
+
+    def part(detector: bool, look: bool) -> LandmarkModel:
+        return LandmarkModel(
+            model.schema,
+            model.canvas,
+            model.embedding,
+            model.descriptors,
+            model.detector if detector else None,
+            look=model.look if look else None,
+            device=model.device,
+        )
+
+    parts = {"embedding alone": part(False, False)}
+    if model.look is not None:
+        parts["embedding, close-up"] = part(False, True)
+    if model.detector is not None:
+        parts["detector alone"] = part(True, False)
+        parts["detector, close-up"] = model
+    return parts
 
 
 def error_trust(found: dict[str, LandmarkSet], truth: dict[str, LandmarkSet], spacing: float | None) -> str:
@@ -176,7 +205,8 @@ def print_table(
 ) -> None:
     unit = next(iter(rows.values()))[0].unit
     print(
-        f"\n{arguments.data.name}, template {arguments.template}, seed {arguments.seed}, scored: {arguments.score}"
+        f"\n{arguments.data.name}, template {' '.join(arguments.templates)}, seed {arguments.seed}, "
+        f"scored: {arguments.score}"
     )
     print(f"training {minutes:.1f} minutes, peak memory {memory:.2f} GiB\n")
     print(

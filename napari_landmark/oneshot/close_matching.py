@@ -24,7 +24,7 @@ _COPY = DistortionRange(rotation=10, scale=1.1, aspect=1.05, shift=0, elastic=0.
 _REACH = 16  # pixels: how far from the expected place is searched
 _BACK = 8.0  # pixels: standard deviation that the way back is held with
 _CYCLE_SCALE = 4.0  # pixels at which trust has fallen to 1/e
-_LEAST_SHARE = 0.25
+_LEAST_SHARE = 0.5
 _AGREEMENT = 4.0  # pixels within which templates name the same place
 
 

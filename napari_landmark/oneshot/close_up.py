@@ -32,7 +32,9 @@ _CHANGED = DistortionRange(rotation=20, scale=1.25, aspect=1.2, shift=0, elastic
 _JITTER = 8.0  # pixels between a found place and the middle of its window
 _SPREAD = 0.6  # part of the window, along each axis, that points are drawn from
 _POINTS = 64
-_ACROSS_FROM = 0.35  # done part of the training from which other subjects come in
+_ACROSS_FROM = (
+    0.6  # done part of the training from which other subjects come in; too early, it believes wrong matches
+)
 _PRIOR = 6.0  # pixels by which the way from one landmark to a point nearby differs between subjects
 _RETURNED = 1.5  # pixels
 DOUBT = 0.035

@@ -61,7 +61,7 @@ def _interpolated(similarity: torch.Tensor, cells: torch.Tensor, shape: Sequence
     """Multilinear interpolation of (batch, k, n cells) at the continuous cell (batch, k, d) of each query."""
     low = cells.floor()
     part = cells - low
-    result = torch.zeros_like(similarity[..., 0])
+    indices, weights = [], []
     for corner in itertools.product((0, 1), repeat=len(shape)):
         index = torch.zeros_like(cells[..., 0], dtype=torch.long)
         weight = torch.ones_like(cells[..., 0])
@@ -69,5 +69,7 @@ def _interpolated(similarity: torch.Tensor, cells: torch.Tensor, shape: Sequence
             position = (low[..., axis] + step).clamp(0, shape[axis] - 1).long()
             index = index * shape[axis] + position
             weight = weight * (part[..., axis] if step else 1 - part[..., axis])
-        result = result + weight * similarity.gather(-1, index[..., None])[..., 0]
-    return result
+        indices.append(index)
+        weights.append(weight)
+    # One gather for all corners: the backward pass of each fills a tensor as large as all similarities.
+    return (similarity.gather(-1, torch.stack(indices, -1)) * torch.stack(weights, -1)).sum(-1)

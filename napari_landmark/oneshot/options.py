@@ -10,7 +10,7 @@ from napari_landmark.learning.device import Device
 from napari_landmark.learning.run import Budget
 
 # Parts of a wall-clock budget; the rest is for matching, predictions and the report.
-_SHARES = {"self": 0.30, "cross": 0.09, "close": 0.21, "detector": 0.20, "again": 0.13}
+_SHARES = {"self": 0.26, "cross": 0.08, "close": 0.30, "detector": 0.17, "again": 0.11}
 
 FULL_CANVAS = 768 * 640
 SMALLEST_SHARE = 0.5
@@ -36,11 +36,11 @@ class TrainingOptions:
     minutes: float | None = None
     device: str = "auto"
     seed: int = 0
-    self_steps: int = 700
-    cross_steps: int = 160
-    close_steps: int = 700
-    detector_steps: int = 450
-    again_steps: int = 300
+    self_steps: int = 600
+    cross_steps: int = 150
+    close_steps: int = 1000
+    detector_steps: int = 400
+    again_steps: int = 250
     limit_minutes: float | None = None
 
     def __post_init__(self) -> None:
