@@ -60,6 +60,16 @@ class TestGathering:
             assert working.shape == cohort.canvas == (64, 64)
             np.testing.assert_allclose(working, place(read_image(path), cohort.placement(i)), atol=1e-3)
 
+    def test_a_part_of_a_working_image(self, folder, gather):
+        (folder / "image2.png").write_bytes((folder / "image2.png").read_bytes()[:60])
+        cohort = gather(folder)
+        assert len(cohort) == 4  # rows of the cache and numbers of images differ
+        box = (slice(3, 9), slice(60, 64))
+        for i in range(len(cohort)):
+            part = cohort.working_part(i, box)
+            assert part.dtype == np.float32
+            np.testing.assert_array_equal(part, cohort.working(i)[box])
+
     def test_native_images(self, folder, gather):
         cohort = gather(folder, spacing=0.1)
         image = cohort.read(0)

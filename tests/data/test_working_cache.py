@@ -47,6 +47,22 @@ def test_everything_is_drawn_once(tmp_path):
     assert holds(again)
 
 
+@pytest.mark.parametrize("box", [(), (slice(1, 3),), (slice(0, 4), slice(5, 6)), (slice(2, 2), slice(0, 6))])
+def test_a_part_is_what_the_row_holds_there(tmp_path, box):
+    values = np.arange(24, dtype=np.float32).reshape(CANVAS)
+    cache = WorkingCache(tmp_path, ["a", "b"], ["1", "2"], CANVAS)
+    with pytest.raises(RuntimeError, match="was not built"):
+        cache.part(0, box)
+    cache.build(lambda number: values + 100 * number)
+    for number in (0, 1):
+        part = cache.part(number, box)
+        assert type(part) is np.ndarray
+        assert part.dtype == np.float32
+        np.testing.assert_array_equal(part, (values + 100 * number)[box])
+    part[...] = -1  # a copy: the cache does not change
+    np.testing.assert_array_equal(cache.row(1), values + 100)
+
+
 def test_what_changed_is_drawn_again(tmp_path):
     build(tmp_path)
     keys = [f"key of {name}" for name in NAMES]

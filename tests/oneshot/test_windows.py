@@ -1,0 +1,112 @@
+"""Windows hold the pixels around a place, wherever it is."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_landmark.oneshot.windows import cut_around, cut_window, cut_windows
+
+SIDES = st.integers(1, 13)
+PLACES = st.one_of(st.floats(-40, 40), st.floats(allow_nan=True, allow_infinity=True), st.just(float("nan")))
+
+
+@st.composite
+def situations(draw):
+    """A canvas, a centre anywhere, and the side of a window that may be larger than the canvas."""
+    dims = draw(st.sampled_from([2, 3]))
+    canvas = tuple(draw(st.integers(1, 17)) for _ in range(dims))
+    return canvas, np.array([draw(PLACES) for _ in range(dims)]), draw(SIDES)
+
+
+def numbered(canvas):
+    """An image whose pixels say which they are."""
+    return np.arange(np.prod(canvas), dtype=np.float32).reshape(canvas)
+
+
+def expected(image, origin, side):
+    """The image at origin + index, pixel by pixel; beyond it the nearest one."""
+    window = np.empty((side,) * image.ndim, np.float32)
+    for index in itertools.product(range(side), repeat=image.ndim):
+        place = np.clip(origin.astype(int) + index, 0, np.array(image.shape) - 1)
+        window[index] = image[tuple(place)]
+    return window
+
+
+@given(situations())
+def test_a_window_is_the_canvas_at_origin_plus_index(situation):
+    canvas, centre, side = situation
+    image = numbered(canvas)
+    pixels, origin = cut_window(image.__getitem__, canvas, centre, side)
+    assert pixels.dtype == np.float32
+    assert (origin == np.round(origin)).all()
+    np.testing.assert_array_equal(pixels, expected(image, origin, side))
+
+
+@given(situations())
+def test_the_middle_is_nearest_to_the_place_on_the_canvas(situation):
+    canvas, centre, side = situation
+    image = numbered(canvas)
+    _, origin = cut_window(image.__getitem__, canvas, centre, side)
+    nearest = np.clip(np.nan_to_num(centre), 0, np.array(canvas) - 1)
+    assert (np.abs(origin + (side - 1) / 2 - nearest) <= 0.5).all()
+
+
+@given(situations())
+def test_only_what_lies_on_the_canvas_is_read(situation):
+    canvas, centre, side = situation
+    image, boxes = numbered(canvas), []
+
+    def read(box):
+        boxes.append(box)
+        return image[box]
+
+    cut_window(read, canvas, centre, side)
+    (box,) = boxes
+    for part, length in zip(box, canvas, strict=True):
+        assert 0 <= part.start < part.stop <= length
+        assert part.stop - part.start <= side
+
+
+@pytest.mark.parametrize("canvas", [(20, 30), (12, 14, 16)])
+def test_windows_of_one_image(canvas):
+    image = numbered(canvas)
+    centres = np.array([[4.2, 7.7, 9.1], [-50, 8, np.nan], [11, 13, 15]])[:, : len(canvas)]
+    pixels, origins = cut_around(image, centres, 8)
+    assert pixels.shape == (3, 1, *(8,) * len(canvas))
+    assert origins.shape == (3, len(canvas))
+    assert pixels.dtype == origins.dtype == torch.float32
+    for window, origin in zip(pixels, origins, strict=True):
+        np.testing.assert_array_equal(window[0].numpy(), expected(image, origin.numpy(), 8))
+
+
+class Volumes:
+    """A cohort of volumes of which only parts are read."""
+
+    canvas = (10, 12, 14)
+
+    def working_part(self, number, box):
+        return (numbered(self.canvas) + 10_000 * number)[box]
+
+
+def test_windows_of_a_cohort_are_each_of_their_image():
+    centres = torch.tensor([[5.0, 6.0, 7.0], [0.2, 0.2, 0.2], [50.0, 6.0, -9.0], [5.0, 6.0, 7.0]])
+    numbers = [2, 0, 1, 0]
+    pixels, origins = cut_windows(Volumes(), numbers, centres, 6)
+    assert pixels.shape == (4, 1, 6, 6, 6)
+    for number, window, origin in zip(numbers, pixels, origins, strict=True):
+        image = numbered(Volumes.canvas) + 10_000 * number
+        np.testing.assert_array_equal(window[0].numpy(), expected(image, origin.numpy(), 6))
+
+
+def test_a_whole_place_lies_where_the_origin_says():
+    image = numbered((64, 64))
+    place = np.array([31.0, 12.0])
+    pixels, origins = cut_around(image, place[None], 32)
+    inside = tuple((torch.from_numpy(place) - origins[0]).int().tolist())
+    assert pixels[0, 0][inside] == image[31, 12]
