@@ -33,6 +33,23 @@ def write_png(path: Path, array: np.ndarray) -> None:
 
 
 @pytest.fixture(scope="session")
+def make_close_ups_small():
+    """Gives trainings small close-ups, by a monkeypatch: a step takes some milliseconds."""
+    from napari_landmark.oneshot.close_up import CloseUpConfig
+
+    def small(canvas):
+        return CloseUpConfig(len(canvas), 32, size=8, channels=(8, 8, 8, 8, 8))
+
+    return lambda patch: patch.setattr(CloseUpConfig, "for_canvas", staticmethod(small))
+
+
+@pytest.fixture
+def small_close_ups(monkeypatch, make_close_ups_small):
+    """Trainings have small close-ups."""
+    make_close_ups_small(monkeypatch)
+
+
+@pytest.fixture(scope="session")
 def phantoms():
     """Four small hands: image, exact landmarks."""
     return [hand_phantom(seed, size=SIZE) for seed in range(COUNT)]
@@ -83,7 +100,7 @@ def cohort(_drawn_cohort):
 
 
 @pytest.fixture(scope="session")
-def _trained(tmp_path_factory, _drawn_cohort, cohort, phantoms):
+def _trained(tmp_path_factory, _drawn_cohort, cohort, phantoms, make_close_ups_small):
     from napari_landmark.oneshot.options import TrainingOptions
     from napari_landmark.oneshot.pipeline import train
     from napari_landmark.oneshot.report import write_report
@@ -95,7 +112,9 @@ def _trained(tmp_path_factory, _drawn_cohort, cohort, phantoms):
     options = TrainingOptions(
         device="cpu", self_steps=3, cross_steps=2, close_steps=2, detector_steps=3, again_steps=2
     )
-    report = train(study, cohort, options=options)
+    with pytest.MonkeyPatch.context() as patch:
+        make_close_ups_small(patch)
+        report = train(study, cohort, options=options)
     write_report(study, cohort, report)
     return folder, report
 
@@ -113,7 +132,7 @@ def training_report(_trained):
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def quick(monkeypatch, small_close_ups):
     """Trainings take a second."""
     from napari_landmark.oneshot import options as options_module
     from napari_landmark.oneshot import stages

@@ -15,12 +15,14 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.phantom import SCHEMA
 from napari_landmark.data.study import Study
-from napari_landmark.learning.checkpoint import load_tensors
+from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.device import Device
 from napari_landmark.learning.progress import CancelToken
+from napari_landmark.oneshot import close_up as close_up_module
 from napari_landmark.oneshot import detector as detector_module
 from napari_landmark.oneshot import embedding as embedding_module
-from napari_landmark.oneshot import labelling, pipeline, stages
+from napari_landmark.oneshot import labelling, stages
+from napari_landmark.oneshot.detector import TrainingLabels
 from napari_landmark.oneshot.embedding import EmbeddingConfig
 from napari_landmark.oneshot.model_choice import default_folder, model_folders, was_stopped
 from napari_landmark.oneshot.model_folders import can_resume, load_model
@@ -30,29 +32,45 @@ from napari_landmark.oneshot.stages import embedding_config
 from napari_landmark.oneshot.templates import check_template, find_templates
 
 FEW = TrainingOptions(
-    device="cpu", self_steps=3, cross_steps=2, close_steps=2, detector_steps=4, again_steps=2
+    device="cpu", self_steps=3, cross_steps=2, close_steps=4, detector_steps=4, again_steps=2
 )
-STAGES = {"self": (embedding_module, "training_step"), "cross": (embedding_module, "cross_step")}
-STAGES["detector"] = (detector_module, "training_step")
+# What makes a step of each stage, and how many of such steps earlier stages make.
+STAGES = {
+    "self": (embedding_module, "training_step", 0),
+    "cross": (embedding_module, "cross_step", 0),
+    "close": (close_up_module._Steps, "loss", 0),
+    "detector": (detector_module, "training_step", 0),
+    "again": (detector_module, "training_step", FEW.detector_steps),
+}
 
 
-@pytest.fixture(autouse=True)
-def _small_networks(monkeypatch):
-    small = EmbeddingConfig(2, 1, size=16, channels=(8, 8, 16, 16, 32))
-    monkeypatch.setattr(stages, "embedding_config", lambda canvas: small)
+@pytest.fixture(scope="module", autouse=True)
+def _small_networks(make_close_ups_small):
+    with pytest.MonkeyPatch.context() as patch:
+        small = EmbeddingConfig(2, 1, size=16, channels=(8, 8, 16, 16, 32))
+        patch.setattr(stages, "embedding_config", lambda canvas: small)
+        make_close_ups_small(patch)
+        yield
+
+
+def fresh_study(folder, cohort, phantoms):
+    first = phantoms[0]
+    study = Study.create(folder, schema=SCHEMA, images=cohort.folder, template=first.image.name)
+    study.save_annotations(first.image.name, first.landmarks)
+    return study
 
 
 @pytest.fixture
 def fresh(tmp_path, cohort, phantoms):
     """Makes a study that was not trained yet."""
+    return lambda name="fresh": fresh_study(tmp_path / name, cohort, phantoms)
 
-    def make(name="fresh"):
-        first = phantoms[0]
-        study = Study.create(tmp_path / name, schema=SCHEMA, images=cohort.folder, template=first.image.name)
-        study.save_annotations(first.image.name, first.landmarks)
-        return study
 
-    return make
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, cohort, phantoms, _small_networks):
+    """What a training reports that nothing stopped."""
+    study = fresh_study(tmp_path_factory.mktemp("whole") / "study", cohort, phantoms)
+    return train(study, cohort, options=FEW)
 
 
 @pytest.fixture
@@ -61,13 +79,13 @@ def cancel_in(monkeypatch):
 
     def arrange(stage, step):
         token, count = CancelToken(), 0
-        module, name = STAGES[stage]
+        module, name, before = STAGES[stage]
         honest = getattr(module, name)
 
         def counted(*arguments, **options):
             nonlocal count
             count += 1
-            if count == step:
+            if count == before + step:
                 token.cancel()
             return honest(*arguments, **options)
 
@@ -77,8 +95,39 @@ def cancel_in(monkeypatch):
     return arrange
 
 
+@pytest.fixture
+def taught(monkeypatch):
+    """Labels of every training of a detector, in order."""
+    seen, honest = [], stages.train_detector
+
+    def spy(network, cohort, labels, **options):
+        seen.append(TrainingLabels(labels.positions.clone(), labels.weights.clone(), labels.templates))
+        return honest(network, cohort, labels, **options)
+
+    monkeypatch.setattr(stages, "train_detector", spy)
+    return seen
+
+
+@pytest.fixture
+def looked_for(monkeypatch):
+    """How labels were found, in order: `match`, `look` or `detect`."""
+    calls = []
+
+    def spy(name):
+        honest = getattr(labelling.Labeller, name)
+        return lambda *arguments: (calls.append(name), honest(*arguments))[1]
+
+    for name in ("match", "look", "detect"):
+        monkeypatch.setattr(labelling.Labeller, name, spy(name))
+    return calls
+
+
+def kept_labels(folder):
+    return {path.name for path in folder.glob("labels-*")}
+
+
 def tensors_of(folder):
-    names = ("embedding", "templates", "detector")
+    names = ("embedding", "templates", "close_up", "close_templates", "detector")
     return {name: load_tensors(folder / f"{name}.safetensors")[0] for name in names}
 
 
@@ -93,34 +142,36 @@ class TestTrain:
         study, events = fresh(), []
         report = train(study, cohort, options=FEW, progress=events.append)
         assert not report.cancelled
-        assert [history.steps for history in report.histories] == [3, 2, 2, 4, 2]
+        assert [history.steps for history in report.histories] == [3, 2, 4, 4, 2]
         assert set(report.predictions) == set(cohort.names) == set(study.predictions())
         assert report.model_dir == study.models_dir / "001"
         left = {path.name for path in report.model_dir.iterdir()}
         assert left == {
-            "model.json", "embedding.safetensors", "templates.safetensors", "detector.safetensors",
-            "run.json", "history.json",
+            "model.json", "embedding.safetensors", "templates.safetensors", "close_up.safetensors",
+            "close_templates.safetensors", "detector.safetensors", "run.json", "history.json",
         }  # fmt: skip
         assert json.loads((report.model_dir / "history.json").read_text())["cancelled"] is False
         log = [json.loads(line) for line in (study.folder / "log.jsonl").read_text().splitlines()]
         assert [entry["event"] for entry in log] == ["training started", "training finished"]
-        stages = list(dict.fromkeys(event.stage for event in events))
-        assert len(stages) == 5
+        assert list(dict.fromkeys(event.stage for event in events)) == [
+            "learning the anatomy", "learning across subjects", "matching the template", "learning details",
+            "looking closely", "training the detector", "finding the landmarks again",
+            "training the detector again", "predicting the cohort",
+        ]  # fmt: skip
         assert all(0 <= event.fraction <= 1 for event in events)
         assert load_model(study, device="cpu").detect(phantoms[1].image).landmarks.ndim == 2
         assert study.load_annotations("hand_000.png") == phantoms[0].landmarks or np.allclose(
             study.load_annotations("hand_000.png").positions(), phantoms[0].landmarks.positions(), atol=1e-4
         )
 
-    def test_same_seed_same_model(self, fresh, cohort):
-        folders = [train(fresh(name), cohort, options=FEW).model_dir for name in "ab"]
-        assert_same_models(*folders)
+    def test_same_seed_same_model(self, fresh, cohort, whole):
+        again = train(fresh("a"), cohort, options=FEW).model_dir
+        assert_same_models(whole.model_dir, again)
         other = TrainingOptions(**{**FEW.__dict__, "seed": 5})
-        third = train(fresh("c"), cohort, options=other).model_dir
-        weights = [
-            load_tensors(f / "embedding.safetensors")[0]["heads.0.weight"] for f in (folders[0], third)
-        ]
-        assert not torch.equal(*weights)
+        third = train(fresh("b"), cohort, options=other).model_dir
+        for name in ("embedding", "close_up"):
+            weights = [load_tensors(f / f"{name}.safetensors")[0]["heads.0.weight"] for f in (again, third)]
+            assert not torch.equal(*weights)
 
     def test_earlier_models_are_kept(self, study, cohort):
         before = (study.models_dir / "001" / "model.json").read_bytes()
@@ -147,7 +198,7 @@ class TestTrain:
         study = Study.create(tmp_path / "s", schema=SCHEMA, images=data / "images", template="hand_000.png")
         study.save_annotations("hand_000.png", phantoms[0].landmarks)
         report = train(study, alone, options=FEW)
-        assert [history.steps for history in report.histories] == [3, 4]
+        assert [history.steps for history in report.histories] == [3, 4, 4, 2]
         assert list(report.predictions) == ["hand_000.png"]
 
     def test_several_templates_that_lack_landmarks(self, fresh, cohort, phantoms):
@@ -165,53 +216,58 @@ class TestTrain:
             lacking = [name for name, mark in found.items() if mark.position is None]
             assert lacking == [absent]
 
-    def test_the_annotation_is_what_the_detector_learns(self, fresh, cohort, monkeypatch, phantoms):
-        seen = []
-        honest = pipeline.train_detector
-
-        def spy(network, cohort, labels, **options):
-            seen.append(labels)
-            return honest(network, cohort, labels, **options)
-
-        monkeypatch.setattr(stages, "train_detector", spy)
+    def test_the_annotation_is_what_the_detector_learns(self, fresh, cohort, taught, phantoms):
         train(fresh(), cohort, options=FEW)
-        (labels,) = seen
+        assert len(taught) == 2
         expected = cohort.placement(0).to_working(phantoms[0].landmarks.positions())
-        np.testing.assert_allclose(labels.positions[0].numpy(), expected, atol=1e-3)
-        assert (labels.weights[0] == 1).all()
-        assert labels.templates == (0,)
+        for labels in taught:
+            np.testing.assert_allclose(labels.positions[0].numpy(), expected, atol=1e-3)
+            assert (labels.weights[0] == 1).all()
+            assert labels.templates == (0,)
+        # In the other images it is what was found, by another way each time.
+        assert not torch.equal(taught[0].positions[1:], taught[1].positions[1:])
 
-    def test_what_a_person_calls_missing_is_not_learned(
-        self, fresh, cohort, monkeypatch, phantoms, cancel_in
-    ):
-        study, seen = fresh(), []
-        gone, honest = Landmark(SCHEMA.names[3], None, Status.MISSING), pipeline.train_detector
+    def test_what_a_person_calls_missing_is_not_learned(self, fresh, cohort, taught, phantoms, cancel_in):
+        study = fresh()
+        gone = Landmark(SCHEMA.names[3], None, Status.MISSING)
         study.save_annotations("hand_001.png", LandmarkSet(SCHEMA, [gone]))  # nothing placed: no template
         study.save_annotations("hand_002.png", phantoms[2].landmarks.with_landmark(gone))
-
-        def spy(network, cohort, labels, **options):
-            seen.append(labels.weights.clone())
-            return honest(network, cohort, labels, **options)
-
-        monkeypatch.setattr(stages, "train_detector", spy)
         train(study, cohort, options=FEW, cancel=cancel_in("detector", 2))
-        assert (seen[0][:, 3] == 0).tolist() == [False, True, True, False]
-        assert (seen[0][1] > 0).sum() > 0
+        assert (taught[0].weights[:, 3] == 0).tolist() == [False, True, True, False]
+        assert (taught[0].weights[1] > 0).sum() > 0
         study.save_annotations("hand_001.png", LandmarkSet(SCHEMA))  # taken back
         train(study, cohort, options=FEW, resume=True)
-        assert (seen[1][:, 3] == 0).tolist() == [False, False, True, False]
+        assert len(taught) == 3
+        for labels in taught[1:]:
+            assert (labels.weights[:, 3] == 0).tolist() == [False, False, True, False]
 
-    def test_previews_change_nothing(self, fresh, cohort, monkeypatch):
-        plain = train(fresh("a"), cohort, options=FEW).model_dir
-        honest = pipeline.with_preview
+    def test_the_close_up_sees_what_can_be_trusted(self, fresh, cohort, phantoms, monkeypatch):
+        study, seen = fresh(), []
+        gone = Landmark(SCHEMA.names[3], None, Status.MISSING)
+        study.save_annotations("hand_001.png", LandmarkSet(SCHEMA, [gone]))
+        honest = stages.train_close_up
+        monkeypatch.setattr(
+            stages,
+            "train_close_up",
+            lambda n, c, places, **o: (seen.append(places), honest(n, c, places, **o))[1],
+        )
+        train(study, cohort, options=FEW)
+        (places,) = seen
+        expected = cohort.placement(0).to_working(phantoms[0].landmarks.positions())
+        np.testing.assert_allclose(places[0].numpy(), expected, atol=1e-3)
+        assert places[1, 3].isnan().all()
+        assert not places[2, 3].isnan().any()
+
+    def test_previews_change_nothing(self, fresh, cohort, whole, monkeypatch):
+        honest = stages.with_preview
         monkeypatch.setattr(
             stages, "with_preview", lambda *arguments, **options: honest(*arguments, **options, seconds=0.0)
         )
         monkeypatch.setattr("napari_landmark.learning.run.time.monotonic", _ticking())
         models = []
-        shown = train(fresh("b"), cohort, options=FEW, preview=models.append).model_dir
+        shown = train(fresh(), cohort, options=FEW, preview=models.append).model_dir
         assert len(models) >= 2
-        assert_same_models(plain, shown)
+        assert_same_models(whole.model_dir, shown)
 
 
 def _ticking():
@@ -223,33 +279,66 @@ def _ticking():
 
 class TestStop:
     @pytest.mark.parametrize(
-        ("stage", "step", "stages", "detector"),
-        [("self", 1, 1, False), ("cross", 1, 2, False), ("detector", 1, 3, False), ("detector", 3, 3, True)],
+        ("stage", "step", "stages", "parts", "labels"),
+        [
+            ("self", 1, 1, (), ()),
+            ("cross", 1, 2, (), ()),
+            ("close", 1, 3, (), ("places",)),
+            ("close", 3, 3, ("close-up",), ("places",)),
+            ("detector", 1, 4, ("close-up",), ("places", "close")),
+            ("detector", 3, 4, ("close-up", "detector"), ("places", "close")),
+            ("again", 1, 5, ("close-up", "detector"), ("places", "close", "again")),
+        ],
     )
     def test_it_leaves_a_model_and_can_be_resumed(
-        self, fresh, cohort, cancel_in, phantoms, stage, step, stages, detector
+        self, fresh, cohort, whole, cancel_in, phantoms, stage, step, stages, parts, labels
     ):
-        whole = train(fresh("whole"), cohort, options=FEW)
         study = fresh("stopped")
         report = train(study, cohort, options=FEW, cancel=cancel_in(stage, step))
         assert report.cancelled
         assert len(report.histories) == stages
+        assert report.histories[-1].steps == step
         model = load_model(study, device="cpu")
-        assert (model.detector is not None) == detector
+        assert (model.look is not None) == ("close-up" in parts)
+        assert (model.detector is not None) == ("detector" in parts)
         found = model.detect(phantoms[1].image, heatmaps=True)
         assert np.isfinite(found.landmarks.positions()).all()
         assert study.predictions() == {}
         assert can_resume(study)
+        assert kept_labels(report.model_dir) == {f"labels-{name}.safetensors" for name in labels}
         # Other options do not matter: it goes on with those it was begun with.
         resumed = train(study, cohort, options=TrainingOptions(device="cpu", seed=9), resume=True)
         assert resumed.model_dir == report.model_dir
         assert not resumed.cancelled
-        assert [h.steps for h in resumed.histories] == [3, 2, 2, 4, 2]
+        assert [h.steps for h in resumed.histories] == [3, 2, 4, 4, 2]
         assert_same_models(whole.model_dir, resumed.model_dir)
         assert {p.name for p in resumed.model_dir.iterdir()} == {p.name for p in whole.model_dir.iterdir()}
         assert not can_resume(study)
         for name, marks in whole.predictions.items():
             assert resumed.predictions[name] == marks
+
+    @pytest.mark.parametrize(
+        ("stage", "labels"),
+        [
+            ("matching the template", ()),
+            ("looking closely", ("places",)),
+            ("finding the landmarks again", ("places", "close")),
+        ],
+    )
+    def test_between_the_trainings(self, fresh, cohort, whole, stage, labels):
+        study, token = fresh("stopped"), CancelToken()
+
+        def progress(event):
+            if event.stage == stage:
+                token.cancel()
+
+        report = train(study, cohort, options=FEW, cancel=token, progress=progress)
+        assert report.cancelled
+        assert kept_labels(report.model_dir) == {f"labels-{name}.safetensors" for name in labels}
+        assert (load_model(study, device="cpu").look is None) == (stage == "matching the template")
+        resumed = train(study, cohort, resume=True)
+        assert_same_models(whole.model_dir, resumed.model_dir)
+        assert kept_labels(resumed.model_dir) == set()
 
     def test_the_earlier_model_stays_the_one_that_detects(self, study, cohort, cancel_in):
         train(study, cohort, options=FEW, cancel=cancel_in("detector", 1))
@@ -284,22 +373,23 @@ class TestStop:
         resumed = train(study, cohort, options=FEW, resume=True)
         assert set(resumed.predictions) == set(cohort.names)
 
-    def test_after_a_crash_from_the_checkpoint(self, fresh, cohort, monkeypatch):
-        whole = train(fresh("whole"), cohort, options=FEW)
+    @pytest.mark.parametrize(("stage", "step"), [("close", 2), ("detector", 3), ("again", 1), ("again", 2)])
+    def test_after_a_crash_from_the_checkpoint(self, fresh, cohort, whole, monkeypatch, stage, step):
         study = fresh("crashed")
-        honest, count = detector_module.training_step, 0
+        module, name, before = STAGES[stage]
+        honest, count = getattr(module, name), 0
 
-        def step(*arguments, **options):
+        def crashing(*arguments, **options):
             nonlocal count
             count += 1
-            if count == 3:
+            if count == before + step:
                 raise MemoryError
             return honest(*arguments, **options)
 
-        checkpoint = pipeline.Checkpoint
+        checkpoint = stages.Checkpoint
         with monkeypatch.context() as patch:
             patch.setattr(stages, "Checkpoint", lambda path, resume: checkpoint(path, resume, interval=0.0))
-            patch.setattr(detector_module, "training_step", step)
+            patch.setattr(module, name, crashing)
             with pytest.raises(MemoryError):
                 train(study, cohort, options=FEW)
         with pytest.raises(InputError, match="has no trained model yet"):
@@ -319,22 +409,22 @@ class TestStop:
         with pytest.raises(InputError, match=r"the images have changed since that training; start without"):
             train(study, Cohort.from_folder(data / "images"), options=FEW, resume=True)
 
-    def test_resume_after_the_template_was_corrected(self, fresh, cohort, cancel_in, monkeypatch):
+    @pytest.mark.parametrize("stage", ["close", "detector", "again"])
+    def test_resume_after_the_template_was_corrected(self, fresh, cohort, cancel_in, taught, stage):
         study = fresh()
-        train(study, cohort, options=FEW, cancel=cancel_in("detector", 2))
+        train(study, cohort, options=FEW, cancel=cancel_in(stage, 2 if stage != "again" else 1))
         marks = study.load_annotations("hand_000.png")
         moved = Landmark(SCHEMA.names[0], (20.0, 30.0), Status.CORRECTED)
         study.save_annotations("hand_000.png", marks.with_landmark(moved))
-        seen = []
-        honest = pipeline.train_detector
-        monkeypatch.setattr(
-            pipeline,
-            "train_detector",
-            lambda n, c, labels, **o: (seen.append(labels), honest(n, c, labels, **o))[1],
-        )
+        taught.clear()
         train(study, cohort, options=FEW, resume=True)
         expected = cohort.placement(0).to_working([[20.0, 30.0]])[0]
-        np.testing.assert_allclose(seen[0].positions[0, 0].numpy(), expected, atol=1e-3)
+        assert len(taught) == 2
+        for labels in taught:
+            np.testing.assert_allclose(labels.positions[0, 0].numpy(), expected, atol=1e-3)
+        look = load_model(study, device="cpu").look
+        offset = look.descriptors.offsets[0, 0].numpy()
+        np.testing.assert_allclose(offset % 1, expected % 1, atol=1e-3)
 
     @pytest.mark.parametrize("names", [SCHEMA.names[::-1], ("other", *SCHEMA.names[1:])])
     def test_resume_after_the_landmarks_changed(self, fresh, cohort, cancel_in, names):
@@ -369,20 +459,32 @@ class TestStop:
         with pytest.raises(InputError, match=r"run\.json: is of an older version, .* the landmarks; start"):
             train(study, cohort, options=FEW, resume=True)
 
+    @pytest.mark.parametrize(("stage", "expected"), [("close", ["look"]), ("detector", []), ("again", [])])
     @pytest.mark.parametrize("changed", [False, True])
     def test_resume_finds_new_labels_where_the_templates_changed(
-        self, fresh, cohort, cancel_in, monkeypatch, phantoms, changed
+        self, fresh, cohort, cancel_in, looked_for, phantoms, changed, stage, expected
     ):
-        study, matched = fresh(), []
-        train(study, cohort, options=FEW, cancel=cancel_in("detector", 2))
+        study = fresh()
+        train(study, cohort, options=FEW, cancel=cancel_in(stage, 1))
         if changed:
             study.save_annotations("hand_001.png", phantoms[1].landmarks)
-        honest = pipeline.match_cohort
-        monkeypatch.setattr(
-            labelling, "match_cohort", lambda *a, **o: (matched.append(1), honest(*a, **o))[1]
-        )
+        looked_for.clear()
         train(study, cohort, options=FEW, resume=True)
-        assert bool(matched) == changed
+        again = ["detect", "look"]
+        if changed:
+            assert looked_for == ["match", "look", *again]
+        else:
+            assert looked_for == expected + (again if stage != "again" else [])
+
+    def test_kept_labels_of_another_shape_are_found_anew(self, fresh, cohort, cancel_in, looked_for):
+        study = fresh()
+        folder = train(study, cohort, options=FEW, cancel=cancel_in("detector", 2)).model_dir
+        kept = folder / "labels-places.safetensors"
+        tensors, _ = load_tensors(kept)
+        save_tensors(kept, {**tensors, "weights": tensors["weights"][:2]})
+        looked_for.clear()
+        train(study, cohort, options=FEW, resume=True)
+        assert looked_for == ["match", "detect", "look"]
 
     @pytest.mark.parametrize("content", ["", "{}", '{"options": {"nonsense": 1}}'])
     def test_a_damaged_record_is_named(self, fresh, cohort, cancel_in, content):
@@ -446,7 +548,7 @@ class TestOptions:
 
     def test_minutes_are_shared_among_the_stages(self):
         options = TrainingOptions(minutes=10)
-        budgets = [options.budget(stage) for stage in ("self", "cross", "detector")]
+        budgets = [options.budget(stage) for stage in STAGES]
         assert all(budget.steps is None for budget in budgets)
         assert 0.8 * 600 < sum(budget.seconds for budget in budgets) < 600
 

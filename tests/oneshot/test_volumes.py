@@ -38,7 +38,7 @@ def volumes(tmp_path):
     return folder
 
 
-def test_embedding_matching_detector_and_detection(tmp_path, volumes, monkeypatch):
+def test_the_stages_of_a_training_and_detection(tmp_path, volumes, monkeypatch, small_close_ups):
     small = EmbeddingConfig(3, 1, size=8, channels=(4, 4, 8, 8, 8))
     monkeypatch.setattr(stages, "embedding_config", lambda canvas: small)
     for module, name, option in (
@@ -58,12 +58,16 @@ def test_embedding_matching_detector_and_detection(tmp_path, volumes, monkeypatc
         device="cpu", self_steps=1, cross_steps=1, close_steps=1, detector_steps=1, again_steps=1
     )
     report = train(study, cohort, options=options)
-    assert [history.steps for history in report.histories] == [1, 1, 1]
+    assert [history.steps for history in report.histories] == [1, 1, 1, 1, 1]
     assert all(np.isfinite(history.losses[0][2]) for history in report.histories)
     model = load_model(study, device="cpu")
     detection = model.detect(cohort.read(1), heatmaps=True)
     assert detection.landmarks.positions().shape == (3, 3)
     assert cohort.geometry(1).contains(detection.landmarks.positions(), margin=12).all()
     assert detection.heatmaps.shape == (3, 16, 16, 16)
-    model.detector = None
+    assert model.look.descriptors.offsets.shape == (1, 3, 3)
+    closer = detection.landmarks.positions()
+    look, model.look = model.look, None
+    assert not np.allclose(model.detect(cohort.read(1)).landmarks.positions(), closer)
+    model.look, model.detector = look, None
     assert np.isfinite(model.detect(cohort.read(0)).landmarks.positions()).all()
