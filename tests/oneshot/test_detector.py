@@ -179,11 +179,54 @@ class TestTraining:
         cohort = perfect_cohort(count=20)
         labels, generator = labels_of(cohort, templates=(7,)), torch.Generator().manual_seed(0)
         shown = collections.Counter(
-            i for _ in range(600) for i in detector_module._draw(labels, len(cohort), 3, generator)
+            i for _ in range(600) for i in detector_module._draw(labels, 3, generator)
         )
         others = [shown[i] for i in range(20) if i != 7]
         assert shown[7] > 1.5 * max(others)
         assert min(others) > 0
+
+    def test_images_without_labels_are_not_shown(self, perfect_cohort):
+        weights = torch.zeros(20, 3)
+        weights[[2, 5], 1] = 0.3
+        labels, generator = (
+            labels_of(perfect_cohort(count=20), weights=weights, templates=(7,)),
+            torch.Generator().manual_seed(0),
+        )
+        shown = collections.Counter(
+            i for _ in range(300) for i in detector_module._draw(labels, 3, generator)
+        )
+        assert shown.keys() == {2, 5, 7}
+
+    def test_places_that_are_unknown_teach_nothing(self, cohort, cpu):
+        labels = labels_of(cohort)
+        labels.positions[:, 1], labels.weights[:, 1] = float("nan"), 0
+        detector = network(kind=DetectorNetwork).train()
+        generator = torch.Generator().manual_seed(0)
+        loss = training_step(detector, cohort, labels, cpu, generator, batch=2)
+        loss.backward()
+        assert loss.item() > 0
+        gradients = [weight.grad for weight in detector.parameters()]
+        assert all(gradient.isfinite().all() for gradient in gradients)
+        assert (detector.head.weight.grad[1] == 0).all()
+        assert detector.head.weight.grad[0].abs().max() > 0
+
+    def test_teaching_again_is_gentler(self, cohort, cpu):
+        moved = []
+        for again in (False, True):
+            detector = network(kind=DetectorNetwork)
+            before = detector.head.weight.detach().clone()
+            history = train_detector(
+                detector,
+                cohort,
+                labels_of(cohort),
+                device=cpu,
+                generator=torch.Generator().manual_seed(0),
+                budget=Budget(3),
+                again=again,
+            )
+            moved.append((detector.head.weight - before).abs().mean().item())
+            assert history.stage.endswith("again") == again
+        assert 0 < moved[1] < 0.8 * moved[0]
 
     def test_without_templates(self, cohort, cpu):
         assert self.step(cohort, cpu, templates=()).isfinite()

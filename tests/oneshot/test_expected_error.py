@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_landmark.oneshot.expected_error import detector_error, match_error
+from napari_landmark.oneshot.close_matching import CloseMatches
+from napari_landmark.oneshot.expected_error import close_error, detector_error, match_error
 
 CANVAS = (640, 768)
 LENGTHS = st.floats(0, 1e4)
@@ -19,32 +20,46 @@ NARROWEST = SIGMA * (np.pi / 2) ** 0.5
 SPREADS = st.floats(0, 60)
 
 
-def detected(spread=NARROWEST, disagreement=0.0, canvas=CANVAS):
-    signs = {"spread": np.array([spread]), "disagreement": np.array([disagreement])}
-    return detector_error(sigma=SIGMA, canvas=canvas, **signs)[0]
+def detected(spread=NARROWEST, canvas=CANVAS):
+    return detector_error(spread=np.array([spread]), sigma=SIGMA, canvas=canvas)[0]
 
 
 def matched(similarity=1.0, cycle=0.0, canvas=CANVAS):
     return match_error(similarity=np.array([similarity]), cycle=np.array([cycle]), canvas=canvas)[0]
 
 
+def looked_at(error=6.0, cycle=0.0, canvas=CANVAS):
+    found = CloseMatches(np.zeros((1, len(canvas))), np.ones(1), np.array([cycle]))
+    return close_error(np.array([error]), found, canvas=canvas)[0]
+
+
 def test_a_detection_is_never_certain():
     assert 0 < detected() < 0.02 * max(CANVAS)
+    assert 0 < looked_at(detected()) < 0.02 * max(CANVAS)
 
 
 def test_one_value_for_each_landmark():
-    found = detector_error(
-        spread=np.linspace(7, 30, 5), sigma=SIGMA, disagreement=np.arange(5.0), canvas=CANVAS
-    )
+    found = detector_error(spread=np.linspace(7, 30, 5), sigma=SIGMA, canvas=CANVAS)
     assert found.shape == (5,)
     assert (np.diff(found) > 0).all()
+    closer = close_error(
+        np.full(5, 4.0), CloseMatches(np.zeros((5, 2)), np.ones(5), np.arange(5.0)), canvas=CANVAS
+    )
+    assert closer.shape == (5,)
+    assert (np.diff(closer) > 0).all()
 
 
-@pytest.mark.parametrize(("error", "sign"), [(detected, "disagreement"), (matched, "cycle")])
+@pytest.mark.parametrize("error", [looked_at, matched])
 @given(values=st.tuples(LENGTHS, LENGTHS))
-def test_longer_distances_are_no_smaller_error(error, sign, values):
+def test_longer_ways_back_are_no_smaller_error(error, values):
     low, high = sorted(values)
-    assert error(**{sign: low}) <= error(**{sign: high})
+    assert error(cycle=low) <= error(cycle=high)
+
+
+@given(values=st.tuples(LENGTHS, LENGTHS), cycle=LENGTHS)
+def test_what_was_doubtful_before_is_no_surer_than_another(values, cycle):
+    low, high = sorted(values)
+    assert looked_at(low, cycle) <= looked_at(high, cycle)
 
 
 @given(values=st.tuples(SPREADS, SPREADS))
@@ -61,13 +76,17 @@ def test_less_agreement_is_no_smaller_error(values):
 
 @given(SPREADS, SHARES, LENGTHS)
 def test_finite_and_below_the_size_of_the_canvas(spread, share, length):
-    assert 0 < detected(spread, length) < max(CANVAS)
+    assert 0 < detected(spread) < max(CANVAS)
     assert 0 <= matched(share, length) < max(CANVAS)
+    assert 0 < looked_at(detected(spread), length) < max(CANVAS)
 
 
 def test_scales_with_the_canvas():
     assert detected(canvas=(512, 768)) == pytest.approx(8 * detected(canvas=(64, 96)))
     assert matched(0.5, 24.0, (512, 768)) == pytest.approx(8 * matched(0.5, 3.0, (64, 96)))
+    for cycle in (0.0, 3.0, 80.0):
+        small = looked_at(0.7, cycle / 8, (64, 96))
+        assert looked_at(5.6, cycle, (512, 768)) == pytest.approx(8 * small)
 
 
 @pytest.mark.parametrize("canvas", [(192, 160), (96, 96, 96)])
