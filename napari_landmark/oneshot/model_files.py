@@ -92,16 +92,14 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
     if close_config is not None:
         close_up = _network(CloseUp, close_config, shapes[1], folder / "close_up.safetensors", device)
         path = folder / "close_templates.safetensors"
-        found = _load_descriptors(
-            path, len(CloseUp.strides), schema, len(canvas), device, "offsets", per_landmark=True
-        )
+        found = _load_descriptors(path, close_up, schema, len(canvas), device, "offsets", per_landmark=True)
         look = CloseLook(close_up.eval(), CloseDescriptors(*found))
     if detector_config is not None:
         detector = _network(
             DetectorNetwork, detector_config, shapes[2], folder / "detector.safetensors", device
         )
     path = folder / "templates.safetensors"
-    found = _load_descriptors(path, len(embedding.strides), schema, len(canvas), device, "positions")
+    found = _load_descriptors(path, embedding, schema, len(canvas), device, "positions")
     return LandmarkModel(
         schema, canvas, embedding, Descriptors(*found), detector, look=look, device=device, record=record
     )
@@ -161,8 +159,10 @@ def _check_agreement(
     configs = [config for config in (embedding, close_up, detector) if config is not None]
     if any(config.spatial_dims != len(canvas) for config in configs):
         raise ValueError("networks of other axes than the canvas")
-    if close_up is not None and not (0 < close_up.window <= 512 and close_up.window % COARSEST_STRIDE == 0):
-        raise ValueError(f"windows of {close_up.window} pixels")
+    if close_up is not None:
+        window = close_up.window
+        if not (isinstance(window, int) and 0 < window <= min(canvas) and window % COARSEST_STRIDE == 0):
+            raise ValueError(f"windows of {window} pixels on a canvas of {canvas}")
     for config in (embedding, detector):
         if config is not None and any(canvas_side % config.shrink for canvas_side in canvas):
             raise ValueError(f"a canvas of {canvas} shrunk {config.shrink} times")
@@ -172,7 +172,7 @@ def _check_agreement(
 
 def _load_descriptors(
     path: Path,
-    level_count: int,
+    network: Embedding | CloseUp,
     schema: LandmarkSchema,
     dims: int,
     device: Device,
@@ -183,7 +183,7 @@ def _load_descriptors(
     """Vectors, maps and places of the templates; `per_landmark` where each landmark has a map of its own."""
     tensors, _ = load_tensors(path)
     tensors = {name: device.to(value) for name, value in tensors.items()}
-    levels = range(level_count)
+    levels, size = range(len(network.strides)), network.config.size
     try:
         vectors, maps = ([tensors[f"{kind}.{level}"] for level in levels] for kind in ("vectors", "maps"))
         found = tensors[places]
@@ -192,8 +192,8 @@ def _load_descriptors(
     templates = len(found)
     owners = (templates, len(schema)) if per_landmark else (templates,)
     fits = found.shape == (templates, len(schema), dims) and templates > 0
-    fits = fits and all(v.shape[:2] == (templates, len(schema)) and v.ndim == 3 for v in vectors)
-    fits = fits and all(m.ndim == dims + 1 + len(owners) and m.shape[: len(owners)] == owners for m in maps)
+    fits = fits and all(v.shape == (templates, len(schema), size) for v in vectors)
+    fits = fits and all(m.ndim == dims + 1 + len(owners) and m.shape[:-dims] == (*owners, size) for m in maps)
     if not fits:
         raise InputError(f"{path}: does not fit the model its sidecar describes; train again or restore it")
     return vectors, maps, found

@@ -1,11 +1,10 @@
-"""A model finds the same landmarks after it was saved, and says what is wrong with a damaged one."""
+"""What a model says about an image, and when it is the same model."""
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from napari_landmark.data.cohort import Cohort
@@ -14,7 +13,6 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image import MedicalImage
 from napari_landmark.data.landmarks import Status
 from napari_landmark.oneshot.model import LandmarkModel
-from napari_landmark.oneshot.model_files import read_model, save_model
 from napari_landmark.oneshot.model_folders import load_model
 from napari_landmark.oneshot.pipeline import predict_cohort
 
@@ -22,11 +20,6 @@ from napari_landmark.oneshot.pipeline import predict_cohort
 @pytest.fixture
 def model(study):
     return load_model(study, device="cpu")
-
-
-@pytest.fixture
-def folder(study):
-    return study.models_dir / "001"
 
 
 @pytest.fixture
@@ -109,15 +102,27 @@ class TestDetect:
         error = np.linalg.norm(found - phantoms[0].landmarks.positions(), axis=1)
         assert np.median(error) < 4  # a cell of the finest map
 
+    def test_a_close_look_moves_what_was_found(self, model, image):
+        closer = model.detect(image, heatmaps=True)
+        model.look = None
+        plain = model.detect(image, heatmaps=True)
+        moved = np.linalg.norm(closer.landmarks.positions() - plain.landmarks.positions(), axis=1)
+        assert moved.max() > 0.1
+        assert moved.max() < 32  # from the middle of a window to its corner
+        assert (closer.landmarks.expected_errors() >= plain.landmarks.expected_errors()).all()
+        np.testing.assert_array_equal(closer.heatmaps, plain.heatmaps)
+
     @pytest.mark.parametrize("detector", [True, False])
     def test_what_no_template_shows_is_not_predicted(self, model, image, detector):
         model.descriptors.positions[:, 3] = float("nan")
+        model.look.descriptors.offsets[:, 3] = float("nan")
         model = LandmarkModel(
             model.schema,
             model.canvas,
             model.embedding,
             model.descriptors,
             model.detector if detector else None,
+            look=model.look,
             device=model.device,
         )
         detection = model.detect(image, heatmaps=True)
@@ -128,97 +133,26 @@ class TestDetect:
         assert (detection.heatmaps[3] == 0).all()
 
 
-class TestFiles:
-    def test_there_and_back(self, model, image, tmp_path):
-        save_model(model, tmp_path / "copy")
-        again = read_model(tmp_path / "copy", device=model.device)
-        assert again.detect(image).landmarks == model.detect(image).landmarks
-        assert again.schema == model.schema
-        assert again.record == model.record
+class TestDigest:
+    def test_the_same_for_the_same_model(self, model, study):
+        assert model.digest() == load_model(study, device="cpu").digest()
 
-    def test_without_a_detector(self, model, image, tmp_path):
-        alone = LandmarkModel(
-            model.schema, model.canvas, model.embedding, model.descriptors, None, device=model.device
-        )
-        save_model(alone, tmp_path / "copy")
-        again = read_model(tmp_path / "copy", device=model.device)
-        assert again.detector is None
-        assert again.detect(image).landmarks == alone.detect(image).landmarks
+    def test_every_part_counts(self, model, study):
+        def changed(change):
+            other = load_model(study, device="cpu")
+            with torch.no_grad():
+                change(other)
+            return other.digest()
 
-    def test_an_interrupted_save_leaves_no_mixture(self, model, tmp_path, monkeypatch):
-        save_model(model, tmp_path / "copy")
-
-        def stop(*arguments, **options):
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(model.descriptors.positions.__class__, "contiguous", stop)
-        with pytest.raises(KeyboardInterrupt):
-            save_model(model, tmp_path / "copy")
-        monkeypatch.undo()
-        with pytest.raises(InputError, match="holds no trained model"):
-            read_model(tmp_path / "copy", device=model.device)
-
-    def test_the_record_says_how_it_was_trained(self, model):
-        assert model.record["options"]["seed"] == 0
-        assert model.record["templates"] == ["hand_000.png"]
-        assert set(model.record["versions"]) >= {"napari-landmark", "torch", "numpy", "python"}
-        assert len(model.record["data_fingerprint"]) == 64
-
-    def test_an_empty_folder(self, tmp_path, model):
-        with pytest.raises(InputError, match=r"holds no trained model \(model.json is missing\)"):
-            read_model(tmp_path, device=model.device)
-
-    @pytest.mark.parametrize("name", ["embedding", "detector", "templates"])
-    @pytest.mark.parametrize("damage", ["missing", "cut", "other"])
-    def test_damaged_weights_are_named(self, folder, model, name, damage):
-        path = folder / f"{name}.safetensors"
-        if damage == "missing":
-            path.unlink()
-        elif damage == "cut":
-            path.write_bytes(path.read_bytes()[:1000])
-        else:
-            other = "templates" if name != "templates" else "detector"
-            path.write_bytes((folder / f"{other}.safetensors").read_bytes())
-        with pytest.raises(InputError, match=path.name):
-            read_model(folder, device=model.device)
-
-    @pytest.mark.parametrize(
-        ("spoil", "message"),
-        [
-            (lambda sidecar: "{", "cannot be read as JSON"),
-            (lambda sidecar: "", "cannot be read as JSON"),
-            (lambda sidecar: "[]", "is not a napari-landmark model"),
-            (lambda sidecar: json.dumps({**sidecar, "format": "other"}), "is not a napari-landmark model"),
-            (lambda sidecar: json.dumps({**sidecar, "version": 99}), "another version"),
-            (lambda sidecar: json.dumps({**sidecar, "embedding": 3}), "not a complete model description"),
-            (lambda sidecar: json.dumps({**sidecar, "detector": {}}), "not a complete model description"),
-            (lambda sidecar: json.dumps({**sidecar, "canvas": "x"}), "not a complete model description"),
-            (lambda sidecar: json.dumps({**sidecar, "schema": {}}), "not a complete model description"),
-            (
-                lambda sidecar: json.dumps({k: v for k, v in sidecar.items() if k != "canvas"}),
-                "not a complete model description",
-            ),
-            (
-                lambda sidecar: json.dumps(
-                    {**sidecar, "embedding": {**sidecar["embedding"], "spatial_dims": 7}}
-                ),
-                "not a complete model description",
-            ),
-            (
-                lambda sidecar: json.dumps(
-                    {**sidecar, "embedding": {**sidecar["embedding"], "channels": [8, 8, 8, 8, -1]}}
-                ),
-                "not a complete model description",
-            ),
-            (
-                lambda sidecar: json.dumps({**sidecar, "embedding": {**sidecar["embedding"], "size": 5}}),
-                "do not fit",
-            ),
-        ],
-    )
-    def test_a_damaged_sidecar_is_named(self, folder, model, spoil, message):
-        path = folder / "model.json"
-        path.write_text(spoil(json.loads(path.read_text())))
-        with pytest.raises(InputError, match=message) as caught:
-            read_model(folder, device=model.device)
-        assert str(folder) in str(caught.value)
+        digests = {
+            model.digest(),
+            changed(lambda m: m.embedding.heads[0].weight.add_(1)),
+            changed(lambda m: m.descriptors.vectors[0].add_(1)),
+            changed(lambda m: m.descriptors.positions.add_(1)),
+            changed(lambda m: m.detector.head.weight.add_(1)),
+            changed(lambda m: m.look.network.heads[0].weight.add_(1)),
+            changed(lambda m: m.look.descriptors.vectors[1].add_(1)),
+            changed(lambda m: setattr(m, "look", None)),
+            changed(lambda m: setattr(m, "detector", None)),
+        }
+        assert len(digests) == 9
