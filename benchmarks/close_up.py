@@ -2,8 +2,8 @@
 
     python benchmarks/close_up.py --data DIR --study DIR [--steps 1000] [--only NAME ...]
 
-DIR of `--data` has the form that `cephalometric.py` reads, `--study` is a study of it, trained before (`OUT/study` of its
-`--out`): its embedding finds the places where the close-ups learn and look. The truth of the images learned from
+DIR of `--data` has the form that `cephalometric.py` reads, `--study` is a study of it, trained before (`OUT/study` of
+its `--out`): its embedding finds the places where the close-ups learn and look. The truth of the images learned from
 serves to score alone.
 """
 
