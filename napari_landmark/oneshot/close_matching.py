@@ -49,10 +49,19 @@ class CloseDescriptors:
 
 @dataclass(frozen=True)
 class CloseLook:
-    """A close-up and what it knows of the templates: all that is needed to look closely at new images."""
+    """A close-up and what it knows of the templates: all that is needed to look closely at new images.
+
+    Parameters
+    ----------
+    network : CloseUp
+    descriptors : CloseDescriptors
+    typical : (n,) float array or None
+        Mean cycle error of each landmark in the images learned from, in canvas pixels; None before it was asked for.
+    """
 
     network: CloseUp
     descriptors: CloseDescriptors
+    typical: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

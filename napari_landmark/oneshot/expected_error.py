@@ -11,9 +11,8 @@ import math
 
 import numpy as np
 
-from napari_landmark.oneshot.close_matching import CloseMatches
-
 _FITTED_SIDE = 768.0
+_USUAL_CYCLE, _LARGEST_CYCLE = 2.0, 12.0  # canvas pixels of `_FITTED_SIDE`
 _LARGEST_SIGN = 0.15  # of the longest side: further away, all that matters is that it is wrong
 
 
@@ -37,17 +36,32 @@ def detector_error(*, spread: np.ndarray, sigma: float, canvas: tuple[int, ...])
     return np.maximum(untold + doubt, untold / 4)
 
 
-def close_error(error: np.ndarray, found: CloseMatches, *, canvas: tuple[int, ...]) -> np.ndarray:
-    """Expected radial error once landmarks were looked at closely, in canvas pixels.
+def close_error(
+    error: np.ndarray, *, cycle: np.ndarray, typical: np.ndarray | None, canvas: tuple[int, ...]
+) -> np.ndarray:
+    """Expected radial error once the landmarks of an image were looked at closely, in canvas pixels.
+
+    Where the way back ends elsewhere, the structure looks like another or is not the same. That counts for the
+    landmark, for the landmark in the whole cohort (some can hardly be told from their surroundings), and for the image.
 
     Parameters
     ----------
     error : (n,)
         Expected before.
-    found : CloseMatches
-        Where the way back ends elsewhere, the structure looks like another or is not the same.
+    cycle : (n,)
+        Distance between the template's landmark and the reverse match, in canvas pixels.
+    typical : (n,) or None
+        Mean of it in the images learned from.
     """
-    return error + 0.15 * np.minimum(found.cycle, 12 * max(canvas) / _FITTED_SIDE)
+    scale = max(canvas) / _FITTED_SIDE
+    typical = cycle if typical is None else typical
+    factor = _part(cycle, scale, 0.18) * _part(typical, scale, 0.41) * _part(np.nanmean(cycle), scale, 0.2)
+    return error * factor
+
+
+def _part(cycle: np.ndarray, scale: float, power: float) -> np.ndarray:
+    """1 at the cycle error that is usual on the cephalograms."""
+    return ((np.minimum(cycle / scale, _LARGEST_CYCLE) + 0.5) / (_USUAL_CYCLE + 0.5)) ** power
 
 
 def match_error(*, similarity: np.ndarray, cycle: np.ndarray, canvas: tuple[int, ...]) -> np.ndarray:

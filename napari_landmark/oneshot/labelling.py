@@ -40,11 +40,14 @@ class Places:
         Trust, 0..1.
     prior : float
         Typical error in canvas pixels, within which it pays to look closely.
+    cycles : (n_images, n) float array or None
+        Cycle errors of a close look, NaN in images that were not looked at; None before one.
     """
 
     positions: np.ndarray
     weights: np.ndarray
     prior: float
+    cycles: np.ndarray | None = None
 
     @property
     def numbers(self) -> np.ndarray:
@@ -98,16 +101,17 @@ class Labeller:
     def look(self, look: CloseLook, places: Places) -> Places | None:
         """With a close-up, near known places; what leads back elsewhere loses its trust."""
         positions, weights = places.positions.copy(), places.weights.copy()
+        cycles = np.full(weights.shape, np.nan)
         for done, number in enumerate(places.numbers, 1):
             if self._stopped():
                 return None
             found = look_closely(
                 look, self.cohort.working(int(number)), positions[number], self.device, prior=places.prior
             )
-            positions[number] = found.positions
+            positions[number], cycles[number] = found.positions, found.cycle
             weights[number] *= np.clip(found.trust() + _LEAST_TRUST, 0, 1)
             self._report("looking closely", done / len(places.numbers))
-        return Places(positions, weights, places.prior)
+        return Places(positions, weights, places.prior, cycles)
 
     def _scattered(
         self, numbers: Sequence[int], positions: np.ndarray, weights: np.ndarray, prior: float

@@ -137,7 +137,7 @@ class LandmarkModel:
         if self.look is not None:
             closer = look_closely(self.look, canvas, positions, self.device, prior=found.prior)
             positions = closer.between(positions)
-            error = close_error(error, closer, canvas=self.canvas)
+            error = close_error(error, cycle=closer.cycle, typical=self.look.typical, canvas=self.canvas)
         unknown = self.descriptors.positions[..., 0].isnan().all(0).cpu().numpy()
         positions = np.where(unknown[:, None], np.nan, positions)  # no template shows where these are
         landmarks = LandmarkSet.from_array(

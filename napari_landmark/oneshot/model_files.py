@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from napari_landmark.data.atomic import atomic_write
@@ -51,6 +52,7 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
         "canvas": list(model.canvas),
         "embedding": model.embedding.config.to_json(),
         "close_up": model.look.network.config.to_json() if model.look is not None else None,
+        "typical_cycles": _listed(model.look.typical) if model.look is not None else None,
         "detector": model.detector.config.to_json() if model.detector is not None else None,
         "training": model.record,
     }
@@ -73,6 +75,7 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         embedding_config = _config(EmbeddingConfig, sidecar["embedding"])
         close_config = _optional(CloseUpConfig, sidecar.get("close_up"))
         detector_config = _optional(DetectorConfig, sidecar["detector"])
+        typical = _cycles(sidecar.get("typical_cycles"), len(schema))
         record = sidecar.get("training", {})
         if not isinstance(record, dict):
             raise TypeError("'training' is no object")
@@ -93,7 +96,7 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         close_up = _network(CloseUp, close_config, shapes[1], folder / "close_up.safetensors", device)
         path = folder / "close_templates.safetensors"
         found = _load_descriptors(path, close_up, schema, len(canvas), device, "offsets", per_landmark=True)
-        look = CloseLook(close_up.eval(), CloseDescriptors(*found))
+        look = CloseLook(close_up.eval(), CloseDescriptors(*found), typical)
     if detector_config is not None:
         detector = _network(
             DetectorNetwork, detector_config, shapes[2], folder / "detector.safetensors", device
@@ -221,3 +224,17 @@ def _config(kind: type, values: dict) -> Config:
 
 def _optional(kind: type, values: dict | None) -> Config | None:
     return None if values is None else _config(kind, values)
+
+
+def _listed(values: np.ndarray | None) -> list[float] | None:
+    return None if values is None else [round(float(value), 4) for value in values]
+
+
+def _cycles(values: list[float] | None, count: int) -> np.ndarray | None:
+    """Typical cycle errors of a sidecar; ValueError where they cannot be."""
+    if values is None:
+        return None
+    cycles = np.array(values, float)
+    if cycles.shape != (count,) or not (np.isfinite(cycles) & (cycles >= 0)).all():
+        raise ValueError(f"typical cycle errors {values}")
+    return cycles

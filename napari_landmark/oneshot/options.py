@@ -12,6 +12,8 @@ from napari_landmark.learning.run import Budget
 # Parts of a wall-clock budget; the rest is for matching, predictions and the report.
 _SHARES = {"self": 0.26, "cross": 0.08, "close": 0.30, "detector": 0.17, "again": 0.11}
 
+_WHOLE_IMAGES = ("self", "cross", "detector", "again")  # a close-up's windows are always of one size
+
 FULL_CANVAS = 768 * 640
 SMALLEST_SHARE = 0.5
 
@@ -57,7 +59,7 @@ class TrainingOptions:
         return replace(
             self,
             limit_minutes=self.limit_minutes * share,
-            **{f"{stage}_steps": round(getattr(self, f"{stage}_steps") / share) for stage in _SHARES},
+            **{f"{stage}_steps": round(getattr(self, f"{stage}_steps") / share) for stage in _WHOLE_IMAGES},
         )
 
     def describe(self) -> str:
