@@ -384,10 +384,12 @@ import torch
 from napari_landmark.learning import device
 from napari_landmark.oneshot import options as options_module
 from napari_landmark.oneshot import pipeline, stages
+from napari_landmark.oneshot.close_up import CloseUpConfig
 from napari_landmark.oneshot.embedding import EmbeddingConfig
 
 device.available_cores = lambda: 1
 stages.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
+CloseUpConfig.for_canvas = lambda canvas: CloseUpConfig(2, 32, size=8, channels=(8, 8, 8, 8, 8))
 default, checkpoint = options_module.default_options, stages.Checkpoint
 options_module.default_options = lambda device, **options: dataclasses.replace(
     default(device, **options), self_steps=100_000

@@ -174,6 +174,7 @@ def reading_models(folder: Path, chance: random.Random) -> Callable[[], None]:
     from napari_landmark.data.phantom import SCHEMA, hand_phantom
     from napari_landmark.learning import device
     from napari_landmark.oneshot import pipeline, stages
+    from napari_landmark.oneshot.close_up import CloseUpConfig
     from napari_landmark.oneshot.embedding import EmbeddingConfig
     from napari_landmark.oneshot.model_folders import load_model
     from napari_landmark.oneshot.options import TrainingOptions
@@ -181,6 +182,7 @@ def reading_models(folder: Path, chance: random.Random) -> Callable[[], None]:
     torch.set_num_threads(1)
     device.available_cores = lambda: 1
     stages.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
+    CloseUpConfig.for_canvas = lambda canvas: CloseUpConfig(2, 32, size=8, channels=(8, 8, 8, 8, 8))
     (folder / "images").mkdir()
     from PIL import Image
 

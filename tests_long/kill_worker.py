@@ -51,6 +51,7 @@ def small_trainings() -> None:
     from napari_landmark.learning import device
     from napari_landmark.oneshot import options as options_module
     from napari_landmark.oneshot import pipeline, stages
+    from napari_landmark.oneshot.close_up import CloseUpConfig
     from napari_landmark.oneshot.embedding import EmbeddingConfig
 
     if pipeline.__dict__.setdefault("made_small", False):
@@ -59,6 +60,7 @@ def small_trainings() -> None:
     torch.set_num_threads(1)
     device.available_cores = lambda: 1
     stages.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
+    CloseUpConfig.for_canvas = lambda canvas: CloseUpConfig(2, 32, size=8, channels=(8, 8, 8, 8, 8))
     default, checkpoint = options_module.default_options, stages.Checkpoint
     options_module.default_options = lambda device, **options: dataclasses.replace(
         default(device, **options),

@@ -12,7 +12,7 @@ from napari_landmark.oneshot.embedding import EmbeddingConfig
 
 
 @pytest.fixture
-def _small(monkeypatch):
+def _small(monkeypatch, small_close_ups):
     monkeypatch.setattr(sample, "TRAINING_IMAGES", 2)
     monkeypatch.setattr(sample, "HELD_OUT_IMAGES", 1)
     monkeypatch.setattr(sample, "hand_phantom", lambda seed: hand_phantom(seed, size=(64, 64)))

@@ -258,6 +258,18 @@ class TestTrain:
         assert places[1, 3].isnan().all()
         assert not places[2, 3].isnan().any()
 
+    def test_a_cohort_of_which_only_a_part_is_labelled(self, fresh, cohort, taught, monkeypatch):
+        monkeypatch.setattr(labelling, "MOST_TAUGHT", 2)
+        report = train(fresh(), cohort, options=FEW)
+        assert len(taught) == 2
+        for labels in taught:
+            assert (labels.weights > 0).any(1).tolist() == [True, False, False, True]
+            assert labels.positions[1:3].isnan().all()
+            assert labels.positions[[0, 3]].isfinite().all()
+        assert set(report.predictions) == set(cohort.names)
+        for marks in report.predictions.values():
+            assert np.isfinite(marks.positions()).all()
+
     def test_previews_change_nothing(self, fresh, cohort, whole, monkeypatch):
         honest = stages.with_preview
         monkeypatch.setattr(
