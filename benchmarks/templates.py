@@ -1,11 +1,12 @@
-"""What the choice and the number of annotated images are worth, with the embedding alone.
+"""What the choice and the number of annotated images are worth, before a detector is trained.
 
-    python benchmarks/templates.py --data DIR [--minutes 8] [--scored 30] [--draws 12] [--record]
+    python benchmarks/templates.py --data DIR [--minutes 8 | --study DIR] [--scored 30] [--draws 12] [--record]
 
 DIR as for `cephalometric.py`. One embedding is learned from the images that may be learned from (split `train`),
 without any landmark. Then every image in turn is the template, and the landmarks of the others are matched: that gives
 the error of the template that `suggest` would name and of all others, at the same budget. And 1, 3, 5 and 10 templates
-drawn at random show what more annotated images bring.
+drawn at random show what more annotated images bring. With `--study`, the embedding of a trained study is taken, and
+what it finds is looked at closely.
 """
 
 from __future__ import annotations
@@ -24,10 +25,19 @@ from scipy.stats import spearmanr
 from napari_landmark.commands.progress import terminal_progress
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.study import Study
 from napari_landmark.learning.batches import load_batch
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.learning.run import Budget
+from napari_landmark.oneshot.close_matching import (
+    CloseDescriptors,
+    CloseLook,
+    describe_closely,
+    look_closely,
+    prior_of_embedding,
+)
 from napari_landmark.oneshot.embedding import Embedding, train_embedding
+from napari_landmark.oneshot.model_folders import load_model
 from napari_landmark.oneshot.pseudolabels import Descriptors, Template, describe_templates, match_templates
 from napari_landmark.oneshot.stages import embedding_config
 from napari_landmark.oneshot.template import rank_images
@@ -58,6 +68,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--spacing", type=float, help="mm per pixel; errors are in pixels without it")
     parser.add_argument("--minutes", type=float, default=8.0, help="of learning the embedding")
+    parser.add_argument("--study", type=Path, help="take embedding and close-up of this study")
     parser.add_argument("--scored", type=int, default=30, help="images to measure in, evenly taken")
     parser.add_argument("--draws", type=int, default=12, help="random sets for each number of templates")
     parser.add_argument("--device", default="auto")
@@ -71,35 +82,41 @@ def compare(cohort: Cohort, truth: dict[str, LandmarkSet], arguments: argparse.N
     device = choose_device(arguments.device)
     torch.manual_seed(arguments.seed)
     generator = torch.Generator().manual_seed(arguments.seed)
-    embedding = Embedding(embedding_config(cohort.canvas))
-    started = time.monotonic()
     with terminal_progress() as progress:
-        train_embedding(
-            embedding,
-            cohort,
-            device=device,
-            generator=generator,
-            self_budget=Budget(seconds=48 * arguments.minutes),
-            cross_budget=Budget(seconds=12 * arguments.minutes),
-            progress=progress,
-        )
-        learned = time.monotonic() - started
+        if arguments.study:
+            model = load_model(Study.open(arguments.study), device=arguments.device)
+            embedding, close_up = model.embedding, model.look.network
+            made = f"--study {arguments.study.name}", "looked at closely"
+        else:
+            embedding, close_up = Embedding(embedding_config(cohort.canvas)), None
+            started = time.monotonic()
+            train_embedding(
+                embedding,
+                cohort,
+                device=device,
+                generator=generator,
+                self_budget=Budget(seconds=48 * arguments.minutes),
+                cross_budget=Budget(seconds=12 * arguments.minutes),
+                progress=progress,
+            )
+            minutes = (time.monotonic() - started) / 60
+            made = f"--minutes {arguments.minutes:g}", f"embedding alone, learned for {minutes:.1f} minutes"
         ranked = rank_images(embedding, cohort, device=device, generator=generator, progress=progress)
     known = [
         Template(number, cohort.placement(number).to_working(truth[name].positions()))
         for number, name in enumerate(cohort.names)
     ]
     descriptors = describe_templates(embedding, cohort, known, device)
+    look = describe_closely(close_up, cohort, known, device) if close_up is not None else None
     numbers = list(range(0, len(cohort), max(1, len(cohort) // arguments.scored)))[: arguments.scored]
-    measured = _Measured(embedding, cohort, descriptors, truth, numbers, device)
+    measured = _Measured(embedding, cohort, descriptors, look, truth, numbers, device)
     alone = np.array([measured.error([number]) for number in range(len(cohort))])
     order = [cohort.index(suggestion.image) for suggestion in ranked]
     scores = [suggestion.score for suggestion in ranked]
     unit = measured.unit
     lines = [
-        f"`python benchmarks/templates.py --minutes {arguments.minutes:g} --scored {len(numbers)} "
-        f"--draws {arguments.draws} --seed {arguments.seed}`: {len(cohort)} images, embedding alone, "
-        f"learned for {learned / 60:.1f} minutes.",
+        f"`python benchmarks/templates.py {made[0]} --scored {len(numbers)} "
+        f"--draws {arguments.draws} --seed {arguments.seed}`: {len(cohort)} images, {made[1]}.",
         "",
         f"| template | MRE {unit} |",
         "|---|---|",
@@ -131,12 +148,13 @@ class _Measured:
         embedding: Embedding,
         cohort: Cohort,
         descriptors: Descriptors,
+        look: CloseLook | None,
         truth: dict[str, LandmarkSet],
         numbers: list[int],
         device: Device,
     ) -> None:
         self.embedding, self.cohort, self.descriptors = embedding, cohort, descriptors
-        self.truth, self.numbers = truth, numbers
+        self.truth, self.numbers, self.look, self.device = truth, numbers, look, device
         self.maps = [
             embedding.embed(load_batch(cohort, [number], embedding.config.shrink, device), device)
             for number in numbers
@@ -156,10 +174,23 @@ class _Measured:
             if number in chosen:
                 continue
             found = match_templates(self.embedding, some, maps)[0]
+            if self.look is not None:
+                image, prior = self.cohort.working(number), prior_of_embedding(self.embedding)
+                found = look_closely(self._only(chosen), image, found, self.device, prior=prior).between(
+                    found
+                )
             native = self.cohort.placement(number).to_native(found)
             away = np.linalg.norm(native - self.truth[self.cohort.names[number]].positions(), axis=1)
             errors.append(away * (self.cohort.geometry(number).mean_spacing or 1.0))
         return float(np.nanmean(errors))
+
+    def _only(self, chosen: list[int]) -> CloseLook:
+        """A close look that knows these templates."""
+        close = self.look.descriptors
+        some = CloseDescriptors(
+            [v[chosen] for v in close.vectors], [m[chosen] for m in close.maps], close.offsets[chosen]
+        )
+        return CloseLook(self.look.network, some)
 
 
 if __name__ == "__main__":
