@@ -21,7 +21,7 @@ from napari_landmark.learning.progress import CancelToken, Progress
 from napari_landmark.learning.pyramid import COARSEST_STRIDE, Pyramid, fast_memory_format
 from napari_landmark.learning.run import Budget, Checkpoint, History, run_training
 from napari_landmark.learning.sampling import canvas_coordinates, pixel_positions
-from napari_landmark.oneshot.correspondence import correspondence_loss
+from napari_landmark.oneshot.correspondence import TEMPERATURE, correspondence_loss
 from napari_landmark.oneshot.matching import describe, sub_cell_peak
 from napari_landmark.oneshot.windows import cut_windows
 
@@ -32,13 +32,13 @@ _CHANGED = DistortionRange(rotation=20, scale=1.25, aspect=1.2, shift=0, elastic
 _JITTER = 8.0  # pixels between a found place and the middle of its window
 _SPREAD = 0.6  # part of the window, along each axis, that points are drawn from
 _POINTS = 64
-_ACROSS_FROM = (
-    0.6  # done part of the training from which other subjects come in; too early, it believes wrong matches
-)
+# Done part of the training from which other subjects come in; too early, wrong matches are believed.
+_ACROSS_FROM = 0.6
 _PRIOR = 6.0  # pixels by which the way from one landmark to a point nearby differs between subjects
 _RETURNED = 1.5  # pixels
-DOUBT = 0.035
-"""Cosine that weighs as much as one standard deviation of distance from where a place is expected (squared, halved)."""
+# What a cosine must gain to make up for a place sqrt(2) standard deviations from where it is expected: half the
+# temperature at which the cosines of both levels are learned.
+DOUBT = TEMPERATURE / 2
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def close_error(
     error : (n,)
         Expected before.
     cycle : (n,)
-        Distance between the template's landmark and the reverse match, in canvas pixels.
+        Distance between the template's landmark and the reverse match, in canvas pixels; NaN where no template
+        shows the landmark.
     typical : (n,) or None
         Mean of it in the images learned from.
     """

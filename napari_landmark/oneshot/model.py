@@ -134,12 +134,13 @@ class LandmarkModel:
         else:
             found = self._detected(pixels)
         positions, error, heat, stride = found.positions, found.error, found.heat, found.stride
+        unknown = self.descriptors.positions[..., 0].isnan().all(0).cpu().numpy()  # no template shows these
         if self.look is not None:
             closer = look_closely(self.look, canvas, positions, self.device, prior=found.prior)
             positions = closer.between(positions)
-            error = close_error(error, cycle=closer.cycle, typical=self.look.typical, canvas=self.canvas)
-        unknown = self.descriptors.positions[..., 0].isnan().all(0).cpu().numpy()
-        positions = np.where(unknown[:, None], np.nan, positions)  # no template shows where these are
+            cycle = np.where(unknown, np.nan, closer.cycle)
+            error = close_error(error, cycle=cycle, typical=self.look.typical, canvas=self.canvas)
+        positions = np.where(unknown[:, None], np.nan, positions)
         landmarks = LandmarkSet.from_array(
             self.schema,
             placement.to_native(positions),
