@@ -12,6 +12,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image import MedicalImage
 from napari_landmark.data.landmarks import Status
+from napari_landmark.oneshot import model as model_module
 from napari_landmark.oneshot.model import LandmarkModel
 from napari_landmark.oneshot.model_folders import load_model
 from napari_landmark.oneshot.pipeline import predict_cohort
@@ -109,7 +110,7 @@ class TestDetect:
         moved = np.linalg.norm(closer.landmarks.positions() - plain.landmarks.positions(), axis=1)
         assert moved.max() > 0.1
         assert moved.max() < 32  # from the middle of a window to its corner
-        assert (closer.landmarks.expected_errors() >= plain.landmarks.expected_errors()).all()
+        assert not np.allclose(closer.landmarks.expected_errors(), plain.landmarks.expected_errors())
         np.testing.assert_array_equal(closer.heatmaps, plain.heatmaps)
 
     @pytest.mark.parametrize("detector", [True, False])
@@ -131,6 +132,18 @@ class TestDetect:
         assert marks[3].status is Status.UNPLACED
         assert all(mark.position is not None for k, mark in enumerate(marks) if k != 3)
         assert (detection.heatmaps[3] == 0).all()
+
+    def test_what_no_template_shows_does_not_make_the_others_doubtful(self, model, image, monkeypatch):
+        cycles, honest = [], model_module.close_error
+        monkeypatch.setattr(
+            model_module,
+            "close_error",
+            lambda error, **signs: (cycles.append(signs["cycle"]), honest(error, **signs))[1],
+        )
+        model.descriptors.positions[:, 3] = model.look.descriptors.offsets[:, 3] = float("nan")
+        errors = model.detect(image).landmarks.expected_errors()
+        assert np.flatnonzero(np.isnan(cycles[0])).tolist() == [3]
+        assert np.isfinite(np.delete(errors, 3)).all()
 
 
 class TestDigest:
