@@ -88,7 +88,7 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
                 (DetectorNetwork, detector_config),
             )
         ]
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
         raise InputError(f"{folder / 'model.json'}: is not a complete model description ({error})") from error
     embedding = _network(Embedding, embedding_config, shapes[0], folder / "embedding.safetensors", device)
     look = detector = None

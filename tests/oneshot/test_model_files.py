@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from napari_landmark.data.errors import InputError
@@ -34,6 +35,7 @@ def test_there_and_back(model, image, tmp_path):
     again = read_model(tmp_path / "copy", device=model.device)
     assert again.detect(image).landmarks == model.detect(image).landmarks
     assert again.digest() == model.digest()
+    np.testing.assert_allclose(again.look.typical, model.look.typical, atol=1e-4)
     assert again.schema == model.schema
     assert again.record == model.record
 
@@ -61,6 +63,7 @@ def test_a_model_of_the_first_version_had_no_close_up(folder, model, image):
     path = folder / "model.json"
     sidecar = json.loads(path.read_text())
     del sidecar["close_up"]
+    del sidecar["typical_cycles"]
     path.write_text(json.dumps({**sidecar, "version": 1}))
     for name in ("close_up", "close_templates"):
         (folder / f"{name}.safetensors").unlink()
@@ -122,6 +125,7 @@ def test_damaged_weights_are_named(folder, model, name, damage):
         (lambda sidecar: json.dumps({**sidecar, "embedding": 3}), "not a complete model description"),
         (lambda sidecar: json.dumps({**sidecar, "detector": {}}), "not a complete model description"),
         (lambda sidecar: json.dumps({**sidecar, "canvas": "x"}), "not a complete model description"),
+        (lambda sidecar: json.dumps({**sidecar, "canvas": [1e999, 64]}), "not a complete model description"),
         (lambda sidecar: json.dumps({**sidecar, "schema": {}}), "not a complete model description"),
         (
             lambda sidecar: json.dumps({k: v for k, v in sidecar.items() if k != "canvas"}),
@@ -149,6 +153,28 @@ def test_a_damaged_sidecar_is_named(folder, model, spoil, message):
     with pytest.raises(InputError, match=message) as caught:
         read_model(folder, device=model.device)
     assert str(folder) in str(caught.value)
+
+
+def test_typical_cycle_errors_may_be_unknown(folder, model, image):
+    path = folder / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "typical_cycles": None}))
+    again = read_model(folder, device=model.device)
+    assert again.look.typical is None
+    assert np.isfinite(again.detect(image).landmarks.expected_errors()).all()
+
+
+@pytest.mark.parametrize("first", ["-1", "NaN", "1e999", '"x"', "null", "[1]", "1" + "0" * 400])
+def test_typical_cycle_errors_that_cannot_be(folder, model, first):
+    path = folder / "model.json"
+    sidecar = json.loads(path.read_text())
+    values = [1.0] * (len(model.schema) - 1)
+    text = json.dumps({**sidecar, "typical_cycles": ["first", *values]})
+    path.write_text(text.replace('"first"', first))
+    with pytest.raises(InputError, match="not a complete model description"):
+        read_model(folder, device=model.device)
+    path.write_text(json.dumps({**sidecar, "typical_cycles": values}))
+    with pytest.raises(InputError, match="not a complete model description"):
+        read_model(folder, device=model.device)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="how much memory was taken")
