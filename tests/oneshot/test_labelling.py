@@ -131,11 +131,15 @@ class TestLook:
         assert (places.weights <= before.weights).all()
         assert places.weights[[1, 3, 4]].mean() > 0.6 * 0.8
         assert (places.weights[[0, 2]] == 0).all()
+        assert before.cycles is None
+        assert np.isnan(places.cycles[[0, 2]]).all()
+        assert (places.cycles[[1, 3, 4]] < 3).all()
 
     def test_another_structure_loses_its_trust(self, looking):
         right = looking().weights[1]
         looking.cohort.images[1] = np.ascontiguousarray(looking.cohort.images[1][::-1, ::-1])
-        wrong = looking().weights[1]
+        wrong, cycles = looking().weights[1], looking().cycles
+        assert cycles[1].mean() > cycles[3].mean() + 1
         assert wrong.mean() < 0.7 * right.mean()
         assert (wrong > 0).all()
 

@@ -131,7 +131,12 @@ def tensors_of(folder):
     return {name: load_tensors(folder / f"{name}.safetensors")[0] for name in names}
 
 
+def typical_cycles(folder):
+    return json.loads((folder / "model.json").read_text())["typical_cycles"]
+
+
 def assert_same_models(first, second):
+    assert typical_cycles(first) == typical_cycles(second) is not None
     for name, tensors in tensors_of(first).items():
         for key, value in tensors_of(second)[name].items():
             assert torch.equal(torch.nan_to_num(tensors[key]), torch.nan_to_num(value)), f"{name}: {key}"
@@ -199,6 +204,7 @@ class TestTrain:
         study.save_annotations("hand_000.png", phantoms[0].landmarks)
         report = train(study, alone, options=FEW)
         assert [history.steps for history in report.histories] == [3, 4, 4, 2]
+        assert load_model(study, device="cpu").look.typical is None  # there are no images to tell it from
         assert list(report.predictions) == ["hand_000.png"]
 
     def test_several_templates_that_lack_landmarks(self, fresh, cohort, phantoms):
@@ -224,7 +230,7 @@ class TestTrain:
             np.testing.assert_allclose(labels.positions[0].numpy(), expected, atol=1e-3)
             assert (labels.weights[0] == 1).all()
             assert labels.templates == (0,)
-        # In the other images it is what was found, by another way each time.
+        # In the other images it is what was found, in another way each time.
         assert not torch.equal(taught[0].positions[1:], taught[1].positions[1:])
 
     def test_what_a_person_calls_missing_is_not_learned(self, fresh, cohort, taught, phantoms, cancel_in):
@@ -312,6 +318,8 @@ class TestStop:
         assert report.histories[-1].steps == step
         model = load_model(study, device="cpu")
         assert (model.look is not None) == ("close-up" in parts)
+        if "close-up" in parts:
+            assert (model.look.typical is not None) == ("close" in labels)
         assert (model.detector is not None) == ("detector" in parts)
         found = model.detect(phantoms[1].image, heatmaps=True)
         assert np.isfinite(found.landmarks.positions()).all()
