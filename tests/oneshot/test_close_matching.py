@@ -193,6 +193,14 @@ class TestDescribing:
             parts = (getattr(look.descriptors, kind) for look in (first, second))
             assert all(torch.equal(a, b) for a, b in zip(*parts, strict=True))
 
+    def test_in_a_copy_the_landmark_lies_where_the_copy_has_it(self, world, network, cpu, monkeypatch):
+        shifted = dataclasses.replace(close_matching._COPY, shift=0.1)
+        monkeypatch.setattr(close_matching, "_COPY", shifted)
+        look = described(network, world, cpu, (0, world.truth[0]))
+        found = look_closely(look, world.working(1), world.truth[1], cpu, prior=PRIOR)
+        assert found_well(world, 1, found)
+        assert (found.similarity > 0.8).all()
+
     def test_the_image_is_not_changed(self, world, network, cpu):
         image = world.images[0].copy()
         described(network, world, cpu, (0, world.truth[0]))

@@ -259,7 +259,13 @@ class TestTraining:
         steps.loss(1.0)
         assert calls == [("own", 4)]
 
-    def test_only_known_places_are_drawn(self, cohort, phantoms, cpu):
+    def test_only_known_places_are_drawn(self, cohort, phantoms, cpu, monkeypatch):
+        centres, honest = [], close_up_module.cut_windows
+        monkeypatch.setattr(
+            close_up_module,
+            "cut_windows",
+            lambda c, n, found, side: (centres.append(found), honest(c, n, found, side))[1],
+        )
         places = self.places(cohort, phantoms)
         known = [(0, 2), (0, 5), (3, 5)]
         kept = torch.full_like(places, float("nan"))
@@ -270,6 +276,7 @@ class TestTraining:
         assert drawn == set(known)
         for _ in range(3):
             assert steps.loss(0.99).isfinite()
+        assert torch.cat(centres).isfinite().all()
 
     def test_a_distorted_copy_is_matched_better_than_before(self, cohort, phantoms, cpu):
         places, close_up = self.places(cohort, phantoms), network()

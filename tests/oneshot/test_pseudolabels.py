@@ -145,6 +145,28 @@ class TestRefine:
         assert weights[3, 2] < weights[3, 3]
         assert weights[8, 6] < weights[8, 5]
 
+    def test_gross_errors_in_a_part_of_the_cohort(self, perfect_cohort, cpu):
+        world, numbers = perfect_cohort(count=24), list(range(0, 24, 2))
+        descriptors = described(world, cpu, Template(0, world.truth[0]))
+        matches = match_cohort(world.embedding, world, descriptors, numbers=numbers, device=cpu)
+        assert np.linalg.norm(matches.positions - world.truth[numbers], axis=-1).max() < 1.5
+        spoilt = matches.positions.copy()
+        spoilt[3, 2] += 40
+        spoilt[8, 6] -= 35
+        positions, weights = refine(
+            dataclasses.replace(matches, positions=spoilt),
+            world.embedding,
+            world,
+            descriptors,
+            numbers=numbers,
+            device=cpu,
+        )
+        # Searched again in its own image, it is found as before, not only near what the others let one expect.
+        for row, landmark in ((3, 2), (8, 6)):
+            off = positions[row, landmark] - matches.positions[row, landmark]
+            assert np.linalg.norm(off) < 1.5
+            assert weights[row, landmark] < weights[row, landmark - 1]
+
     def test_what_is_right_stays(self, world, cpu):
         descriptors = described(world, cpu, Template(0, world.truth[0]))
         matches = match_cohort(world.embedding, world, descriptors, device=cpu)
