@@ -274,8 +274,8 @@ class TestTraining:
         steps = self.steps(cohort, kept, cpu)
         drawn = {pair for _ in range(20) for pair in zip(*(x.tolist() for x in steps._draw(8)), strict=True)}
         assert drawn == set(known)
-        for _ in range(3):
-            assert steps.loss(0.99).isfinite()
+        assert steps.loss(0.99).isfinite()
+        assert steps._across(24).isfinite()
         assert torch.cat(centres).isfinite().all()
 
     def test_a_distorted_copy_is_matched_better_than_before(self, cohort, phantoms, cpu):

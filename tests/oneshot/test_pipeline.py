@@ -75,10 +75,11 @@ def whole(tmp_path_factory, cohort, phantoms, _small_networks):
 
 @pytest.fixture
 def cancel_in(monkeypatch):
-    """A token that is cancelled in a step of a stage."""
+    """A token that is cancelled in a step of a stage; all steps of this kind are counted, after it, too."""
 
     def arrange(stage, step):
         token, count = CancelToken(), 0
+        token.steps_made = lambda: count
         module, name, before = STAGES[stage]
         honest = getattr(module, name)
 
@@ -264,6 +265,20 @@ class TestTrain:
         assert places[1, 3].isnan().all()
         assert not places[2, 3].isnan().any()
 
+    def test_cycle_errors_are_of_the_last_close_look_at_other_images(self, fresh, cohort, monkeypatch):
+        seen, honest = [], labelling.Labeller.look
+
+        def spy(*arguments):
+            seen.append(honest(*arguments))
+            return seen[-1]
+
+        monkeypatch.setattr(labelling.Labeller, "look", spy)
+        study = fresh()
+        train(study, cohort, options=FEW)
+        first, last = (places.cycles[1:].mean(0) for places in seen)
+        assert not np.allclose(first, last, atol=1e-3)
+        np.testing.assert_allclose(load_model(study, device="cpu").look.typical, last, atol=1e-3)
+
     def test_a_cohort_of_which_only_a_part_is_labelled(self, fresh, cohort, taught, monkeypatch):
         monkeypatch.setattr(labelling, "MOST_TAUGHT", 2)
         report = train(fresh(), cohort, options=FEW)
@@ -312,7 +327,8 @@ class TestStop:
         self, fresh, cohort, whole, cancel_in, phantoms, stage, step, stages, parts, labels
     ):
         study = fresh("stopped")
-        report = train(study, cohort, options=FEW, cancel=cancel_in(stage, step))
+        token = cancel_in(stage, step)
+        report = train(study, cohort, options=FEW, cancel=token)
         assert report.cancelled
         assert len(report.histories) == stages
         assert report.histories[-1].steps == step
@@ -330,6 +346,10 @@ class TestStop:
         resumed = train(study, cohort, options=TrainingOptions(device="cpu", seed=9), resume=True)
         assert resumed.model_dir == report.model_dir
         assert not resumed.cancelled
+        # No step was made twice.
+        detector_steps = FEW.detector_steps + FEW.again_steps
+        steps = {"self": 3, "cross": 2, "close": 4, "detector": detector_steps, "again": detector_steps}
+        assert token.steps_made() == steps[stage]
         assert [h.steps for h in resumed.histories] == [3, 2, 4, 4, 2]
         assert_same_models(whole.model_dir, resumed.model_dir)
         assert {p.name for p in resumed.model_dir.iterdir()} == {p.name for p in whole.model_dir.iterdir()}
