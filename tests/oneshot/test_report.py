@@ -35,7 +35,7 @@ class TestPage:
         summary = json.loads((study.report_dir / "report.json").read_text())
         assert summary["images"] == 4
         assert summary["cancelled"] is False
-        assert [stage["steps"] for stage in summary["stages"]] == [3, 2, 3]
+        assert [stage["steps"] for stage in summary["stages"]] == [3, 2, 2, 3, 2]
         errors = list(summary["expected_error_px"].values())
         assert len(errors) == 4
         assert errors == sorted(errors, reverse=True)
