@@ -12,6 +12,7 @@ from napari_landmark.learning.run import Budget
 # Parts of a wall-clock budget; the rest is for matching, predictions and the report.
 _SHARES = {"self": 0.25, "cross": 0.08, "close": 0.31, "detector": 0.17, "again": 0.13}
 
+_FIRST_MINUTES, _LARGEST_FIRST = 2.0, 0.45
 _WHOLE_IMAGES = ("self", "cross", "detector", "again")  # a close-up's windows are always of one size
 
 FULL_CANVAS = 768 * 640
@@ -72,7 +73,7 @@ class TrainingOptions:
     def budget(self, stage: str) -> Budget:
         """Of stage `self`, `cross`, `close`, `detector` or `again`."""
         limit = self.minutes or self.limit_minutes
-        seconds = limit * 60 * _SHARES[stage] if limit else None
+        seconds = limit * 60 * _share(stage, limit) if limit else None
         return Budget(None if self.minutes else getattr(self, f"{stage}_steps"), seconds)
 
 
@@ -82,3 +83,12 @@ def default_options(device: Device, *, seed: int = 0, minutes: float | None = No
     if device.torch_device.type == "cpu":
         return TrainingOptions(minutes, name, seed, limit_minutes=19.5)
     return TrainingOptions(minutes, name, seed, 2400, 600, 2400, 1200, 800, limit_minutes=30.0)
+
+
+def _share(stage: str, minutes: float) -> float:
+    """Part of a wall-clock budget; in a short one the embedding comes first, which all else rests on."""
+    others = sum(_SHARES.values()) - _SHARES["self"]
+    first = max(_SHARES["self"], min(_LARGEST_FIRST, _FIRST_MINUTES / minutes))
+    if stage == "self":
+        return first
+    return _SHARES[stage] * (1 - (first - _SHARES["self"]) / others)
