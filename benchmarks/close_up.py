@@ -41,6 +41,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "each window with itself only": ({"_ACROSS_FROM": 1.0}, {}),
     "other subjects from 20% on": ({"_ACROSS_FROM": 0.2}, {}),
     "windows of 96 pixels": ({}, {"window": 96}),
+    "windows of 128 pixels": ({}, {"window": 128}),
     "no elastic distortion": (
         {"_CHANGED": DistortionRange(rotation=20, scale=1.25, aspect=1.2, shift=0, elastic=0)},
         {},
@@ -75,7 +76,7 @@ def main() -> None:
         places.positions[template.index] = template.positions
     others = [n for n in range(len(cohort)) if n not in {t.index for t in templates}]
 
-    def row(name: str, found: Mapping[int, np.ndarray], cycles: np.ndarray | None, seconds: float) -> None:
+    def row(name: str, found: Mapping[int, np.ndarray], support: np.ndarray | None, seconds: float) -> None:
         predicted = {
             cohort.names[n]: LandmarkSet.from_array(
                 study.schema, cohort.placement(n).to_native(np.asarray(position))
@@ -85,18 +86,18 @@ def main() -> None:
         known = {name: truth[name] for name in predicted}
         result = evaluate(predicted, known, spacing=arguments.spacing)
         rank = ""
-        if cycles is not None:
+        if support is not None:
             errors = [
                 np.linalg.norm(predicted[n].positions(2) - known[n].positions(2), axis=1) for n in known
             ]
-            rank = f"{spearmanr(np.concatenate(errors), cycles.ravel(), nan_policy='omit')[0]:.2f}"
+            rank = f"{spearmanr(np.concatenate(errors), support.ravel(), nan_policy='omit')[0]:.2f}"
         print(
             f"| {name} | {result.mre_mm:.2f} | {result.sdr['2']:.1f} | {result.sdr['4']:.1f} | {rank} "
             f"| {seconds / 60:.1f} |",
             flush=True,
         )
 
-    print(f"{arguments.steps} steps each\n\n| variant | MRE mm | 2 mm | 4 mm | rank of cycle | minutes |")
+    print(f"{arguments.steps} steps each\n\n| variant | MRE mm | 2 mm | 4 mm | rank of support | minutes |")
     print("|---|---|---|---|---|---|")
     row("embedding alone", {n: places.positions[n] for n in others}, None, 0)
     for name in arguments.only:
@@ -120,7 +121,7 @@ def main() -> None:
             for n in others
         }
         positions = {n: match.between(places.positions[n]) for n, match in found.items()}
-        row(name, positions, np.stack([found[n].cycle for n in others]), seconds)
+        row(name, positions, np.stack([found[n].support for n in others]), seconds)
 
 
 @contextmanager

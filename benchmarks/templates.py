@@ -188,7 +188,10 @@ class _Measured:
         """A close look that knows these templates."""
         close = self.look.descriptors
         some = CloseDescriptors(
-            [v[chosen] for v in close.vectors], [m[chosen] for m in close.maps], close.offsets[chosen]
+            [v[chosen] for v in close.vectors],
+            [m[chosen] for m in close.maps],
+            close.offsets[chosen],
+            close.around,
         )
         return CloseLook(self.look.network, some)
 

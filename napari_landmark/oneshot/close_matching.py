@@ -1,4 +1,9 @@
-"""The templates' landmarks found again in windows: the last few pixels of a place."""
+"""The templates' landmarks found again in windows: the last few pixels of a place.
+
+Not the landmark alone is searched: so are the points around it, each by its own vectors. They lie on the same structure
+and moved as it did, so the way that most of them went is surer than that of any single one. How many agree, and look
+alike, is the best sign there is of how far a found place may be trusted.
+"""
 
 from __future__ import annotations
 
@@ -21,30 +26,38 @@ from napari_landmark.oneshot.windows import cut_around
 
 _COPIES = 16
 _COPY = DistortionRange(rotation=10, scale=1.1, aspect=1.05, shift=0, elastic=0.008)
-_REACH = 16  # pixels: how far from the expected place is searched
+_RINGS = {2: 2, 3: 1}  # of points around a landmark, by spatial axes
+_RING_SPACING = 6.0  # pixels
+_NEARBY = 8.0  # pixels: standard deviation by which points around count less
+_REACH = 24  # pixels: how far from the expected place is searched
 _BACK = 8.0  # pixels: standard deviation that the way back is held with
 _CYCLE_SCALE = 4.0  # pixels at which trust has fallen to 1/e
 _LEAST_SHARE = 0.5
 _AGREEMENT = 4.0  # pixels within which templates name the same place
+_PRIOR_IN_CELLS = 0.75
+_NOTHING = 1e-6  # weight of what cannot be trusted at all
 
 
 @dataclass(frozen=True)
 class CloseDescriptors:
-    """The templates' landmarks as a close-up sees them.
+    """The templates' landmarks, and points around them, as a close-up sees them.
 
     Parameters
     ----------
-    vectors : list of (templates, n, channels) tensors
+    vectors : list of (templates, n, k, channels) tensors
         One per level; means over distorted copies.
     maps : list of (templates, n, channels, *cells) tensors
         The middle of the windows, for the way back.
     offsets : (templates, n, d) tensor
         Where the landmark lies in its window; NaN where absent.
+    around : (k, d) tensor
+        Ways from a landmark to itself and the points around it, in canvas pixels.
     """
 
     vectors: list[torch.Tensor]
     maps: list[torch.Tensor]
     offsets: torch.Tensor
+    around: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ class CloseLook:
     network : CloseUp
     descriptors : CloseDescriptors
     typical : (n,) float array or None
-        Mean cycle error of each landmark in the images learned from, in canvas pixels; None before it was asked for.
+        Mean support of each landmark in the images learned from; None before it was asked for.
     """
 
     network: CloseUp
@@ -72,21 +85,16 @@ class CloseMatches:
     ----------
     positions : (n, d)
         On the canvas; the expected place where no template shows the landmark.
-    similarity, cycle : (n,)
-        Mean cosine, and the distance between the landmark and the reverse match in canvas pixels.
+    support : (n,)
+        0..1: which part of the landmark and the points around it looks alike and leads back to where it started.
     """
 
     positions: np.ndarray
-    similarity: np.ndarray
-    cycle: np.ndarray
-
-    def trust(self) -> np.ndarray:
-        """(n,) 0..1 from cycle error."""
-        return np.exp(-((self.cycle / _CYCLE_SCALE) ** 2))
+    support: np.ndarray
 
     def between(self, expected: np.ndarray) -> np.ndarray:
-        """(n, d) the matches where they can be trusted, places nearer to what was expected where not."""
-        share = _LEAST_SHARE + (1 - _LEAST_SHARE) * self.trust()
+        """(n, d) the matches where they have support, places nearer to what was expected where not."""
+        share = _LEAST_SHARE + (1 - _LEAST_SHARE) * self.support
         return expected + share[:, None] * (self.positions - expected)
 
 
@@ -94,8 +102,9 @@ def describe_closely(
     network: CloseUp, cohort: Cohort, templates: Sequence[Template], device: Device
 ) -> CloseLook:
     """Vectors and maps of windows around the landmarks of every template, with the network that says them."""
+    around = device.to(points_around(network.config.spatial_dims))
     parts = [
-        _describe_one(network, cohort.working(t.index), np.asarray(t.positions, float), device)
+        _describe_one(network, cohort.working(t.index), np.asarray(t.positions, float), around, device)
         for t in templates
     ]
     vectors, maps, offsets = zip(*parts, strict=True)
@@ -104,20 +113,27 @@ def describe_closely(
         [torch.stack([v[level] for v in vectors]) for level in levels],
         [torch.stack([m[level] for m in maps]) for level in levels],
         torch.stack(offsets),
+        around,
     )
     return CloseLook(network, descriptors)
 
 
+def points_around(dims: int) -> torch.Tensor:
+    """(k, d) a square or cube of ways, in canvas pixels; one of them is no way at all."""
+    axis = torch.arange(-_RINGS[dims], _RINGS[dims] + 1) * _RING_SPACING
+    return torch.cartesian_prod(*[axis] * dims)
+
+
 def _describe_one(
-    network: CloseUp, image: np.ndarray, positions: np.ndarray, device: Device
+    network: CloseUp, image: np.ndarray, positions: np.ndarray, around: torch.Tensor, device: Device
 ) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
     side, dims = network.config.window, network.config.spatial_dims
     pixels, origins = cut_around(image, positions, side)
     pixels = device.to(pixels)
     offsets = device.to(torch.from_numpy(positions).float() - origins)
-    known = torch.nan_to_num(offsets)[:, None]
+    known = torch.nan_to_num(offsets)[:, None] + around
     maps = network.embed(pixels, device)
-    total = [v[:, 0] for v in describe(maps, network.strides, known)]
+    total = describe(maps, network.strides, known)
     middle = [_middle(m, stride) for m, stride in zip(maps, network.strides, strict=True)]
     generator = torch.Generator().manual_seed(0)  # the training's own must not feel that someone looks
     for _ in range(_COPIES):
@@ -126,7 +142,7 @@ def _describe_one(
         )
         maps = network.embed(copies.apply(pixels), device)
         landed = torch.nan_to_num(copies.output_of(known))
-        total = [t + v[:, 0] for t, v in zip(total, describe(maps, network.strides, landed), strict=True)]
+        total = [t + v for t, v in zip(total, describe(maps, network.strides, landed), strict=True)]
     return [F.normalize(t, dim=-1) for t in total], middle, offsets
 
 
@@ -152,45 +168,69 @@ def look_closely(
     network, descriptors = look.network, look.descriptors
     pixels, origins = cut_around(image, expected, network.config.window)
     maps = network.embed(device.to(pixels), device)
-    near = [_middle(m, stride) for m, stride in zip(maps, network.strides, strict=True)]
-    corner = (network.config.window - _middle_side(network.config.window)) / 2
     place = device.to(torch.from_numpy(np.asarray(expected, float)).float() - origins)
-    candidates, likenesses, cycles = [], [], []
-    for template in range(len(descriptors.offsets)):
-        vectors = [v[template][:, None] for v in descriptors.vectors]
-        found, similarity = likeness(vectors, near, place[:, None], prior, corner=corner)
-        home = descriptors.offsets[template][:, None]
-        back, _ = likeness(
-            describe(maps, network.strides, found),
-            [m[template] for m in descriptors.maps],
-            torch.nan_to_num(home),
-            _BACK,
-            corner=corner,
-        )
-        candidates.append(found[:, 0])
-        likenesses.append(similarity[:, 0])
-        cycles.append(torch.nan_to_num((back - home)[:, 0].norm(dim=-1), nan=1e3))
-    similarity, cycle = torch.stack(likenesses), torch.stack(cycles)
+    found = [
+        _find(network, descriptors, template, maps, place, prior)
+        for template in range(len(descriptors.offsets))
+    ]
+    candidates, support = (torch.stack(part) for part in zip(*found, strict=True))
     known = ~descriptors.offsets[..., 0].isnan()
-    weights = similarity.clamp(min=0) * (torch.exp(-((cycle / _CYCLE_SCALE) ** 2)) + 0.02) * known
-    positions, support = vote(torch.stack(candidates), weights, radius=_AGREEMENT)
+    support = support * known
+    positions, votes = vote(candidates, support + _NOTHING * known, radius=_AGREEMENT)
     positions = torch.where(known.any(0)[:, None], positions, place).cpu() + origins
-    share = support / support.sum(0)
-    return CloseMatches(
-        positions.numpy().astype(float),
-        (share * similarity).sum(0).cpu().numpy(),
-        (share * cycle).sum(0).cpu().numpy(),
+    share = votes / votes.sum(0)
+    return CloseMatches(positions.numpy().astype(float), (share * support).sum(0).cpu().numpy())
+
+
+def _find(
+    network: CloseUp,
+    descriptors: CloseDescriptors,
+    template: int,
+    maps: list[torch.Tensor],
+    place: torch.Tensor,
+    prior: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What one template says: positions (n, d) in the windows that `maps` are of, and their support (n,)."""
+    side, around = network.config.window, descriptors.around
+    corner = (side - _middle_side(side)) / 2
+    near = [_middle(m, stride) for m, stride in zip(maps, network.strides, strict=True)]
+    vectors = [v[template] for v in descriptors.vectors]
+    start = place[:, None] + around
+    found, similarity = likeness(vectors, near, start, prior, corner=corner)
+    home = torch.nan_to_num(descriptors.offsets[template])[:, None] + around
+    back, _ = likeness(
+        describe(maps, network.strides, found),
+        [m[template] for m in descriptors.maps],
+        home,
+        _BACK,
+        corner=corner,
     )
+    cycle = (back - home).norm(dim=-1)
+    nearby = torch.exp(-around.square().sum(-1) / (2 * _NEARBY**2))
+    trust = similarity.clamp(0, 1).square() * torch.exp(-((cycle / _CYCLE_SCALE) ** 2)) * nearby
+    return place + common_way(found - start, trust + _NOTHING), trust.sum(-1) / nearby.sum()
+
+
+def common_way(ways: torch.Tensor, weights: torch.Tensor, *, rounds: int = 8) -> torch.Tensor:
+    """The way (n, d) that most of the weight goes: a geometric median of ways (n, k, d), weights (n, k).
+
+    By Weiszfeld's iteration; ways within half a pixel of it count alike, so that it is smooth.
+    """
+    share = weights
+    for _ in range(rounds + 1):
+        common = (share[..., None] * ways).sum(1) / share.sum(1, keepdim=True)
+        share = weights / ((ways - common[:, None]).norm(dim=-1) + 0.5)
+    return common
 
 
 def prior_of_embedding(embedding: Embedding) -> float:
     """How far, in canvas pixels, what the embedding of whole images finds is typically off the structure itself."""
-    return embedding.canvas_strides[-1] / 2
+    return _PRIOR_IN_CELLS * embedding.canvas_strides[-1]
 
 
 def prior_of_detector(detector: DetectorNetwork) -> float:
     """The same of a detector's answers."""
-    return detector.config.finest_stride * detector.config.shrink / 2
+    return _PRIOR_IN_CELLS * detector.config.finest_stride * detector.config.shrink
 
 
 def _middle_side(window: int) -> int:
@@ -199,7 +239,7 @@ def _middle_side(window: int) -> int:
 
 def _middle(maps: torch.Tensor, stride: int) -> torch.Tensor:
     """The cells of maps (batch, channels, *shape) that lie within `_REACH` of the window's middle."""
-    cells = maps.shape[-1]
+    cells, dims = maps.shape[-1], maps.ndim - 2
     wanted = _middle_side(cells * stride) // stride
     low = (cells - wanted) // 2
-    return maps[(..., *[slice(low, low + wanted)] * (maps.ndim - 2))]
+    return maps[(..., *[slice(low, low + wanted)] * dims)]

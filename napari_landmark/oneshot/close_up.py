@@ -25,7 +25,7 @@ from napari_landmark.oneshot.correspondence import TEMPERATURE, correspondence_l
 from napari_landmark.oneshot.matching import describe, sub_cell_peak
 from napari_landmark.oneshot.windows import cut_windows
 
-_LARGEST_WINDOW = {2: 128, 3: 64}
+_LARGEST_WINDOW = 64  # pixels; in larger ones matches go by the surroundings again
 _MARGIN = 1.5  # windows are cut so many times larger, so that a turned one is full
 _SEEN = DistortionRange(rotation=5, scale=1.05, aspect=1.03, shift=0, elastic=0)
 _CHANGED = DistortionRange(rotation=20, scale=1.25, aspect=1.2, shift=0, elastic=0.024)
@@ -55,14 +55,14 @@ class CloseUpConfig:
     """
 
     spatial_dims: int = 2
-    window: int = 128
+    window: int = 64
     size: int = 64
     channels: tuple[int, ...] = (32, 32, 64, 64, 64)
 
     @classmethod
     def for_canvas(cls, canvas: tuple[int, ...]) -> CloseUpConfig:
         """The largest window that fits."""
-        largest = min(_LARGEST_WINDOW[len(canvas)], *canvas)
+        largest = min(_LARGEST_WINDOW, *canvas)
         return cls(len(canvas), max(COARSEST_STRIDE, largest // COARSEST_STRIDE * COARSEST_STRIDE))
 
     def to_json(self) -> dict:

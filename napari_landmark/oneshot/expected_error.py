@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 _FITTED_SIDE = 768.0
-_USUAL_CYCLE, _LARGEST_CYCLE = 2.0, 12.0  # canvas pixels of `_FITTED_SIDE`
+_USUAL_SUPPORT, _LEAST_SUPPORT = 0.5, 0.05
 _UNTOLD = 4.9  # canvas pixels of `_FITTED_SIDE` that a heatmap as narrow as it was taught leaves
 _LARGEST_SIGN = 0.15  # of the longest side: further away, all that matters is that it is wrong
 
@@ -36,33 +36,29 @@ def detector_error(*, spread: np.ndarray, sigma: float, canvas: tuple[int, ...])
     return _UNTOLD * max(canvas) / _FITTED_SIDE * width**1.6
 
 
-def close_error(
-    error: np.ndarray, *, cycle: np.ndarray, typical: np.ndarray | None, canvas: tuple[int, ...]
-) -> np.ndarray:
+def close_error(error: np.ndarray, *, support: np.ndarray, typical: np.ndarray | None) -> np.ndarray:
     """Expected radial error once the landmarks of an image were looked at closely, in canvas pixels.
 
-    Where the way back ends elsewhere, the structure looks like another or is not the same. That counts for the
-    landmark, for the landmark in the whole cohort (some can hardly be told from their surroundings), and for the image.
+    Where little of the surroundings looks alike and leads back, the structure is another or not the same. That counts
+    for the landmark, for the landmark in the whole cohort (some can hardly be told from their surroundings), and for
+    the image.
 
     Parameters
     ----------
     error : (n,)
         Expected before.
-    cycle : (n,)
-        Distance between the template's landmark and the reverse match, in canvas pixels; NaN where no template
-        shows the landmark.
+    support : (n,)
+        Of the close look, 0..1; NaN where no template shows the landmark.
     typical : (n,) or None
         Mean of it in the images learned from.
     """
-    scale = max(canvas) / _FITTED_SIDE
-    typical = cycle if typical is None else typical
-    factor = _part(cycle, scale, 0.07) * _part(typical, scale, 0.57) * _part(np.nanmean(cycle), scale, 0.15)
-    return error * factor
+    typical = support if typical is None else typical
+    return error * _part(support, 0.3) * _part(typical, 0.3) * _part(np.nanmean(support), 0.3)
 
 
-def _part(cycle: np.ndarray, scale: float, power: float) -> np.ndarray:
-    """1 at the cycle error that is usual on the cephalograms."""
-    return ((np.minimum(cycle / scale, _LARGEST_CYCLE) + 0.5) / (_USUAL_CYCLE + 0.5)) ** power
+def _part(support: np.ndarray, power: float) -> np.ndarray:
+    """1 at the support that is usual on the cephalograms, more below."""
+    return ((_USUAL_SUPPORT + _LEAST_SUPPORT) / (support + _LEAST_SUPPORT)) ** power
 
 
 def match_error(*, similarity: np.ndarray, cycle: np.ndarray, canvas: tuple[int, ...]) -> np.ndarray:

@@ -40,14 +40,14 @@ class Places:
         Trust, 0..1.
     prior : float
         Typical error in canvas pixels, within which it pays to look closely.
-    cycles : (n_images, n) float array or None
-        Cycle errors of a close look, NaN in images that were not looked at; None before one.
+    support : (n_images, n) float array or None
+        Of a close look, NaN in images that were not looked at; None before one.
     """
 
     positions: np.ndarray
     weights: np.ndarray
     prior: float
-    cycles: np.ndarray | None = None
+    support: np.ndarray | None = None
 
     @property
     def numbers(self) -> np.ndarray:
@@ -99,19 +99,19 @@ class Labeller:
         return self._scattered(numbers, positions, np.ones(positions.shape[:2]), prior_of_detector(detector))
 
     def look(self, look: CloseLook, places: Places) -> Places | None:
-        """With a close-up, near known places; what leads back elsewhere loses its trust."""
+        """With a close-up, near known places; what has little support loses its trust."""
         positions, weights = places.positions.copy(), places.weights.copy()
-        cycles = np.full(weights.shape, np.nan)
+        support = np.full(weights.shape, np.nan)
         for done, number in enumerate(places.numbers, 1):
             if self._stopped():
                 return None
             found = look_closely(
                 look, self.cohort.working(int(number)), positions[number], self.device, prior=places.prior
             )
-            positions[number], cycles[number] = found.positions, found.cycle
-            weights[number] *= np.clip(found.trust() + _LEAST_TRUST, 0, 1)
+            positions[number], support[number] = found.positions, found.support
+            weights[number] *= np.clip(found.support + _LEAST_TRUST, 0, 1)
             self._report("looking closely", done / len(places.numbers))
-        return Places(positions, weights, places.prior, cycles)
+        return Places(positions, weights, places.prior, support)
 
     def _scattered(
         self, numbers: Sequence[int], positions: np.ndarray, weights: np.ndarray, prior: float

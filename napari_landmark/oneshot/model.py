@@ -138,8 +138,8 @@ class LandmarkModel:
         if self.look is not None:
             closer = look_closely(self.look, canvas, positions, self.device, prior=found.prior)
             positions = closer.between(positions)
-            cycle = np.where(unknown, np.nan, closer.cycle)
-            error = close_error(error, cycle=cycle, typical=self.look.typical, canvas=self.canvas)
+            support = np.where(unknown, np.nan, closer.support)
+            error = close_error(error, support=support, typical=self.look.typical)
         positions = np.where(unknown[:, None], np.nan, positions)
         landmarks = LandmarkSet.from_array(
             self.schema,

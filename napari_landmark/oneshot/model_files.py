@@ -22,8 +22,8 @@ from napari_landmark.oneshot.embedding import Embedding, EmbeddingConfig
 from napari_landmark.oneshot.model import LandmarkModel
 from napari_landmark.oneshot.pseudolabels import Descriptors
 
-FORMAT_VERSION = 2
-_READABLE = (1, FORMAT_VERSION)  # version 1 had no close-up
+FORMAT_VERSION = 3
+_READABLE = (1, FORMAT_VERSION)  # version 1 had no close-up, that of version 2 saw no points around a landmark
 
 Config = EmbeddingConfig | CloseUpConfig | DetectorConfig
 
@@ -41,7 +41,7 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
         close = model.look.descriptors
         save_tensors(folder / "close_up.safetensors", model.look.network.state_dict())
         save_tensors(
-            folder / "close_templates.safetensors", _named(close.vectors, close.maps, offsets=close.offsets)
+            folder / "close_templates.safetensors", _named(close.vectors, close.maps, offsets=close.offsets, around=close.around)
         )
     if model.detector is not None:
         save_tensors(folder / "detector.safetensors", model.detector.state_dict())
@@ -52,7 +52,7 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
         "canvas": list(model.canvas),
         "embedding": model.embedding.config.to_json(),
         "close_up": model.look.network.config.to_json() if model.look is not None else None,
-        "typical_cycles": _listed(model.look.typical) if model.look is not None else None,
+        "typical_support": _listed(model.look.typical) if model.look is not None else None,
         "detector": model.detector.config.to_json() if model.detector is not None else None,
         "training": model.record,
     }
@@ -75,7 +75,7 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         embedding_config = _config(EmbeddingConfig, sidecar["embedding"])
         close_config = _optional(CloseUpConfig, sidecar.get("close_up"))
         detector_config = _optional(DetectorConfig, sidecar["detector"])
-        typical = _cycles(sidecar.get("typical_cycles"), len(schema))
+        typical = _support(sidecar.get("typical_support"), len(schema))
         record = sidecar.get("training", {})
         if not isinstance(record, dict):
             raise TypeError("'training' is no object")
@@ -94,18 +94,17 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
     look = detector = None
     if close_config is not None:
         close_up = _network(CloseUp, close_config, shapes[1], folder / "close_up.safetensors", device)
-        path = folder / "close_templates.safetensors"
-        found = _load_descriptors(path, close_up, schema, len(canvas), device, "offsets", per_landmark=True)
-        look = CloseLook(close_up.eval(), CloseDescriptors(*found), typical)
+        found = _load_close_descriptors(
+            folder / "close_templates.safetensors", close_up, schema, len(canvas), device
+        )
+        look = CloseLook(close_up.eval(), found, typical)
     if detector_config is not None:
         detector = _network(
             DetectorNetwork, detector_config, shapes[2], folder / "detector.safetensors", device
         )
     path = folder / "templates.safetensors"
-    found = _load_descriptors(path, embedding, schema, len(canvas), device, "positions")
-    return LandmarkModel(
-        schema, canvas, embedding, Descriptors(*found), detector, look=look, device=device, record=record
-    )
+    found = _load_descriptors(path, embedding, schema, len(canvas), device)
+    return LandmarkModel(schema, canvas, embedding, found, detector, look=look, device=device, record=record)
 
 
 def _named(
@@ -174,32 +173,55 @@ def _check_agreement(
 
 
 def _load_descriptors(
-    path: Path,
-    network: Embedding | CloseUp,
-    schema: LandmarkSchema,
-    dims: int,
-    device: Device,
-    places: str,
-    *,
-    per_landmark: bool = False,
-) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
-    """Vectors, maps and places of the templates; `per_landmark` where each landmark has a map of its own."""
+    path: Path, network: Embedding, schema: LandmarkSchema, dims: int, device: Device
+) -> Descriptors:
+    """What an embedding says of the templates."""
+    vectors, maps, (positions,) = _load_described(path, network, device, "positions")
+    owner = (len(positions), len(schema), network.config.size)
+    fits = positions.shape == (*owner[:2], dims) and len(positions) > 0
+    fits = fits and all(v.shape == owner for v in vectors)
+    _check_fit(path, fits and all(_are_maps(m, (owner[0], owner[2]), dims) for m in maps))
+    return Descriptors(vectors, maps, positions)
+
+
+def _load_close_descriptors(
+    path: Path, network: CloseUp, schema: LandmarkSchema, dims: int, device: Device
+) -> CloseDescriptors:
+    """What a close-up says of the templates: each landmark has maps of its own."""
+    vectors, maps, (offsets, around) = _load_described(path, network, device, "offsets", "around")
+    owner = (len(offsets), len(schema), network.config.size)
+    fits = offsets.shape == (*owner[:2], dims) and len(offsets) > 0
+    fits = fits and around.ndim == 2 and around.shape[1] == dims and len(around) > 0
+    fits = fits and all(v.shape == (*owner[:2], len(around), owner[2]) for v in vectors)
+    _check_fit(path, fits and all(_are_maps(m, owner, dims) for m in maps))
+    return CloseDescriptors(vectors, maps, offsets, around)
+
+
+def _load_described(
+    path: Path, network: Embedding | CloseUp, device: Device, *places: str
+) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
     tensors, _ = load_tensors(path)
-    tensors = {name: device.to(value) for name, value in tensors.items()}
-    levels, size = range(len(network.strides)), network.config.size
+    levels = range(len(network.strides))
     try:
-        vectors, maps = ([tensors[f"{kind}.{level}"] for level in levels] for kind in ("vectors", "maps"))
-        found = tensors[places]
+        return tuple(
+            [device.to(tensors[name]) for name in names]
+            for names in (
+                [f"vectors.{level}" for level in levels],
+                [f"maps.{level}" for level in levels],
+                places,
+            )
+        )
     except KeyError as error:
         raise InputError(f"{path}: lacks {error}; train again or restore it") from error
-    templates = len(found)
-    owners = (templates, len(schema)) if per_landmark else (templates,)
-    fits = found.shape == (templates, len(schema), dims) and templates > 0
-    fits = fits and all(v.shape == (templates, len(schema), size) for v in vectors)
-    fits = fits and all(m.ndim == dims + 1 + len(owners) and m.shape[:-dims] == (*owners, size) for m in maps)
+
+
+def _are_maps(maps: torch.Tensor, owner: tuple[int, ...], dims: int) -> bool:
+    return maps.ndim == len(owner) + dims and maps.shape[:-dims] == owner
+
+
+def _check_fit(path: Path, fits: bool) -> None:
     if not fits:
         raise InputError(f"{path}: does not fit the model its sidecar describes; train again or restore it")
-    return vectors, maps, found
 
 
 def _read_sidecar(path: Path) -> dict:
@@ -230,11 +252,11 @@ def _listed(values: np.ndarray | None) -> list[float] | None:
     return None if values is None else [round(float(value), 4) for value in values]
 
 
-def _cycles(values: list[float] | None, count: int) -> np.ndarray | None:
-    """Typical cycle errors of a sidecar; ValueError where they cannot be."""
+def _support(values: list[float] | None, count: int) -> np.ndarray | None:
+    """Typical support of a sidecar; ValueError where it cannot be."""
     if values is None:
         return None
-    cycles = np.array(values, float)
-    if cycles.shape != (count,) or not (np.isfinite(cycles) & (cycles >= 0)).all():
-        raise ValueError(f"typical cycle errors {values}")
-    return cycles
+    support = np.array(values, float)
+    if support.shape != (count,) or not ((support >= 0) & (support <= 1)).all():
+        raise ValueError(f"typical support {values}")
+    return support

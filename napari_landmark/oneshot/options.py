@@ -41,9 +41,9 @@ class TrainingOptions:
     seed: int = 0
     self_steps: int = 600
     cross_steps: int = 150
-    close_steps: int = 1200
-    detector_steps: int = 420
-    again_steps: int = 330
+    close_steps: int = 2600
+    detector_steps: int = 500
+    again_steps: int = 400
     limit_minutes: float | None = None
 
     def __post_init__(self) -> None:

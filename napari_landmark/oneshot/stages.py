@@ -87,7 +87,7 @@ class Stages:
         if places is not None:
             self.look = self._close_up(places, generator)
             places = self._kept("close", lambda: labeller.look(self.look, places))
-        self._note_cycles(places)
+        self._note_support(places)
         detector = None if places is None else self._detector(embedding, labeller, places, generator)
         self.record["complete"] = not stopped(self.cancel)
         return self._model(embedding, detector), self.histories
@@ -102,8 +102,8 @@ class Stages:
         complete = {"positions", "weights", "prior"} <= tensors.keys()
         if complete and tensors["positions"].shape == shape and tensors["weights"].shape == shape[:2]:
             positions, weights = (tensors[key].double().numpy() for key in ("positions", "weights"))
-            cycles = tensors["cycles"].double().numpy() if "cycles" in tensors else None
-            return Places(positions, weights, float(tensors["prior"]), cycles)
+            support = tensors["support"].double().numpy() if "support" in tensors else None
+            return Places(positions, weights, float(tensors["prior"]), support)
         places = find()
         if places is not None:
             found = {
@@ -111,16 +111,16 @@ class Stages:
                 "weights": places.weights,
                 "prior": np.array(places.prior),
             }
-            if places.cycles is not None:
-                found["cycles"] = places.cycles
+            if places.support is not None:
+                found["support"] = places.support
             save_tensors(path, {key: torch.from_numpy(value).float() for key, value in found.items()})
         return places
 
-    def _note_cycles(self, places: Places | None) -> None:
+    def _note_support(self, places: Places | None) -> None:
         """How surely each landmark is found again in this cohort: a sign of how far it may be off."""
-        if places is None or places.cycles is None or self.look is None:
+        if places is None or places.support is None or self.look is None:
             return
-        others = np.delete(places.cycles, [t.index for t in self.templates], axis=0)
+        others = np.delete(places.support, [t.index for t in self.templates], axis=0)
         others = others[~np.isnan(others).all(1)]
         if len(others):
             self.look = replace(self.look, typical=others.mean(0))
@@ -175,7 +175,7 @@ class Stages:
             return None  # worse than the embedding it started from
         if not history.cancelled and self.look is not None:
             again = self._kept("again", lambda: self._found_again(detector, labeller, places.numbers))
-            self._note_cycles(again)
+            self._note_support(again)
             if again is not None:
                 self.histories.append(self._teach(detector, embedding, again, generator, again=True))
         return detector
