@@ -27,54 +27,60 @@ def matched(similarity=1.0, cycle=0.0, canvas=CANVAS):
     return match_error(similarity=np.array([similarity]), cycle=np.array([cycle]), canvas=canvas)[0]
 
 
-def looked_at(error=6.0, cycle=0.0, typical=None, others=(), canvas=CANVAS):
-    """Of the first landmark; `others` are the cycle errors of the others in the image."""
-    cycles = np.array([cycle, *others])
+def looked_at(error=6.0, support=1.0, typical=None, others=()):
+    """Of the first landmark; `others` are the supports of the others in the image."""
+    supports = np.array([support, *others])
     errors = np.array([error, *np.full(len(others), 6.0)])
-    typical = None if typical is None else np.array([typical, *np.full(len(others), 2.0)])
-    return close_error(errors, cycle=cycles, typical=typical, canvas=canvas)[0]
+    typical = None if typical is None else np.array([typical, *np.full(len(others), 0.5)])
+    return close_error(errors, support=supports, typical=typical)[0]
 
 
 def test_a_detection_is_never_certain():
     assert 0 < detected() < 0.02 * max(CANVAS)
     assert 0 < looked_at(detected()) < 0.02 * max(CANVAS)
-    assert 0 < looked_at(detected(), typical=0.0) < 0.02 * max(CANVAS)
+    assert 0 < looked_at(detected(), typical=1.0) < 0.02 * max(CANVAS)
 
 
 def test_one_value_for_each_landmark():
     found = detector_error(spread=np.linspace(7, 30, 5), sigma=SIGMA, canvas=CANVAS)
     assert found.shape == (5,)
     assert (np.diff(found) > 0).all()
-    for typical in (None, np.arange(5.0)):
-        closer = close_error(np.full(5, 4.0), cycle=np.arange(5.0), typical=typical, canvas=CANVAS)
+    falling = np.linspace(1, 0, 5)
+    for typical in (None, falling):
+        closer = close_error(np.full(5, 4.0), support=falling, typical=typical)
         assert closer.shape == (5,)
         assert (np.diff(closer) > 0).all()
 
 
-@pytest.mark.parametrize("error", [looked_at, matched])
 @given(values=st.tuples(LENGTHS, LENGTHS))
-def test_longer_ways_back_are_no_smaller_error(error, values):
+def test_longer_ways_back_are_no_smaller_error(values):
     low, high = sorted(values)
-    assert error(cycle=low) <= error(cycle=high)
+    assert matched(cycle=low) <= matched(cycle=high)
 
 
-@given(values=st.tuples(LENGTHS, LENGTHS), cycle=LENGTHS)
-def test_what_is_found_less_surely_elsewhere_is_no_surer_here(values, cycle):
+@given(values=st.tuples(SHARES, SHARES))
+def test_more_support_is_no_larger_error(values):
     low, high = sorted(values)
-    assert looked_at(cycle=cycle, typical=low) <= looked_at(cycle=cycle, typical=high)
-    assert looked_at(cycle=cycle, others=[low]) <= looked_at(cycle=cycle, others=[high])
+    assert looked_at(support=low) >= looked_at(support=high)
 
 
-@pytest.mark.parametrize("typical", [None, 3.0])
+@given(values=st.tuples(SHARES, SHARES), support=SHARES)
+def test_what_is_found_less_surely_elsewhere_is_no_surer_here(values, support):
+    low, high = sorted(values)
+    assert looked_at(support=support, typical=low) >= looked_at(support=support, typical=high)
+    assert looked_at(support=support, others=[low]) >= looked_at(support=support, others=[high])
+
+
+@pytest.mark.parametrize("typical", [None, 0.3])
 def test_a_landmark_that_no_template_shows_does_not_count(typical):
-    without = looked_at(cycle=3.0, others=[1.0], typical=typical)
-    assert looked_at(cycle=3.0, others=[1.0, np.nan], typical=typical) == pytest.approx(without)
+    without = looked_at(support=0.4, others=[0.8], typical=typical)
+    assert looked_at(support=0.4, others=[0.8, np.nan], typical=typical) == pytest.approx(without)
 
 
-@given(values=st.tuples(LENGTHS, LENGTHS), cycle=LENGTHS)
-def test_what_was_doubtful_before_is_no_surer_than_another(values, cycle):
+@given(values=st.tuples(LENGTHS, LENGTHS), support=SHARES)
+def test_what_was_doubtful_before_is_no_surer_than_another(values, support):
     low, high = sorted(values)
-    assert looked_at(low, cycle) <= looked_at(high, cycle)
+    assert looked_at(low, support) <= looked_at(high, support)
 
 
 @given(values=st.tuples(SPREADS, SPREADS))
@@ -93,18 +99,16 @@ def test_less_agreement_is_no_smaller_error(values):
 def test_finite_and_below_the_size_of_the_canvas(spread, share, length):
     assert 0 < detected(spread) < max(CANVAS)
     assert 0 <= matched(share, length) < max(CANVAS)
-    for typical in (None, 0.0, length):
-        assert 0 < looked_at(detected(spread), length, typical) < max(CANVAS)
+    for typical in (None, 0.0, 1.0):
+        assert 0 < looked_at(detected(spread), share, typical) < max(CANVAS)
 
 
 def test_scales_with_the_canvas():
     assert detected(canvas=(512, 768)) == pytest.approx(8 * detected(canvas=(64, 96)))
     assert matched(0.5, 24.0, (512, 768)) == pytest.approx(8 * matched(0.5, 3.0, (64, 96)))
-    for cycle in (0.0, 3.0, 80.0):
-        for typical in (None, 4.0):
-            smaller = None if typical is None else typical / 8
-            small = looked_at(0.7, cycle / 8, smaller, [0.25], canvas=(64, 96))
-            large = looked_at(5.6, cycle, typical, [2.0], canvas=(512, 768))
+    for support in (0.0, 0.6):
+        for typical in (None, 0.5):
+            small, large = (looked_at(error, support, typical, [0.25]) for error in (0.7, 5.6))
             assert large == pytest.approx(8 * small)
 
 

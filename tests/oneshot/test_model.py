@@ -134,15 +134,15 @@ class TestDetect:
         assert (detection.heatmaps[3] == 0).all()
 
     def test_what_no_template_shows_does_not_make_the_others_doubtful(self, model, image, monkeypatch):
-        cycles, honest = [], model_module.close_error
+        supports, honest = [], model_module.close_error
         monkeypatch.setattr(
             model_module,
             "close_error",
-            lambda error, **signs: (cycles.append(signs["cycle"]), honest(error, **signs))[1],
+            lambda error, **signs: (supports.append(signs["support"]), honest(error, **signs))[1],
         )
         model.descriptors.positions[:, 3] = model.look.descriptors.offsets[:, 3] = float("nan")
         errors = model.detect(image).landmarks.expected_errors()
-        assert np.flatnonzero(np.isnan(cycles[0])).tolist() == [3]
+        assert np.flatnonzero(np.isnan(supports[0])).tolist() == [3]
         assert np.isfinite(np.delete(errors, 3)).all()
 
 

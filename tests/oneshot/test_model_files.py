@@ -63,7 +63,7 @@ def test_a_model_of_the_first_version_had_no_close_up(folder, model, image):
     path = folder / "model.json"
     sidecar = json.loads(path.read_text())
     del sidecar["close_up"]
-    del sidecar["typical_cycles"]
+    del sidecar["typical_support"]
     path.write_text(json.dumps({**sidecar, "version": 1}))
     for name in ("close_up", "close_templates"):
         (folder / f"{name}.safetensors").unlink()
@@ -122,6 +122,7 @@ def test_damaged_weights_are_named(folder, model, name, damage):
         (lambda sidecar: "[]", "is not a napari-landmark model"),
         (lambda sidecar: json.dumps({**sidecar, "format": "other"}), "is not a napari-landmark model"),
         (lambda sidecar: json.dumps({**sidecar, "version": 99}), "another version"),
+        (lambda sidecar: json.dumps({**sidecar, "version": 2}), "another version"),
         (lambda sidecar: json.dumps({**sidecar, "embedding": 3}), "not a complete model description"),
         (lambda sidecar: json.dumps({**sidecar, "detector": {}}), "not a complete model description"),
         (lambda sidecar: json.dumps({**sidecar, "canvas": "x"}), "not a complete model description"),
@@ -155,24 +156,24 @@ def test_a_damaged_sidecar_is_named(folder, model, spoil, message):
     assert str(folder) in str(caught.value)
 
 
-def test_typical_cycle_errors_may_be_unknown(folder, model, image):
+def test_typical_support_may_be_unknown(folder, model, image):
     path = folder / "model.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "typical_cycles": None}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "typical_support": None}))
     again = read_model(folder, device=model.device)
     assert again.look.typical is None
     assert np.isfinite(again.detect(image).landmarks.expected_errors()).all()
 
 
-@pytest.mark.parametrize("first", ["-1", "NaN", "1e999", '"x"', "null", "[1]", "1" + "0" * 400])
-def test_typical_cycle_errors_that_cannot_be(folder, model, first):
+@pytest.mark.parametrize("first", ["-1", "1.5", "NaN", "1e999", '"x"', "null", "[1]", "1" + "0" * 400])
+def test_typical_support_that_cannot_be(folder, model, first):
     path = folder / "model.json"
     sidecar = json.loads(path.read_text())
-    values = [1.0] * (len(model.schema) - 1)
-    text = json.dumps({**sidecar, "typical_cycles": ["first", *values]})
+    values = [0.5] * (len(model.schema) - 1)
+    text = json.dumps({**sidecar, "typical_support": ["first", *values]})
     path.write_text(text.replace('"first"', first))
     with pytest.raises(InputError, match="not a complete model description"):
         read_model(folder, device=model.device)
-    path.write_text(json.dumps({**sidecar, "typical_cycles": values}))
+    path.write_text(json.dumps({**sidecar, "typical_support": values}))
     with pytest.raises(InputError, match="not a complete model description"):
         read_model(folder, device=model.device)
 
@@ -234,4 +235,15 @@ def test_templates_of_another_shape_are_named(folder, model, name, places, spoil
     path = folder / f"{name}.safetensors"
     save_tensors(path, spoil(load_tensors(path)[0], places))
     with pytest.raises(InputError, match=rf"{name}\.safetensors"):
+        read_model(folder, device=model.device)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda around: around[:-1], lambda around: around[:, :-1], lambda around: around[0]]
+)
+def test_points_around_of_another_shape_are_named(folder, model, spoil):
+    path = folder / "close_templates.safetensors"
+    tensors = load_tensors(path)[0]
+    save_tensors(path, {**tensors, "around": spoil(tensors["around"])})
+    with pytest.raises(InputError, match=r"close_templates\.safetensors"):
         read_model(folder, device=model.device)

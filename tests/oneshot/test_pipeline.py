@@ -132,12 +132,12 @@ def tensors_of(folder):
     return {name: load_tensors(folder / f"{name}.safetensors")[0] for name in names}
 
 
-def typical_cycles(folder):
-    return json.loads((folder / "model.json").read_text())["typical_cycles"]
+def typical_support(folder):
+    return json.loads((folder / "model.json").read_text())["typical_support"]
 
 
 def assert_same_models(first, second):
-    assert typical_cycles(first) == typical_cycles(second) is not None
+    assert typical_support(first) == typical_support(second) is not None
     for name, tensors in tensors_of(first).items():
         for key, value in tensors_of(second)[name].items():
             assert torch.equal(torch.nan_to_num(tensors[key]), torch.nan_to_num(value)), f"{name}: {key}"
@@ -265,7 +265,7 @@ class TestTrain:
         assert places[1, 3].isnan().all()
         assert not places[2, 3].isnan().any()
 
-    def test_cycle_errors_are_of_the_last_close_look_at_other_images(self, fresh, cohort, monkeypatch):
+    def test_support_is_of_the_last_close_look_at_other_images(self, fresh, cohort, monkeypatch):
         seen, honest = [], labelling.Labeller.look
 
         def spy(*arguments):
@@ -275,7 +275,7 @@ class TestTrain:
         monkeypatch.setattr(labelling.Labeller, "look", spy)
         study = fresh()
         train(study, cohort, options=FEW)
-        first, last = (places.cycles[1:].mean(0) for places in seen)
+        first, last = (places.support[1:].mean(0) for places in seen)
         assert not np.allclose(first, last, atol=1e-3)
         np.testing.assert_allclose(load_model(study, device="cpu").look.typical, last, atol=1e-3)
 
