@@ -196,7 +196,8 @@ def error_trust(found: dict[str, LandmarkSet], truth: dict[str, LandmarkSet], sp
     share = 100 * (worst & gross).sum() / max(1, gross.sum())
     return (
         f"expected error: rank correlation {spearmanr(expected, true)[0]:.2f}, mean {expected.mean():.2f} "
-        f"(true {true.mean():.2f}), worst tenth holds {share:.0f}% of the errors over 4"
+        f"(true {true.mean():.2f}), {100 * (true < 2 * expected).mean():.0f}% within twice, "
+        f"worst tenth holds {share:.0f}% of the errors over 4"
     )
 
 

@@ -23,7 +23,10 @@ from napari_landmark.oneshot.model import LandmarkModel
 from napari_landmark.oneshot.pseudolabels import Descriptors
 
 FORMAT_VERSION = 3
-_READABLE = (1, FORMAT_VERSION)  # version 1 had no close-up, that of version 2 saw no points around a landmark
+_READABLE = (
+    1,
+    FORMAT_VERSION,
+)  # version 1 had no close-up, that of version 2 saw no points around a landmark
 
 Config = EmbeddingConfig | CloseUpConfig | DetectorConfig
 
@@ -41,7 +44,8 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
         close = model.look.descriptors
         save_tensors(folder / "close_up.safetensors", model.look.network.state_dict())
         save_tensors(
-            folder / "close_templates.safetensors", _named(close.vectors, close.maps, offsets=close.offsets, around=close.around)
+            folder / "close_templates.safetensors",
+            _named(close.vectors, close.maps, offsets=close.offsets, around=close.around),
         )
     if model.detector is not None:
         save_tensors(folder / "detector.safetensors", model.detector.state_dict())
