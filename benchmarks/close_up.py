@@ -90,14 +90,16 @@ def main() -> None:
             errors = [
                 np.linalg.norm(predicted[n].positions(2) - known[n].positions(2), axis=1) for n in known
             ]
-            rank = f"{spearmanr(np.concatenate(errors), support.ravel(), nan_policy='omit')[0]:.2f}"
+            rank = f"{spearmanr(np.concatenate(errors), -support.ravel(), nan_policy='omit')[0]:.2f}"
         print(
             f"| {name} | {result.mre_mm:.2f} | {result.sdr['2']:.1f} | {result.sdr['4']:.1f} | {rank} "
             f"| {seconds / 60:.1f} |",
             flush=True,
         )
 
-    print(f"{arguments.steps} steps each\n\n| variant | MRE mm | 2 mm | 4 mm | rank of support | minutes |")
+    print(
+        f"{arguments.steps} steps each\n\n| variant | MRE mm | 2 mm | 4 mm | rank of little support | minutes |"
+    )
     print("|---|---|---|---|---|---|")
     row("embedding alone", {n: places.positions[n] for n in others}, None, 0)
     for name in arguments.only:

@@ -1,8 +1,8 @@
 """The templates' landmarks found again in windows: the last few pixels of a place.
 
 Not the landmark alone is searched: so are the points around it, each by its own vectors. They lie on the same structure
-and moved as it did, so the way that most of them went is surer than that of any single one. How many agree, and look
-alike, is the best sign there is of how far a found place may be trusted.
+and moved as it did, so the way that most of them went is surer than that of any single one. How many of them look alike
+and lead back is a sign of how far the found place may be trusted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.learning.augment import Distortion, DistortionRange
 from napari_landmark.learning.device import Device
-from napari_landmark.oneshot.close_up import CloseUp, likeness
+from napari_landmark.oneshot.close_up import CloseUp, CloseUpConfig, likeness
 from napari_landmark.oneshot.detector import DetectorNetwork
 from napari_landmark.oneshot.embedding import Embedding
 from napari_landmark.oneshot.matching import describe
@@ -27,9 +27,10 @@ from napari_landmark.oneshot.windows import cut_around
 _COPIES = 16
 _COPY = DistortionRange(rotation=10, scale=1.1, aspect=1.05, shift=0, elastic=0.008)
 _RINGS = {2: 2, 3: 1}  # of points around a landmark, by spatial axes
-_RING_SPACING = 6.0  # pixels
+_RING_SPACING = 6 / 64  # of the window: points further out would see its border
 _NEARBY = 8.0  # pixels: standard deviation by which points around count less
-_REACH = 24  # pixels: how far from the expected place is searched
+# Pixels from the window's middle, along each axis, within which all points are searched; maps of volumes are large.
+_REACH = {2: 24, 3: 16}
 _BACK = 8.0  # pixels: standard deviation that the way back is held with
 _CYCLE_SCALE = 4.0  # pixels at which trust has fallen to 1/e
 _LEAST_SHARE = 0.5
@@ -93,7 +94,10 @@ class CloseMatches:
     support: np.ndarray
 
     def between(self, expected: np.ndarray) -> np.ndarray:
-        """(n, d) the matches where they have support, places nearer to what was expected where not."""
+        """(n, d) the matches where they have full support, half of the way there where none.
+
+        Three quarters of the way is usual: support is seldom above a half between subjects.
+        """
         share = _LEAST_SHARE + (1 - _LEAST_SHARE) * self.support
         return expected + share[:, None] * (self.positions - expected)
 
@@ -102,7 +106,7 @@ def describe_closely(
     network: CloseUp, cohort: Cohort, templates: Sequence[Template], device: Device
 ) -> CloseLook:
     """Vectors and maps of windows around the landmarks of every template, with the network that says them."""
-    around = device.to(points_around(network.config.spatial_dims))
+    around = device.to(points_around(network.config))
     parts = [
         _describe_one(network, cohort.working(t.index), np.asarray(t.positions, float), around, device)
         for t in templates
@@ -118,10 +122,16 @@ def describe_closely(
     return CloseLook(network, descriptors)
 
 
-def points_around(dims: int) -> torch.Tensor:
+def points_around(config: CloseUpConfig) -> torch.Tensor:
     """(k, d) a square or cube of ways, in canvas pixels; one of them is no way at all."""
-    axis = torch.arange(-_RINGS[dims], _RINGS[dims] + 1) * _RING_SPACING
-    return torch.cartesian_prod(*[axis] * dims)
+    rings = _RINGS[config.spatial_dims]
+    axis = torch.arange(-rings, rings + 1) * (_RING_SPACING * config.window)
+    return torch.cartesian_prod(*[axis] * config.spatial_dims)
+
+
+def middle_cells(config: CloseUpConfig) -> list[int]:
+    """Side of the maps that are kept of a template's windows, in cells, for each level."""
+    return [_middle_side(config.window, config.spatial_dims) // stride for stride in CloseUp.strides]
 
 
 def _describe_one(
@@ -192,7 +202,7 @@ def _find(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What one template says: positions (n, d) in the windows that `maps` are of, and their support (n,)."""
     side, around = network.config.window, descriptors.around
-    corner = (side - _middle_side(side)) / 2
+    corner = (side - _middle_side(side, network.config.spatial_dims)) / 2
     near = [_middle(m, stride) for m, stride in zip(maps, network.strides, strict=True)]
     vectors = [v[template] for v in descriptors.vectors]
     start = place[:, None] + around
@@ -214,13 +224,16 @@ def _find(
 def common_way(ways: torch.Tensor, weights: torch.Tensor, *, rounds: int = 8) -> torch.Tensor:
     """The way (n, d) that most of the weight goes: a geometric median of ways (n, k, d), weights (n, k).
 
-    By Weiszfeld's iteration; ways within half a pixel of it count alike, so that it is smooth.
+    By Weiszfeld's iteration, started at the mean; ways well within half a pixel of it count about alike.
     """
-    share = weights
-    for _ in range(rounds + 1):
-        common = (share[..., None] * ways).sum(1) / share.sum(1, keepdim=True)
-        share = weights / ((ways - common[:, None]).norm(dim=-1) + 0.5)
+    common = _mean(ways, weights)
+    for _ in range(rounds):
+        common = _mean(ways, weights / ((ways - common[:, None]).norm(dim=-1) + 0.5))
     return common
+
+
+def _mean(ways: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    return (weights[..., None] * ways).sum(1) / weights.sum(1, keepdim=True)
 
 
 def prior_of_embedding(embedding: Embedding) -> float:
@@ -233,13 +246,13 @@ def prior_of_detector(detector: DetectorNetwork) -> float:
     return _PRIOR_IN_CELLS * detector.config.finest_stride * detector.config.shrink
 
 
-def _middle_side(window: int) -> int:
-    return min(window, 2 * _REACH)
+def _middle_side(window: int, dims: int) -> int:
+    return min(window, 2 * _REACH[dims])
 
 
 def _middle(maps: torch.Tensor, stride: int) -> torch.Tensor:
     """The cells of maps (batch, channels, *shape) that lie within `_REACH` of the window's middle."""
     cells, dims = maps.shape[-1], maps.ndim - 2
-    wanted = _middle_side(cells * stride) // stride
+    wanted = _middle_side(cells * stride, dims) // stride
     low = (cells - wanted) // 2
     return maps[(..., *[slice(low, low + wanted)] * dims)]

@@ -15,7 +15,7 @@ from napari_landmark.data.small_file import read_small_text
 from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.learning.pyramid import COARSEST_STRIDE
-from napari_landmark.oneshot.close_matching import CloseDescriptors, CloseLook
+from napari_landmark.oneshot.close_matching import CloseDescriptors, CloseLook, middle_cells, points_around
 from napari_landmark.oneshot.close_up import CloseUp, CloseUpConfig
 from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork
 from napari_landmark.oneshot.embedding import Embedding, EmbeddingConfig
@@ -23,10 +23,7 @@ from napari_landmark.oneshot.model import LandmarkModel
 from napari_landmark.oneshot.pseudolabels import Descriptors
 
 FORMAT_VERSION = 3
-_READABLE = (
-    1,
-    FORMAT_VERSION,
-)  # version 1 had no close-up, that of version 2 saw no points around a landmark
+_READABLE = (1, 2, FORMAT_VERSION)  # version 1 had no close-up; that of version 2 knew the landmark alone
 
 Config = EmbeddingConfig | CloseUpConfig | DetectorConfig
 
@@ -45,7 +42,7 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
         save_tensors(folder / "close_up.safetensors", model.look.network.state_dict())
         save_tensors(
             folder / "close_templates.safetensors",
-            _named(close.vectors, close.maps, offsets=close.offsets, around=close.around),
+            _named(close.vectors, close.maps, offsets=close.offsets),
         )
     if model.detector is not None:
         save_tensors(folder / "detector.safetensors", model.detector.state_dict())
@@ -184,7 +181,8 @@ def _load_descriptors(
     owner = (len(positions), len(schema), network.config.size)
     fits = positions.shape == (*owner[:2], dims) and len(positions) > 0
     fits = fits and all(v.shape == owner for v in vectors)
-    _check_fit(path, fits and all(_are_maps(m, (owner[0], owner[2]), dims) for m in maps))
+    each = (owner[0], owner[2])
+    _check_fit(path, fits and all(m.ndim == 2 + dims and m.shape[:2] == each for m in maps))
     return Descriptors(vectors, maps, positions)
 
 
@@ -192,12 +190,13 @@ def _load_close_descriptors(
     path: Path, network: CloseUp, schema: LandmarkSchema, dims: int, device: Device
 ) -> CloseDescriptors:
     """What a close-up says of the templates: each landmark has maps of its own."""
-    vectors, maps, (offsets, around) = _load_described(path, network, device, "offsets", "around")
+    vectors, maps, (offsets,) = _load_described(path, network, device, "offsets")
+    around = device.to(points_around(network.config))
     owner = (len(offsets), len(schema), network.config.size)
     fits = offsets.shape == (*owner[:2], dims) and len(offsets) > 0
-    fits = fits and around.ndim == 2 and around.shape[1] == dims and len(around) > 0
     fits = fits and all(v.shape == (*owner[:2], len(around), owner[2]) for v in vectors)
-    _check_fit(path, fits and all(_are_maps(m, owner, dims) for m in maps))
+    cells = middle_cells(network.config)
+    _check_fit(path, fits and all(m.shape == (*owner, *[n] * dims) for m, n in zip(maps, cells, strict=True)))
     return CloseDescriptors(vectors, maps, offsets, around)
 
 
@@ -219,10 +218,6 @@ def _load_described(
         raise InputError(f"{path}: lacks {error}; train again or restore it") from error
 
 
-def _are_maps(maps: torch.Tensor, owner: tuple[int, ...], dims: int) -> bool:
-    return maps.ndim == len(owner) + dims and maps.shape[:-dims] == owner
-
-
 def _check_fit(path: Path, fits: bool) -> None:
     if not fits:
         raise InputError(f"{path}: does not fit the model its sidecar describes; train again or restore it")
@@ -239,7 +234,8 @@ def _read_sidecar(path: Path) -> dict:
         raise InputError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(sidecar, dict) or sidecar.get("format") != "napari-landmark model":
         raise InputError(f"{path}: is not a napari-landmark model")
-    if sidecar.get("version") not in _READABLE:
+    old_close_up = sidecar.get("version") == 2 and sidecar.get("close_up") is not None
+    if sidecar.get("version") not in _READABLE or old_close_up:
         raise InputError(f"{path}: was written by another version of napari-landmark; update, or train again")
     return sidecar
 

@@ -20,7 +20,7 @@ from napari_landmark.data.study import Study
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.oneshot.model import LandmarkModel
 from napari_landmark.oneshot.model_choice import by_number, default_folder, model_folders
-from napari_landmark.oneshot.model_files import read_model
+from napari_landmark.oneshot.model_files import FORMAT_VERSION, read_model
 from napari_landmark.oneshot.options import TrainingOptions
 from napari_landmark.oneshot.pseudolabels import Template
 
@@ -28,6 +28,7 @@ _MUST_AGREE = {
     "data_fingerprint": "the images have changed",
     "landmarks": "the landmarks have changed",
     "canvas": "the working resolution has changed",
+    "format_version": "napari-landmark has changed how it trains",
 }
 
 
@@ -107,6 +108,7 @@ def resume_state(study: Study, cohort: Cohort, templates: Sequence[Template]) ->
         "landmarks": list(study.schema.names),
         "canvas": list(cohort.canvas),
         "templates_digest": digest.hexdigest(),
+        "format_version": FORMAT_VERSION,
     }
 
 

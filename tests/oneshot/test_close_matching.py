@@ -20,6 +20,7 @@ from napari_landmark.oneshot.close_matching import (
     prior_of_detector,
     prior_of_embedding,
 )
+from napari_landmark.oneshot.close_up import CloseUpConfig
 from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork
 from napari_landmark.oneshot.embedding import Embedding, EmbeddingConfig
 from napari_landmark.oneshot.pseudolabels import Template
@@ -232,7 +233,8 @@ class TestCommonWay:
     @given(way=st.tuples(*[st.floats(-30, 30)] * 3), count=st.integers(1, 30))
     def test_what_all_went_is_common(self, way, count):
         ways = torch.tensor(way).expand(1, count, 3)
-        torch.testing.assert_close(common_way(ways, torch.rand(1, count) + 0.1)[0], torch.tensor(way))
+        weights = torch.linspace(0.1, 1, count)[None]
+        torch.testing.assert_close(common_way(ways, weights)[0], torch.tensor(way))
 
     @given(ways, st.tuples(*[st.floats(-50, 50)] * 2))
     def test_moves_with_all_ways(self, ways, by):
@@ -261,18 +263,24 @@ class TestCommonWay:
 
 
 class TestPointsAround:
+    @pytest.mark.parametrize(
+        ("dims", "window", "count", "longest"), [(2, 64, 25, 12), (2, 32, 25, 6), (3, 64, 27, 6)]
+    )
+    def test_a_grid_that_the_window_holds(self, dims, window, count, longest):
+        around = points_around(CloseUpConfig(dims, window))
+        assert around.shape == (count, dims)
+        assert around.abs().max() == longest
+
     def test_the_landmark_itself_is_one_of_them(self, dims):
-        around = points_around(dims)
-        assert (around == 0).all(1).sum() == 1
-        assert around.shape[1] == dims
+        assert (points_around(CloseUpConfig(dims)) == 0).all(1).sum() == 1
 
     def test_on_all_sides_alike(self, dims):
-        around = points_around(dims)
+        around = points_around(CloseUpConfig(dims))
         assert (around.sum(0) == 0).all()
         assert {tuple(way) for way in around.tolist()} == {tuple(way) for way in (-around).tolist()}
         assert len({tuple(way) for way in around.tolist()}) == len(around)
 
-    def test_they_make_up_for_a_landmark_that_looks_different(self, world, network, cpu, dims):
+    def test_they_make_up_for_a_landmark_that_looks_different(self, world, network, cpu):
         # The structure at the landmark itself is hidden, as by an implant; what is around it is not.
         look = described(network, world, cpu, (0, world.truth[0]))
         image, middle = world.working(1), np.round(world.truth[1][0]).astype(int)
@@ -280,11 +288,54 @@ class TestPointsAround:
         found = look_closely(look, image, world.truth[1] + 2, cpu, prior=PRIOR)
         assert np.linalg.norm(found.positions[0] - world.truth[1][0]) < 1.5
 
+    def test_most_of_them_win(self, textured_cohort, patch_close_up, cpu):
+        # A strip on one side moved otherwise: a fifth of the points goes astray, and a mean would follow.
+        world = textured_cohort([(0, 0)], (128, 128))
+        position = np.array([[64.0, 64.0]])
+        look = described(patch_close_up(2, 64), world, cpu, (0, position))
+        image = world.working(0)
+        image[:, 74:] = np.roll(image, 9, axis=0)[:, 74:]
+        found = look_closely(look, image, position + 2, cpu, prior=PRIOR)
+        assert np.linalg.norm(found.positions - position) < 0.75
 
-def test_priors_are_in_pixels_of_the_canvas():
-    fine, shrunk = (Embedding(EmbeddingConfig(2, s, size=8, channels=(4,) * 5)) for s in (1, 2))
-    assert 0 < prior_of_embedding(fine) < 16
-    assert prior_of_embedding(shrunk) == 2 * prior_of_embedding(fine)
-    fine, shrunk = (DetectorNetwork(DetectorConfig(2, 2, s, channels=(4,) * 5)) for s in (1, 2))
-    assert 0 < prior_of_detector(fine) < 16
-    assert prior_of_detector(shrunk) == 2 * prior_of_detector(fine)
+
+class TestSupport:
+    """Which part of the landmark and its surroundings looks alike and leads back."""
+
+    def support(self, look, image, position, cpu):
+        return look_closely(look, image, position, cpu, prior=PRIOR).support[0]
+
+    @pytest.fixture
+    def scene(self, textured_cohort, patch_close_up, cpu):
+        world = textured_cohort([(0, 0)], (128, 128))
+        position = np.array([[64.0, 64.0]])
+        return described(patch_close_up(2, 64), world, cpu, (0, position)), world.working(0), position
+
+    def test_noise_takes_it_although_the_way_back_is_right(self, scene, cpu):
+        look, image, position = scene
+        noisy = image + np.random.default_rng(0).normal(0, 0.06, image.shape).astype(np.float32)
+        found = look_closely(look, noisy, position, cpu, prior=2.0)
+        assert np.linalg.norm(found.positions - position) < 1
+        assert found.support[0] < 0.85 * self.support(look, image, position, cpu)
+
+    def test_a_way_back_that_ends_elsewhere_takes_it_although_all_looks_alike(self, scene, cpu, monkeypatch):
+        look, image, position = scene
+        before = self.support(look, image, position, cpu)
+        home = dataclasses.replace(look.descriptors, offsets=look.descriptors.offsets + 6)
+        moved = dataclasses.replace(look, descriptors=home)  # vectors of one place, said to be of another
+        assert self.support(moved, image, position, cpu) < 0.3 * before
+
+    def test_what_lies_nearer_counts_more(self, scene, cpu):
+        look, image, position = scene
+        around, mean = np.arange(128) - 64, image.mean()
+        far = np.maximum(np.abs(around)[:, None], np.abs(around)[None])
+        middle, ring = image.copy(), image.copy()
+        middle[far <= 6], ring[(far >= 12) & (far < 19)] = mean, mean
+        assert self.support(look, middle, position, cpu) < self.support(look, ring, position, cpu)
+
+
+def test_priors_are_three_quarters_of_a_cell_on_the_canvas():
+    embedding = Embedding(EmbeddingConfig(2, 2, size=8, channels=(4,) * 5))  # stride 4, shrunk twice
+    assert prior_of_embedding(embedding) == 6
+    detector = DetectorNetwork(DetectorConfig(2, 2, 1, channels=(4,) * 5))
+    assert prior_of_detector(detector) == 3

@@ -122,7 +122,6 @@ def test_damaged_weights_are_named(folder, model, name, damage):
         (lambda sidecar: "[]", "is not a napari-landmark model"),
         (lambda sidecar: json.dumps({**sidecar, "format": "other"}), "is not a napari-landmark model"),
         (lambda sidecar: json.dumps({**sidecar, "version": 99}), "another version"),
-        (lambda sidecar: json.dumps({**sidecar, "version": 2}), "another version"),
         (lambda sidecar: json.dumps({**sidecar, "embedding": 3}), "not a complete model description"),
         (lambda sidecar: json.dumps({**sidecar, "detector": {}}), "not a complete model description"),
         (lambda sidecar: json.dumps({**sidecar, "canvas": "x"}), "not a complete model description"),
@@ -239,11 +238,24 @@ def test_templates_of_another_shape_are_named(folder, model, name, places, spoil
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda around: around[:-1], lambda around: around[:, :-1], lambda around: around[0]]
+    "spoil",
+    [
+        lambda tensors: {**tensors, "vectors.1": tensors["vectors.1"][:, :, :-1]},  # a point too few
+        lambda tensors: {**tensors, "maps.1": tensors["maps.1"][..., 1:-1, 1:-1]},
+    ],
 )
-def test_points_around_of_another_shape_are_named(folder, model, spoil):
+def test_what_a_close_up_cannot_have_said_is_named(folder, model, spoil):
     path = folder / "close_templates.safetensors"
-    tensors = load_tensors(path)[0]
-    save_tensors(path, {**tensors, "around": spoil(tensors["around"])})
+    save_tensors(path, spoil(load_tensors(path)[0]))
     with pytest.raises(InputError, match=r"close_templates\.safetensors"):
         read_model(folder, device=model.device)
+
+
+def test_a_close_up_of_the_second_version_is_refused_by_name(folder, model, image):
+    path = folder / "model.json"
+    sidecar = {**json.loads(path.read_text()), "version": 2}
+    path.write_text(json.dumps(sidecar))
+    with pytest.raises(InputError, match="another version"):
+        read_model(folder, device=model.device)
+    path.write_text(json.dumps({**sidecar, "close_up": None}))
+    assert read_model(folder, device=model.device).look is None
