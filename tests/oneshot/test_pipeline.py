@@ -489,6 +489,15 @@ class TestStop:
         ):
             train(study, large, options=FEW, resume=True)
 
+    def test_resume_of_a_training_that_went_another_way(self, fresh, cohort, cancel_in):
+        study = fresh()
+        train(study, cohort, options=FEW, cancel=cancel_in("close", 2))
+        path = study.models_dir / "001" / "run.json"
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "format_version": record["format_version"] - 1}))
+        with pytest.raises(InputError, match=r"has changed how it trains since that training; start without"):
+            train(study, cohort, options=FEW, resume=True)
+
     def test_resume_of_a_record_that_does_not_say_what_it_hangs_on(self, fresh, cohort, cancel_in):
         study = fresh()
         train(study, cohort, options=FEW, cancel=cancel_in("self", 1))
