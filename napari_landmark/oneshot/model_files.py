@@ -204,16 +204,11 @@ def _load_described(
     path: Path, network: Embedding | CloseUp, device: Device, *places: str
 ) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
     tensors, _ = load_tensors(path)
+    tensors = {name: device.to(value) for name, value in tensors.items()}
     levels = range(len(network.strides))
     try:
-        return tuple(
-            [device.to(tensors[name]) for name in names]
-            for names in (
-                [f"vectors.{level}" for level in levels],
-                [f"maps.{level}" for level in levels],
-                places,
-            )
-        )
+        vectors, maps = ([tensors[f"{kind}.{level}"] for level in levels] for kind in ("vectors", "maps"))
+        return vectors, maps, [tensors[name] for name in places]
     except KeyError as error:
         raise InputError(f"{path}: lacks {error}; train again or restore it") from error
 
