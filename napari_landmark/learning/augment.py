@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from napari_landmark.learning.sampling import pixel_positions, sample
+from napari_landmark.learning.sampling import constant, pixel_positions, sample
 
 _CONTROL_SPACING = 8  # pixels between knots of the displacement; small beside the smoothness of the field
 
@@ -65,7 +65,8 @@ class Distortion:
     ) -> None:
         self.matrices, self.centers, self.control = matrices, centers, control
         self.output_shape = output_shape
-        self._middle = torch.tensor([(n - 1) / 2 for n in output_shape], device=matrices.device)
+        middle = tuple((n - 1) / 2 for n in output_shape)
+        self._middle = constant(middle, matrices.dtype, matrices.device)
 
     @classmethod
     def random(
@@ -96,26 +97,26 @@ class Distortion:
         if centers is None:
             centers = (size - 1) / 2 + uniform(dims) * ranges.shift * size
         knots = tuple(max(4, -(-n // _CONTROL_SPACING)) for n in output_shape)
-        control = torch.zeros(batch, dims, *knots)
+        device = device or torch.device("cpu")
+        control = torch.zeros(batch, dims, *knots, device=device)
         for cells in (4, 8):
             noise = torch.randn(batch, dims, *[cells + 3] * dims, generator=generator)
             amount = ranges.elastic * max(source_shape) * (4 / cells) ** 1.5
             strength = amount * (uniform(*[1] * (dims + 1)) + 1) / 2
-            control += _smooth(noise, knots) * strength
-        device = device or torch.device("cpu")
-        return cls(matrices.to(device), centers.to(device), control.to(device), output_shape)
+            control += _smooth(_sent(noise, device), knots) * _sent(strength, device)
+        return cls(_sent(matrices, device), _sent(centers, device), control, output_shape)
 
     def source_of(self, points: torch.Tensor) -> torch.Tensor:
         """Where points (batch, k, d) of the distorted canvas come from."""
         affine = (points - self._middle) @ self.matrices.transpose(1, 2) + self.centers[:, None]
         return affine + self._displacement(points)
 
-    def output_of(self, points: torch.Tensor, *, iterations: int = 25) -> torch.Tensor:
+    def output_of(self, points: torch.Tensor, *, iterations: int = 15) -> torch.Tensor:
         """Where points (batch, k, d) of the source land in the distorted canvas; NaN where the map folds."""
-        inverse = torch.linalg.inv(self.matrices).transpose(1, 2)
-        found = (points - self.centers[:, None]) @ inverse + self._middle
+        inverse = torch.linalg.inv_ex(self.matrices).inverse.transpose(1, 2)
+        straight = found = (points - self.centers[:, None]) @ inverse + self._middle
         for _ in range(iterations):
-            found = found + (points - self.source_of(found)) @ inverse
+            found = torch.baddbmm(straight, self._displacement(found), inverse, alpha=-1)
         missed = (points - self.source_of(found)).norm(dim=-1, keepdim=True) > 0.01
         return found.masked_fill(missed, float("nan"))
 
@@ -132,9 +133,13 @@ class Distortion:
 
     def _displacement(self, points: torch.Tensor) -> torch.Tensor:
         # The same piecewise linear function as in `grid`: knots at the outermost pixel centres.
-        knots = torch.tensor(self.control.shape[2:], dtype=points.dtype, device=points.device)
-        size = torch.tensor(self.output_shape, dtype=points.dtype, device=points.device)
-        return sample(self.control, points / (size - 1) * (knots - 1)).transpose(1, 2)
+        parts = zip(self.control.shape[2:], self.output_shape, strict=True)
+        scale = tuple((knots - 1) / (size - 1) for knots, size in parts)
+        return sample(self.control, points, scale=scale).transpose(1, 2)
+
+
+def _sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    return tensor.to(device, non_blocking=True)
 
 
 def _rotations(angles: torch.Tensor, dims: int) -> torch.Tensor:
@@ -187,12 +192,12 @@ def random_appearance(
 
     def uniform(low: float, high: float) -> torch.Tensor:
         values = torch.rand(batch, generator=generator) * (high - low) + low
-        return values.view(batch, *[1] * (dims + 1)).to(device)
+        return _sent(values.view(batch, *[1] * (dims + 1)), device)
 
     out = images.clamp(1e-4, 1) ** torch.exp(uniform(-ranges.gamma, ranges.gamma))
     out = (out - 0.4) * torch.exp(uniform(-ranges.contrast, ranges.contrast)) + 0.4
     out = out + uniform(-ranges.brightness, ranges.brightness)
-    field = torch.randn(batch, 1, *[4] * dims, generator=generator).to(device) * ranges.bias
+    field = _sent(torch.randn(batch, 1, *[4] * dims, generator=generator), device) * ranges.bias
     out = out * torch.exp(_upsample(field, images.shape[2:]))
     sigma = uniform(0, ranges.noise)
     if device.type == "cpu":

@@ -44,6 +44,12 @@ class Device:
         """`tensor` on this device, without waiting where the device allows it."""
         return tensor.to(self.torch_device, non_blocking=True)
 
+    def free_memory(self) -> int:
+        """Bytes that a graphics card has free; 0 for a processor, which shares its memory with everything else."""
+        if self.torch_device.type != "cuda":
+            return 0
+        return torch.cuda.mem_get_info(self.torch_device)[0]
+
     def synchronize(self) -> None:
         """Wait for queued work; timings mean nothing before."""
         if self.torch_device.type == "cuda":

@@ -109,7 +109,10 @@ def run_training(
     InputError
         The checkpoint to go on from is damaged or belongs to another network.
     """
-    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    on_card = next(network.parameters()).is_cuda
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=on_card
+    )
     history = History(stage)
     if checkpoint and checkpoint.resume and checkpoint.path.exists():
         history = _load(checkpoint.path, network, optimizer, generator, stage)

@@ -6,6 +6,8 @@ integers. A feature map of stride s has the cell centres (s - 1) / 2 + s * i.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.nn.functional as F
 
@@ -20,7 +22,13 @@ def canvas_coordinates(cells: torch.Tensor, stride: int) -> torch.Tensor:
     return (cells + 0.5) * stride - 0.5
 
 
-def sample(maps: torch.Tensor, positions: torch.Tensor, *, mode: str = "bilinear") -> torch.Tensor:
+def sample(
+    maps: torch.Tensor,
+    positions: torch.Tensor,
+    *,
+    mode: str = "bilinear",
+    scale: tuple[float, ...] | None = None,
+) -> torch.Tensor:
     """Interpolated values of `maps` at `positions`, which are cell indices of these maps; the edge is replicated.
 
     Parameters
@@ -28,14 +36,20 @@ def sample(maps: torch.Tensor, positions: torch.Tensor, *, mode: str = "bilinear
     maps : (batch, channels, *shape)
     positions : (batch, *anything, d)
         d = number of spatial axes.
+    scale : tuple of d float, optional
+        Cells per unit of `positions` along each axis, where these are not cell indices.
 
     Returns
     -------
     (batch, channels, *anything)
     """
     dims = maps.ndim - 2
-    shape = torch.tensor(maps.shape[2:], dtype=positions.dtype, device=positions.device)
-    grid = ((2 * positions + 1) / shape - 1).flip(-1)  # grid_sample wants x first
+    where = (positions.dtype, positions.device)
+    factors = (2 * s / n for s, n in zip(scale or (1,) * dims, maps.shape[2:], strict=True))
+    start = constant(tuple(1 / n - 1 for n in maps.shape[2:]), *where)
+    grid = torch.addcmul(start, positions, constant(tuple(factors), *where)).flip(
+        -1
+    )  # grid_sample wants x first
     anything = positions.shape[1:-1]
     if len(anything) != dims:  # a list of points becomes a grid of one column
         grid = grid.reshape(len(maps), -1, *[1] * (dims - 1), dims)
@@ -46,6 +60,12 @@ def sample(maps: torch.Tensor, positions: torch.Tensor, *, mode: str = "bilinear
 def sample_features(features: torch.Tensor, points: torch.Tensor, stride: int) -> torch.Tensor:
     """Feature vectors at canvas positions: (batch, channels, *shape), (batch, k, d) -> (batch, k, channels)."""
     return sample(features, cell_coordinates(points, stride)).transpose(1, 2)
+
+
+@functools.lru_cache(maxsize=1024)
+def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """A few numbers where they are needed, never to be changed: sent anew in every step a card would wait for them."""
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 def pixel_positions(shape: tuple[int, ...], *, device: torch.device | None = None) -> torch.Tensor:

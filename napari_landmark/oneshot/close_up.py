@@ -16,6 +16,7 @@ from torch import nn
 
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.learning.augment import Distortion, DistortionRange, random_appearance
+from napari_landmark.learning.batches import KeptImages
 from napari_landmark.learning.device import Device
 from napari_landmark.learning.progress import CancelToken, Progress
 from napari_landmark.learning.pyramid import COARSEST_STRIDE, Pyramid, fast_memory_format
@@ -141,7 +142,7 @@ class _Steps:
     def __init__(
         self,
         network: CloseUp,
-        cohort: Cohort,
+        cohort: Cohort | KeptImages,
         places: torch.Tensor,
         device: Device,
         generator: torch.Generator,
@@ -249,14 +250,19 @@ def train_close_up(
     device: Device,
     generator: torch.Generator,
     budget: Budget,
+    batch_factor: int = 1,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> History:
-    """Train in place on windows around `places` (n_images, n_landmarks, d) on the canvas; NaN where there is none."""
+    """Train in place on windows around `places` (n_images, n_landmarks, d) on the canvas; NaN where there is none.
+
+    `batch_factor` times as many windows are seen in each step.
+    """
     dims = network.config.spatial_dims
     network.to(device.torch_device, memory_format=fast_memory_format(dims))
-    steps = _Steps(network, cohort, places.float().cpu(), device, generator, {2: 8, 3: 2}[dims])
+    pairs = {2: 8, 3: 2}[dims] * batch_factor
+    steps = _Steps(network, KeptImages(cohort, device), places.float().cpu(), device, generator, pairs)
     return run_training(
         network,
         steps.loss,

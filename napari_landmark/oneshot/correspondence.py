@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 
-from napari_landmark.learning.sampling import cell_coordinates, sample_features
+from napari_landmark.learning.sampling import cell_coordinates, constant, sample_features
 
 TEMPERATURE = 0.07
 # Points compared per image at strides 32, 16, 8, 4, 2. On fine maps every point meets thousands of cells, and fewer
@@ -59,17 +60,16 @@ def _cosine(vectors: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
 
 def _interpolated(similarity: torch.Tensor, cells: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     """Multilinear interpolation of (batch, k, n cells) at the continuous cell (batch, k, d) of each query."""
-    low = cells.floor()
-    part = cells - low
-    indices, weights = [], []
-    for corner in itertools.product((0, 1), repeat=len(shape)):
-        index = torch.zeros_like(cells[..., 0], dtype=torch.long)
-        weight = torch.ones_like(cells[..., 0])
-        for axis, step in enumerate(corner):
-            position = (low[..., axis] + step).clamp(0, shape[axis] - 1).long()
-            index = index * shape[axis] + position
-            weight = weight * (part[..., axis] if step else 1 - part[..., axis])
-        indices.append(index)
-        weights.append(weight)
+    where = (cells.dtype, cells.device)
+    steps = constant(tuple(itertools.chain(*itertools.product((0, 1), repeat=len(shape)))), *where)
+    steps = steps.view(-1, len(shape))
+    last = constant(tuple(n - 1 for n in shape), *where)
+    strides = constant(
+        tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape))), torch.long, cells.device
+    )
+    low = cells.floor()[..., None, :]
+    weights = (1 - (low + steps - cells[..., None, :]).abs()).prod(-1)
+    corners = torch.minimum((low + steps).clamp(min=0), last).long()
+    indices = (corners * strides).sum(-1)
     # One gather for all corners: the backward pass of each fills a tensor as large as all similarities.
-    return (similarity.gather(-1, torch.stack(indices, -1)) * torch.stack(weights, -1)).sum(-1)
+    return (similarity.gather(-1, indices) * weights).sum(-1)

@@ -14,15 +14,16 @@ from torch import nn
 
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.learning.augment import Distortion, DistortionRange, random_appearance
-from napari_landmark.learning.batches import load_batch
+from napari_landmark.learning.batches import KeptImages, load_batch
 from napari_landmark.learning.device import Device
 from napari_landmark.learning.progress import CancelToken, Progress
 from napari_landmark.learning.pyramid import CHANNELS, Pyramid, fast_memory_format
 from napari_landmark.learning.run import Budget, Checkpoint, History, run_training
-from napari_landmark.learning.sampling import canvas_coordinates, pixel_positions
+from napari_landmark.learning.sampling import canvas_coordinates, constant, pixel_positions
 
 _RANGES = DistortionRange(rotation=15, scale=1.18, shift=0.08, elastic=0.018)
 _VOTERS = 25
+_BATCH = 3  # images
 _TEMPLATE_SHARE = 1 / 3  # of the batches contain an image that a person annotated
 _OFFSET_WEIGHT = 2.0
 _FAR = 2.5  # radii
@@ -148,12 +149,12 @@ class DetectorNetwork(nn.Module):
 
 def training_step(
     network: DetectorNetwork,
-    cohort: Cohort,
+    cohort: Cohort | KeptImages,
     labels: TrainingLabels,
     device: Device,
     generator: torch.Generator,
     *,
-    batch: int = 3,
+    batch: int = _BATCH,
 ) -> torch.Tensor:
     """Loss of one batch of distorted images with their pseudo-labels."""
     config = network.config
@@ -165,7 +166,7 @@ def training_step(
     )
     points = (device.to(labels.positions[indices]) + 0.5) / config.shrink - 0.5
     targets = distortion.output_of(points)
-    size = torch.tensor(shape, device=targets.device)
+    size = constant(shape, targets.dtype, targets.device)
     inside = ((targets > -0.5) & (targets < size - 0.5)).all(-1)
     weights = device.to(labels.weights[indices]) * inside
     targets = torch.nan_to_num(targets)
@@ -201,9 +202,10 @@ def _draw(labels: TrainingLabels, batch: int, generator: torch.Generator) -> lis
     if not len(labelled):
         labelled = torch.arange(len(labels.weights))
     indices = labelled[torch.randint(len(labelled), (batch,), generator=generator)].tolist()
-    if labels.templates and torch.rand((), generator=generator) < _TEMPLATE_SHARE:
-        chosen = torch.randint(len(labels.templates), (), generator=generator)
-        indices[0] = labels.templates[int(chosen)]
+    for first in range(0, batch, _BATCH):
+        if labels.templates and torch.rand((), generator=generator) < _TEMPLATE_SHARE:
+            chosen = torch.randint(len(labels.templates), (), generator=generator)
+            indices[first] = labels.templates[int(chosen)]
     return indices
 
 
@@ -215,16 +217,21 @@ def train_detector(
     device: Device,
     generator: torch.Generator,
     budget: Budget,
+    batch_factor: int = 1,
     again: bool = False,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> History:
-    """Train in place on pseudo-labels and the true templates; `again` with better labels than before."""
+    """Train in place on pseudo-labels and the true templates; `again` with better labels than before.
+
+    `batch_factor` times as many images are seen in each step.
+    """
     network.to(device.torch_device, memory_format=fast_memory_format(network.config.spatial_dims))
+    images = KeptImages(cohort, device)
     return run_training(
         network,
-        lambda _: training_step(network, cohort, labels, device, generator),
+        lambda _: training_step(network, images, labels, device, generator, batch=_BATCH * batch_factor),
         stage="training the detector again" if again else "training the detector",
         budget=budget,
         learning_rate=1e-3 if again else 2e-3,

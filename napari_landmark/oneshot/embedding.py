@@ -16,12 +16,12 @@ from torch import nn
 
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.learning.augment import Distortion, DistortionRange, random_appearance
-from napari_landmark.learning.batches import load_batch
+from napari_landmark.learning.batches import KeptImages, load_batch
 from napari_landmark.learning.device import Device
 from napari_landmark.learning.progress import CancelToken, Progress
 from napari_landmark.learning.pyramid import CHANNELS, Pyramid, fast_memory_format
 from napari_landmark.learning.run import Budget, Checkpoint, History, run_training
-from napari_landmark.learning.sampling import sample_features
+from napari_landmark.learning.sampling import constant, sample_features
 from napari_landmark.oneshot.correspondence import correspondence_loss
 from napari_landmark.oneshot.matching import match_points
 
@@ -97,7 +97,7 @@ class Embedding(nn.Module):
 
 def training_step(
     embedding: Embedding,
-    cohort: Cohort,
+    cohort: Cohort | KeptImages,
     device: Device,
     generator: torch.Generator,
     *,
@@ -111,7 +111,7 @@ def training_step(
         pairs, tuple(images.shape[2:]), ranges=SELF_RANGES, generator=generator, device=device.torch_device
     )
     copies = distortion.apply(images)
-    query = random_points(pairs, _POINTS, images.shape[2:], generator).to(images.device)
+    query = device.to(random_points(pairs, _POINTS, images.shape[2:], generator))
     key = distortion.source_of(query)
     valid = inside(key, images.shape[2:]) & informative(images, key, generator)
     views = torch.cat(
@@ -126,7 +126,7 @@ def training_step(
 
 def cross_step(
     embedding: Embedding,
-    cohort: Cohort,
+    cohort: Cohort | KeptImages,
     device: Device,
     generator: torch.Generator,
     *,
@@ -154,7 +154,7 @@ def cross_step(
     own = Distortion.random(
         pairs, tuple(shape), ranges=SELF_RANGES, generator=generator, device=device.torch_device
     )
-    query = random_points(pairs, 256, shape, generator).to(first.device)
+    query = device.to(random_points(pairs, 256, shape, generator))
     key = own.source_of(query)
     valid = inside(key, shape) & informative(first, key, generator)
     views = [first, across.apply(second), own.apply(first)]
@@ -196,15 +196,20 @@ def train_embedding(
     generator: torch.Generator,
     self_budget: Budget,
     cross_budget: Budget,
+    batch_factor: int = 1,
     checkpoints: Sequence[Checkpoint | None] = (None, None),
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> list[History]:
-    """Train in place: first each image with itself, then across subjects (skipped for a single image)."""
+    """Train in place: first each image with itself, then across subjects (skipped for a single image).
+
+    `batch_factor` times as many images are seen in each step.
+    """
     embedding.to(device.torch_device, memory_format=fast_memory_format(embedding.config.spatial_dims))
+    images = KeptImages(cohort, device)
     history = run_training(
         embedding,
-        lambda _: training_step(embedding, cohort, device, generator),
+        lambda _: training_step(embedding, images, device, generator, pairs=6 * batch_factor),
         stage="learning the anatomy",
         budget=self_budget,
         learning_rate=2.5e-3,
@@ -217,7 +222,7 @@ def train_embedding(
         return [history]
     across = run_training(
         embedding,
-        lambda _: cross_step(embedding, cohort, device, generator),
+        lambda _: cross_step(embedding, images, device, generator, pairs=4 * batch_factor),
         stage="learning across subjects",
         budget=cross_budget,
         learning_rate=1e-3,
@@ -248,7 +253,7 @@ def random_points(batch: int, count: int, shape: Sequence[int], generator: torch
 
 def inside(points: torch.Tensor, shape: Sequence[int], margin: float = 4.0) -> torch.Tensor:
     """(batch, k) whether positions lie on the canvas, off its border; False for NaN."""
-    size = torch.tensor(tuple(shape), dtype=points.dtype, device=points.device)
+    size = constant(tuple(shape), points.dtype, points.device)
     return ((points > margin) & (points < size - 1 - margin)).all(-1)
 
 
@@ -267,12 +272,13 @@ def _has_detail(images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
 def informative(images: torch.Tensor, points: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """(batch, k) keeps points where there is something to see, and one in five of the others."""
     seen = _has_detail(images, points)
-    return seen | (torch.rand(seen.shape, generator=generator).to(seen.device) < 0.2)
+    return seen | (torch.rand(seen.shape, generator=generator).to(seen.device, non_blocking=True) < 0.2)
 
 
 def informative_points(images: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
     """(batch, count, d) positions drawn where there is something to see."""
-    candidates = random_points(len(images), 4 * count, images.shape[2:], generator).to(images.device)
+    candidates = random_points(len(images), 4 * count, images.shape[2:], generator)
+    candidates = candidates.to(images.device, non_blocking=True)
     good = _has_detail(images, candidates) & inside(candidates, images.shape[2:])
     order = good.float().sort(dim=1, descending=True, stable=True).indices[:, :count]
     return candidates.gather(1, order[..., None].expand(-1, -1, candidates.shape[-1]))

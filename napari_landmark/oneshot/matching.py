@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from napari_landmark.learning.sampling import canvas_coordinates, sample_features
+from napari_landmark.learning.sampling import canvas_coordinates, constant, sample_features
 
 _SHARPNESS = (
     30.0  # of the softmax that reads the peak; a cell's similarity falls by some 0.05 to its neighbour
@@ -89,7 +89,7 @@ def sub_cell_peak(heatmaps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     place = torch.stack(torch.unravel_index(index, shape), -1)
     steps = torch.cartesian_prod(*[torch.arange(-1, 2, device=flat.device)] * len(shape))
     around = place[..., None, :] + steps
-    size = torch.tensor(shape, device=flat.device)
+    size = constant(tuple(shape), torch.long, flat.device)
     around = torch.minimum(around.clamp(min=0), size - 1)
     linear = torch.zeros_like(around[..., 0])
     for axis, length in enumerate(shape):

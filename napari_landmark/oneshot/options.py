@@ -34,6 +34,8 @@ class TrainingOptions:
         Steps of the stages where `minutes` is not given: embedding (twice), close-up, detector (twice).
     limit_minutes : float, optional
         For a canvas of `FULL_CANVAS` pixels; a smaller one gets its share, see `for_canvas`.
+    batch_factor : int
+        Times as many images or windows a step as a processor gets.
     """
 
     minutes: float | None = None
@@ -45,6 +47,7 @@ class TrainingOptions:
     detector_steps: int = 500
     again_steps: int = 400
     limit_minutes: float | None = None
+    batch_factor: int = 1
 
     def __post_init__(self) -> None:
         for name in ("minutes", "limit_minutes"):
@@ -82,7 +85,7 @@ def default_options(device: Device, *, seed: int = 0, minutes: float | None = No
     name = str(device.torch_device)
     if device.torch_device.type == "cpu":
         return TrainingOptions(minutes, name, seed, limit_minutes=19.5)
-    return TrainingOptions(minutes, name, seed, 2400, 600, 4000, 1200, 800, limit_minutes=30.0)
+    return TrainingOptions(minutes, name, seed, limit_minutes=30.0, batch_factor=4)
 
 
 def _share(stage: str, minutes: float) -> float:

@@ -76,6 +76,7 @@ class Stages:
             generator=generator,
             self_budget=self.options.budget("self"),
             cross_budget=self.options.budget("cross"),
+            batch_factor=self.options.batch_factor,
             checkpoints=[self._checkpoint("self"), self._checkpoint("cross")],
             progress=with_preview(
                 self.progress, self.preview, lambda: self._model(embedding, None), embedding
@@ -151,6 +152,7 @@ class Stages:
             device=self.device,
             generator=generator,
             budget=budget,
+            batch_factor=self.options.batch_factor,
             checkpoint=self._checkpoint("close"),
             progress=self.progress,
             cancel=self.cancel,
@@ -210,6 +212,7 @@ class Stages:
             device=self.device,
             generator=generator,
             budget=self.options.budget(stage),
+            batch_factor=self.options.batch_factor,
             again=again,
             checkpoint=self._checkpoint(stage),
             progress=progress,

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from napari_landmark.data.cohort import Cohort
+from napari_landmark.learning.batches import KeptImages
+from napari_landmark.learning.device import Device
 
 Read = Callable[[tuple[slice, ...]], np.ndarray]
 """Given a box on the canvas, its pixels."""
@@ -36,9 +38,7 @@ def cut_window(
         Canvas position of the window's first pixel; always whole numbers.
     """
     size = np.asarray(canvas)
-    # A place far off (a match gone astray, a wrong click) still gives a window that touches the canvas.
-    nearest = np.clip(np.nan_to_num(centre), 0, size - 1)
-    start = np.round(nearest - (side - 1) / 2).astype(int)
+    start = _origin(canvas, centre, side)
     low, high = np.maximum(start, 0), np.minimum(start + side, size)
     pixels = read(tuple(slice(a, b) for a, b in zip(low, high, strict=True)))
     missing = list(zip(low - start, start + side - high, strict=True))
@@ -47,19 +47,44 @@ def cut_window(
     return pixels, start.astype(float)
 
 
+def _origin(canvas: tuple[int, ...], centre: np.ndarray, side: int) -> np.ndarray:
+    """First pixels (..., d) of windows around centres (..., d)."""
+    # A place far off (a match gone astray, a wrong click) still gives a window that touches the canvas.
+    nearest = np.clip(np.nan_to_num(centre), 0, np.asarray(canvas) - 1)
+    return np.round(nearest - (side - 1) / 2).astype(int)
+
+
 def cut_windows(
-    cohort: Cohort, numbers: Sequence[int], centres: torch.Tensor, side: int
+    images: Cohort | KeptImages, numbers: Sequence[int], centres: torch.Tensor, side: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Windows of images of a cohort: pixels (k, 1, side, ...) and origins (k, d), see `cut_window`.
 
-    `numbers` names the image of each of the `centres` (k, d).
+    `numbers` names the image of each of the `centres` (k, d). The pixels lie where the images are kept.
     """
+    if isinstance(images, KeptImages) and (kept := images.rows(numbers)):
+        return _cut_kept(*kept, centres.cpu().numpy(), side, images.device)
+    cohort = images.cohort if isinstance(images, KeptImages) else images
     found = [
         cut_window(lambda box, n=int(n): cohort.working_part(n, box), cohort.canvas, centre, side)
         for n, centre in zip(numbers, centres.cpu().numpy(), strict=True)
     ]
     pixels, origins = (np.stack(part).astype(np.float32) for part in zip(*found, strict=True))
     return torch.from_numpy(pixels)[:, None], torch.from_numpy(origins)
+
+
+def _cut_kept(
+    rows: torch.Tensor, numbers: torch.Tensor, centres: np.ndarray, side: int, device: Device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Windows of images (n, *canvas) that lie together on the device: all in one gather."""
+    canvas = tuple(rows.shape[1:])
+    origins = _origin(canvas, centres, side)
+    places = np.clip(origins[:, :, None] + np.arange(side), 0, np.array(canvas)[:, None] - 1)
+    index = [numbers.view(-1, *[1] * len(canvas))]
+    for axis, along in enumerate(device.to(torch.from_numpy(places)).unbind(1)):
+        shape = [1] * len(canvas)
+        shape[axis] = side
+        index.append(along.view(len(along), *shape))
+    return rows[tuple(index)].float()[:, None], torch.from_numpy(origins.astype(np.float32))
 
 
 def cut_around(image: np.ndarray, centres: np.ndarray, side: int) -> tuple[torch.Tensor, torch.Tensor]:

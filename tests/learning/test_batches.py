@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from napari_landmark.learning.batches import load_batch, shrink_images
-from napari_landmark.learning.device import choose_device
+from napari_landmark.learning.batches import KeptImages, load_batch, shrink_images
+from napari_landmark.learning.device import Device, choose_device
 
 
 def test_a_batch_holds_the_working_images(cohort):
@@ -30,3 +32,52 @@ def test_shrinking_in_two_and_three_dimensions(shape):
     assert shrink_images(images, 1) is images
     assert shrink_images(images, 4).shape == (2, 1, *(n // 4 for n in shape))
     assert shrink_images(images, 4).mean().item() == pytest.approx(images.mean().item(), abs=1e-6)
+
+
+class Counting:
+    """A cohort that counts how often an image is read."""
+
+    def __init__(self, cohort):
+        self.cohort, self.canvas, self.reads = cohort, cohort.canvas, []
+
+    def __len__(self):
+        return len(self.cohort)
+
+    def working(self, number):
+        self.reads.append(number)
+        return self.cohort.working(number)
+
+
+class TestKeptImages:
+    CPU = choose_device("cpu")
+
+    def test_kept_images_are_the_cohorts_and_read_once(self, cohort):
+        counting = Counting(cohort)
+        images = KeptImages(counting, self.CPU, capacity=10)
+        assert len(images) == len(cohort)
+        for numbers in ([2, 0, 2], [1, 2], [0]):
+            for shrink in (1, 2):
+                expected = load_batch(cohort, numbers, shrink, self.CPU)
+                assert torch.equal(load_batch(images, numbers, shrink, self.CPU), expected)
+        assert sorted(counting.reads) == [0, 1, 2]
+
+    def test_what_finds_no_room_is_read_each_time(self, cohort):
+        counting = Counting(cohort)
+        images = KeptImages(counting, self.CPU, capacity=1)
+        load_batch(images, [1], 1, self.CPU)
+        for _ in range(2):
+            expected = load_batch(cohort, [1, 0], 1, self.CPU)
+            assert torch.equal(load_batch(images, [1, 0], 1, self.CPU), expected)
+        assert counting.reads == [1, 1, 0, 1, 0]
+        load_batch(images, [1], 1, self.CPU)
+        assert counting.reads == [1, 1, 0, 1, 0]
+
+    def test_a_processor_keeps_none(self, cohort):
+        assert KeptImages(cohort, self.CPU).rows([0]) is None
+
+    def test_a_card_keeps_what_half_of_its_free_memory_takes(self, cohort, monkeypatch):
+        image = 2 * math.prod(cohort.canvas)
+        monkeypatch.setattr(Device, "free_memory", lambda _: 4 * image + 10)
+        images = KeptImages(cohort, self.CPU)
+        assert images.rows([0, 1]) is not None
+        assert images.rows([2]) is None

@@ -10,6 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_landmark.learning.batches import KeptImages
+from napari_landmark.learning.device import choose_device
 from napari_landmark.oneshot.windows import cut_around, cut_window, cut_windows
 
 SIDES = st.integers(1, 13)
@@ -90,8 +92,20 @@ class Volumes:
 
     canvas = (10, 12, 14)
 
+    def __len__(self):
+        return 3
+
+    def working(self, number):
+        return (numbered(self.canvas) % 512) + 512 * number  # whole numbers that half precision can hold
+
     def working_part(self, number, box):
         return (numbered(self.canvas) + 10_000 * number)[box]
+
+
+class Pictures(Volumes):
+    """The same with two axes."""
+
+    canvas = (20, 24)
 
 
 def test_windows_of_a_cohort_are_each_of_their_image():
@@ -110,3 +124,21 @@ def test_a_whole_place_lies_where_the_origin_says():
     pixels, origins = cut_around(image, place[None], 32)
     inside = tuple((torch.from_numpy(place) - origins[0]).int().tolist())
     assert pixels[0, 0][inside] == image[31, 12]
+
+
+@pytest.mark.parametrize("cohort", [Volumes(), Pictures()])
+@pytest.mark.parametrize("capacity", [2, 3])
+def test_windows_of_kept_images_are_the_same(cohort, capacity):
+    dims = len(cohort.canvas)
+    generator = torch.Generator().manual_seed(0)
+    centres = (torch.rand(40, dims, generator=generator) * 2 - 0.5) * torch.tensor(cohort.canvas)
+    centres[0] = float("nan")
+    numbers = [n % 3 for n in range(40)]
+    images = KeptImages(cohort, choose_device("cpu"), capacity=capacity)
+    cohort.working_part = lambda number, box: cohort.working(number)[box]
+    for side in (6, 32):
+        pixels, origins = cut_windows(images, numbers, centres, side)
+        expected_pixels, expected_origins = cut_windows(cohort, numbers, centres, side)
+        assert pixels.dtype == origins.dtype == torch.float32
+        assert torch.equal(pixels, expected_pixels)
+        assert torch.equal(origins, expected_origins)
