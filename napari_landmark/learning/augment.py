@@ -51,7 +51,7 @@ class Distortion:
     matrices : (batch, d, d)
     centers : (batch, d)
         Where the centre of the output canvas comes from in the source.
-    control : (batch, d, *knots)
+    control : (batch, d, *knots) or None
         Displacement added in the source, on a grid that spans the output canvas corner to corner.
     output_shape : tuple of int
     """
@@ -60,7 +60,7 @@ class Distortion:
         self,
         matrices: torch.Tensor,
         centers: torch.Tensor,
-        control: torch.Tensor,
+        control: torch.Tensor | None,
         output_shape: tuple[int, ...],
     ) -> None:
         self.matrices, self.centers, self.control = matrices, centers, control
@@ -98,8 +98,8 @@ class Distortion:
             centers = (size - 1) / 2 + uniform(dims) * ranges.shift * size
         knots = tuple(max(4, -(-n // _CONTROL_SPACING)) for n in output_shape)
         device = device or torch.device("cpu")
-        control = torch.zeros(batch, dims, *knots, device=device)
-        for cells in (4, 8):
+        control = torch.zeros(batch, dims, *knots, device=device) if ranges.elastic else None
+        for cells in (4, 8) if ranges.elastic else ():
             noise = torch.randn(batch, dims, *[cells + 3] * dims, generator=generator)
             amount = ranges.elastic * max(source_shape) * (4 / cells) ** 1.5
             strength = amount * (uniform(*[1] * (dims + 1)) + 1) / 2
@@ -109,12 +109,14 @@ class Distortion:
     def source_of(self, points: torch.Tensor) -> torch.Tensor:
         """Where points (batch, k, d) of the distorted canvas come from."""
         affine = (points - self._middle) @ self.matrices.transpose(1, 2) + self.centers[:, None]
-        return affine + self._displacement(points)
+        return affine if self.control is None else affine + self._displacement(points)
 
     def output_of(self, points: torch.Tensor, *, iterations: int = 15) -> torch.Tensor:
         """Where points (batch, k, d) of the source land in the distorted canvas; NaN where the map folds."""
         inverse = torch.linalg.inv_ex(self.matrices).inverse.transpose(1, 2)
         straight = found = (points - self.centers[:, None]) @ inverse + self._middle
+        if self.control is None:
+            return straight
         for _ in range(iterations):
             found = torch.baddbmm(straight, self._displacement(found), inverse, alpha=-1)
         missed = (points - self.source_of(found)).norm(dim=-1, keepdim=True) > 0.01
@@ -125,6 +127,8 @@ class Distortion:
         pixels = pixel_positions(self.output_shape, device=self.matrices.device)
         affine = torch.einsum("bij,...j->b...i", self.matrices, pixels - self._middle)
         affine += self.centers.view(len(self.centers), *[1] * len(self.output_shape), -1)
+        if self.control is None:
+            return affine
         return affine + _upsample(self.control, self.output_shape).movedim(1, -1)
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:
@@ -204,18 +208,21 @@ def random_appearance(
         out = out.add_(torch.randn(out.shape, generator=generator).mul_(sigma))
     else:  # drawing millions of numbers on the host would cost more than the whole step
         out = out + torch.randn(out.shape, device=device) * sigma
-    _occlude(out, generator, ranges.occlusion)
-    return out
+    return _occluded(out, generator, ranges.occlusion)
 
 
-def _occlude(images: torch.Tensor, generator: torch.Generator, probability: float) -> None:
-    for image in images:
-        chance, grey, *numbers = torch.rand(2 + 2 * (image.ndim - 1), generator=generator).tolist()
-        if chance > probability:
-            continue
-        block = []
-        for axis, size in enumerate(image.shape[1:]):
-            length = max(1, int(size * (0.05 + 0.15 * numbers[2 * axis])))
-            start = int((size - length) * numbers[2 * axis + 1])
-            block.append(slice(start, start + length))
-        image[(slice(None), *block)] = grey
+def _occluded(images: torch.Tensor, generator: torch.Generator, probability: float) -> torch.Tensor:
+    """Images with a block of grey in some of them; its sides are 5 to 20% of the canvas's."""
+    batch, dims, device = len(images), images.ndim - 2, images.device
+    chance, grey, *numbers = torch.rand(2 + 2 * dims, batch, generator=generator)
+    each = (batch, *[1] * (dims + 1))
+    hidden = _sent((chance < probability).view(each), device)
+    for axis, size in enumerate(images.shape[2:]):
+        length = (size * (0.05 + 0.15 * numbers[2 * axis])).floor().clamp(min=1)
+        start = ((size - length) * numbers[2 * axis + 1]).floor()
+        pixels = torch.arange(size)
+        along = (pixels >= start[:, None]) & (pixels < (start + length)[:, None])
+        hidden = hidden & _sent(
+            along.view(batch, *[size if k == axis else 1 for k in range(-1, dims)]), device
+        )
+    return torch.where(hidden, _sent(grey.contiguous().view(each), device), images)

@@ -199,9 +199,9 @@ class _Steps:
         valid = ((landed > 2) & (landed < side - 3)).all(-1)
         valid = valid if sure is None else valid & sure
         landed = torch.nan_to_num(landed).clamp(0, side - 1)
-        views = [random_appearance(view, generator=self.generator) for view in (seen, changed)]
+        views = random_appearance(torch.cat([seen, changed]), generator=self.generator)
         with self.device.autocast():
-            maps = self.network(torch.cat(views))
+            maps = self.network(views)
         queries, keys = [m[:count] for m in maps], [m[count:] for m in maps]
         return correspondence_loss(queries, keys, self.network.strides, points, landed, valid)
 

@@ -110,13 +110,10 @@ def training_step(
     distortion = Distortion.random(
         pairs, tuple(images.shape[2:]), ranges=SELF_RANGES, generator=generator, device=device.torch_device
     )
-    copies = distortion.apply(images)
     query = device.to(random_points(pairs, _POINTS, images.shape[2:], generator))
     key = distortion.source_of(query)
     valid = inside(key, images.shape[2:]) & informative(images, key, generator)
-    views = torch.cat(
-        [random_appearance(images, generator=generator), random_appearance(copies, generator=generator)]
-    )
+    views = random_appearance(torch.cat([images, distortion.apply(images)]), generator=generator)
     with device.autocast():
         maps = embedding(views)
     return correspondence_loss(
@@ -157,9 +154,9 @@ def cross_step(
     query = device.to(random_points(pairs, 256, shape, generator))
     key = own.source_of(query)
     valid = inside(key, shape) & informative(first, key, generator)
-    views = [first, across.apply(second), own.apply(first)]
+    views = random_appearance(torch.cat([first, across.apply(second), own.apply(first)]), generator=generator)
     with device.autocast():
-        maps = embedding(torch.cat([random_appearance(view, generator=generator) for view in views]))
+        maps = embedding(views)
     keys = [m[:pairs] for m in maps]
     loss = correspondence_loss(
         [m[pairs : 2 * pairs] for m in maps], keys, embedding.strides, landed, points, sure
