@@ -88,7 +88,6 @@ def choose_device(name: str = "auto") -> Device:
     except RuntimeError as error:
         raise InputError(f"device {name!r} is unknown: choose auto, cpu, cuda or mps") from error
     if kind == "cuda":
-        torch.backends.cudnn.benchmark = True
         if device.index is not None and device.index >= torch.cuda.device_count():
             raise InputError(f"device {name!r} is not available here: there are {torch.cuda.device_count()}")
         return Device(device, torch.bfloat16)

@@ -15,6 +15,10 @@ _SHARES = {"self": 0.25, "cross": 0.08, "close": 0.26, "detector": 0.20, "again"
 _FIRST_MINUTES, _LARGEST_FIRST = 2.0, 0.45
 _WHOLE_IMAGES = ("self", "cross", "detector", "again")  # a close-up's windows are always of one size
 
+# A step on a graphics card costs the time to ask for it, whatever is in it: many images a step, and fewer steps.
+_MOST_TIMES = 8
+_MEMORY_PER_TIME = 2**29  # bytes that a batch of pictures takes, with room to spare
+
 FULL_CANVAS = 768 * 640
 SMALLEST_SHARE = 0.5
 
@@ -35,7 +39,7 @@ class TrainingOptions:
     limit_minutes : float, optional
         For a canvas of `FULL_CANVAS` pixels; a smaller one gets its share, see `for_canvas`.
     batch_factor : int
-        Times as many images or windows a step as a processor gets.
+        Times as many images or windows a step as on a processor.
     """
 
     minutes: float | None = None
@@ -56,7 +60,15 @@ class TrainingOptions:
                 raise InputError(f"--{name.replace('_', '-')} {value}: must be a number above 0")
 
     def for_canvas(self, canvas: tuple[int, ...]) -> TrainingOptions:
-        """These options for images of that size: small ones need less time a step, and get more steps in less time."""
+        """These options for images of that size: small ones need less time a step, and get more steps in less time.
+
+        Volumes take the memory of many pictures: they come in small batches, for as many more steps.
+        """
+        if len(canvas) == 3 and self.batch_factor > 1:
+            more = {
+                f"{stage}_steps": getattr(self, f"{stage}_steps") * self.batch_factor for stage in _SHARES
+            }
+            return replace(self, batch_factor=1, **more).for_canvas(canvas)
         if self.limit_minutes is None:
             return self
         share = min(1.0, max(SMALLEST_SHARE, math.prod(canvas) / FULL_CANVAS))
@@ -71,6 +83,8 @@ class TrainingOptions:
         if self.minutes:
             return f"for {self.minutes:g} minutes"
         steps = f"for {' + '.join(str(getattr(self, f'{stage}_steps')) for stage in _SHARES)} steps"
+        if self.batch_factor > 1:
+            steps += f" of {self.batch_factor} times as many images"
         return steps + (f", {self.limit_minutes:.1f} minutes at most" if self.limit_minutes else "")
 
     def budget(self, stage: str) -> Budget:
@@ -81,11 +95,14 @@ class TrainingOptions:
 
 
 def default_options(device: Device, *, seed: int = 0, minutes: float | None = None) -> TrainingOptions:
-    """A good default for a device: minutes on two CPU cores, more steps where they cost little."""
+    """A good default for a device: minutes on two CPU cores, larger batches on a graphics card with room for them."""
     name = str(device.torch_device)
-    if device.torch_device.type == "cpu":
+    times = min(_MOST_TIMES, device.free_memory() // _MEMORY_PER_TIME)
+    if times < 2:
         return TrainingOptions(minutes, name, seed, limit_minutes=19.5)
-    return TrainingOptions(minutes, name, seed, limit_minutes=30.0, batch_factor=4)
+    return TrainingOptions(
+        minutes, name, seed, 500, 120, 900, 400, 300, limit_minutes=19.5, batch_factor=times
+    )
 
 
 def _share(stage: str, minutes: float) -> float:
