@@ -109,10 +109,7 @@ def run_training(
     InputError
         The checkpoint to go on from is damaged or belongs to another network.
     """
-    on_card = next(network.parameters()).is_cuda
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=on_card
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
     history = History(stage)
     if checkpoint and checkpoint.resume and checkpoint.path.exists():
         history = _load(checkpoint.path, network, optimizer, generator, stage)
@@ -218,17 +215,25 @@ def _load(
     load_weights(network, _under(tensors, "network."), path=path)
     try:
         states: dict[int, dict[str, torch.Tensor]] = {}
+        parameters = list(network.parameters())
         for name, value in _under(tensors, "optimizer.").items():
             index, key = name.split(".", 1)
-            states.setdefault(int(index), {})[key] = value
+            states.setdefault(int(index), {})[key] = _laid_out(value, parameters[int(index)])
         optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
         generator.set_state(tensors["generator"])
         history = History(**json.loads(metadata["history"]))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: is not a checkpoint of a training ({error}); train anew") from error
     history.stage, history.cancelled = stage, False
     history.losses = [tuple(entry) for entry in history.losses]
     return history
+
+
+def _laid_out(value: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    """`value` with its numbers in memory like those of `parameter`: otherwise steps are slower after an interruption."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
 def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -220,6 +220,30 @@ class TestResume:
         second.run(checkpoint=Checkpoint(path, resume=True))
         assert all(torch.equal(value, second.weights()[name]) for name, value in whole.weights().items())
 
+    def test_what_the_optimizer_knows_lies_in_memory_as_before(self, tmp_path, monkeypatch):
+        path, seen = tmp_path / "checkpoint.safetensors", []
+        honest = torch.optim.AdamW.step
+
+        def step(optimizer):
+            honest(optimizer)
+            for parameter, state in optimizer.state.items():
+                seen.append((parameter.stride(), state["exp_avg"].stride(), state["exp_avg_sq"].stride()))
+
+        for steps in (1, 2):
+            network = nn.Conv2d(3, 5, 3).to(memory_format=torch.channels_last)
+            run_training(
+                network,
+                lambda _, network=network: network(torch.ones(1, 3, 4, 4)).square().sum(),
+                stage="s",
+                budget=Budget(steps=steps),
+                learning_rate=0.1,
+                generator=torch.Generator(),
+                checkpoint=Checkpoint(path, resume=True),
+            )
+            monkeypatch.setattr(torch.optim.AdamW, "step", step)
+        assert seen
+        assert all(len(set(strides)) == 1 for strides in seen)
+
     def test_seconds_go_on(self, tmp_path):
         path = tmp_path / "checkpoint.safetensors"
         first = Task().run(Budget(None, 0.2), checkpoint=Checkpoint(path))
