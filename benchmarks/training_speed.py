@@ -1,6 +1,6 @@
 """How fast each stage of a training is on one device, by how many images a step sees.
 
-    python benchmarks/training_speed.py --data DIR [--device cuda] [--factors 1 4] [--steps 40]
+    python benchmarks/training_speed.py --data DIR [--device cuda] [--factors 1 8] [--steps 50]
 
 DIR has the form that `cephalometric.py` reads; its images are learned from, places are those of `landmarks.csv`. The
 first steps, in which memory is taken and kernels are chosen, do not count.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import torch
 from cephalometric import link_images, read_truth
 
 from napari_landmark.data.cohort import Cohort
-from napari_landmark.learning.device import choose_device
+from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.learning.run import Budget, History
 from napari_landmark.oneshot.close_up import CloseUp, CloseUpConfig, train_close_up
 from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork, TrainingLabels, train_detector
@@ -26,6 +26,7 @@ from napari_landmark.oneshot.embedding import Embedding, train_embedding
 from napari_landmark.oneshot.stages import embedding_config
 
 _UNCOUNTED = 10  # steps
+_SAMPLES = {"embedding": 6, "across subjects": 4, "close-up": 16, "detector": 3}  # of a step on a processor
 
 
 def main() -> None:
@@ -39,73 +40,81 @@ def main() -> None:
     arguments = parser.parse_args()
     truth, splits = read_truth(arguments.data / "landmarks.csv")
     device = choose_device(arguments.device)
+    on_card = device.torch_device.type == "cuda"
     print(f"{device}\n\n{'stage':<16}{'factor':>7}{'ms/step':>9}{'samples/s':>11}{'GiB':>7}")
     with tempfile.TemporaryDirectory() as scratch:
         names = [name for name in truth if splits[name] in ("train", "")]
         link_images(arguments.data / "images", names, Path(scratch) / "images")
         cohort = Cohort.from_folder(Path(scratch) / "images", cache_dir=Path(scratch) / "cache")
-        places = torch.from_numpy(
-            np.stack(
-                [
-                    cohort.placement(n).to_working(truth[name].positions(cohort.ndim))
-                    for n, name in enumerate(cohort.names)
-                ]
-            )
-        ).float()
-        labels = TrainingLabels(places, torch.ones(places.shape[:2]), (0,))
-        config = embedding_config(cohort.canvas)
-        nothing, budget = Budget(steps=0), Budget(steps=_UNCOUNTED + arguments.steps)
+        places = np.stack(
+            [
+                cohort.placement(number).to_working(truth[name].positions(cohort.ndim))
+                for number, name in enumerate(cohort.names)
+            ]
+        )
+        stages = Stages(
+            cohort,
+            torch.from_numpy(places).float(),
+            device,
+            Budget(steps=_UNCOUNTED + arguments.steps),
+        )
         for factor in arguments.factors:
-            common = {
-                "device": device,
-                "generator": torch.Generator().manual_seed(0),
-                "batch_factor": factor,
-            }
-            stages: dict[str, tuple[int, Callable[[], History]]] = {
-                "embedding": (
-                    6,
-                    lambda c=common: train_embedding(
-                        Embedding(config), cohort, self_budget=budget, cross_budget=nothing, **c
-                    )[0],
-                ),
-                "across subjects": (
-                    4,
-                    lambda c=common: train_embedding(
-                        Embedding(config), cohort, self_budget=nothing, cross_budget=budget, **c
-                    )[1],
-                ),
-                "close-up": (
-                    16,
-                    lambda c=common: train_close_up(
-                        CloseUp(CloseUpConfig.for_canvas(cohort.canvas)), cohort, places, budget=budget, **c
-                    ),
-                ),
-                "detector": (
-                    3,
-                    lambda c=common: train_detector(
-                        DetectorNetwork(DetectorConfig(places.shape[1], cohort.ndim)),
-                        cohort,
-                        labels,
-                        budget=budget,
-                        **c,
-                    ),
-                ),
-            }
-            for name, (samples, run) in stages.items():
-                if device.torch_device.type == "cuda":
+            for name, samples in _SAMPLES.items():
+                if name == "detector":
+                    factor = 1  # its batches are always small
+                if on_card:
                     torch.cuda.reset_peak_memory_stats()
-                history = run()
-                begun = next(seconds for step, seconds, _ in history.losses if step >= _UNCOUNTED)
-                step = (history.seconds - begun) / (history.steps - _UNCOUNTED)
-                memory = (
-                    f"{torch.cuda.max_memory_allocated() / 2**30:>7.2f}"
-                    if device.torch_device.type == "cuda"
-                    else ""
-                )
+                step = seconds_a_step(stages.run(name, factor))
+                memory = f"{torch.cuda.max_memory_allocated() / 2**30:>7.2f}" if on_card else ""
                 print(
                     f"{name:<16}{factor:>7}{1000 * step:>9.1f}{factor * samples / step:>11.1f}{memory}",
                     flush=True,
                 )
+
+
+def seconds_a_step(history: History) -> float:
+    begun = next(seconds for step, seconds, _ in history.losses if step >= _UNCOUNTED)
+    return (history.seconds - begun) / (history.steps - _UNCOUNTED)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages of a training, each from untrained networks."""
+
+    cohort: Cohort
+    places: torch.Tensor
+    device: Device
+    budget: Budget
+
+    def run(self, name: str, factor: int) -> History:
+        generator = torch.Generator().manual_seed(0)
+        if name == "detector":
+            labels = TrainingLabels(self.places, torch.ones(self.places.shape[:2]), (0,))
+            network = DetectorNetwork(DetectorConfig(self.places.shape[1], self.cohort.ndim))
+            return train_detector(
+                network, self.cohort, labels, device=self.device, generator=generator, budget=self.budget
+            )
+        if name == "close-up":
+            return train_close_up(
+                CloseUp(CloseUpConfig.for_canvas(self.cohort.canvas)),
+                self.cohort,
+                self.places,
+                device=self.device,
+                generator=generator,
+                budget=self.budget,
+                batch_factor=factor,
+            )
+        across = name == "across subjects"
+        nothing = Budget(steps=0)
+        return train_embedding(
+            Embedding(embedding_config(self.cohort.canvas)),
+            self.cohort,
+            device=self.device,
+            generator=generator,
+            self_budget=nothing if across else self.budget,
+            cross_budget=self.budget if across else nothing,
+            batch_factor=factor,
+        )[across]
 
 
 if __name__ == "__main__":

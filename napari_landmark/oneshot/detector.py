@@ -23,7 +23,6 @@ from napari_landmark.learning.sampling import canvas_coordinates, constant, pixe
 
 _RANGES = DistortionRange(rotation=15, scale=1.18, shift=0.08, elastic=0.018)
 _VOTERS = 25
-_BATCH = 3  # images
 _TEMPLATE_SHARE = 1 / 3  # of the batches contain an image that a person annotated
 _OFFSET_WEIGHT = 2.0
 _FAR = 2.5  # radii
@@ -154,7 +153,7 @@ def training_step(
     device: Device,
     generator: torch.Generator,
     *,
-    batch: int = _BATCH,
+    batch: int = 3,
 ) -> torch.Tensor:
     """Loss of one batch of distorted images with their pseudo-labels."""
     config = network.config
@@ -202,10 +201,9 @@ def _draw(labels: TrainingLabels, batch: int, generator: torch.Generator) -> lis
     if not len(labelled):
         labelled = torch.arange(len(labels.weights))
     indices = labelled[torch.randint(len(labelled), (batch,), generator=generator)].tolist()
-    for first in range(0, batch, _BATCH):
-        if labels.templates and torch.rand((), generator=generator) < _TEMPLATE_SHARE:
-            chosen = torch.randint(len(labels.templates), (), generator=generator)
-            indices[first] = labels.templates[int(chosen)]
+    if labels.templates and torch.rand((), generator=generator) < _TEMPLATE_SHARE:
+        chosen = torch.randint(len(labels.templates), (), generator=generator)
+        indices[0] = labels.templates[int(chosen)]
     return indices
 
 
@@ -217,21 +215,17 @@ def train_detector(
     device: Device,
     generator: torch.Generator,
     budget: Budget,
-    batch_factor: int = 1,
     again: bool = False,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> History:
-    """Train in place on pseudo-labels and the true templates; `again` with better labels than before.
-
-    `batch_factor` times as many images are seen in each step.
-    """
+    """Train in place on pseudo-labels and the true templates; `again` with better labels than before."""
     network.to(device.torch_device, memory_format=fast_memory_format(network.config.spatial_dims))
     images = KeptImages(cohort, device)
     return run_training(
         network,
-        lambda _: training_step(network, images, labels, device, generator, batch=_BATCH * batch_factor),
+        lambda _: training_step(network, images, labels, device, generator),
         stage="training the detector again" if again else "training the detector",
         budget=budget,
         learning_rate=1e-3 if again else 2e-3,

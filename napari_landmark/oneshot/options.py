@@ -19,6 +19,8 @@ _WHOLE_IMAGES = ("self", "cross", "detector", "again")  # a close-up's windows a
 _MOST_TIMES = 8
 _MEMORY_PER_TIME = 2**29  # bytes that a batch of pictures takes, with room to spare
 
+_ENLARGED = ("self", "cross", "close")
+
 FULL_CANVAS = 768 * 640
 SMALLEST_SHARE = 0.5
 
@@ -39,7 +41,8 @@ class TrainingOptions:
     limit_minutes : float, optional
         For a canvas of `FULL_CANVAS` pixels; a smaller one gets its share, see `for_canvas`.
     batch_factor : int
-        Times as many images or windows a step as on a processor.
+        Times as many images or windows a step as on a processor, for embedding and close-up. The detector's labels
+        are wrong one by one and right on average: shown often, they would be learned by heart.
     """
 
     minutes: float | None = None
@@ -66,7 +69,7 @@ class TrainingOptions:
         """
         if len(canvas) == 3 and self.batch_factor > 1:
             more = {
-                f"{stage}_steps": getattr(self, f"{stage}_steps") * self.batch_factor for stage in _SHARES
+                f"{stage}_steps": getattr(self, f"{stage}_steps") * self.batch_factor for stage in _ENLARGED
             }
             return replace(self, batch_factor=1, **more).for_canvas(canvas)
         if self.limit_minutes is None:
@@ -84,7 +87,7 @@ class TrainingOptions:
             return f"for {self.minutes:g} minutes"
         steps = f"for {' + '.join(str(getattr(self, f'{stage}_steps')) for stage in _SHARES)} steps"
         if self.batch_factor > 1:
-            steps += f" of {self.batch_factor} times as many images"
+            steps += f", the first three of {self.batch_factor} times as many images"
         return steps + (f", {self.limit_minutes:.1f} minutes at most" if self.limit_minutes else "")
 
     def budget(self, stage: str) -> Budget:
@@ -100,9 +103,8 @@ def default_options(device: Device, *, seed: int = 0, minutes: float | None = No
     times = min(_MOST_TIMES, device.free_memory() // _MEMORY_PER_TIME)
     if times < 2:
         return TrainingOptions(minutes, name, seed, limit_minutes=19.5)
-    return TrainingOptions(
-        minutes, name, seed, 500, 120, 900, 400, 300, limit_minutes=19.5, batch_factor=times
-    )
+    windows = max(900, TrainingOptions.close_steps // times)
+    return TrainingOptions(minutes, name, seed, 500, 120, windows, limit_minutes=19.5, batch_factor=times)
 
 
 def _share(stage: str, minutes: float) -> float:

@@ -212,7 +212,6 @@ class Stages:
             device=self.device,
             generator=generator,
             budget=self.options.budget(stage),
-            batch_factor=self.options.batch_factor,
             again=again,
             checkpoint=self._checkpoint(stage),
             progress=progress,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.oneshot.options import FULL_CANVAS, TrainingOptions
+from napari_landmark.learning.device import Device
+from napari_landmark.oneshot.options import FULL_CANVAS, TrainingOptions, default_options
 
 STAGES = ("self", "cross", "close", "detector", "again")
 
@@ -28,6 +30,20 @@ def test_the_words_name_the_steps_of_every_stage():
     assert TrainingOptions(**steps).describe() == "for 11 + 12 + 13 + 14 + 15 steps"
 
 
+@pytest.mark.parametrize(
+    "options", [TrainingOptions(minutes=2.5), TrainingOptions(), TrainingOptions(limit_minutes=3)]
+)
+def test_in_words(options):
+    assert options.describe().startswith("for ")
+
+
+def test_steps_where_no_minutes_are_given():
+    budget = TrainingOptions(self_steps=7, limit_minutes=1).budget("self")
+    assert budget.steps == 7
+    assert budget.seconds < 60
+    assert TrainingOptions(cross_steps=0).budget("cross").fraction(0, 0) == 1
+
+
 def test_minutes_that_a_person_asked_for_stay():
     options = TrainingOptions(minutes=3.0)
     assert options.for_canvas((64, 64)) == options
@@ -42,5 +58,38 @@ def test_the_stages_share_the_time_and_leave_some_for_the_rest():
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
 def test_impossible_minutes(minutes):
-    with pytest.raises(InputError, match="minutes"):
+    with pytest.raises(InputError, match=r"--minutes .*: must be a number above 0"):
         TrainingOptions(minutes=minutes)
+
+
+class TestDefaults:
+    def of(self, monkeypatch, kind, gigabytes, **options):
+        monkeypatch.setattr(Device, "free_memory", lambda _: int(gigabytes * 2**30))
+        return default_options(Device(torch.device(kind), None), **options)
+
+    def test_what_is_asked_for_is_taken(self, monkeypatch):
+        for kind, gigabytes in (("cpu", 0), ("cuda", 10), ("mps", 0)):
+            options = self.of(monkeypatch, kind, gigabytes, seed=3, minutes=7)
+            assert (options.device, options.seed, options.minutes) == (kind, 3, 7)
+
+    @pytest.mark.parametrize(("gigabytes", "factor"), [(80, 8), (4, 8), (2.2, 4), (1.1, 2), (0.9, 1), (0, 1)])
+    def test_a_card_gets_batches_that_it_has_room_for(self, monkeypatch, gigabytes, factor):
+        assert self.of(monkeypatch, "cuda", gigabytes).batch_factor == factor
+
+    def test_larger_batches_show_no_fewer_images(self, monkeypatch):
+        usual = self.of(monkeypatch, "cpu", 0)
+        for gigabytes in (1.1, 2.2, 4):
+            card = self.of(monkeypatch, "cuda", gigabytes)
+            for stage in ("self", "cross", "close"):
+                seen = card.budget(stage).steps * card.batch_factor
+                assert seen >= usual.budget(stage).steps
+            for stage in ("detector", "again"):  # labels that are shown often are learned by heart
+                assert card.budget(stage).steps == usual.budget(stage).steps
+
+    def test_volumes_come_one_by_one_for_as_many_more_steps(self, monkeypatch):
+        card = self.of(monkeypatch, "cuda", 80)
+        volumes = card.for_canvas((192, 128, 128))
+        assert volumes.batch_factor == 1
+        assert volumes.budget("close").steps == 8 * card.budget("close").steps
+        assert volumes.budget("again").steps == card.budget("again").steps
+        assert card.for_canvas((768, 640)) == card

@@ -16,7 +16,6 @@ from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet
 from napari_landmark.data.phantom import SCHEMA
 from napari_landmark.data.study import Study
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
-from napari_landmark.learning.device import Device
 from napari_landmark.learning.progress import CancelToken
 from napari_landmark.oneshot import close_up as close_up_module
 from napari_landmark.oneshot import detector as detector_module
@@ -26,7 +25,7 @@ from napari_landmark.oneshot.detector import TrainingLabels
 from napari_landmark.oneshot.embedding import EmbeddingConfig
 from napari_landmark.oneshot.model_choice import default_folder, model_folders, was_stopped
 from napari_landmark.oneshot.model_folders import can_resume, load_model
-from napari_landmark.oneshot.options import TrainingOptions, default_options
+from napari_landmark.oneshot.options import TrainingOptions
 from napari_landmark.oneshot.pipeline import train
 from napari_landmark.oneshot.stages import embedding_config
 from napari_landmark.oneshot.templates import check_template, find_templates
@@ -587,39 +586,6 @@ class TestTemplates:
         marks = LandmarkSet(SCHEMA, [Landmark(SCHEMA.names[2], (1.0, 2.0, 3.0), Status.PLACED)])
         with pytest.raises(InputError, match="have 3 coordinates and the image 2 axes; give x and y"):
             check_template("a.png", marks, cohort, 0)
-
-
-class TestOptions:
-    @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
-    def test_a_budget_that_is_none(self, minutes):
-        with pytest.raises(InputError, match=r"--minutes .*: must be a number above 0"):
-            TrainingOptions(minutes=minutes)
-
-    def test_minutes_are_shared_among_the_stages(self):
-        options = TrainingOptions(minutes=10)
-        budgets = [options.budget(stage) for stage in STAGES]
-        assert all(budget.steps is None for budget in budgets)
-        assert 0.8 * 600 < sum(budget.seconds for budget in budgets) < 600
-
-    def test_steps_where_no_minutes_are_given(self):
-        budget = TrainingOptions(self_steps=7, limit_minutes=1).budget("self")
-        assert budget.steps == 7
-        assert budget.seconds < 60
-        assert TrainingOptions(cross_steps=0).budget("cross").fraction(0, 0) == 1
-
-    @pytest.mark.parametrize(
-        "options", [TrainingOptions(minutes=2.5), TrainingOptions(), TrainingOptions(limit_minutes=3)]
-    )
-    def test_in_words(self, options):
-        assert options.describe().startswith("for ")
-
-    def test_defaults_of_a_device(self):
-        cpu = default_options(Device(torch.device("cpu"), None), seed=3)
-        card = default_options(Device(torch.device("cuda"), None), minutes=7)
-        assert cpu.seed == 3
-        assert cpu.limit_minutes
-        assert card.minutes == 7
-        assert card.device == "cuda"
 
 
 @pytest.mark.parametrize(
