@@ -16,6 +16,9 @@ from napari_landmark.oneshot.options import TrainingOptions
 from napari_landmark.oneshot.pipeline import train
 
 CARD = "cuda"
+FEW = TrainingOptions(
+    None, CARD, self_steps=3, cross_steps=2, close_steps=5, detector_steps=3, again_steps=2, batch_factor=2
+)
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no graphics card")
 
 
@@ -46,8 +49,8 @@ def test_a_training_is_stopped_and_resumed(study_on_card, cohort, monkeypatch):
     )
     with monkeypatch.context() as patch:
         patch.setattr(detector_module, "training_step", step)
-        assert train(study_on_card, cohort, options=options, cancel=token).cancelled
-    report = train(study_on_card, cohort, options=options, resume=True)
+        assert train(study_on_card, cohort, options=FEW, cancel=token).cancelled
+    report = train(study_on_card, cohort, options=FEW, resume=True)
     assert not report.cancelled
     assert [history.steps for history in report.histories] == [3, 2, 5, 3, 2]
     assert set(report.predictions) == set(cohort.names)
@@ -64,7 +67,7 @@ def test_a_model_of_a_card_sees_the_same_on_a_processor(study_on_card, cohort):
         again_steps=1,
         batch_factor=2,
     )
-    train(study_on_card, cohort, options=options)
+    train(study_on_card, cohort, options=FEW)
     seen = []
     for name in (CARD, "cpu"):
         model, device = load_model(study_on_card, device=name), choose_device(name)
