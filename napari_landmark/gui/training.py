@@ -90,7 +90,7 @@ def train_job(
 
         progress(ProgressEvent("Preparing", 0.0))
         options = training_options(device, seed=seed, minutes=minutes)
-        job.show(Started(str(choose_device(device)), options.describe()))
+        job.show(Started(str(choose_device(device)), options.for_canvas(cohort.canvas).describe()))
 
         def preview(model: LandmarkModel) -> None:
             # The name is read in this thread while the person may go on to another image: either will do.

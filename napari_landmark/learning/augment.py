@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from napari_landmark.learning.device import sent
 from napari_landmark.learning.sampling import constant, pixel_positions, sample
 
 _CONTROL_SPACING = 8  # pixels between knots of the displacement; small beside the smoothness of the field
@@ -98,13 +99,15 @@ class Distortion:
             centers = (size - 1) / 2 + uniform(dims) * ranges.shift * size
         knots = tuple(max(4, -(-n // _CONTROL_SPACING)) for n in output_shape)
         device = device or torch.device("cpu")
-        control = torch.zeros(batch, dims, *knots, device=device) if ranges.elastic else None
-        for cells in (4, 8) if ranges.elastic else ():
-            noise = torch.randn(batch, dims, *[cells + 3] * dims, generator=generator)
-            amount = ranges.elastic * max(source_shape) * (4 / cells) ** 1.5
-            strength = amount * (uniform(*[1] * (dims + 1)) + 1) / 2
-            control += _smooth(_sent(noise, device), knots) * _sent(strength, device)
-        return cls(_sent(matrices, device), _sent(centers, device), control, output_shape)
+        control = None
+        if ranges.elastic:
+            control = torch.zeros(batch, dims, *knots, device=device)
+            for cells in (4, 8):
+                noise = torch.randn(batch, dims, *[cells + 3] * dims, generator=generator)
+                amount = ranges.elastic * max(source_shape) * (4 / cells) ** 1.5
+                strength = amount * (uniform(*[1] * (dims + 1)) + 1) / 2
+                control += _smooth(sent(noise, device), knots) * sent(strength, device)
+        return cls(sent(matrices, device), sent(centers, device), control, output_shape)
 
     def source_of(self, points: torch.Tensor) -> torch.Tensor:
         """Where points (batch, k, d) of the distorted canvas come from."""
@@ -112,7 +115,10 @@ class Distortion:
         return affine if self.control is None else affine + self._displacement(points)
 
     def output_of(self, points: torch.Tensor, *, iterations: int = 15) -> torch.Tensor:
-        """Where points (batch, k, d) of the source land in the distorted canvas; NaN where the map folds."""
+        """Where points (batch, k, d) of the source land in the distorted canvas.
+
+        NaN where the map folds, and where it nearly does: there so many iterations are too few.
+        """
         inverse = torch.linalg.inv_ex(self.matrices).inverse.transpose(1, 2)
         straight = found = (points - self.centers[:, None]) @ inverse + self._middle
         if self.control is None:
@@ -140,10 +146,6 @@ class Distortion:
         parts = zip(self.control.shape[2:], self.output_shape, strict=True)
         scale = tuple((knots - 1) / (size - 1) for knots, size in parts)
         return sample(self.control, points, scale=scale).transpose(1, 2)
-
-
-def _sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    return tensor.to(device, non_blocking=True)
 
 
 def _rotations(angles: torch.Tensor, dims: int) -> torch.Tensor:
@@ -196,12 +198,12 @@ def random_appearance(
 
     def uniform(low: float, high: float) -> torch.Tensor:
         values = torch.rand(batch, generator=generator) * (high - low) + low
-        return _sent(values.view(batch, *[1] * (dims + 1)), device)
+        return sent(values.view(batch, *[1] * (dims + 1)), device)
 
     out = images.clamp(1e-4, 1) ** torch.exp(uniform(-ranges.gamma, ranges.gamma))
     out = (out - 0.4) * torch.exp(uniform(-ranges.contrast, ranges.contrast)) + 0.4
     out = out + uniform(-ranges.brightness, ranges.brightness)
-    field = _sent(torch.randn(batch, 1, *[4] * dims, generator=generator), device) * ranges.bias
+    field = sent(torch.randn(batch, 1, *[4] * dims, generator=generator), device) * ranges.bias
     out = out * torch.exp(_upsample(field, images.shape[2:]))
     sigma = uniform(0, ranges.noise)
     if device.type == "cpu":
@@ -216,13 +218,13 @@ def _occluded(images: torch.Tensor, generator: torch.Generator, probability: flo
     batch, dims, device = len(images), images.ndim - 2, images.device
     chance, grey, *numbers = torch.rand(2 + 2 * dims, batch, generator=generator)
     each = (batch, *[1] * (dims + 1))
-    hidden = _sent((chance < probability).view(each), device)
+    hidden = sent((chance < probability).view(each), device)
     for axis, size in enumerate(images.shape[2:]):
         length = (size * (0.05 + 0.15 * numbers[2 * axis])).floor().clamp(min=1)
         start = ((size - length) * numbers[2 * axis + 1]).floor()
         pixels = torch.arange(size)
         along = (pixels >= start[:, None]) & (pixels < (start + length)[:, None])
-        hidden = hidden & _sent(
+        hidden = hidden & sent(
             along.view(batch, *[size if k == axis else 1 for k in range(-1, dims)]), device
         )
-    return torch.where(hidden, _sent(grey.contiguous().view(each), device), images)
+    return torch.where(hidden, sent(grey.contiguous().view(each), device), images)

@@ -42,18 +42,32 @@ class Device:
 
     def to(self, tensor: torch.Tensor) -> torch.Tensor:
         """`tensor` on this device, without waiting where the device allows it."""
-        return tensor.to(self.torch_device, non_blocking=True)
+        return sent(tensor, self.torch_device)
 
-    def free_memory(self) -> int:
-        """Bytes that a graphics card has free; 0 for a processor, which shares its memory with everything else."""
+    def memory(self) -> int:
+        """Bytes that a graphics card has; 0 for a processor, which shares its memory with everything else."""
         if self.torch_device.type != "cuda":
             return 0
-        return torch.cuda.mem_get_info(self.torch_device)[0]
+        return torch.cuda.get_device_properties(self.torch_device).total_memory
+
+    def free_memory(self) -> int:
+        """Bytes of a graphics card that nothing uses; 0 for a processor."""
+        if self.torch_device.type != "cuda":
+            return 0
+        with torch.cuda.device(self.torch_device):
+            # What the allocator holds for later counts as taken, but is there to be used.
+            unused = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+            return torch.cuda.mem_get_info()[0] + unused
 
     def synchronize(self) -> None:
         """Wait for queued work; timings mean nothing before."""
         if self.torch_device.type == "cuda":
             torch.cuda.synchronize(self.torch_device)
+
+
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`tensor` on a device, without waiting where it may be gone before it has arrived (elsewhere it may not)."""
+    return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def available_cores() -> int:

@@ -47,9 +47,8 @@ def sample(
     where = (positions.dtype, positions.device)
     factors = (2 * s / n for s, n in zip(scale or (1,) * dims, maps.shape[2:], strict=True))
     start = constant(tuple(1 / n - 1 for n in maps.shape[2:]), *where)
-    grid = torch.addcmul(start, positions, constant(tuple(factors), *where)).flip(
-        -1
-    )  # grid_sample wants x first
+    # grid_sample wants x first
+    grid = torch.addcmul(start, positions, constant(tuple(factors), *where)).flip(-1)
     anything = positions.shape[1:-1]
     if len(anything) != dims:  # a list of points becomes a grid of one column
         grid = grid.reshape(len(maps), -1, *[1] * (dims - 1), dims)
@@ -65,7 +64,8 @@ def sample_features(features: torch.Tensor, points: torch.Tensor, stride: int) -
 @functools.lru_cache(maxsize=1024)
 def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """A few numbers where they are needed, never to be changed: sent anew in every step a card would wait for them."""
-    return torch.tensor(values, dtype=dtype, device=device)
+    with torch.inference_mode(False):  # it outlives the caller's mode
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def pixel_positions(shape: tuple[int, ...], *, device: torch.device | None = None) -> torch.Tensor:

@@ -17,7 +17,7 @@ from torch import nn
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.learning.augment import Distortion, DistortionRange, random_appearance
 from napari_landmark.learning.batches import KeptImages, load_batch
-from napari_landmark.learning.device import Device
+from napari_landmark.learning.device import Device, sent
 from napari_landmark.learning.progress import CancelToken, Progress
 from napari_landmark.learning.pyramid import CHANNELS, Pyramid, fast_memory_format
 from napari_landmark.learning.run import Budget, Checkpoint, History, run_training
@@ -269,13 +269,13 @@ def _has_detail(images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
 def informative(images: torch.Tensor, points: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """(batch, k) keeps points where there is something to see, and one in five of the others."""
     seen = _has_detail(images, points)
-    return seen | (torch.rand(seen.shape, generator=generator).to(seen.device, non_blocking=True) < 0.2)
+    return seen | (sent(torch.rand(seen.shape, generator=generator), seen.device) < 0.2)
 
 
 def informative_points(images: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
     """(batch, count, d) positions drawn where there is something to see."""
     candidates = random_points(len(images), 4 * count, images.shape[2:], generator)
-    candidates = candidates.to(images.device, non_blocking=True)
+    candidates = sent(candidates, images.device)
     good = _has_detail(images, candidates) & inside(candidates, images.shape[2:])
     order = good.float().sort(dim=1, descending=True, stable=True).indices[:, :count]
     return candidates.gather(1, order[..., None].expand(-1, -1, candidates.shape[-1]))

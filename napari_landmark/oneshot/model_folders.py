@@ -71,21 +71,25 @@ def new_folder(study: Study) -> Path:
 
 
 def recorded_options(
-    folder: Path, options: TrainingOptions, now: Mapping[str, Any]
+    folder: Path, options: TrainingOptions, now: Mapping[str, Any], *, device: Device
 ) -> tuple[TrainingOptions, bool]:
     """The options an interrupted training ran with, and whether its templates are still what they were.
 
-    Device and minutes may be given anew; `now` is what `resume_state` says. What the networks of that training
-    mean hangs on the images, the landmarks and the canvas: others are refused (InputError).
+    Device and minutes may be given anew; on a device of another kind the steps and batches are those of `options`,
+    which suit it. `now` is what `resume_state` says. What the networks of that training mean hangs on the images, the
+    landmarks and the canvas: others are refused (InputError).
     """
     path = folder / "run.json"
     try:
         record = json.loads(read_small_text(path))
         recorded = record["options"]
+        if record.get("device", "").split(" ")[0] != device.torch_device.type:
+            suited = asdict(options.for_canvas(tuple(now["canvas"])))
+            recorded = {**suited, "seed": recorded["seed"], "minutes": recorded["minutes"]}
         options = TrainingOptions(
             **{**recorded, "device": options.device, "minutes": options.minutes or recorded["minutes"]}
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
     if lacking := [key for key in now if key not in record]:
         raise InputError(

@@ -17,9 +17,10 @@ _WHOLE_IMAGES = ("self", "cross", "detector", "again")  # a close-up's windows a
 
 # A step on a graphics card costs the time to ask for it, whatever is in it: many images a step, and fewer steps.
 _MOST_TIMES = 8
-_MEMORY_PER_TIME = 2**29  # bytes that a batch of pictures takes, with room to spare
+_MEMORY_PER_TIME = 0.9 * 2**30  # bytes of a card; a batch of pictures takes a third of it
 
 _ENLARGED = ("self", "cross", "close")
+_MOST_TAUGHT = 3  # times the usual steps of a detector, however many minutes there are
 
 FULL_CANVAS = 768 * 640
 SMALLEST_SHARE = 0.5
@@ -42,7 +43,8 @@ class TrainingOptions:
         For a canvas of `FULL_CANVAS` pixels; a smaller one gets its share, see `for_canvas`.
     batch_factor : int
         Times as many images or windows a step as on a processor, for embedding and close-up. The detector's labels
-        are wrong one by one and right on average: shown often, they would be learned by heart.
+        are wrong one by one and right on average: shown often, they would be learned by heart. 1 for volumes, see
+        `for_canvas`.
     """
 
     minutes: float | None = None
@@ -65,21 +67,19 @@ class TrainingOptions:
     def for_canvas(self, canvas: tuple[int, ...]) -> TrainingOptions:
         """These options for images of that size: small ones need less time a step, and get more steps in less time.
 
-        Volumes take the memory of many pictures: they come in small batches, for as many more steps.
+        Volumes, and pictures larger than `FULL_CANVAS`, take more memory: they come in smaller batches, for as many
+        more steps.
         """
-        if len(canvas) == 3 and self.batch_factor > 1:
-            more = {
-                f"{stage}_steps": getattr(self, f"{stage}_steps") * self.batch_factor for stage in _ENLARGED
-            }
-            return replace(self, batch_factor=1, **more).for_canvas(canvas)
-        if self.limit_minutes is None:
-            return self
-        share = min(1.0, max(SMALLEST_SHARE, math.prod(canvas) / FULL_CANVAS))
-        return replace(
-            self,
-            limit_minutes=self.limit_minutes * share,
-            **{f"{stage}_steps": round(getattr(self, f"{stage}_steps") / share) for stage in _WHOLE_IMAGES},
-        )
+        size = math.prod(canvas)
+        factor = 1 if len(canvas) == 3 else max(1, int(self.batch_factor * min(1.0, FULL_CANVAS / size)))
+        more = {stage: self.batch_factor / factor for stage in _ENLARGED}
+        limit = self.limit_minutes
+        if limit is not None:
+            share = min(1.0, max(SMALLEST_SHARE, size / FULL_CANVAS))
+            limit *= share
+            more |= {stage: more.get(stage, 1) / share for stage in _WHOLE_IMAGES}
+        steps = {f"{stage}_steps": round(getattr(self, f"{stage}_steps") * by) for stage, by in more.items()}
+        return replace(self, limit_minutes=limit, batch_factor=factor, **steps)
 
     def describe(self) -> str:
         """The budget in words."""
@@ -94,13 +94,16 @@ class TrainingOptions:
         """Of stage `self`, `cross`, `close`, `detector` or `again`."""
         limit = self.minutes or self.limit_minutes
         seconds = limit * 60 * _share(stage, limit) if limit else None
-        return Budget(None if self.minutes else getattr(self, f"{stage}_steps"), seconds)
+        steps: int | None = getattr(self, f"{stage}_steps")
+        if self.minutes:
+            steps = None if stage in _ENLARGED else _MOST_TAUGHT * steps
+        return Budget(steps, seconds)
 
 
 def default_options(device: Device, *, seed: int = 0, minutes: float | None = None) -> TrainingOptions:
     """A good default for a device: minutes on two CPU cores, larger batches on a graphics card with room for them."""
     name = str(device.torch_device)
-    times = min(_MOST_TIMES, device.free_memory() // _MEMORY_PER_TIME)
+    times = min(_MOST_TIMES, int(device.memory() // _MEMORY_PER_TIME))
     if times < 2:
         return TrainingOptions(minutes, name, seed, limit_minutes=19.5)
     windows = max(900, TrainingOptions.close_steps // times)

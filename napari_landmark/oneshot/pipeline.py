@@ -91,7 +91,7 @@ def _train(
     state = resume_state(study, cohort, templates)
     if resume:
         folder = unfinished_folder(study)
-        options, same_templates = recorded_options(folder, options, state)
+        options, same_templates = recorded_options(folder, options, state, device=device)
         if not same_templates:  # the labels of the other images came from what the templates were then
             for kept in folder.glob(KEPT_LABELS.format("*")):
                 kept.unlink()

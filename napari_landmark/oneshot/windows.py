@@ -59,11 +59,13 @@ def cut_windows(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Windows of images of a cohort: pixels (k, 1, side, ...) and origins (k, d), see `cut_window`.
 
-    `numbers` names the image of each of the `centres` (k, d). The pixels lie where the images are kept.
+    `numbers` names the image of each of the `centres` (k, d). Pixels of kept images lie on their device.
     """
-    if isinstance(images, KeptImages) and (kept := images.rows(numbers)):
-        return _cut_kept(*kept, centres.cpu().numpy(), side, images.device)
-    cohort = images.cohort if isinstance(images, KeptImages) else images
+    cohort = images
+    if isinstance(images, KeptImages):
+        if kept := images.rows(numbers):
+            return _cut_kept(*kept, centres.cpu().numpy(), side, images.device)
+        cohort = images.cohort
     found = [
         cut_window(lambda box, n=int(n): cohort.working_part(n, box), cohort.canvas, centre, side)
         for n, centre in zip(numbers, centres.cpu().numpy(), strict=True)

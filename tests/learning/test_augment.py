@@ -136,9 +136,20 @@ class TestAppearance:
         ranges = AppearanceRange(0, 0, 0, 0, 0, occlusion=1)
         pictures = torch.rand(6, 1, *shape)
         seen = random_appearance(pictures, generator=torch.Generator().manual_seed(2), ranges=ranges)
-        changed = ((seen - pictures).abs() > 1e-3).flatten(1).float().mean(1)
-        assert (changed > 0).all()
-        assert (changed < 0.2).all()
+        changed = (seen - pictures).abs() > 1e-3
+        assert changed.flatten(1).any(1).all()
+        for axis in range(2, pictures.ndim):
+            others = [k for k in range(1, pictures.ndim) if k != axis]
+            length = changed.float().amax(others).sum(1)
+            assert (length >= 1).all()
+            assert (length <= 0.2 * pictures.shape[axis] + 1).all()
+
+    def test_some_are_left_as_they_are(self, shape):
+        ranges = AppearanceRange(0, 0, 0, 0, 0, occlusion=0.3)
+        pictures = torch.rand(60, 1, *shape)
+        seen = random_appearance(pictures, generator=torch.Generator().manual_seed(2), ranges=ranges)
+        hidden = ((seen - pictures).abs() > 1e-3).flatten(1).any(1).float().mean()
+        assert 0.15 < hidden < 0.45
 
     def test_same_seed_same_look(self, shape):
         pictures = torch.rand(3, 1, *shape)

@@ -51,33 +51,33 @@ class Counting:
 class TestKeptImages:
     CPU = choose_device("cpu")
 
-    def test_kept_images_are_the_cohorts_and_read_once(self, cohort):
+    @pytest.fixture
+    def card(self, cohort, monkeypatch):
+        """A processor that pretends to be a card with room for four times the cohort."""
+        needed = 4 * 2 * math.prod(cohort.canvas) * len(cohort)
+        monkeypatch.setattr(Device, "free_memory", lambda _: needed)
+        return self.CPU
+
+    def test_kept_images_are_the_cohorts_and_read_once(self, cohort, card):
         counting = Counting(cohort)
-        images = KeptImages(counting, self.CPU, capacity=10)
+        images = KeptImages(counting, card)
         assert len(images) == len(cohort)
         for numbers in ([2, 0, 2], [1, 2], [0]):
             for shrink in (1, 2):
                 expected = load_batch(cohort, numbers, shrink, self.CPU)
-                assert torch.equal(load_batch(images, numbers, shrink, self.CPU), expected)
+                assert torch.equal(load_batch(images, numbers, shrink, card), expected)
         assert sorted(counting.reads) == [0, 1, 2]
 
-    def test_what_finds_no_room_is_read_each_time(self, cohort):
+    def test_without_room_for_all_they_are_read_each_time(self, cohort, card, monkeypatch):
+        needed = card.free_memory()
+        monkeypatch.setattr(Device, "free_memory", lambda _: needed - 1)
         counting = Counting(cohort)
-        images = KeptImages(counting, self.CPU, capacity=1)
-        load_batch(images, [1], 1, self.CPU)
+        images = KeptImages(counting, card)
+        assert images.rows([0]) is None
         for _ in range(2):
             expected = load_batch(cohort, [1, 0], 1, self.CPU)
-            assert torch.equal(load_batch(images, [1, 0], 1, self.CPU), expected)
-        assert counting.reads == [1, 1, 0, 1, 0]
-        load_batch(images, [1], 1, self.CPU)
-        assert counting.reads == [1, 1, 0, 1, 0]
+            assert torch.equal(load_batch(images, [1, 0], 1, card), expected)
+        assert counting.reads == [1, 0, 1, 0]
 
     def test_a_processor_keeps_none(self, cohort):
         assert KeptImages(cohort, self.CPU).rows([0]) is None
-
-    def test_a_card_keeps_what_half_of_its_free_memory_takes(self, cohort, monkeypatch):
-        image = 2 * math.prod(cohort.canvas)
-        monkeypatch.setattr(Device, "free_memory", lambda _: 4 * image + 10)
-        images = KeptImages(cohort, self.CPU)
-        assert images.rows([0, 1]) is not None
-        assert images.rows([2]) is None

@@ -65,3 +65,12 @@ class TestSample:
         cells = torch.rand(1, 7, len(shape)) * 8 + 1
         vectors = sample_features(maps, canvas_coordinates(cells, 4), 4)
         torch.testing.assert_close(vectors, cells, atol=1e-3, rtol=0)
+
+
+def test_a_place_sampled_in_inference_mode_can_be_learned_from_afterwards():
+    shape = (1, 1, 37, 41)  # constants are kept by shape: one that no other test has
+    with torch.inference_mode():
+        sample(torch.ones(shape), torch.zeros(1, 1, 2))
+    positions = torch.full((1, 1, 2), 3.3, requires_grad=True)
+    sample(torch.rand(shape), positions).sum().backward()
+    assert positions.grad.isfinite().all()

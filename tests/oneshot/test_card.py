@@ -7,7 +7,7 @@ import torch
 
 from napari_landmark.data.phantom import SCHEMA
 from napari_landmark.data.study import Study
-from napari_landmark.learning.batches import load_batch
+from napari_landmark.learning.batches import KeptImages, load_batch
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.progress import CancelToken
 from napari_landmark.oneshot import detector as detector_module
@@ -37,16 +37,7 @@ def test_a_training_is_stopped_and_resumed(study_on_card, cohort, monkeypatch):
         token.cancel()
         return honest(*arguments, **options)
 
-    options = TrainingOptions(
-        None,
-        CARD,
-        self_steps=3,
-        cross_steps=2,
-        close_steps=5,
-        detector_steps=3,
-        again_steps=2,
-        batch_factor=2,
-    )
+    assert KeptImages(cohort, choose_device(CARD)).rows([0]) is not None
     with monkeypatch.context() as patch:
         patch.setattr(detector_module, "training_step", step)
         assert train(study_on_card, cohort, options=FEW, cancel=token).cancelled
@@ -57,16 +48,6 @@ def test_a_training_is_stopped_and_resumed(study_on_card, cohort, monkeypatch):
 
 
 def test_a_model_of_a_card_sees_the_same_on_a_processor(study_on_card, cohort):
-    options = TrainingOptions(
-        None,
-        CARD,
-        self_steps=3,
-        cross_steps=2,
-        close_steps=2,
-        detector_steps=2,
-        again_steps=1,
-        batch_factor=2,
-    )
     train(study_on_card, cohort, options=FEW)
     seen = []
     for name in (CARD, "cpu"):

@@ -189,7 +189,7 @@ class TestPairs:
     def test_they_are_the_same_anatomy(self, canvas, method, monkeypatch, cpu):
         for axis in range(len(canvas)):
             off, valid, _ = self.compared(canvas, axis, method, monkeypatch, cpu)
-            assert valid.float().mean() > 0.2  # by chance more, down to 0.28 in volumes
+            assert valid.float().mean() > 0.2  # by chance between 0.28 and 0.6
             # Corners of a window that is turned and enlarged may lie beyond what it was drawn from.
             assert off.abs().quantile(0.9) < 0.1
 

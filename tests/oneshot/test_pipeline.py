@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet
 from napari_landmark.data.phantom import SCHEMA
 from napari_landmark.data.study import Study
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
+from napari_landmark.learning.device import Device
 from napari_landmark.learning.progress import CancelToken
 from napari_landmark.oneshot import close_up as close_up_module
 from napari_landmark.oneshot import detector as detector_module
@@ -290,6 +292,32 @@ class TestTrain:
         for marks in report.predictions.values():
             assert np.isfinite(marks.positions()).all()
 
+    def test_larger_batches_reach_the_stages_that_gain_from_them(self, fresh, cohort, monkeypatch):
+        seen = {}
+
+        def watch(stage, count):
+            module, name, _ = STAGES[stage]
+            honest = getattr(module, name)
+
+            def watched(*arguments, **options):
+                seen[stage] = count(*arguments, **options)
+                return honest(*arguments, **options)
+
+            monkeypatch.setattr(module, name, watched)
+
+        watch("self", lambda *_, pairs: pairs)
+        watch("cross", lambda *_, pairs: pairs)
+        watch("close", lambda steps, _: steps.pairs)
+        watch("detector", lambda *_, **options: options)
+        for factor in (1, 3):
+            train(fresh(f"batches-{factor}"), cohort, options=replace(FEW, batch_factor=factor))
+            assert seen == {"self": 6 * factor, "cross": 4 * factor, "close": 8 * factor, "detector": {}}
+
+    def test_images_kept_where_they_are_learned_from_change_nothing(self, fresh, cohort, whole, monkeypatch):
+        monkeypatch.setattr(Device, "free_memory", lambda _: 10**9)
+        kept = train(fresh(), cohort, options=FEW).model_dir
+        assert_same_models(whole.model_dir, kept)
+
     def test_previews_change_nothing(self, fresh, cohort, whole, monkeypatch):
         honest = stages.with_preview
         monkeypatch.setattr(
@@ -310,6 +338,18 @@ def _ticking():
 
 
 class TestStop:
+    def test_another_kind_of_device_goes_on_with_steps_that_suit_it(self, fresh, cohort, cancel_in):
+        study = fresh()
+        begun = replace(FEW, batch_factor=8, close_steps=1, seed=4)
+        report = train(study, cohort, options=begun, cancel=cancel_in("self", 2))
+        path = report.model_dir / "run.json"
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "device": "cuda (a card)"}))
+        resumed = train(study, cohort, options=FEW, resume=True)
+        assert [h.steps for h in resumed.histories] == [3, 2, 4, 4, 2]
+        options = json.loads(path.read_text())["options"]
+        assert (options["batch_factor"], options["close_steps"], options["seed"]) == (1, 4, 4)
+
     @pytest.mark.parametrize(
         ("stage", "step", "stages", "parts", "labels"),
         [

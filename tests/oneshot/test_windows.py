@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_landmark.learning.batches import KeptImages
-from napari_landmark.learning.device import choose_device
+from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.oneshot.windows import cut_around, cut_window, cut_windows
 
 SIDES = st.integers(1, 13)
@@ -126,16 +126,19 @@ def test_a_whole_place_lies_where_the_origin_says():
     assert pixels[0, 0][inside] == image[31, 12]
 
 
-@pytest.mark.parametrize("cohort", [Volumes(), Pictures()])
-@pytest.mark.parametrize("capacity", [2, 3])
-def test_windows_of_kept_images_are_the_same(cohort, capacity):
+@pytest.mark.parametrize("kind", [Volumes, Pictures])
+@pytest.mark.parametrize("room", [True, False])
+def test_windows_of_kept_images_are_the_same(kind, room, monkeypatch):
+    monkeypatch.setattr(Device, "free_memory", lambda _: 10**9 if room else 0)
+    cohort = kind()
+    cohort.working_part = lambda number, box: cohort.working(number)[box]
     dims = len(cohort.canvas)
     generator = torch.Generator().manual_seed(0)
     centres = (torch.rand(40, dims, generator=generator) * 2 - 0.5) * torch.tensor(cohort.canvas)
     centres[0] = float("nan")
-    numbers = [n % 3 for n in range(40)]
-    images = KeptImages(cohort, choose_device("cpu"), capacity=capacity)
-    cohort.working_part = lambda number, box: cohort.working(number)[box]
+    numbers = [(2 - n) % 3 for n in range(40)]  # the first to be kept is not the first image
+    images = KeptImages(cohort, choose_device("cpu"))
+    assert (images.rows([2]) is not None) is room
     for side in (6, 32):
         pixels, origins = cut_windows(images, numbers, centres, side)
         expected_pixels, expected_origins = cut_windows(cohort, numbers, centres, side)
