@@ -1,6 +1,6 @@
 """How fast each stage of a training is on one device, by how many images a step sees.
 
-    python benchmarks/training_speed.py --data DIR [--device cuda] [--factors 1 8] [--steps 50]
+    python benchmarks/training_speed.py --data DIR [--device cuda] [--factors 1 8] [--steps 40]
 
 DIR has the form that `cephalometric.py` reads; its images are learned from, places are those of `landmarks.csv`. The
 first steps, in which memory is taken and kernels are chosen, do not count.
@@ -52,7 +52,7 @@ def main() -> None:
                 for number, name in enumerate(cohort.names)
             ]
         )
-        stages = Stages(
+        bench = Bench(
             cohort,
             torch.from_numpy(places).float(),
             device,
@@ -60,12 +60,14 @@ def main() -> None:
         )
         for factor in arguments.factors:
             for name, samples in _SAMPLES.items():
-                if name == "detector":
-                    factor = 1  # its batches are always small
+                if name == "detector" and factor > 1:
+                    continue  # its batches are always small
                 if on_card:
-                    torch.cuda.reset_peak_memory_stats()
-                step = seconds_a_step(stages.run(name, factor))
-                memory = f"{torch.cuda.max_memory_allocated() / 2**30:>7.2f}" if on_card else ""
+                    torch.cuda.reset_peak_memory_stats(device.torch_device)
+                step = seconds_a_step(bench.run(name, factor))
+                memory = ""
+                if on_card:
+                    memory = f"{torch.cuda.max_memory_allocated(device.torch_device) / 2**30:>7.2f}"
                 print(
                     f"{name:<16}{factor:>7}{1000 * step:>9.1f}{factor * samples / step:>11.1f}{memory}",
                     flush=True,
@@ -78,7 +80,7 @@ def seconds_a_step(history: History) -> float:
 
 
 @dataclass(frozen=True)
-class Stages:
+class Bench:
     """The stages of a training, each from untrained networks."""
 
     cohort: Cohort
