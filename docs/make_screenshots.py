@@ -118,7 +118,7 @@ def show_training(camera: Camera, minutes: float) -> None:
     camera.session.set_placing(False)
     widget.minutes.setValue(minutes)
     widget.run.click()
-    pictures = iter([minutes * 60 * 0.3])
+    pictures = iter([minutes * 60 * 0.9])  # the curves of all stages are there
     due, started = next(pictures), time.monotonic()
     while camera.session.job is not None:
         camera.wait(0.2)

@@ -48,7 +48,7 @@ def test_the_stages_of_a_training_and_detection(tmp_path, volumes, monkeypatch, 
     ):
         honest = getattr(module, name)
         monkeypatch.setattr(
-            module, name, lambda *a, honest=honest, option=option, **o: honest(*a, **o, **{option: 1})
+            module, name, lambda *a, honest=honest, option=option, **o: honest(*a, **{**o, option: 1})
         )
     cohort = Cohort.from_folder(volumes)
     assert cohort.canvas == (64, 64, 64)
