@@ -14,11 +14,7 @@ from napari_landmark.learning.device import Device
 
 
 class KeptImages:
-    """Working images of a cohort that stay where they are learned from.
-
-    Reading images and sending them to a graphics card takes longer than a step of a training on it. If all of them fit
-    into a quarter of the card's free memory, each is sent once, when it is first wanted; otherwise, and on a
-    processor, each time.
+    """Working images of a cohort that stay where they are learned from; each is sent once, when it is first wanted.
 
     Parameters
     ----------
@@ -27,25 +23,32 @@ class KeptImages:
     """
 
     def __init__(self, cohort: Cohort, device: Device) -> None:
-        self.cohort, self.canvas, self.device = cohort, cohort.canvas, device
-        fits = 2 * math.prod(cohort.canvas) * len(cohort) <= device.free_memory() // 4
+        self.canvas, self.device = cohort.canvas, device
+        self._cohort = cohort
         # Half precision is what the cohort's own cache has, so nothing is lost.
-        shape = (len(cohort) if fits else 0, *cohort.canvas)
+        shape = (len(cohort), *cohort.canvas)
         self._rows = torch.empty(shape, dtype=torch.float16, device=device.torch_device)
         self._row_of: dict[int, int] = {}
 
     def __len__(self) -> int:
-        return len(self.cohort)
+        return len(self._cohort)
 
-    def rows(self, numbers: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """What is kept (rows, *canvas), and the row of each image in it; None where nothing is kept."""
-        if not len(self._rows):
-            return None
+    def rows(self, numbers: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What is kept (rows, *canvas), and the row of each image in it."""
         for number in numbers:
             if number not in self._row_of:
                 row = self._row_of[number] = len(self._row_of)
-                self._rows[row] = self.device.to(torch.from_numpy(self.cohort.working(number)).half())
+                self._rows[row] = self.device.to(torch.from_numpy(self._cohort.working(number)).half())
         return self._rows, self.device.to(torch.tensor([self._row_of[number] for number in numbers]))
+
+
+def kept_images(cohort: Cohort, device: Device) -> Cohort | KeptImages:
+    """A cohort's images kept on a graphics card if all of them fit into a quarter of its free memory, else the cohort.
+
+    Reading images and sending them to a card takes longer than a step of a training on it.
+    """
+    fits = 2 * math.prod(cohort.canvas) * len(cohort) <= device.free_memory() // 4
+    return KeptImages(cohort, device) if fits else cohort
 
 
 def load_batch(
@@ -53,13 +56,11 @@ def load_batch(
 ) -> torch.Tensor:
     """(batch, 1, *canvas / shrink) float32 working images, values 0..1."""
     numbers = [int(index) for index in indices]
-    kept = None
     if isinstance(images, KeptImages):
-        images, kept = images.cohort, images.rows(numbers)
-    if kept is None:
-        batch = device.to(torch.from_numpy(np.stack([images.working(number) for number in numbers])))
+        rows, places = images.rows(numbers)
+        batch = rows[places].float()
     else:
-        batch = kept[0][kept[1]].float()
+        batch = device.to(torch.from_numpy(np.stack([images.working(number) for number in numbers])))
     return shrink_images(batch[:, None], shrink)
 
 

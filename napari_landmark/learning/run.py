@@ -230,7 +230,7 @@ def _load(
 
 
 def _laid_out(value: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
-    """`value` with its numbers in memory like those of `parameter`: else steps are slower after an interruption."""
+    """`value` with its numbers in memory like those of `parameter`, as they were before the interruption."""
     if value.shape != parameter.shape:
         return value
     return torch.empty_like(parameter, requires_grad=False).copy_(value)

@@ -16,7 +16,7 @@ from torch import nn
 
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.learning.augment import Distortion, DistortionRange, random_appearance
-from napari_landmark.learning.batches import KeptImages
+from napari_landmark.learning.batches import KeptImages, kept_images
 from napari_landmark.learning.device import Device
 from napari_landmark.learning.progress import CancelToken, Progress
 from napari_landmark.learning.pyramid import COARSEST_STRIDE, Pyramid, fast_memory_format
@@ -262,7 +262,7 @@ def train_close_up(
     dims = network.config.spatial_dims
     network.to(device.torch_device, memory_format=fast_memory_format(dims))
     pairs = {2: 8, 3: 2}[dims] * batch_factor
-    steps = _Steps(network, KeptImages(cohort, device), places.float().cpu(), device, generator, pairs)
+    steps = _Steps(network, kept_images(cohort, device), places.float().cpu(), device, generator, pairs)
     return run_training(
         network,
         steps.loss,

@@ -14,7 +14,7 @@ from torch import nn
 
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.learning.augment import Distortion, DistortionRange, random_appearance
-from napari_landmark.learning.batches import KeptImages, load_batch
+from napari_landmark.learning.batches import KeptImages, kept_images, load_batch
 from napari_landmark.learning.device import Device
 from napari_landmark.learning.progress import CancelToken, Progress
 from napari_landmark.learning.pyramid import CHANNELS, Pyramid, fast_memory_format
@@ -222,7 +222,7 @@ def train_detector(
 ) -> History:
     """Train in place on pseudo-labels and the true templates; `again` with better labels than before."""
     network.to(device.torch_device, memory_format=fast_memory_format(network.config.spatial_dims))
-    images = KeptImages(cohort, device)
+    images = kept_images(cohort, device)
     return run_training(
         network,
         lambda _: training_step(network, images, labels, device, generator),

@@ -16,7 +16,7 @@ from torch import nn
 
 from napari_landmark.data.cohort import Cohort
 from napari_landmark.learning.augment import Distortion, DistortionRange, random_appearance
-from napari_landmark.learning.batches import KeptImages, load_batch
+from napari_landmark.learning.batches import KeptImages, kept_images, load_batch
 from napari_landmark.learning.device import Device, sent
 from napari_landmark.learning.progress import CancelToken, Progress
 from napari_landmark.learning.pyramid import CHANNELS, Pyramid, fast_memory_format
@@ -203,7 +203,7 @@ def train_embedding(
     `batch_factor` times as many images are seen in each step.
     """
     embedding.to(device.torch_device, memory_format=fast_memory_format(embedding.config.spatial_dims))
-    images = KeptImages(cohort, device)
+    images = kept_images(cohort, device)
     history = run_training(
         embedding,
         lambda _: training_step(embedding, images, device, generator, pairs=6 * batch_factor),

@@ -61,13 +61,10 @@ def cut_windows(
 
     `numbers` names the image of each of the `centres` (k, d). Pixels of kept images lie on their device.
     """
-    cohort = images
     if isinstance(images, KeptImages):
-        if kept := images.rows(numbers):
-            return _cut_kept(*kept, centres.cpu().numpy(), side, images.device)
-        cohort = images.cohort
+        return _cut_kept(*images.rows(numbers), centres.cpu().numpy(), side, images.device)
     found = [
-        cut_window(lambda box, n=int(n): cohort.working_part(n, box), cohort.canvas, centre, side)
+        cut_window(lambda box, n=int(n): images.working_part(n, box), images.canvas, centre, side)
         for n, centre in zip(numbers, centres.cpu().numpy(), strict=True)
     ]
     pixels, origins = (np.stack(part).astype(np.float32) for part in zip(*found, strict=True))

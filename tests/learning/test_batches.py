@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from napari_landmark.learning.batches import KeptImages, load_batch, shrink_images
+from napari_landmark.learning.batches import KeptImages, kept_images, load_batch, shrink_images
 from napari_landmark.learning.device import Device, choose_device
 
 
@@ -60,7 +60,8 @@ class TestKeptImages:
 
     def test_kept_images_are_the_cohorts_and_read_once(self, cohort, card):
         counting = Counting(cohort)
-        images = KeptImages(counting, card)
+        images = kept_images(counting, card)
+        assert isinstance(images, KeptImages)
         assert len(images) == len(cohort)
         for numbers in ([2, 0, 2], [1, 2], [0]):
             for shrink in (1, 2):
@@ -72,12 +73,12 @@ class TestKeptImages:
         needed = card.free_memory()
         monkeypatch.setattr(Device, "free_memory", lambda _: needed - 1)
         counting = Counting(cohort)
-        images = KeptImages(counting, card)
-        assert images.rows([0]) is None
+        images = kept_images(counting, card)
+        assert images is counting
         for _ in range(2):
             expected = load_batch(cohort, [1, 0], 1, self.CPU)
             assert torch.equal(load_batch(images, [1, 0], 1, card), expected)
         assert counting.reads == [1, 0, 1, 0]
 
     def test_a_processor_keeps_none(self, cohort):
-        assert KeptImages(cohort, self.CPU).rows([0]) is None
+        assert kept_images(cohort, self.CPU) is cohort

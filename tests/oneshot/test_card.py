@@ -7,7 +7,7 @@ import torch
 
 from napari_landmark.data.phantom import SCHEMA
 from napari_landmark.data.study import Study
-from napari_landmark.learning.batches import KeptImages, load_batch
+from napari_landmark.learning.batches import KeptImages, kept_images, load_batch
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.progress import CancelToken
 from napari_landmark.oneshot import detector as detector_module
@@ -37,7 +37,7 @@ def test_a_training_is_stopped_and_resumed(study_on_card, cohort, monkeypatch):
         token.cancel()
         return honest(*arguments, **options)
 
-    assert KeptImages(cohort, choose_device(CARD)).rows([0]) is not None
+    assert isinstance(kept_images(cohort, choose_device(CARD)), KeptImages)
     with monkeypatch.context() as patch:
         patch.setattr(detector_module, "training_step", step)
         assert train(study_on_card, cohort, options=FEW, cancel=token).cancelled
