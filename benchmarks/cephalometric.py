@@ -22,19 +22,19 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_landmark.commands.evaluate import evaluation_table
-from napari_landmark.commands.progress import terminal_progress
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.cli.evaluate import evaluation_table
+from napari_landmark.cli.terminal_progress import terminal_progress
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
-from napari_landmark.data.study import Study
+from napari_landmark.data.study.study import Study
+from napari_landmark.detection.inference.folder import detect_folder
+from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.detection.model.store import load_model
+from napari_landmark.detection.training.options import default_options
+from napari_landmark.detection.training.report import write_report
+from napari_landmark.detection.training.train import train
 from napari_landmark.learning.device import choose_device
 from napari_landmark.metrics import Evaluation, evaluate
-from napari_landmark.oneshot.detection import detect_folder
-from napari_landmark.oneshot.model import LandmarkModel
-from napari_landmark.oneshot.model_folders import load_model
-from napari_landmark.oneshot.options import default_options
-from napari_landmark.oneshot.pipeline import train
-from napari_landmark.oneshot.report import write_report
 
 # Radial error (mm) and detection rates at 2, 2.5, 3 and 4 mm as published, ISBI 2015 test1 + test2, one template.
 PUBLISHED = {

@@ -21,19 +21,23 @@ import torch
 from cephalometric import read_truth
 from scipy.stats import spearmanr
 
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.data.study import Study
-from napari_landmark.learning.augment import DistortionRange
+from napari_landmark.data.study.study import Study
+from napari_landmark.detection.detector.pseudo_labels import PseudoLabeller
+from napari_landmark.detection.model.store import load_model
+from napari_landmark.detection.refinement import patch_embedding as module
+from napari_landmark.detection.refinement.local_refinement import build_local_refiner, refine_positions
+from napari_landmark.detection.refinement.patch_embedding import (
+    PatchEmbedding,
+    PatchEmbeddingConfig,
+    train_patch_embedding,
+)
+from napari_landmark.detection.training.templates import find_templates
+from napari_landmark.learning.augmentation import DistortionRange
 from napari_landmark.learning.device import choose_device
-from napari_landmark.learning.run import Budget
+from napari_landmark.learning.loop import Budget
 from napari_landmark.metrics import evaluate
-from napari_landmark.oneshot import close_up as module
-from napari_landmark.oneshot.close_matching import describe_closely, look_closely
-from napari_landmark.oneshot.close_up import CloseUp, CloseUpConfig, train_close_up
-from napari_landmark.oneshot.labelling import Labeller
-from napari_landmark.oneshot.model_folders import load_model
-from napari_landmark.oneshot.templates import find_templates
 
 # What each variant changes in the module, and in the network's configuration.
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -71,7 +75,7 @@ def main() -> None:
     )
     templates = find_templates(study, cohort)
     model = load_model(study, device="cpu")
-    places = Labeller(cohort, templates, device).match(model.embedding)
+    places = PseudoLabeller(cohort, templates, device).match(model.embedding)
     for template in templates:
         places.positions[template.index] = template.positions
     others = [n for n in range(len(cohort)) if n not in {t.index for t in templates}]
@@ -79,7 +83,7 @@ def main() -> None:
     def row(name: str, found: Mapping[int, np.ndarray], support: np.ndarray | None, seconds: float) -> None:
         predicted = {
             cohort.names[n]: LandmarkSet.from_array(
-                study.schema, cohort.placement(n).to_native(np.asarray(position))
+                study.schema, cohort.canvas_transform(n).to_native(np.asarray(position))
             )
             for n, position in found.items()
         }
@@ -105,10 +109,12 @@ def main() -> None:
     for name in arguments.only:
         changes, configuration = VARIANTS[name]
         torch.manual_seed(0)
-        config = CloseUpConfig(**{**CloseUpConfig.for_canvas(cohort.canvas).to_json(), **configuration})
-        network, started = CloseUp(config), time.monotonic()
+        config = PatchEmbeddingConfig(
+            **{**PatchEmbeddingConfig.for_canvas(cohort.canvas).to_json(), **configuration}
+        )
+        network, started = PatchEmbedding(config), time.monotonic()
         with changed(changes):
-            train_close_up(
+            train_patch_embedding(
                 network,
                 cohort,
                 torch.from_numpy(places.positions),
@@ -117,9 +123,9 @@ def main() -> None:
                 budget=Budget(steps=arguments.steps),
             )
         seconds = time.monotonic() - started
-        look = describe_closely(network, cohort, templates, device)
+        look = build_local_refiner(network, cohort, templates, device)
         found = {
-            n: look_closely(look, cohort.working(n), places.positions[n], device, prior=places.prior)
+            n: refine_positions(look, cohort.working(n), places.positions[n], device, prior=places.prior)
             for n in others
         }
         positions = {n: match.between(places.positions[n]) for n, match in found.items()}

@@ -15,9 +15,9 @@ from pathlib import Path
 from cephalometric import read_truth, train_once
 from PIL import Image
 
-from napari_landmark.data.phantom import hand_phantom
+from napari_landmark.detection.inference.folder import detect_folder
 from napari_landmark.metrics import evaluate
-from napari_landmark.oneshot.detection import detect_folder
+from napari_landmark.synthetic import hand_phantom
 
 
 def main() -> None:

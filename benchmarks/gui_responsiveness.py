@@ -18,12 +18,12 @@ from PIL import Image
 from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet, Status
-from napari_landmark.data.phantom import SCHEMA, hand_phantom
-from napari_landmark.data.study import Study
-from napari_landmark.gui.stage import get_session
-from napari_landmark.gui.training import train_job
+from napari_landmark.data.study.study import Study
+from napari_landmark.gui.jobs.train import train_job
+from napari_landmark.gui.layers.layer_manager import get_session
+from napari_landmark.synthetic import SCHEMA, hand_phantom
 
 
 class Metronome(QObject):

@@ -39,7 +39,7 @@ def draw(folder: Path, count: int) -> Path:
     from scipy import ndimage
 
     from napari_landmark.data.formats import write_landmarks
-    from napari_landmark.data.phantom import hand_phantom
+    from napari_landmark.synthetic import hand_phantom
 
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ class Measured:
 
 READING = """
 import json, sys, time
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.cohort.cohort import Cohort
 for name in ("first", "again"):
     started = time.monotonic()
     times = []
@@ -133,7 +133,7 @@ for name in ("first", "again"):
     print(json.dumps({"reading": name, "images": len(cohort), "seconds": round(time.monotonic() - started, 1),
                       "last_tenth_to_first": round(last / first, 2) if first else None}), flush=True)
 """
-TERMINAL = "import sys; from napari_landmark.cli import main; sys.exit(main(sys.argv[1:]))"
+TERMINAL = "import sys; from napari_landmark.cli.app import main; sys.exit(main(sys.argv[1:]))"
 
 
 def journal_times(path: Path, running: Measured, stop_after: int | None) -> list[float]:
@@ -230,7 +230,7 @@ def main() -> None:
     rows = table.read_text().count("\n") - 1
     figures["detect"] = {
         "killed_after": kept,
-        "taken_over": int(taken[0].split()[0]) if taken else 0,
+        "n_resumed": int(taken[0].split()[0]) if taken else 0,
         "rows": rows,
         "first": first.report() | {"last_tenth_to_first": slow_down(times)},
         "second": second.report() | {"last_tenth_to_first": slow_down(more[kept:])},
@@ -242,7 +242,7 @@ def main() -> None:
     figures["peak_gib"] = round(peak, 2)
     figures["holds"] = {
         "memory below 3 GiB": peak * 1024**3 < MEMORY,
-        "nothing done twice": figures["detect"]["taken_over"] == kept > 0,
+        "nothing done twice": figures["detect"]["n_resumed"] == kept > 0,
     }
     print(json.dumps(figures, indent=1))
     if options.json:

@@ -21,8 +21,8 @@ from registration_measures import on_pixels
 from scipy.spatial.transform import Rotation
 
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.image import MedicalImage
-from napari_landmark.registration.initial import initial_transform
+from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.registration.pairwise.header_alignment import header_alignment
 
 VERSION = 2  # of the settings: raised when they change, so that kept maps are computed anew
 
@@ -38,7 +38,7 @@ def limit_threads(count: int) -> None:
 
 def nothing(fixed: MedicalImage, moving: MedicalImage) -> Field:
     """The worlds laid over each other; corner to corner where a spacing is not known."""
-    return on_pixels(initial_transform(fixed.geometry, moving.geometry)).displacement
+    return on_pixels(header_alignment(fixed.geometry, moving.geometry)).displacement
 
 
 def simpleitk(fixed: MedicalImage, moving: MedicalImage) -> Field:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from registration_pairs import PairSet
 
-from napari_landmark.registration.pair_measures import landmark_errors, warped_dice
-from napari_landmark.registration.transform import Transform, world_geometry
+from napari_landmark.registration.pairwise.measures import landmark_errors, warped_dice
+from napari_landmark.registration.transform.transform import Transform, world_geometry
 
 
 @dataclass(frozen=True)

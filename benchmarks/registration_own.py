@@ -13,15 +13,15 @@ from pathlib import Path
 from cephalometric import link_images
 from registration_pairs import PairSet
 
-from napari_landmark.commands.progress import terminal_progress
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.cli.terminal_progress import terminal_progress
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.learning.device import choose_device
+from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
-from napari_landmark.registration.objective import ObjectiveWeights
 from napari_landmark.registration.options import WORKING_SIZE, PairOptions, default_registration_options
-from napari_landmark.registration.pair import register_pair
-from napari_landmark.registration.registration import Registration
-from napari_landmark.registration.training import train_registration
+from napari_landmark.registration.pairwise.register import register_pair
+from napari_landmark.registration.pairwise.result import Registration
+from napari_landmark.registration.training.train import train_registration
 
 Register = Callable[[str, str], Registration]
 """From the names of the fixed and the moving image."""
@@ -158,6 +158,6 @@ class OwnMethods:
         )
 
 
-def _weights(changes: tuple[tuple[str, float | bool], ...]) -> ObjectiveWeights:
+def _weights(changes: tuple[tuple[str, float | bool], ...]) -> LossWeights:
     terms = {name: value for name, value in changes if not isinstance(value, bool)}
-    return dataclasses.replace(ObjectiveWeights(), **terms)
+    return dataclasses.replace(LossWeights(), **terms)

@@ -15,7 +15,7 @@ from cephalometric import read_truth
 from numpy.typing import NDArray
 
 from napari_landmark.data.formats.landmark_csv import read_csv
-from napari_landmark.data.image import MedicalImage, read_image
+from napari_landmark.data.images.image import MedicalImage, read_image
 from napari_landmark.data.landmarks import LandmarkSet
 
 SEED = 2024

@@ -22,25 +22,30 @@ from cephalometric import link_images, read_truth
 from registration import RESULTS, with_section
 from scipy.stats import spearmanr
 
-from napari_landmark.commands.progress import terminal_progress
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.cli.terminal_progress import terminal_progress
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.data.study import Study
+from napari_landmark.data.study.study import Study
+from napari_landmark.detection.embedding.embedding import Embedding, train_embedding
+from napari_landmark.detection.embedding.template_matching import (
+    Descriptors,
+    Template,
+    describe_templates,
+    match_templates,
+)
+from napari_landmark.detection.model.store import load_model
+from napari_landmark.detection.refinement.local_refinement import (
+    LocalRefiner,
+    PatchDescriptors,
+    build_local_refiner,
+    embedding_prior,
+    refine_positions,
+)
+from napari_landmark.detection.template_selection import rank_images
+from napari_landmark.detection.training.stages import embedding_config
 from napari_landmark.learning.batches import load_batch
 from napari_landmark.learning.device import Device, choose_device
-from napari_landmark.learning.run import Budget
-from napari_landmark.oneshot.close_matching import (
-    CloseDescriptors,
-    CloseLook,
-    describe_closely,
-    look_closely,
-    prior_of_embedding,
-)
-from napari_landmark.oneshot.embedding import Embedding, train_embedding
-from napari_landmark.oneshot.model_folders import load_model
-from napari_landmark.oneshot.pseudolabels import Descriptors, Template, describe_templates, match_templates
-from napari_landmark.oneshot.stages import embedding_config
-from napari_landmark.oneshot.template import rank_images
+from napari_landmark.learning.loop import Budget
 
 COUNTS = (1, 3, 5, 10)
 
@@ -103,11 +108,11 @@ def compare(cohort: Cohort, truth: dict[str, LandmarkSet], arguments: argparse.N
             made = f"--minutes {arguments.minutes:g}", f"embedding alone, learned for {minutes:.1f} minutes"
         ranked = rank_images(embedding, cohort, device=device, generator=generator, progress=progress)
     known = [
-        Template(number, cohort.placement(number).to_working(truth[name].positions()))
+        Template(number, cohort.canvas_transform(number).to_working(truth[name].positions()))
         for number, name in enumerate(cohort.names)
     ]
     descriptors = describe_templates(embedding, cohort, known, device)
-    look = describe_closely(close_up, cohort, known, device) if close_up is not None else None
+    look = build_local_refiner(close_up, cohort, known, device) if close_up is not None else None
     numbers = list(range(0, len(cohort), max(1, len(cohort) // arguments.scored)))[: arguments.scored]
     measured = _Measured(embedding, cohort, descriptors, look, truth, numbers, device)
     alone = np.array([measured.error([number]) for number in range(len(cohort))])
@@ -148,7 +153,7 @@ class _Measured:
         embedding: Embedding,
         cohort: Cohort,
         descriptors: Descriptors,
-        look: CloseLook | None,
+        look: LocalRefiner | None,
         truth: dict[str, LandmarkSet],
         numbers: list[int],
         device: Device,
@@ -156,7 +161,7 @@ class _Measured:
         self.embedding, self.cohort, self.descriptors = embedding, cohort, descriptors
         self.truth, self.numbers, self.look, self.device = truth, numbers, look, device
         self.maps = [
-            embedding.embed(load_batch(cohort, [number], embedding.config.shrink, device), device)
+            embedding.embed(load_batch(cohort, [number], embedding.config.downsampling, device), device)
             for number in numbers
         ]
         self.unit = "mm" if all(cohort.geometry(number).has_spacing for number in numbers) else "pixels"
@@ -175,25 +180,25 @@ class _Measured:
                 continue
             found = match_templates(self.embedding, some, maps)[0]
             if self.look is not None:
-                image, prior = self.cohort.working(number), prior_of_embedding(self.embedding)
-                found = look_closely(self._only(chosen), image, found, self.device, prior=prior).between(
+                image, prior = self.cohort.working(number), embedding_prior(self.embedding)
+                found = refine_positions(self._only(chosen), image, found, self.device, prior=prior).between(
                     found
                 )
-            native = self.cohort.placement(number).to_native(found)
+            native = self.cohort.canvas_transform(number).to_native(found)
             away = np.linalg.norm(native - self.truth[self.cohort.names[number]].positions(), axis=1)
             errors.append(away * (self.cohort.geometry(number).mean_spacing or 1.0))
         return float(np.nanmean(errors))
 
-    def _only(self, chosen: list[int]) -> CloseLook:
+    def _only(self, chosen: list[int]) -> LocalRefiner:
         """A close look that knows these templates."""
         close = self.look.descriptors
-        some = CloseDescriptors(
+        some = PatchDescriptors(
             [v[chosen] for v in close.vectors],
             [m[chosen] for m in close.maps],
             close.offsets[chosen],
             close.around,
         )
-        return CloseLook(self.look.network, some)
+        return LocalRefiner(self.look.network, some)
 
 
 if __name__ == "__main__":

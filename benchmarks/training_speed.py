@@ -17,13 +17,22 @@ import numpy as np
 import torch
 from cephalometric import link_images, read_truth
 
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.detection.detector.detector import (
+    DetectorConfig,
+    DetectorNetwork,
+    TrainingLabels,
+    train_detector,
+)
+from napari_landmark.detection.embedding.embedding import Embedding, train_embedding
+from napari_landmark.detection.refinement.patch_embedding import (
+    PatchEmbedding,
+    PatchEmbeddingConfig,
+    train_patch_embedding,
+)
+from napari_landmark.detection.training.stages import embedding_config
 from napari_landmark.learning.device import Device, choose_device
-from napari_landmark.learning.run import Budget, History
-from napari_landmark.oneshot.close_up import CloseUp, CloseUpConfig, train_close_up
-from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork, TrainingLabels, train_detector
-from napari_landmark.oneshot.embedding import Embedding, train_embedding
-from napari_landmark.oneshot.stages import embedding_config
+from napari_landmark.learning.loop import Budget, History
 
 _UNCOUNTED = 10  # steps
 _SAMPLES = {"embedding": 6, "across subjects": 4, "close-up": 16, "detector": 3}  # of a step on a processor
@@ -48,7 +57,7 @@ def main() -> None:
         cohort = Cohort.from_folder(Path(scratch) / "images", cache_dir=Path(scratch) / "cache")
         places = np.stack(
             [
-                cohort.placement(number).to_working(truth[name].positions(cohort.ndim))
+                cohort.canvas_transform(number).to_working(truth[name].positions(cohort.ndim))
                 for number, name in enumerate(cohort.names)
             ]
         )
@@ -97,8 +106,8 @@ class Bench:
                 network, self.cohort, labels, device=self.device, generator=generator, budget=self.budget
             )
         if name == "close-up":
-            return train_close_up(
-                CloseUp(CloseUpConfig.for_canvas(self.cohort.canvas)),
+            return train_patch_embedding(
+                PatchEmbedding(PatchEmbeddingConfig.for_canvas(self.cohort.canvas)),
                 self.cohort,
                 self.places,
                 device=self.device,

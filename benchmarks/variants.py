@@ -18,21 +18,30 @@ import torch.nn.functional as F
 from cephalometric import link_images, read_truth
 from torch import nn
 
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.learning.augment import Distortion, random_appearance
+from napari_landmark.detection.detector.detector import (
+    DetectorConfig,
+    DetectorNetwork,
+    TrainingLabels,
+    train_detector,
+)
+from napari_landmark.detection.embedding import embedding as shared
+from napari_landmark.detection.embedding.correspondence_loss import (
+    POINTS_PER_LEVEL,
+    TEMPERATURE,
+    correspondence_loss,
+)
+from napari_landmark.detection.embedding.embedding import Embedding
+from napari_landmark.detection.embedding.feature_matching import describe, match_vectors
+from napari_landmark.detection.training.stages import embedding_config
+from napari_landmark.learning.augmentation import Distortion, random_appearance
 from napari_landmark.learning.batches import load_batch
 from napari_landmark.learning.device import Device, choose_device
-from napari_landmark.learning.pyramid import fast_memory_format
-from napari_landmark.learning.run import Budget, run_training
-from napari_landmark.learning.sampling import cell_coordinates, sample_features
+from napari_landmark.learning.interpolation import cell_coordinates, sample_features
+from napari_landmark.learning.loop import Budget, run_training
+from napari_landmark.learning.unet import fast_memory_format
 from napari_landmark.metrics import evaluate
-from napari_landmark.oneshot import embedding as shared
-from napari_landmark.oneshot.correspondence import POINTS_PER_LEVEL, TEMPERATURE, correspondence_loss
-from napari_landmark.oneshot.detector import DetectorConfig, DetectorNetwork, TrainingLabels, train_detector
-from napari_landmark.oneshot.embedding import Embedding
-from napari_landmark.oneshot.matching import describe, match_vectors
-from napari_landmark.oneshot.stages import embedding_config
 
 PAIRS, POINTS, WINDOW = 6, 512, 11
 Loss = Callable[..., torch.Tensor]
@@ -47,8 +56,10 @@ class TwoNetworks(nn.Module):
         self.view = Embedding(config) if separate else self.image
 
     def loss(self, cohort: Cohort, device: Device, generator: torch.Generator, compare: Loss) -> torch.Tensor:
-        shrink = self.image.config.shrink
-        images = load_batch(cohort, shared.random_indices(len(cohort), PAIRS, generator), shrink, device)
+        downsampling = self.image.config.downsampling
+        images = load_batch(
+            cohort, shared.random_indices(len(cohort), PAIRS, generator), downsampling, device
+        )
         shape = tuple(images.shape[2:])
         distortion = Distortion.random(PAIRS, shape, ranges=shared.SELF_RANGES, generator=generator)
         query = shared.random_points(PAIRS, POINTS, shape, generator)
@@ -64,13 +75,13 @@ class TwoNetworks(nn.Module):
         return compare(queries, keys, self.image.strides, query, key, valid)
 
     def find(self, cohort: Cohort, template: int, points: torch.Tensor, device: Device) -> torch.Tensor:
-        strides, shrink = self.image.canvas_strides, self.image.config.shrink
+        strides, downsampling = self.image.canvas_strides, self.image.config.downsampling
         vectors = describe(
-            self.view.embed(load_batch(cohort, [template], shrink, device), device), strides, points
+            self.view.embed(load_batch(cohort, [template], downsampling, device), device), strides, points
         )
         found = []
         for number in range(len(cohort)):
-            maps = self.image.embed(load_batch(cohort, [number], shrink, device), device)
+            maps = self.image.embed(load_batch(cohort, [number], downsampling, device), device)
             found.append(match_vectors(vectors, maps, strides).positions)
         return torch.cat(found)
 
@@ -151,7 +162,7 @@ class Bench:
             budget,
         )
         self.template = cohort.index(template)
-        points = cohort.placement(self.template).to_working(truth[template].positions(2))
+        points = cohort.canvas_transform(self.template).to_working(truth[template].positions(2))
         self.points = torch.from_numpy(points).float()[None]
 
     def embedding(self, name: str, *, separate: bool, compare: Loss) -> TwoNetworks:
@@ -192,7 +203,7 @@ class Bench:
         predicted, truth = {}, {}
         for number, image in enumerate(self.cohort.names):
             if number != self.template:
-                places = self.cohort.placement(number).to_native(found[number].numpy())
+                places = self.cohort.canvas_transform(number).to_native(found[number].numpy())
                 predicted[image] = LandmarkSet.from_array(self.truth[image].schema, places)
                 truth[image] = self.truth[image]
         result = evaluate(predicted, truth, spacing=self.spacing)

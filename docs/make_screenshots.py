@@ -16,13 +16,13 @@ import napari
 import numpy as np
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_landmark.data.phantom import hand_phantom
-from napari_landmark.gui.detect import DetectWidget
-from napari_landmark.gui.jobs import Job
-from napari_landmark.gui.new_study import NewStudyDialog
-from napari_landmark.gui.opening import open_job
-from napari_landmark.gui.register import RegisterWidget
-from napari_landmark.gui.stage import get_session, get_stage
+from napari_landmark.gui.dialogs.new_study import NewStudyDialog
+from napari_landmark.gui.jobs.job import Job
+from napari_landmark.gui.jobs.open_study import open_job
+from napari_landmark.gui.layers.layer_manager import get_layer_manager, get_session
+from napari_landmark.gui.widgets.register import RegisterWidget
+from napari_landmark.gui.widgets.review import DetectWidget
+from napari_landmark.synthetic import hand_phantom
 
 DOCS = Path(__file__).parent
 SAMPLE = DOCS.parent / "sample_data"
@@ -42,7 +42,7 @@ class Camera:
         self.viewer = napari.Viewer()
         self.viewer.theme = theme
         self.viewer.window.resize(1280, 800)
-        self.session, self.stage = get_session(self.viewer), get_stage(self.viewer)
+        self.session, self.stage = get_session(self.viewer), get_layer_manager(self.viewer)
         self.wait(0.5)
 
     def wait(self, seconds: float) -> None:

@@ -11,10 +11,10 @@ import hypothesis
 import numpy as np
 import pytest
 
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.formats import write_landmarks
-from napari_landmark.data.phantom import SCHEMA, hand_phantom
-from napari_landmark.data.study import Study
+from napari_landmark.data.study.study import Study
+from napari_landmark.synthetic import SCHEMA, hand_phantom
 
 # A busy machine is no mistake of the code. The same examples every time: what a change broke must not depend on
 # luck. HYPOTHESIS_PROFILE=search draws new ones, and more of them, to look for what nobody thought of.
@@ -35,12 +35,12 @@ def write_png(path: Path, array: np.ndarray) -> None:
 @pytest.fixture(scope="session")
 def make_close_ups_small():
     """Gives trainings small close-ups, by a monkeypatch: a step takes some milliseconds."""
-    from napari_landmark.oneshot.close_up import CloseUpConfig
+    from napari_landmark.detection.refinement.patch_embedding import PatchEmbeddingConfig
 
     def small(canvas):
-        return CloseUpConfig(len(canvas), 32, size=8, channels=(8, 8, 8, 8, 8))
+        return PatchEmbeddingConfig(len(canvas), 32, size=8, channels=(8, 8, 8, 8, 8))
 
-    return lambda patch: patch.setattr(CloseUpConfig, "for_canvas", staticmethod(small))
+    return lambda patch: patch.setattr(PatchEmbeddingConfig, "for_canvas", staticmethod(small))
 
 
 @pytest.fixture
@@ -101,16 +101,16 @@ def cohort(_drawn_cohort):
 
 @pytest.fixture(scope="session")
 def _trained(tmp_path_factory, _drawn_cohort, cohort, phantoms, make_close_ups_small):
-    from napari_landmark.oneshot.options import TrainingOptions
-    from napari_landmark.oneshot.pipeline import train
-    from napari_landmark.oneshot.report import write_report
+    from napari_landmark.detection.training.options import TrainingOptions
+    from napari_landmark.detection.training.report import write_report
+    from napari_landmark.detection.training.train import train
 
     first = phantoms[0]
     folder = tmp_path_factory.mktemp("trained") / "study"
     study = Study.create(folder, schema=SCHEMA, images=_drawn_cohort / "images", template=first.image.name)
     study.save_annotations(first.image.name, first.landmarks)
     options = TrainingOptions(
-        device="cpu", self_steps=3, cross_steps=2, close_steps=2, detector_steps=3, again_steps=2
+        device="cpu", self_steps=3, cross_steps=2, patch_steps=2, detector_steps=3, retrain_steps=2
     )
     with pytest.MonkeyPatch.context() as patch:
         make_close_ups_small(patch)
@@ -134,9 +134,9 @@ def training_report(_trained):
 @pytest.fixture
 def quick(monkeypatch, small_close_ups):
     """Trainings take a second."""
-    from napari_landmark.oneshot import options as options_module
-    from napari_landmark.oneshot import stages
-    from napari_landmark.oneshot.embedding import EmbeddingConfig
+    from napari_landmark.detection.embedding.embedding import EmbeddingConfig
+    from napari_landmark.detection.training import options as options_module
+    from napari_landmark.detection.training import stages
 
     honest = options_module.default_options
     small = EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
@@ -148,8 +148,8 @@ def quick(monkeypatch, small_close_ups):
             honest(device, **options),
             self_steps=2,
             cross_steps=1,
-            close_steps=1,
+            patch_steps=1,
             detector_steps=2,
-            again_steps=1,
+            retrain_steps=1,
         ),
     )

@@ -16,8 +16,8 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks, write_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
-from napari_landmark.data.study import Study
-from napari_landmark.oneshot.model_folders import load_model
+from napari_landmark.data.study.study import Study
+from napari_landmark.detection.model.store import load_model
 
 from .bad_files import huge, one_line
 
@@ -131,7 +131,7 @@ class TestLandmarkFiles:
 
     @pytest.mark.parametrize("name", ["../../outside.png", "/etc/passwd", "..\\..\\outside.png"])
     def test_names_of_images_are_no_paths_when_converting(self, tmp_path, name):
-        from napari_landmark.cli import main
+        from napari_landmark.cli.app import main
 
         (tmp_path / "a" / "b" / "out").mkdir(parents=True)
         source = tmp_path / "a" / "b" / "in.csv"
@@ -200,7 +200,7 @@ MODELS: dict[str, tuple[str, Callable[[Path], object]]] = {
         spoil_tensors("templates", lambda t: {**t, "positions": t["positions"][:, :3].clone()}),
     ),
     "channels without number": ("embedding.safetensors", deeper("embedding", "channels", [10**6] * 5)),
-    "shrunk to nothing": ("model.json", deeper("embedding", "shrink", 0)),
+    "shrunk to nothing": ("model.json", deeper("embedding", "downsampling", 0)),
     "of other axes": ("model.json", deeper("embedding", "spatial_dims", 3)),
     "an unknown setting": ("model.json", deeper("detector", "magic", 1)),
     "another schema": (

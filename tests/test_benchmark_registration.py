@@ -10,8 +10,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.image import MedicalImage
-from napari_landmark.registration.transform import Transform
+from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.registration.transform.transform import Transform
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 

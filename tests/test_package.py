@@ -26,7 +26,7 @@ def test_importing_it_loads_nothing_heavy():
 
 def test_public_names_come_from_their_modules():
     from napari_landmark.data.geometry import Geometry
-    from napari_landmark.data.image import read_image
+    from napari_landmark.data.images.image import read_image
 
     assert napari_landmark.Geometry is Geometry
     assert napari_landmark.read_image is read_image

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pydicom.uid import generate_uid
 
-from napari_landmark.cli import main
+from napari_landmark.cli.app import main
 from napari_landmark.data.formats import read_landmarks, write_landmarks
-from napari_landmark.data.phantom import hand_phantom
+from napari_landmark.synthetic import hand_phantom
 
 pytestmark = pytest.mark.usefixtures("quick")
 SECRET = "Zwiebelfisch"  # in every tag that may tell who somebody is
@@ -36,7 +36,7 @@ TAGS = {
 
 def dicom_writer():
     """How the tests of DICOM make their files."""
-    path = Path(__file__).parent / "data" / "test_dicom.py"
+    path = Path(__file__).parent / "data" / "images" / "test_dicom_series.py"
     spec = importlib.util.spec_from_file_location("dicom_files", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -18,9 +18,9 @@ import numpy as np
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks, write_landmarks
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.image import read_geometry, read_image
+from napari_landmark.data.images.image import read_geometry, read_image
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
-from napari_landmark.data.study import Study
+from napari_landmark.data.study.study import Study
 
 SECONDS_FOR_ONE = 20.0
 MEMORY = 4 * 1024**3
@@ -170,19 +170,22 @@ def reading_studies(folder: Path, chance: random.Random) -> Callable[[], None]:
 def reading_models(folder: Path, chance: random.Random) -> Callable[[], None]:
     import torch
 
-    from napari_landmark.data.cohort import Cohort
-    from napari_landmark.data.phantom import SCHEMA, hand_phantom
+    from napari_landmark.data.cohort.cohort import Cohort
+    from napari_landmark.detection.embedding.embedding import EmbeddingConfig
+    from napari_landmark.detection.model.store import load_model
+    from napari_landmark.detection.refinement.patch_embedding import PatchEmbeddingConfig
+    from napari_landmark.detection.training import stages
+    from napari_landmark.detection.training import train as pipeline
+    from napari_landmark.detection.training.options import TrainingOptions
     from napari_landmark.learning import device
-    from napari_landmark.oneshot import pipeline, stages
-    from napari_landmark.oneshot.close_up import CloseUpConfig
-    from napari_landmark.oneshot.embedding import EmbeddingConfig
-    from napari_landmark.oneshot.model_folders import load_model
-    from napari_landmark.oneshot.options import TrainingOptions
+    from napari_landmark.synthetic import SCHEMA, hand_phantom
 
     torch.set_num_threads(1)
     device.available_cores = lambda: 1
     stages.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
-    CloseUpConfig.for_canvas = lambda canvas: CloseUpConfig(2, 32, size=8, channels=(8, 8, 8, 8, 8))
+    PatchEmbeddingConfig.for_canvas = lambda canvas: PatchEmbeddingConfig(
+        2, 32, size=8, channels=(8, 8, 8, 8, 8)
+    )
     (folder / "images").mkdir()
     from PIL import Image
 
@@ -192,7 +195,7 @@ def reading_models(folder: Path, chance: random.Random) -> Callable[[], None]:
     study.save_annotations("a.png", phantom.landmarks)
     cohort = Cohort.from_folder(folder / "images", cache_dir=folder / "cache")
     options = TrainingOptions(
-        device="cpu", self_steps=1, cross_steps=1, close_steps=1, detector_steps=1, again_steps=1
+        device="cpu", self_steps=1, cross_steps=1, patch_steps=1, detector_steps=1, retrain_steps=1
     )
     pipeline.train(study, cohort, options=options)
     contents = {path: path.read_bytes() for path in (study.models_dir / "001").iterdir()}
@@ -208,7 +211,7 @@ def reading_models(folder: Path, chance: random.Random) -> Callable[[], None]:
 
 
 def reading_journals(folder: Path, chance: random.Random) -> Callable[[], None]:
-    from napari_landmark.oneshot.detection_journal import DetectionJournal
+    from napari_landmark.detection.inference.journal import DetectionJournal
 
     schema, path = LandmarkSchema(("a", "b")), folder / "current.jsonl"
     image = folder / "a.png"

@@ -13,7 +13,7 @@ import numpy as np
 from napari_landmark.data.formats import write_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
-from napari_landmark.data.study import Study
+from napari_landmark.data.study.study import Study
 
 SCHEMA = LandmarkSchema(("a", "b", "c"))
 GEOMETRY = Geometry((4000, 4000), (0.5, 0.5))
@@ -48,11 +48,12 @@ def small_trainings() -> None:
     """Trainings of a second, with a checkpoint after every step."""
     import torch
 
+    from napari_landmark.detection.embedding.embedding import EmbeddingConfig
+    from napari_landmark.detection.refinement.patch_embedding import PatchEmbeddingConfig
+    from napari_landmark.detection.training import options as options_module
+    from napari_landmark.detection.training import stages
+    from napari_landmark.detection.training import train as pipeline
     from napari_landmark.learning import device
-    from napari_landmark.oneshot import options as options_module
-    from napari_landmark.oneshot import pipeline, stages
-    from napari_landmark.oneshot.close_up import CloseUpConfig
-    from napari_landmark.oneshot.embedding import EmbeddingConfig
 
     if pipeline.__dict__.setdefault("made_small", False):
         return
@@ -60,21 +61,23 @@ def small_trainings() -> None:
     torch.set_num_threads(1)
     device.available_cores = lambda: 1
     stages.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
-    CloseUpConfig.for_canvas = lambda canvas: CloseUpConfig(2, 32, size=8, channels=(8, 8, 8, 8, 8))
+    PatchEmbeddingConfig.for_canvas = lambda canvas: PatchEmbeddingConfig(
+        2, 32, size=8, channels=(8, 8, 8, 8, 8)
+    )
     default, checkpoint = options_module.default_options, stages.Checkpoint
     options_module.default_options = lambda device, **options: dataclasses.replace(
         default(device, **options),
         self_steps=6,
         cross_steps=4,
-        close_steps=4,
+        patch_steps=4,
         detector_steps=6,
-        again_steps=4,
+        retrain_steps=4,
     )
     stages.Checkpoint = lambda path, resume: checkpoint(path, resume, interval=0.0)
 
 
 def terminal(arguments: list[str]) -> None:
-    from napari_landmark.cli import main
+    from napari_landmark.cli.app import main
 
     said("begin")
     sys.exit(main(arguments))

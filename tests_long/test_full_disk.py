@@ -14,11 +14,11 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 from kill_worker import GEOMETRY, SCHEMA, numbered, small_trainings
 
-from napari_landmark.cli import main
+from napari_landmark.cli.app import main
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import write_landmarks
-from napari_landmark.data.phantom import hand_phantom
-from napari_landmark.data.study import Study
+from napari_landmark.data.study.study import Study
+from napari_landmark.synthetic import hand_phantom
 
 LIMITED = """
 import resource, sys
@@ -26,7 +26,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
 sys.path.insert(0, sys.argv[2])
 from kill_worker import small_trainings
 small_trainings()
-from napari_landmark.cli import main
+from napari_landmark.cli.app import main
 sys.exit(main(sys.argv[3:]))
 """
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and mounts of Linux")

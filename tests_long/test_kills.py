@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 import kill_worker
 from kill_worker import ENDINGS, GEOMETRY, SCHEMA, numbered, small_trainings
 
-from napari_landmark.cli import main
+from napari_landmark.cli.app import main
 from napari_landmark.data.formats import read_landmarks, write_landmarks
-from napari_landmark.data.phantom import hand_phantom
-from napari_landmark.data.study import Study
-from napari_landmark.oneshot.model_choice import model_folders
-from napari_landmark.oneshot.model_folders import can_resume, load_model
+from napari_landmark.data.study.study import Study
+from napari_landmark.detection.model.choice import model_folders
+from napari_landmark.detection.model.store import can_resume, load_model
+from napari_landmark.synthetic import hand_phantom
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
 KILLS = int(os.environ.get("NAPARI_LANDMARK_KILLS", "200"))

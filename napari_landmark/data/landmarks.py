@@ -35,7 +35,7 @@ class Status(StrEnum):
     CORRECTED = "corrected"
 
     @property
-    def by_person(self) -> bool:
+    def is_manual(self) -> bool:
         """Whether a person said so; a machine never overwrites that."""
         return self in (Status.MISSING, Status.PLACED, Status.CORRECTED)
 
@@ -300,7 +300,7 @@ class LandmarkSet(Mapping[str, Landmark]):
         merged = []
         for landmark in self.values():
             predicted = prediction.get(landmark.name)
-            if not landmark.status.by_person and predicted is not None and predicted.position is not None:
+            if not landmark.status.is_manual and predicted is not None and predicted.position is not None:
                 landmark = dataclasses.replace(predicted, status=Status.PREDICTED)
             merged.append(landmark)
         return LandmarkSet(self._schema, merged)

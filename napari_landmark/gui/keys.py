@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from napari.components import ViewerModel
 
-from napari_landmark.gui.session import Session
+from napari_landmark.gui.session.session import Session
 
 KEYS: dict[str, tuple[str, str]] = {
     ".": (".", "next image"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_landmark.data.working_cache import default_cache_dir
+from napari_landmark.data.cohort.cache import default_cache_dir
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 WORKING_SIZES = (384, 512, 768, 1024)

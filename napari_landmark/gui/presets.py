@@ -53,7 +53,7 @@ def cephalometric() -> LandmarkSchema:
 
 def hand_phantom() -> LandmarkSchema:
     """The landmarks of the drawn hand radiographs."""
-    from napari_landmark.data.phantom import LANDMARKS
+    from napari_landmark.synthetic import LANDMARKS
 
     return LandmarkSchema(LANDMARKS, definitions=tuple(_hand_definition(name) for name in LANDMARKS))
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.learning.device import Device
 
 
@@ -52,19 +52,19 @@ def kept_images(cohort: Cohort, device: Device) -> Cohort | KeptImages:
 
 
 def load_batch(
-    images: Cohort | KeptImages, indices: Sequence[int], shrink: int, device: Device
+    images: Cohort | KeptImages, indices: Sequence[int], downsampling: int, device: Device
 ) -> torch.Tensor:
-    """(batch, 1, *canvas / shrink) float32 working images, values 0..1."""
+    """(batch, 1, *canvas / downsampling) float32 working images, values 0..1."""
     numbers = [int(index) for index in indices]
     if isinstance(images, KeptImages):
         rows, places = images.rows(numbers)
         batch = rows[places].float()
     else:
         batch = device.to(torch.from_numpy(np.stack([images.working(number) for number in numbers])))
-    return shrink_images(batch[:, None], shrink)
+    return downsample(batch[:, None], downsampling)
 
 
-def shrink_images(images: torch.Tensor, factor: int) -> torch.Tensor:
+def downsample(images: torch.Tensor, factor: int) -> torch.Tensor:
     """Images (batch, 1, *shape) averaged over blocks of `factor` pixels per side."""
     if factor == 1:
         return images

@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from napari_landmark.data.atomic import atomic_write
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.atomic import atomic_write
 
 
 def save_tensors(

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import find_image
 from napari_landmark.data.formats.text_file import read_text
-from napari_landmark.data.image import MedicalImage, read_image
+from napari_landmark.data.images.image import MedicalImage, read_image
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.learning.progress import CancelToken, Progress, ProgressEvent
-from napari_landmark.registration.initial import initial_transform
+from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.registration.label_map import read_label_map
-from napari_landmark.registration.pair_measures import landmark_errors, warped_dice
-from napari_landmark.registration.transform import Transform
+from napari_landmark.registration.pairwise.header_alignment import header_alignment
+from napari_landmark.registration.pairwise.measures import landmark_errors, warped_dice
+from napari_landmark.registration.transform.transform import Transform
 
 Pair = tuple[str, str]
 """Names of a fixed and of a moving image."""
@@ -160,7 +160,7 @@ def evaluate_registration(
 ) -> RegistrationEvaluation:
     """Register pairs and measure them before and after.
 
-    Before means `initial_transform`. Only the images of one pair are in memory at a time.
+    Before means `header_alignment`. Only the images of one pair are in memory at a time.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def evaluate_registration(
             progress(ProgressEvent("registering pairs", done / len(pairs), step=done))
         (fixed, fixed_labels), (moving, moving_labels) = load(fixed_name), load(moving_name)
         found = register(fixed, moving)
-        before = initial_transform(fixed.geometry, moving.geometry)
+        before = header_alignment(fixed.geometry, moving.geometry)
         if fixed_labels is not None and moving_labels is not None:
             sums.add_dice(
                 warped_dice(before, fixed_labels, moving_labels),

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import image_stem
 from napari_landmark.data.geometry import Geometry, SpacingSource
-from napari_landmark.data.image import MedicalImage, read_image, series_files
-from napari_landmark.data.image_folder import image_files
+from napari_landmark.data.images.image import MedicalImage, read_image, series_files
 
 logger = logging.getLogger(__name__)
 

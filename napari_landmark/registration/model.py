@@ -10,18 +10,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_landmark.data.atomic import atomic_write
+from napari_landmark.data.cohort.working_grid import fit_canvas_transform, resample
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.image import MedicalImage
-from napari_landmark.data.placement import fit_placement, place
-from napari_landmark.learning.batches import shrink_images
+from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.learning.batches import downsample
 from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
 from napari_landmark.learning.device import Device, choose_device
-from napari_landmark.registration.labelled_cohort import SHRINK
-from napari_landmark.registration.network import Alignment, NetworkConfig, RegistrationNetwork
-from napari_landmark.registration.objective import ObjectiveWeights
-from napari_landmark.registration.registration import Registration, canvas_transform
-from napari_landmark.registration.segmenter import Segmenter, SegmenterConfig
+from napari_landmark.registration.losses import LossWeights
+from napari_landmark.registration.networks.registration_network import (
+    Alignment,
+    NetworkConfig,
+    RegistrationNetwork,
+)
+from napari_landmark.registration.networks.segmenter import Segmenter, SegmenterConfig
+from napari_landmark.registration.pairwise.result import Registration, canvas_transform
+from napari_landmark.registration.training.dataset import DOWNSAMPLING
 
 FORMAT = "napari-landmark registration model"
 FORMAT_VERSION = 2
@@ -78,7 +82,7 @@ class RegistrationModel:
         self.record = record or {}
 
     @property
-    def weights(self) -> ObjectiveWeights:
+    def weights(self) -> LossWeights:
         """Of the objective it was trained with; the defaults where the record does not say.
 
         Raises
@@ -110,7 +114,7 @@ class RegistrationModel:
     def predict(self, fixed: MedicalImage, moving: MedicalImage) -> Prediction:
         """The networks' answer as tensors."""
         canvases = torch.cat([self._on_canvas(image) for image in (fixed, moving)])
-        small = shrink_images(canvases, SHRINK)
+        small = downsample(canvases, DOWNSAMPLING)
         seen, scores = small, None
         with self.device.autocast():
             if self.segmenter is not None:
@@ -126,7 +130,7 @@ class RegistrationModel:
             raise InputError(
                 f"{image.name}: has {image.geometry.ndim} dimensions, the model was trained on {kind}"
             )
-        drawn = place(image, fit_placement(image.geometry, self.canvas))
+        drawn = resample(image, fit_canvas_transform(image.geometry, self.canvas))
         return self.device.to(torch.from_numpy(np.ascontiguousarray(drawn))[None, None])
 
     def save(self, folder: Path) -> None:
@@ -184,9 +188,9 @@ class RegistrationModel:
         return cls(canvas, labels, segmenter, network, device=device, record=record)
 
 
-def _weights_of(record: dict) -> ObjectiveWeights:
+def _weights_of(record: dict) -> LossWeights:
     options = record.get("options")
-    return ObjectiveWeights.from_json(options.get("weights") if isinstance(options, dict) else None)
+    return LossWeights.from_json(options.get("weights") if isinstance(options, dict) else None)
 
 
 def _read_sidecar(path: Path) -> dict:

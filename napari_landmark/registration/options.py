@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, field, replace
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.learning.device import Device
-from napari_landmark.learning.run import Budget
-from napari_landmark.registration.objective import ObjectiveWeights
+from napari_landmark.learning.loop import Budget
+from napari_landmark.registration.losses import LossWeights
 
 WORKING_SIZE = {2: 384, 3: 128}
 """Longest side of the canvas of a training by number of axes."""
 PAIR_SIZE = {2: 384, 3: 192}
 """The same for one pair without a model, where volumes may take a minute."""
-PAIR_WEIGHTS = {2: ObjectiveWeights(bending=16.0), 3: ObjectiveWeights()}
+PAIR_WEIGHTS = {2: LossWeights(bending=16.0), 3: LossWeights()}
 """The objective for one pair without a model: nobody taught it what belongs together, so a picture must bend less."""
 
 
@@ -28,7 +28,7 @@ class RegistrationOptions:
         Wall-clock budget. Without it `steps` are done, within `limit_minutes`.
     device : str
     seed : int
-    weights : ObjectiveWeights
+    weights : LossWeights
         Terms of the objective; a weight of 0 switches a term off.
     steps : int
     limit_minutes : float, optional
@@ -39,7 +39,7 @@ class RegistrationOptions:
     minutes: float | None = None
     device: str = "auto"
     seed: int = 0
-    weights: ObjectiveWeights = field(default_factory=ObjectiveWeights)
+    weights: LossWeights = field(default_factory=LossWeights)
     steps: int = 1000
     limit_minutes: float | None = None
     warped_labels: bool = False
@@ -70,14 +70,14 @@ class RegistrationOptions:
 
     def to_json(self) -> dict:
         """Plain values for the model's sidecar."""
-        return {**asdict(replace(self, weights=ObjectiveWeights())), "weights": self.weights.to_json()}
+        return {**asdict(replace(self, weights=LossWeights())), "weights": self.weights.to_json()}
 
 
 def default_registration_options(
-    device: Device, *, seed: int = 0, minutes: float | None = None, weights: ObjectiveWeights | None = None
+    device: Device, *, seed: int = 0, minutes: float | None = None, weights: LossWeights | None = None
 ) -> RegistrationOptions:
     """A good default for a device."""
-    options = RegistrationOptions(minutes, str(device.torch_device), seed, weights or ObjectiveWeights())
+    options = RegistrationOptions(minutes, str(device.torch_device), seed, weights or LossWeights())
     if device.torch_device.type == "cpu":
         return replace(options, limit_minutes=18.0)
     return replace(options, steps=4000, limit_minutes=30.0)
@@ -92,7 +92,7 @@ class PairOptions:
     steps : int, optional
         Optimisation steps on the pair itself; None chooses: enough to start from nothing without a model,
         few with one. 0 takes the model's word.
-    weights : ObjectiveWeights, optional
+    weights : LossWeights, optional
         Those that the model was trained with if not given, the defaults without a model.
     device : str
     working_size : int, optional
@@ -103,7 +103,7 @@ class PairOptions:
     """
 
     steps: int | None = None
-    weights: ObjectiveWeights | None = None
+    weights: LossWeights | None = None
     device: str = "auto"
     working_size: int | None = None
     any_rotation: bool | None = None

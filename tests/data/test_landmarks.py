@@ -35,8 +35,8 @@ class TestLandmark:
             Landmark("sella", *arguments)
 
     def test_which_statuses_are_a_persons(self):
-        by_person = {status for status in Status if status.by_person}
-        assert by_person == {Status.PLACED, Status.CORRECTED, Status.MISSING}
+        is_manual = {status for status in Status if status.is_manual}
+        assert is_manual == {Status.PLACED, Status.CORRECTED, Status.MISSING}
 
 
 class TestSchema:

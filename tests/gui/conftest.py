@@ -11,16 +11,16 @@ pytest.importorskip("napari")
 
 from napari.components import ViewerModel
 
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
-from napari_landmark.data.phantom import hand_phantom
-from napari_landmark.data.study import Study
+from napari_landmark.data.study.study import Study
+from napari_landmark.gui.layers.layer_manager import LayerManager, get_layer_manager, get_session
 from napari_landmark.gui.preferences import Preferences
-from napari_landmark.gui.session import Session
-from napari_landmark.gui.stage import Stage, get_session, get_stage
+from napari_landmark.gui.session.session import Session
+from napari_landmark.synthetic import hand_phantom
 
 NAMES = ("thumb_tip", "index_tip", "middle_tip", "capitate")
-SHRINK = 4
+DOWNSAMPLING = 4
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +33,10 @@ def hands(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
     for seed in range(4):
         phantom = hand_phantom(seed)
         name = phantom.image.name
-        Image.fromarray(np.ascontiguousarray(phantom.image.array[::SHRINK, ::SHRINK])).save(folder / name)
-        truth[name] = np.array([phantom.landmarks[n].position for n in NAMES]) / SHRINK
+        Image.fromarray(np.ascontiguousarray(phantom.image.array[::DOWNSAMPLING, ::DOWNSAMPLING])).save(
+            folder / name
+        )
+        truth[name] = np.array([phantom.landmarks[n].position for n in NAMES]) / DOWNSAMPLING
     return folder, truth
 
 
@@ -83,8 +85,8 @@ def viewer(study, cohort) -> ViewerModel:
 
 
 @pytest.fixture
-def stage(viewer) -> Stage:
-    return get_stage(viewer)
+def stage(viewer) -> LayerManager:
+    return get_layer_manager(viewer)
 
 
 def predict(session: Session, name: str, positions: np.ndarray, *, error: float = 2.0) -> None:

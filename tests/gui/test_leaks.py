@@ -9,13 +9,13 @@ import weakref
 import pytest
 from qtpy.QtWidgets import QApplication
 
-from napari_landmark.gui import training
-from napari_landmark.gui.new_study import NewStudyDialog
-from napari_landmark.gui.schema_dialog import SchemaDialog
-from napari_landmark.gui.stage import get_session
-from napari_landmark.oneshot import template
-from napari_landmark.oneshot.options import TrainingOptions
-from napari_landmark.oneshot.suggestion import Suggestion
+from napari_landmark.detection import template_selection as template
+from napari_landmark.detection.suggestion import Suggestion
+from napari_landmark.detection.training.options import TrainingOptions
+from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
+from napari_landmark.gui.dialogs.new_study import NewStudyDialog
+from napari_landmark.gui.jobs import train as training
+from napari_landmark.gui.layers.layer_manager import get_session
 
 from .conftest import predict
 

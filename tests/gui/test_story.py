@@ -11,15 +11,15 @@ from qtpy.QtTest import QTest
 
 from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.landmarks import Status
-from napari_landmark.data.phantom import hand_phantom, sample
-from napari_landmark.data.study import Study
-from napari_landmark.gui import training
-from napari_landmark.gui.export import export
-from napari_landmark.gui.new_study import NewStudyDialog
-from napari_landmark.gui.opening import open_job
-from napari_landmark.gui.places import camera_of
-from napari_landmark.gui.stage import get_session, get_stage
-from napari_landmark.oneshot.options import TrainingOptions
+from napari_landmark.data.study.study import Study
+from napari_landmark.detection.training.options import TrainingOptions
+from napari_landmark.gui.dialogs.export import export
+from napari_landmark.gui.dialogs.new_study import NewStudyDialog
+from napari_landmark.gui.jobs import train as training
+from napari_landmark.gui.jobs.open_study import open_job
+from napari_landmark.gui.layers.layer_manager import get_layer_manager, get_session
+from napari_landmark.gui.layers.layer_transforms import camera_of
+from napari_landmark.synthetic import hand_phantom, sample
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ def drag(viewer, qtbot, layer, start, end):
 def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_viewer):
     viewer, open_widget = dock
     annotate = open_widget("Annotate template")
-    session, stage = get_session(viewer), get_stage(viewer)
+    session, stage = get_session(viewer), get_layer_manager(viewer)
     viewer.open_sample("napari-landmark", "hands")
     assert "open images" in annotate.study_bar.new.text()
 

@@ -10,26 +10,26 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_landmark.data.cohort import Cohort
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
-from napari_landmark.data.run_record import sha256
-from napari_landmark.data.study import Study
-from napari_landmark.gui.annotate import AnnotateWidget
-from napari_landmark.gui.calibration import Calibration, spacing_from
-from napari_landmark.gui.cohort_table import CohortTable
-from napari_landmark.gui.detect import DetectWidget
-from napari_landmark.gui.export import export
-from napari_landmark.gui.loss_plot import LossPlot
-from napari_landmark.gui.new_study import NewStudyDialog
-from napari_landmark.gui.open_layers import export_layers, open_images
-from napari_landmark.gui.opening import open_job
+from napari_landmark.data.study.provenance import sha256
+from napari_landmark.data.study.study import Study
+from napari_landmark.gui.dialogs.calibration import Calibration, spacing_from
+from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
+from napari_landmark.gui.dialogs.export import export
+from napari_landmark.gui.dialogs.new_study import NewStudyDialog
+from napari_landmark.gui.jobs.open_study import open_job
+from napari_landmark.gui.layers.layer_manager import get_session
+from napari_landmark.gui.layers.open_layers import export_layers, open_images
 from napari_landmark.gui.presets import cephalometric
-from napari_landmark.gui.schema_dialog import SchemaDialog
-from napari_landmark.gui.stage import get_session
-from napari_landmark.gui.train import TrainWidget
-from napari_landmark.learning.progress import ProgressEvent
+from napari_landmark.gui.widgets.annotate import AnnotateWidget
+from napari_landmark.gui.widgets.cohort_table import CohortTable
+from napari_landmark.gui.widgets.loss_plot import LossPlot
+from napari_landmark.gui.widgets.review import DetectWidget
+from napari_landmark.gui.widgets.train import TrainWidget
+from napari_landmark.progress import ProgressEvent
 
 from .conftest import NAMES, predict
 
@@ -257,7 +257,7 @@ class TestOpenImages:
         array[..., 1] = 100
         (name,) = export_layers([Image(array, name="a/b", rgb=True)], tmp_path)
         assert name == "a_b.tif"
-        from napari_landmark.data.image import read_image
+        from napari_landmark.data.images.image import read_image
 
         assert read_image(tmp_path / name).array[0, 0] == 59
 
@@ -425,7 +425,7 @@ class TestExport:
 
     def test_formats_of_one_image_make_a_folder(self, session, truth, tmp_path, qtbot):
         session.study.update(spacing=0.5)
-        from napari_landmark.gui.opening import regather_job
+        from napari_landmark.gui.jobs.open_study import regather_job
 
         session.run(regather_job(session))
         qtbot.waitUntil(lambda: session.job is None, timeout=20_000)

@@ -11,7 +11,7 @@ import napari_landmark
 from napari_landmark.gui.wording import in_dialog
 
 ROOT = Path(napari_landmark.__file__).parent
-ROOMS = ("data", "learning", "oneshot", "registration", "gui")
+ROOMS = ("data", "learning", "detection", "registration", "gui")
 
 
 def texts():

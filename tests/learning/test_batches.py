@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from napari_landmark.learning.batches import KeptImages, kept_images, load_batch, shrink_images
+from napari_landmark.learning.batches import KeptImages, downsample, kept_images, load_batch
 from napari_landmark.learning.device import Device, choose_device
 
 
@@ -29,9 +29,9 @@ def test_shrinking_averages_blocks(cohort):
 @pytest.mark.parametrize("shape", [(8, 12), (8, 4, 12)])
 def test_shrinking_in_two_and_three_dimensions(shape):
     images = torch.rand(2, 1, *shape)
-    assert shrink_images(images, 1) is images
-    assert shrink_images(images, 4).shape == (2, 1, *(n // 4 for n in shape))
-    assert shrink_images(images, 4).mean().item() == pytest.approx(images.mean().item(), abs=1e-6)
+    assert downsample(images, 1) is images
+    assert downsample(images, 4).shape == (2, 1, *(n // 4 for n in shape))
+    assert downsample(images, 4).mean().item() == pytest.approx(images.mean().item(), abs=1e-6)
 
 
 class Counting:
@@ -64,9 +64,9 @@ class TestKeptImages:
         assert isinstance(images, KeptImages)
         assert len(images) == len(cohort)
         for numbers in ([2, 0, 2], [1, 2], [0]):
-            for shrink in (1, 2):
-                expected = load_batch(cohort, numbers, shrink, self.CPU)
-                assert torch.equal(load_batch(images, numbers, shrink, card), expected)
+            for downsampling in (1, 2):
+                expected = load_batch(cohort, numbers, downsampling, self.CPU)
+                assert torch.equal(load_batch(images, numbers, downsampling, card), expected)
         assert sorted(counting.reads) == [0, 1, 2]
 
     def test_without_room_for_all_they_are_read_each_time(self, cohort, card, monkeypatch):

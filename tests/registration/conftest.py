@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.image import MedicalImage
+from napari_landmark.data.images.image import MedicalImage
 
 
 def _texture(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:

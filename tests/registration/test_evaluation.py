@@ -11,11 +11,11 @@ from PIL import Image
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
-from napari_landmark.learning.progress import CancelToken
+from napari_landmark.progress import CancelToken
 from napari_landmark.registration import evaluation
 from napari_landmark.registration.evaluation import evaluate_registration, read_pairs
-from napari_landmark.registration.initial import initial_transform
-from napari_landmark.registration.transform import Transform
+from napari_landmark.registration.pairwise.header_alignment import header_alignment
+from napari_landmark.registration.transform.transform import Transform
 
 NAMES = ("a.png", "b.png", "c.png")
 ROWS = {"a.png": 10, "b.png": 15, "c.png": 12}  # where the square of each begins
@@ -51,7 +51,7 @@ def perfect(fixed, moving):
 
 
 def idle(fixed, moving):
-    return SimpleNamespace(transform=initial_transform(fixed.geometry, moving.geometry), seconds=0.1)
+    return SimpleNamespace(transform=header_alignment(fixed.geometry, moving.geometry), seconds=0.1)
 
 
 PAIRS = [("a.png", "b.png"), ("a.png", "c.png")]

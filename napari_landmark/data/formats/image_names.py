@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.image import IMAGE_SUFFIXES
+from napari_landmark.data.images.image import IMAGE_SUFFIXES
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_landmark.data.atomic import atomic_write
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 

@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 from typing import Any, NoReturn
 
-from napari_landmark.data.atomic import atomic_write
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.atomic import atomic_write
 
 _LARGEST = 200 * 1024**2
 _MOST_LANDMARKS = 10_000

@@ -77,7 +77,7 @@ class TestCoordinates:
         image.SetOrigin((-10, 20, 5))
         image.SetDirection((0, 1, 0, -1, 0, 0, 0, 0, 1))
         sitk.WriteImage(image, tmp_path / "v.nrrd")
-        from napari_landmark.data.image import read_geometry
+        from napari_landmark.data.images.image import read_geometry
 
         geometry = read_geometry(tmp_path / "v.nrrd")
         landmarks = LandmarkSet(LandmarkSchema(("a",)), [Landmark("a", (1.5, 2, 3), "placed")])

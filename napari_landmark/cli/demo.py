@@ -1,0 +1,54 @@
+"""`napari-landmark demo`: the whole job on the sample data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from napari_landmark.cli.detect import run_detect
+from napari_landmark.cli.evaluate import evaluation_table
+from napari_landmark.cli.train import run_train
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.study.study import Study
+
+_MINUTES = 3.0
+
+
+def run_demo(out: Path, *, device: str = "auto", minutes: float = _MINUTES) -> None:
+    """Draw the sample data, train on them, detect on the held-out phantoms, evaluate."""
+    from napari_landmark.metrics import evaluate
+    from napari_landmark.synthetic import SAMPLE_SPACING, write_sample_data
+
+    study = out / "study"
+    if Study.exists(study):
+        raise InputError(f"{out}: holds an earlier demo; choose another --out or remove it")
+    data = out / "sample_data"
+    typer.echo(f"drawing hand radiographs: {data}")
+    write_sample_data(data)
+    run_train(
+        out=study,
+        images=data / "images",
+        templates=[data / "images" / "hand_000.png"],
+        landmarks=data / "template.csv",
+        spacing=SAMPLE_SPACING,
+        minutes=minutes,
+        device=device,
+        seed=0,
+        resume=False,
+    )
+    predicted, pictures = out / "heldout.csv", out / "heatmaps"
+    run_detect(
+        study,
+        images=data / "heldout" / "images",
+        out=predicted,
+        heatmaps=pictures,
+        device=device,
+        spacing=None,
+    )
+    truth = read_landmarks(data / "heldout" / "truth.csv")
+    result = evaluate(read_landmarks(predicted), truth, spacing=SAMPLE_SPACING, radii=(0.5, 1, 2, 4))
+    typer.echo(evaluation_table(result))
+    typer.echo(f"mean radial error {result.mre_mm:.2f} mm = {result.mre_px:.2f} pixels")
+    typer.echo(f"pictures: {study / 'report' / 'report.html'} and {pictures}")

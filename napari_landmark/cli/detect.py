@@ -1,0 +1,84 @@
+"""`napari-landmark detect`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import typer
+
+from napari_landmark.cli.destination import check_writable
+from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
+from napari_landmark.data.cohort.folder import fingerprint, image_files
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.study.provenance import describe_spacing, write_run_record
+from napari_landmark.data.study.study import Study
+
+
+def run_detect(
+    study_folder: Path, *, images: Path, out: Path, heatmaps: Path | None, device: str, spacing: float | None
+) -> None:
+    """Detect in a folder and write one CSV."""
+    study = Study.open(study_folder)
+    if out.suffix.lower() != ".csv":
+        raise InputError(f"{out}: landmarks are written as CSV; give a name that ends in .csv")
+    check_writable(out)
+    if heatmaps is not None:
+        check_writable(heatmaps, folder=True)
+    if not images.is_dir():
+        raise InputError(f"{images}: there is no such folder; --images names the folder of the images")
+    from napari_landmark.detection.inference.folder import detect_folder
+    from napari_landmark.detection.model.store import load_model
+
+    model = load_model(study, device=device)
+    journal = out.with_name(f"{out.name}.part.jsonl")
+    started = time.monotonic()
+    with terminal_progress() as progress, cancel_on_interrupt() as cancel:
+        found = detect_folder(
+            model,
+            images,
+            spacing=spacing or study.spacing,
+            heatmaps=heatmaps,
+            journal=journal,
+            progress=progress,
+            cancel=cancel,
+        )
+    if found.n_resumed:
+        typer.echo(f"{found.n_resumed} images were done before the interruption")
+    for problem in found.skipped_files:
+        typer.echo(f"left out: {problem.name}: {problem.reason}", err=True)
+    if found.cancelled:
+        typer.echo(
+            f"stopped: {out} was not written; the same command goes on after the {len(found.landmarks)} images done",
+            err=True,
+        )
+        raise typer.Exit(130)
+    write_landmarks(out, found.landmarks, geometries=found.geometries)
+    arguments = {
+        "study": study_folder,
+        "images": images,
+        "heatmaps": heatmaps,
+        "device": device,
+        "spacing": spacing or study.spacing,
+    }
+    write_run_record(
+        out,
+        "detect",
+        arguments,
+        geometries=found.geometries.values(),
+        model={"sha256": model.digest(), "training": model.record},
+        device=str(model.device),
+        images={
+            "count": len(found.landmarks),
+            "fingerprint": fingerprint([f for f in image_files(images)[0] if f[0] in found.landmarks]),
+            "left_out": [problem.name for problem in found.skipped_files],
+        },
+    )
+    journal.unlink(missing_ok=True)
+    done = max(1, len(found.landmarks) - found.n_resumed)
+    seconds = (time.monotonic() - started) / done
+    typer.echo(f"{len(found.landmarks)} images, {seconds:.2f} s each ({model.device}): {out}")
+    typer.echo(describe_spacing(found.geometries.values()))
+    if heatmaps is not None:
+        typer.echo(f"heatmaps: {heatmaps}")

@@ -1,0 +1,141 @@
+"""`napari-landmark register train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import typer
+
+from napari_landmark.cli.destination import check_writable
+from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
+from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.cohort.folder import image_files
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.images.image import read_geometry
+from napari_landmark.data.study.study import Study
+from napari_landmark.learning.device import choose_device
+from napari_landmark.progress import ProgressEvent
+from napari_landmark.registration.label_map import find_label_maps, read_label_map
+
+_OF_A_MODEL = ("model.json", "run.json", "checkpoint.safetensors")
+
+
+def run_register_train(
+    *,
+    images: Path,
+    labels: Path,
+    out: Path,
+    spacing: float | None,
+    minutes: float | None,
+    device: str,
+    seed: int,
+    resume: bool,
+    region_weights: Sequence[str],
+) -> None:
+    """Train a registration model on a folder; everything given is checked before anything is written."""
+    from napari_landmark.registration.losses import LossWeights
+    from napari_landmark.registration.options import default_registration_options
+    from napari_landmark.registration.training.train import train_registration
+
+    chosen = choose_device(device)
+    weights = parse_region_weights(region_weights)
+    options = default_registration_options(
+        chosen, seed=seed, minutes=minutes, weights=LossWeights(regions=weights)
+    )
+    _check_out(out)
+    for folder, option in (
+        (images, "--images names the folder of the images"),
+        (labels, "--labels names that of the label maps"),
+    ):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: there is no such folder; {option}")
+    cohort = _gather(images, spacing)
+    for problem in cohort.skipped_files:
+        typer.echo(f"left out: {problem.name}: {problem.reason}", err=True)
+    maps = find_label_maps(labels, cohort.names)
+    if not maps:
+        raise InputError(
+            f"{labels}: none of its files is called like an image of {images} (such as {cohort.names[0]})"
+        )
+    if weights:
+        _check_weighted(weights, maps, cohort)
+    size = " x ".join(str(n) for n in reversed(cohort.canvas))
+    typer.echo(f"{len(cohort)} images at {size} pixels, label maps of {len(maps)} of them, device {chosen}")
+    typer.echo("going on with the interrupted training" if resume else f"training {options.describe()}")
+    with terminal_progress() as progress, cancel_on_interrupt() as cancel:
+        model = train_registration(
+            cohort, maps, options=options, folder=out, resume=resume, progress=progress, cancel=cancel
+        )
+    if model.record.get("cancelled"):
+        typer.echo(
+            f"stopped: the model {out} works from what was learned so far; "
+            "go on with the same command and --resume"
+        )
+        raise typer.Exit(130)
+    regions = ", ".join(map(str, model.labels)) or "none, since all label maps are empty"
+    typer.echo(f"regions: {regions}")
+    typer.echo(f"trained in {model.record.get('seconds', 0) / 60:.1f} minutes: {out}")
+
+
+def parse_region_weights(given: Sequence[str]) -> dict[int, float]:
+    """'3=2.5' as {3: 2.5}; InputError for anything else."""
+    weights: dict[int, float] = {}
+    for text in given:
+        label, _, value = text.partition("=")
+        try:
+            number, weight = int(label), float(value)
+        except ValueError:
+            number, weight = -1, -1.0
+        if number < 1 or not 0 <= weight < float("inf"):
+            raise InputError(
+                f"--region-weight {text}: give LABEL=WEIGHT, such as 3=2.5, a weight of 0 or more"
+            )
+        if number in weights:
+            raise InputError(f"--region-weight {text}: label {number} has a weight already")
+        weights[number] = weight
+    return weights
+
+
+def _check_out(out: Path) -> None:
+    check_writable(out, folder=True)
+    if Study.exists(out):
+        raise InputError(f"{out}: is a study with landmarks; give another folder for the registration model")
+    if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in _OF_A_MODEL):
+        raise InputError(f"{out}: holds other files; give a new folder for the registration model")
+
+
+def _gather(folder: Path, spacing: float | None) -> Cohort:
+    from napari_landmark.registration.options import WORKING_SIZE
+
+    with terminal_progress() as progress:
+        return Cohort.from_folder(
+            folder,
+            spacing=spacing,
+            working_size=WORKING_SIZE[_axes(folder)],
+            progress=lambda done, total: progress(ProgressEvent("reading images", done / max(1, total))),
+        )
+
+
+def _axes(folder: Path) -> int:
+    """2 for pictures and 3 for volumes, from the first image that can be read."""
+    for _, path in image_files(folder)[0]:
+        try:
+            return read_geometry(path).ndim
+        except InputError:
+            continue
+    return 2  # the cohort will say what is wrong with the folder
+
+
+def _check_weighted(weights: Mapping[int, float], maps: Mapping[str, Path], cohort: Cohort) -> None:
+    known: set[int] = set()
+    for name, path in maps.items():
+        known |= set(np.unique(read_label_map(path, cohort.geometry(cohort.index(name)))).tolist())
+        if known >= set(weights):
+            return
+    absent = min(set(weights) - known)
+    labels = ", ".join(str(label) for label in sorted(known - {0}))
+    raise InputError(
+        f"--region-weight {absent}={weights[absent]:g}: no label map has the label {absent} (there are {labels})"
+    )

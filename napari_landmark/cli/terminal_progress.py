@@ -1,0 +1,83 @@
+"""Progress and Ctrl-C in a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import Progress as Bars
+
+from napari_landmark.progress import CancelToken, Progress, ProgressEvent
+
+_PLAIN_SECONDS = 20.0  # between lines where the output is a file or a pipe
+
+
+@contextlib.contextmanager
+def terminal_progress() -> Iterator[Progress]:
+    """A bar with loss and time left on standard error, or a line now and then where that is not a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _PlainLines()
+        return
+    columns = (
+        TextColumn("{task.description:<26}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Bars(*columns, console=console) as bars:
+        tasks: dict[str, int] = {}
+
+        def show(event: ProgressEvent) -> None:
+            if event.stage not in tasks:
+                tasks[event.stage] = bars.add_task(event.stage, total=1.0, note="")
+            bars.update(tasks[event.stage], completed=min(1.0, event.fraction), note=progress_note(event))
+
+        yield show
+
+
+def progress_note(event: ProgressEvent) -> str:
+    """Loss and time left in a few characters."""
+    parts = []
+    if event.loss is not None:
+        parts.append(f"loss {event.loss:.2f}")
+    if event.seconds_left is not None and event.fraction < 1:
+        minutes, seconds = divmod(round(event.seconds_left), 60)
+        parts.append(f"{minutes}:{seconds:02d} left")
+    return ", ".join(parts)
+
+
+class _PlainLines:
+    def __init__(self) -> None:
+        self._stage, self._time = "", 0.0
+
+    def __call__(self, event: ProgressEvent) -> None:
+        now = time.monotonic()
+        if event.stage != self._stage or now - self._time > _PLAIN_SECONDS:
+            self._stage, self._time = event.stage, now
+            typer.echo(f"{event.stage}: {event.fraction:.0%} {progress_note(event)}".rstrip(), err=True)
+
+
+@contextlib.contextmanager
+def cancel_on_interrupt() -> Iterator[CancelToken]:
+    """A token that the first Ctrl-C (or a polite kill) sets; the second one stops at once."""
+    token = CancelToken()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if token.cancelled:
+            raise KeyboardInterrupt
+        token.cancel()
+        typer.echo("\nstopping at the next good moment; once more stops at once", err=True)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield token
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

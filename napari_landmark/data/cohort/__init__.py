@@ -1,0 +1,1 @@
+"""Many images on one working grid, resampled once and memory-mapped."""

@@ -1,0 +1,273 @@
+"""Images of a cohort drawn once at working resolution, kept in one memory-mapped file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.files.small_file import read_small_text
+
+_VERSION = 1
+_INDEX = "index.json"
+_SECONDS_BETWEEN_INDICES = 5.0
+_SECONDS_UNTIL_ORPHAN = 24 * 3600
+
+
+def default_cache_dir() -> Path:
+    """The folder for caches: NAPARI_LANDMARK_CACHE, or where the system keeps such things."""
+    if chosen := os.environ.get("NAPARI_LANDMARK_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "napari-landmark"
+
+
+class WorkingCache:
+    """Rows of half-precision numbers, one for each image, in one .npy file with an index beside it.
+
+    The index says from which state of its image (the key) each finished row was made. A row is listed
+    only after it was written, so that what is listed is right whenever the work stops. A row once listed
+    is never written again: when the list of images or one of them changes, there is a new file, into which
+    the rows that are still right are copied. So a training goes on with the pictures it began with, and
+    two programs at work on one cache never write different things to one row.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files lie; made when something has to be written.
+    names : sequence of str
+        Names of the rows.
+    keys : sequence of str
+        What each row depends on, in short.
+    canvas : tuple of int
+        Shape of a row.
+    """
+
+    def __init__(
+        self, folder: Path, names: Sequence[str], keys: Sequence[str], canvas: tuple[int, ...]
+    ) -> None:
+        self._folder = folder
+        self._names = list(names)
+        self._keys = list(keys)
+        self._canvas = canvas
+        self._file: Path | None = None
+        self._rows: NDArray[np.float16] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Sent to another process the mapping would travel as a copy of everything.
+        return {**self.__dict__, "_rows": None}
+
+    def row(self, number: int) -> NDArray[np.float32]:
+        """One image, of the shape of the canvas; a copy."""
+        return self.part(number, ())
+
+    def part(self, number: int, box: tuple[slice, ...]) -> NDArray[np.float32]:
+        """Part of one image, the only one that is read; a copy."""
+        if self._rows is None:
+            if self._file is None:
+                raise RuntimeError("the cache was not built")
+            self._rows = np.load(self._file, mmap_mode="r")
+        return np.array(self._rows[(number, *box)], dtype=np.float32)
+
+    def build(
+        self,
+        draw: Callable[[int], NDArray[np.float32]],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> dict[int, str]:
+        """Make the rows that are not there yet.
+
+        Parameters
+        ----------
+        draw : callable
+            Gives the row of a number; called from several threads. An InputError from it is noted and
+            the other rows go on.
+        progress : callable, optional
+            Called with the number of rows done and of all; an exception from it ends the work, and
+            the rows made so far are kept.
+
+        Returns
+        -------
+        dict of int to str
+            Reasons of the rows that could not be made.
+        """
+        try:
+            failures = self._build(draw, progress)
+            # Opened here and kept, so that a later list of images may remove the file from the folder.
+            self._rows = np.load(self._file, mmap_mode="r")  # type: ignore[arg-type]
+            return failures
+        except OSError as error:
+            raise InputError(
+                f"{self._folder}: the image cache cannot be written ({error.strerror or error}); "
+                "name a writable folder in the environment variable NAPARI_LANDMARK_CACHE"
+            ) from error
+
+    def _build(
+        self, draw: Callable[[int], NDArray[np.float32]], progress: Callable[[int, int], None] | None
+    ) -> dict[int, str]:
+        index, superseded = self._read_index()
+        known: dict[str, str] = index.get("rows", {})
+        todo = [i for i, name in enumerate(self._names) if known.get(name) != self._keys[i]]
+        old = self._open_old(index)
+        total = len(self._names)
+        if (
+            old is not None
+            and index["names"] == self._names
+            and not any(self._names[i] in known for i in todo)
+        ):
+            self._file = self._folder / superseded
+            superseded = ""
+            if not todo:  # nothing to write: a finished cache may be on a disk that cannot be written
+                if progress:
+                    progress(total, total)
+                return {}
+            del old
+        else:
+            if old is None:
+                todo = list(range(total))
+            self._new_file(old, {name: row for row, name in enumerate(index.get("names", []))}, todo)
+            del old
+        rows = np.lib.format.open_memmap(self._file, mode="r+")
+        unfinished = set(todo)
+        done = {self._names[i]: self._keys[i] for i in range(total) if i not in unfinished}
+        self._write_index(done)
+        try:
+            return self._make_rows(todo, rows, done, draw, progress)
+        finally:
+            rows.flush()
+            self._write_index(done)
+            self._remove_others(superseded)
+
+    def _make_rows(
+        self,
+        todo: list[int],
+        rows: NDArray[np.float16],
+        done: dict[str, str],
+        draw: Callable[[int], NDArray[np.float32]],
+        progress: Callable[[int, int], None] | None,
+    ) -> dict[int, str]:
+        def make(number: int) -> None:
+            rows[number] = draw(number)
+
+        failures: dict[int, str] = {}
+        total = len(self._names)
+        written = time.monotonic()
+        # Decoding and drawing leave the interpreter's lock; more threads than this only take memory.
+        executor = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1), thread_name_prefix="cohort")
+        try:
+            for number, future in _as_completed(executor, make, todo):
+                try:
+                    future.result()
+                    done[self._names[number]] = self._keys[number]
+                except InputError as error:
+                    failures[number] = str(error)
+                if progress:
+                    progress(len(done) + len(failures), total)
+                if time.monotonic() - written > _SECONDS_BETWEEN_INDICES:
+                    rows.flush()  # type: ignore[attr-defined]
+                    self._write_index(done)
+                    written = time.monotonic()
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+        return failures
+
+    def _read_index(self) -> tuple[dict[str, Any], str]:
+        """The index, empty where it is not for this canvas, and the name of the file it speaks of."""
+        try:
+            index = json.loads(read_small_text(self._folder / _INDEX))
+            file = Path(index["file"]).name
+            fits = index["version"] == _VERSION and index["canvas"] == list(self._canvas)
+            fits = fits and isinstance(index["names"], list) and isinstance(index["rows"], dict)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return {}, ""
+        return index if fits else {}, file
+
+    def _open_old(self, index: dict[str, Any]) -> NDArray[np.float16] | None:
+        """The rows the index speaks of; None where they are not there or not whole."""
+        if not index:
+            return None
+        try:
+            rows = np.load(self._folder / Path(index["file"]).name, mmap_mode="r")
+        except (OSError, ValueError, EOFError):
+            return None
+        fits = rows.shape == (len(index["names"]), *self._canvas) and rows.dtype == np.float16
+        return rows if fits else None
+
+    def _new_file(
+        self, old: NDArray[np.float16] | None, old_rows: dict[str, int], todo: Iterable[int]
+    ) -> None:
+        """An empty file for the rows, with those copied into it that are still right."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        shape = (len(self._names), *self._canvas)
+        needed = 2 * int(np.prod(shape, dtype=np.int64))
+        free = shutil.disk_usage(self._folder).free
+        if needed > free:
+            raise InputError(
+                f"{self._folder}: the image cache needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: "
+                "name another folder in the environment variable NAPARI_LANDMARK_CACHE"
+            )
+        self._file = self._folder / f"working-{uuid.uuid4().hex[:12]}.npy"
+        rows = np.lib.format.open_memmap(self._file, mode="w+", dtype=np.float16, shape=shape)
+        if hasattr(os, "posix_fallocate"):
+            # A full disk met while writing to a mapping would end the program.
+            with self._file.open("r+b") as stream:
+                os.posix_fallocate(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
+        missing = set(todo)
+        for number, name in enumerate(self._names):
+            if old is not None and number not in missing:
+                rows[number] = old[old_rows[name]]
+        rows.flush()
+
+    def _write_index(self, done: dict[str, str]) -> None:
+        index = {
+            "version": _VERSION,
+            "canvas": list(self._canvas),
+            "file": self._file.name if self._file else None,
+            "names": self._names,
+            "rows": done,
+        }
+        atomic_write(self._folder / _INDEX, json.dumps(index, ensure_ascii=True, indent=0))
+
+    def _remove_others(self, superseded: str) -> None:
+        """Remove the file that this one replaces, and those nobody can be filling any more."""
+        for path in self._folder.glob("working-*.npy"):
+            if path != self._file:
+                # On Windows a file that another program has open stays, for the next time.
+                with contextlib.suppress(OSError):
+                    age = time.time() - path.stat().st_mtime
+                    if path.name == superseded or age > _SECONDS_UNTIL_ORPHAN:
+                        path.unlink()
+
+
+def _as_completed(
+    executor: ThreadPoolExecutor, work: Callable[[int], None], numbers: Sequence[int]
+) -> Iterable[tuple[int, Future[None]]]:
+    """Results as they come, never more under way than the threads can take soon."""
+    waiting = iter(numbers)
+    running: dict[Future[None], int] = {}
+    while True:
+        for number in waiting:
+            running[executor.submit(work, number)] = number
+            if len(running) >= 32:
+                break
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            yield running.pop(future), future

@@ -1,0 +1,266 @@
+"""A folder of images, read lazily and drawn once at working resolution."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_landmark.data.cohort.cache import WorkingCache, default_cache_dir
+from napari_landmark.data.cohort.folder import (
+    ImageFile,
+    SkippedFile,
+    fingerprint,
+    image_files,
+    list_files,
+    natural_order,
+    of_one_kind,
+    read_headers,
+    resolved,
+    without_path,
+)
+from napari_landmark.data.cohort.working_grid import (
+    CanvasTransform,
+    canonical_axes,
+    fit_canvas_transform,
+    resample,
+)
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images.image import MedicalImage, read_image
+
+# Raised when `place` or the readers come to draw something else, so that old caches are made anew.
+_DRAWING = 2
+_CANVAS_STEP = 64
+DEFAULT_WORKING_SIZE = {2: 768, 3: 128}
+"""Longest side of the canvas by number of axes; a volume of 768 would hold as much as 700 pictures."""
+__all__ = ["Cohort", "Progress", "SkippedFile", "image_files", "working_canvas"]
+
+Progress = Callable[[int, int], None]
+"""Called with the number of images done and of all; an exception from it ends the work cleanly."""
+
+
+class Cohort:
+    """Many images of one kind. Made by `Cohort.from_folder`.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the images lie.
+    canvas : tuple of int
+        Shape of every image at working resolution.
+    skipped_files : tuple of SkippedFile
+        Files that were left out.
+
+    Examples
+    --------
+    >>> cohort = Cohort.from_folder("images")  # doctest: +SKIP
+    >>> for i, name in enumerate(cohort.names):  # doctest: +SKIP
+    ...     picture = cohort.working(i)
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        canvas: tuple[int, ...],
+        entries: Sequence[ImageFile],
+        skipped_files: Sequence[SkippedFile],
+        cache: WorkingCache,
+        rows: Sequence[int],
+        spacing: float | Sequence[float] | None,
+    ) -> None:
+        self.folder = folder
+        self.canvas = canvas
+        self.skipped_files = tuple(skipped_files)
+        self._entries = tuple(entries)
+        self._cache = cache
+        self._rows = tuple(rows)
+        self._spacing = spacing
+        self._numbers = {entry.name: i for i, entry in enumerate(self._entries)}
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | Path,
+        *,
+        spacing: float | Sequence[float] | None = None,
+        working_size: int | None = None,
+        cache_dir: str | Path | None = None,
+        extra: Sequence[str | Path] = (),
+        progress: Progress | None = None,
+    ) -> Cohort:
+        """Gather the images of a folder and draw them at working resolution.
+
+        A sub-folder that holds DICOM files is one image, a volume of those slices; other sub-folders and
+        hidden files are left aside. What was drawn before and did not change is taken
+        from the cache. A file that cannot be used becomes a `SkippedFile`, and the others go on.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder.
+        spacing : float or sequence of float, optional
+            Millimetres per pixel of all images, used instead of what the files say.
+        working_size : int, optional
+            Length of the longest side of the canvas, `DEFAULT_WORKING_SIZE` if not given; less where all images
+            are smaller.
+        cache_dir : str or Path, optional
+            Where the caches of all cohorts lie; `default_cache_dir` if not given.
+        extra : sequence of path, optional
+            Files from elsewhere, such as the template; those of the folder itself are not added twice.
+        progress : callable, optional
+            Called with the number of images done and of all. An exception from it stops the work, and
+            what was drawn is kept for the next time.
+
+        Raises
+        ------
+        InputError
+            Where there is no image that can be used, or the cache cannot be written.
+        """
+        folder = Path(folder)
+        if working_size is not None and working_size < _CANVAS_STEP:
+            raise InputError(f"a working size of {working_size} pixels: at least {_CANVAS_STEP} are needed")
+        entries, skipped_files = read_headers(list_files(folder, extra), spacing)
+        entries, strays = of_one_kind(entries)
+        skipped_files += strays
+        if not entries:
+            raise InputError(_nothing_usable(folder, skipped_files))
+        if working_size is None:
+            working_size = DEFAULT_WORKING_SIZE[entries[0].geometry.ndim]
+        canvas = working_canvas([entry.geometry for entry in entries], working_size)
+        place_of_cache = Path(cache_dir) if cache_dir is not None else default_cache_dir()
+        cache = WorkingCache(
+            place_of_cache / _digest(str(folder.resolve()), working_size)[:24],
+            [entry.name for entry in entries],
+            [_key(entry, canvas) for entry in entries],
+            canvas,
+        )
+
+        def draw(number: int) -> NDArray[np.float32]:
+            entry = entries[number]
+            image = read_image(entry.path, spacing=spacing, name=entry.name)
+            return resample(image, fit_canvas_transform(image.geometry, canvas))
+
+        failures = cache.build(draw, progress)
+        skipped_files += [
+            SkippedFile(entries[i].name, without_path(reason, entries[i].path))
+            for i, reason in failures.items()
+        ]
+        rows = [i for i in range(len(entries)) if i not in failures]
+        if not rows:
+            raise InputError(_nothing_usable(folder, skipped_files))
+        skipped_files.sort(key=lambda skipped: natural_order(skipped.name))
+        return cls(folder, canvas, [entries[i] for i in rows], skipped_files, cache, rows, spacing)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the images, in natural order, those from elsewhere last."""
+        return tuple(entry.name for entry in self._entries)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Files of the images, in the order of the names."""
+        return tuple(entry.path for entry in self._entries)
+
+    @property
+    def ndim(self) -> int:
+        """2 for pictures, 3 for volumes."""
+        return len(self.canvas)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def index(self, name: str | Path) -> int:
+        """Number of an image by its name, or by its file where a Path is given."""
+        if isinstance(name, Path):
+            wanted = resolved(name)
+            for number, entry in enumerate(self._entries):
+                if resolved(entry.path) == wanted:
+                    return number
+            name = name.name
+        elif name in self._numbers:
+            return self._numbers[name]
+        for skipped in self.skipped_files:
+            if skipped.name == name:
+                raise InputError(f"{name}: {skipped.reason}")
+        raise InputError(f"{name}: there is no such image in {self.folder}")
+
+    def geometry(self, number: int) -> Geometry:
+        """Geometry of the native image."""
+        return self._entries[number].geometry
+
+    def canvas_transform(self, number: int) -> CanvasTransform:
+        """Where the native image lies on the canvas."""
+        return fit_canvas_transform(self.geometry(number), self.canvas)
+
+    def working(self, number: int) -> NDArray[np.float32]:
+        """The image at working resolution, of the shape of the canvas, 0 to 1."""
+        return self._cache.row(self._rows[number])
+
+    def working_part(self, number: int, box: tuple[slice, ...]) -> NDArray[np.float32]:
+        """Part of the image at working resolution, 0 to 1; only this part is read."""
+        return self._cache.part(self._rows[number], box)
+
+    def read(self, number: int) -> MedicalImage:
+        """The native image, read from its file."""
+        entry = self._entries[number]
+        return read_image(entry.path, spacing=self._spacing, name=entry.name)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names and contents of all files: the same for the same data, wherever it lies."""
+        return fingerprint([(entry.name, entry.path) for entry in self._entries])
+
+
+def working_canvas(geometries: Sequence[Geometry], working_size: int) -> tuple[int, ...]:
+    """The canvas for images: their median proportions, sides of multiples of 64.
+
+    Parameters
+    ----------
+    geometries : sequence of Geometry
+        Of all images.
+    working_size : int
+        The longest side, where at least one image has as many pixels.
+    """
+    sides = []
+    for geometry in geometries:
+        axes, _ = canonical_axes(geometry)
+        spacing = np.asarray(geometry.spacing or (1.0,) * geometry.ndim)
+        sides.append((np.asarray(geometry.shape) * spacing / spacing.min())[list(axes)])
+    lengths = np.asarray(sides)
+    longest = min(float(working_size), lengths.max())
+    proportions = np.median(lengths / lengths.max(axis=1, keepdims=True), axis=0)
+    proportions /= proportions.max()
+    # Rounded up, so that no pixel is given away; the small number takes care of rounding errors.
+    return tuple(
+        _CANVAS_STEP * max(1, math.ceil(longest * part / _CANVAS_STEP - 1e-6)) for part in proportions
+    )
+
+
+def _nothing_usable(folder: Path, skipped_files: Sequence[SkippedFile]) -> str:
+    if not skipped_files:
+        return f"{folder}: holds no images: choose the folder that directly holds them"
+    first = skipped_files[0]
+    return f"{folder}: none of its {len(skipped_files)} files can be used; {first.name}: {first.reason}"
+
+
+def _key(entry: ImageFile, canvas: tuple[int, ...]) -> str:
+    """Everything that decides what a row of the cache looks like."""
+    geometry = entry.geometry
+    return _digest(
+        _DRAWING,
+        str(entry.path.resolve()),
+        entry.state,
+        canvas,
+        geometry.shape,
+        geometry.spacing,
+        geometry.direction,
+    )[:32]
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

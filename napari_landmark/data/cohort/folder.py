@@ -1,0 +1,161 @@
+"""Which files of a folder are images of one kind, and what is wrong with the others."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images.image import is_series_folder, looks_like_image, read_geometry, series_files
+
+# What rightly lies beside images: landmarks, notes, pixels of two-file formats, leavings of file managers.
+_COMPANION_SUFFIXES = (
+    ".csv", ".tsv", ".json", ".tps", ".fcsv", ".xml", ".md", ".raw", ".zraw", ".img", ".hdr", ".lnk"
+)  # fmt: skip
+_COMPANION_NAMES = ("thumbs.db", "desktop.ini", "dicomdir")
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file that cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file whose header could be read."""
+
+    name: str
+    path: Path
+    geometry: Geometry
+    state: tuple[int, int]  # size and time of change in ns, taken before anything was read
+
+
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """Sorting key by which 'image2' comes before 'image10'."""
+    parts: list[str | int] = list(re.split(r"([0-9]+)", name.casefold()))
+    parts[1::2] = [int(digits) for digits in parts[1::2]]
+    return parts, name
+
+
+def image_files(folder: str | Path) -> tuple[list[tuple[str, Path]], list[SkippedFile]]:
+    """Names and paths of the images in a folder, in natural order, and the other files as skipped_files.
+
+    Headers are not read yet: a file that looks like an image may still turn out to be unreadable.
+    """
+    images, skipped_files = [], []
+    for name, path in list_files(Path(folder), ()):
+        if path.is_file() and not looks_like_image(path):
+            skipped_files.append(SkippedFile(name, "is not an image: move it out of the folder"))
+        else:
+            images.append((name, path))
+    return images, skipped_files
+
+
+def list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Path]]:
+    """Names and paths of the files to look at, in natural order, those of `extra` last."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
+    try:
+        paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
+    files = {
+        path.name: path
+        for path in sorted(paths, key=lambda path: natural_order(path.name))
+        if (path.is_file() or (path.is_symlink() and not path.exists()) or is_series_folder(path))
+        and not path.name.lower().endswith(_COMPANION_SUFFIXES)
+        and path.name.lower() not in _COMPANION_NAMES
+    }
+    there = {resolved(path) for path in files.values()}
+    for path in map(Path, extra):
+        if resolved(path) in there:
+            continue
+        there.add(resolved(path))
+        name, parent = path.name, resolved(path).parent
+        while name in files:  # another image of that name: as much of the way to it as is needed
+            name, parent = f"{parent.name or '_'}/{name}", parent.parent
+        files[name] = path
+    return list(files.items())
+
+
+def file_state(path: Path) -> tuple[int, int]:
+    """Size and time of the last change in ns of an image, of all its files together; OSError where it is gone."""
+    stats = [file.stat() for file in series_files(path)]
+    return sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)
+
+
+def fingerprint(files: Sequence[tuple[str, Path]]) -> str:
+    """SHA-256 over names and contents of images: the same for the same data, wherever it lies."""
+    total = hashlib.sha256()
+    for name, path in sorted(files):
+        for file in series_files(path):
+            own = name if file == path else f"{name}/{file.name}"
+            with file.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            total.update(f"{own}\0{file.stat().st_size}\0{content}\n".encode())
+    return total.hexdigest()
+
+
+def resolved(path: Path) -> Path:
+    """The path without links; one that leads to itself as it is."""
+    try:
+        return path.resolve()
+    except (RuntimeError, OSError):  # a link to itself
+        return path.absolute()
+
+
+def read_headers(
+    files: Sequence[tuple[str, Path]], spacing: float | Sequence[float] | None
+) -> tuple[list[ImageFile], list[SkippedFile]]:
+    """The images, and the files that are none or cannot be used."""
+    entries, skipped_files = [], []
+    for name, path in files:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            readable = name.encode("utf-8", "backslashreplace").decode()
+            skipped_files.append(
+                SkippedFile(readable, "has a name that is not valid text (UTF-8): rename it")
+            )
+            continue
+        try:
+            if path.is_file() and not looks_like_image(path):
+                raise InputError("is not an image: move it out of the folder")
+            if not name.isprintable():
+                raise InputError("has a name with a line end or another control sign in it: rename it")
+            state = file_state(path)
+            geometry = read_geometry(path, spacing=spacing)
+            entries.append(ImageFile(name, path, geometry, state))
+        except InputError as error:
+            skipped_files.append(SkippedFile(name, without_path(str(error), path)))
+        except OSError as error:
+            skipped_files.append(SkippedFile(name, f"cannot be read ({error.strerror or error})"))
+    return entries, skipped_files
+
+
+def of_one_kind(entries: list[ImageFile]) -> tuple[list[ImageFile], list[SkippedFile]]:
+    """The pictures or the volumes, whichever are more, and the others as skipped_files."""
+    counts = Counter(entry.geometry.ndim for entry in entries)
+    if len(counts) < 2:
+        return entries, []
+    ndim = 3 if counts[3] > counts[2] else 2
+    reason = f"is a {'volume' if ndim == 2 else 'picture'} among {'pictures' if ndim == 2 else 'volumes'}"
+    strays = [
+        SkippedFile(e.name, f"{reason}: move it to another folder")
+        for e in entries
+        if e.geometry.ndim != ndim
+    ]
+    return [entry for entry in entries if entry.geometry.ndim == ndim], strays
+
+
+def without_path(message: str, path: Path) -> str:
+    """A message about a file without the file, which its name says already."""
+    return message.removeprefix(f"{path}: ")

@@ -1,0 +1,246 @@
+"""Where a native image lies on the cohort's working canvas, and the image drawn there."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry, as_points
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from napari_landmark.data.images.image import MedicalImage
+
+_PERCENTILES = (0.5, 99.5)
+_PERCENTILE_SAMPLE = 250_000
+_NEARLY_EMPTY = 0.9  # share of pixels of one and the same extreme intensity
+_BLOCK = 16_000_000  # pixels drawn at a time: more than nearly every image has
+
+
+@dataclass(frozen=True, eq=False)
+class CanvasTransform:
+    """A scaling, flip and exchange of axes from working to native index coordinates.
+
+    ``native = matrix @ working + offset``; the matrix has one value in every row and column.
+
+    Parameters
+    ----------
+    canvas : tuple of int
+        Shape of the working array.
+    matrix : (ndim, ndim) array
+    offset : (ndim,) array
+        Both in array axis order.
+    """
+
+    canvas: tuple[int, ...]
+    matrix: NDArray[np.float64]
+    offset: NDArray[np.float64]
+
+    @cached_property
+    def scale(self) -> float:
+        """Native pixels per working pixel (geometric mean over the axes)."""
+        return float(abs(np.linalg.det(self.matrix)) ** (1 / len(self.canvas)))
+
+    def to_native(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Native index positions of working index positions, (n, ndim) to (n, ndim)."""
+        return as_points(points, len(self.canvas)) @ self.matrix.T + self.offset
+
+    def to_working(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Working index positions of native index positions, (n, ndim) to (n, ndim)."""
+        return (as_points(points, len(self.canvas)) - self.offset) @ np.linalg.inv(self.matrix).T
+
+
+def fit_canvas_transform(geometry: Geometry, canvas: Sequence[int]) -> CanvasTransform:
+    """Fit a whole image into a canvas, centred, its physical proportions kept.
+
+    Where the spacing is not known, pixels are taken as square. Axes of a volume are exchanged and
+    flipped to the nearest axes of the world, so that volumes stored in different orientations come to
+    lie alike; a picture is left as it is.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the native image.
+    canvas : sequence of int
+        Shape of the working array.
+
+    Examples
+    --------
+    >>> canvas_transform = fit_canvas_transform(Geometry((100, 50)), (200, 200))
+    >>> canvas_transform.to_native([[99.5, 99.5]]).tolist()
+    [[49.5, 24.5]]
+    """
+    canvas = tuple(int(size) for size in canvas)
+    ndim = geometry.ndim
+    if len(canvas) != ndim:
+        raise InputError(
+            f"an image of {ndim} axes among images of {len(canvas)}: keep them in separate folders"
+        )
+    spacing = np.asarray(geometry.spacing or (1.0,) * ndim)
+    axes, signs = canonical_axes(geometry)
+    extents = np.asarray(geometry.shape) * spacing
+    # World length of one working pixel: the axis that fills the canvas first decides.
+    unit = max(extents[axis] / size for axis, size in zip(axes, canvas, strict=True))
+    matrix = np.zeros((ndim, ndim))
+    for working_axis, (axis, sign) in enumerate(zip(axes, signs, strict=True)):
+        matrix[axis, working_axis] = sign * unit / spacing[axis]
+    centre = (np.asarray(geometry.shape) - 1) / 2
+    return CanvasTransform(canvas, matrix, centre - matrix @ ((np.asarray(canvas) - 1) / 2))
+
+
+def canonical_axes(geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The array axis that runs closest to each world axis, and whether along (1) or against (-1) it."""
+    if geometry.ndim == 2:
+        return (0, 1), (1, 1)
+    direction = np.asarray(geometry.direction)
+    world = range(geometry.ndim)
+    axes = max(
+        itertools.permutations(world), key=lambda order: sum(abs(direction[w, order[w]]) for w in world)
+    )
+    return axes, tuple(1 if direction[w, axis] >= 0 else -1 for w, axis in enumerate(axes))
+
+
+def resample(image: MedicalImage, canvas_transform: CanvasTransform) -> NDArray[np.float32]:
+    """Draw an image on its canvas.
+
+    Intensities between the 0.5th and the 99.5th percentile become 0 to 1, those beyond are clipped; a
+    constant image becomes zeros. Pixels are averaged by area where the image shrinks and interpolated
+    linearly where it grows. Outside the image its border is repeated.
+
+    Parameters
+    ----------
+    image : MedicalImage
+        The native image.
+    canvas_transform : CanvasTransform
+        Where it goes, from `fit_canvas_transform`.
+
+    Returns
+    -------
+    array of float32, shape of the canvas
+        Values from 0 to 1.
+    """
+    return _drawn(image.array, _intensity_scale(image.array), canvas_transform)
+
+
+def resample_region(mask: NDArray[np.bool_], canvas_transform: CanvasTransform) -> NDArray[np.float32]:
+    """The share of a region in every pixel of the canvas, drawn as `place` draws the image.
+
+    Parameters
+    ----------
+    mask : (native shape) array of bool
+    canvas_transform : CanvasTransform
+        Of the image that the region was drawn on.
+
+    Returns
+    -------
+    array of float32, shape of the canvas
+        Values from 0 to 1; outside the image its border is repeated.
+    """
+    return _drawn(mask.astype(np.uint8), (0.0, 1.0), canvas_transform)
+
+
+def _drawn(
+    array: NDArray, scale: tuple[float, float] | None, canvas_transform: CanvasTransform
+) -> NDArray[np.float32]:
+    """Scaled intensities on a canvas."""
+    # One sparse matrix for each axis: 3 ms from 968x1200 to 620x768, against 9 ms for SimpleITK (which does
+    # not average), 22 ms for Pillow and 31 ms for skimage; and it is the same for volumes, flips and growing.
+    axes = [int(np.flatnonzero(column)[0]) for column in canvas_transform.matrix.T]
+    native = array.transpose(axes)
+    weights = [
+        _axis_weights(native.shape[i], size, canvas_transform.matrix[axis, i], canvas_transform.offset[axis])
+        for i, (axis, size) in enumerate(zip(axes, canvas_transform.canvas, strict=True))
+    ]
+    # The axis that shrinks most first: less is left for the others.
+    first, *others = sorted(range(len(weights)), key=lambda i: weights[i].shape[0] / weights[i].shape[1])
+    working = _drawn_along(weights[first], native, first, scale)
+    for i in others:
+        front = np.moveaxis(working, i, 0)
+        drawn = weights[i] @ front.reshape(front.shape[0], -1)
+        working = np.moveaxis(drawn.reshape(-1, *front.shape[1:]), 0, i)
+    return np.clip(np.ascontiguousarray(working, dtype=np.float32), 0, 1)
+
+
+def _drawn_along(
+    weights: csr_array, native: NDArray, axis: int, scale: tuple[float, float] | None
+) -> NDArray[np.float32]:
+    """Scaled intensities, resampled along one axis; a very large image in pieces, so that it is held once."""
+    front = np.moveaxis(native, axis, 0)
+    drawn = np.empty((weights.shape[0], *front.shape[1:]), np.float32)
+    rows = max(1, _BLOCK // max(1, front.size // front.shape[1]))
+    for start in range(0, front.shape[1], rows):
+        block = _normalised(front[:, start : start + rows], scale)
+        drawn[:, start : start + rows] = (weights @ block.reshape(front.shape[0], -1)).reshape(
+            -1, *block.shape[1:]
+        )
+    return np.moveaxis(drawn, 0, axis)
+
+
+def _intensity_scale(array: NDArray) -> tuple[float, float] | None:
+    """Which intensities become 0 and 1, by robust percentiles; None for an image of one intensity."""
+    step = max(1, math.floor((array.size / _PERCENTILE_SAMPLE) ** (1 / array.ndim)))
+    sample = array[(slice(None, None, step),) * array.ndim]
+    low, high = _limits(sample, _PERCENTILES)
+    if not high > low:
+        # Hardly anything but background: what is there may be missed by percentiles and by the sample.
+        low, high = _limits(array, (0, 100))
+    elif (sample <= low).mean() > _NEARLY_EMPTY:
+        # A small thing before a plain background: the percentiles of its own intensities, not those of all.
+        high = max(high, _limits(sample[sample > low], _PERCENTILES)[1])
+    elif (sample >= high).mean() > _NEARLY_EMPTY:
+        low = min(low, _limits(sample[sample < high], _PERCENTILES)[0])
+    return (low, high) if high > low else None
+
+
+def _normalised(array: NDArray, scale: tuple[float, float] | None) -> NDArray[np.float32]:
+    """Intensities as 0 to 1, clipped, not finite ones at the bottom."""
+    if scale is None:
+        return np.zeros(array.shape, np.float32)
+    low, high = scale
+    # Eight-byte numbers may be out of reach of float32 until they are scaled.
+    scaled = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)
+    scaled -= low
+    scaled *= 1 / (high - low)
+    np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.clip(scaled, 0, 1, out=scaled).astype(np.float32, copy=False)
+
+
+def _limits(values: NDArray, percentiles: tuple[float, float]) -> tuple[float, float]:
+    if values.dtype.kind == "f":
+        values = values[np.isfinite(values)]
+    if values.size == 0:
+        return 0.0, 0.0
+    if percentiles == (0, 100):
+        return float(values.min()), float(values.max())
+    low, high = np.percentile(values.astype(np.float64), percentiles)
+    return float(low), float(high)
+
+
+def _axis_weights(n_native: int, n_working: int, scale: float, offset: float) -> csr_array:
+    """Share of every native pixel of one axis in every working pixel.
+
+    A working pixel of `scale` native pixels, laid over pixels of width one: a trapezoid, which is exact
+    averaging by area. At scale one it is the triangle of linear interpolation, kept for growing.
+    """
+    from scipy.sparse import csr_array  # slow to import, and reading landmarks does not need it
+
+    half = (max(abs(scale), 1.0) + 1) / 2
+    centres = scale * np.arange(n_working) + offset
+    reach = math.ceil(2 * half) + 1
+    indices = np.ceil(centres - half).astype(np.int64)[:, None] + np.arange(reach)
+    weights = np.clip(half - abs(indices - centres[:, None]), 0, 1)
+    weights /= weights.sum(axis=1, keepdims=True)
+    starts = np.arange(n_working + 1) * reach
+    columns = np.clip(indices, 0, n_native - 1)
+    return csr_array(
+        (weights.astype(np.float32).ravel(), columns.ravel(), starts), shape=(n_working, n_native)
+    )

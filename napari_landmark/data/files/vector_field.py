@@ -1,0 +1,107 @@
+"""Fields of vectors in the files of ITK: NRRD, NIfTI and MetaImage, axes and components in array order."""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.geometry import Geometry, SpacingSource
+from napari_landmark.data.images.itk_header import check_header
+
+VECTOR_SUFFIXES = (".nrrd", ".nii.gz", ".mha")
+
+
+def vector_suffix(path: Path) -> str:
+    """The end of a file's name; InputError where vectors are not kept in such files."""
+    for suffix in VECTOR_SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return suffix
+    raise InputError(f"{path}: vectors are kept in files that end in {', '.join(VECTOR_SUFFIXES)}")
+
+
+def vector_image(vectors: NDArray, geometry: Geometry) -> sitk.Image:
+    """As ITK wants it: float64, components in the order x, y, z.
+
+    Parameters
+    ----------
+    vectors : (*shape, d) array
+        World vectors in array axis order.
+    geometry : Geometry
+        Of the same shape, its spacing known.
+    """
+    image = sitk.GetImageFromArray(vectors[..., ::-1].astype(np.float64), isVector=True)
+    image.SetSpacing((geometry.spacing or ())[::-1])
+    image.SetOrigin(geometry.origin[::-1])
+    image.SetDirection(np.asarray(geometry.direction)[::-1, ::-1].ravel().tolist())
+    return image
+
+
+def write_vectors(path: Path, vectors: NDArray, geometry: Geometry) -> None:
+    """Write a field, whole or not at all (InputError)."""
+    suffix = vector_suffix(path)
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / f"field{suffix}"
+        sitk.WriteImage(vector_image(vectors, geometry), str(temporary), useCompression=True)
+        atomic_write(path, temporary.read_bytes())
+
+
+def read_vectors(path: Path) -> tuple[NDArray[np.float64], Geometry]:
+    """Read a field with as many components as axes: (*shape, d) array and its place.
+
+    Raises
+    ------
+    InputError
+        With the file's name, where it is damaged or holds something else.
+    """
+    if vector_suffix(path).endswith(".gz"):
+        _check_packed(path)
+    try:
+        check_header(path)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        ndim, count = reader.GetDimension(), reader.GetNumberOfComponents()
+        if count != ndim or ndim not in (2, 3):
+            raise InputError(
+                f"{path}: holds {count} values at every point of {ndim} axes: a field of vectors has as many as axes"
+            )
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: is not a readable field of vectors, it seems damaged: make it again"
+        ) from error
+    vectors = sitk.GetArrayFromImage(image)[..., ::-1].astype(np.float64)
+    if not np.isfinite(vectors).all():
+        raise InputError(f"{path}: holds values that are not finite, it seems damaged: make it again")
+    direction = np.reshape(image.GetDirection(), (ndim, ndim))[::-1, ::-1]
+    geometry = Geometry(
+        shape=image.GetSize()[::-1],
+        spacing=image.GetSpacing()[::-1],
+        origin=image.GetOrigin()[::-1],
+        direction=tuple(map(tuple, direction.tolist())),
+        spacing_source=SpacingSource.FILE,
+    )
+    return vectors, geometry
+
+
+def _check_packed(path: Path) -> None:
+    """Refuse a packed file that ends too early: ITK fills the rest with zeros and says nothing."""
+    try:
+        with gzip.open(path) as stream:
+            while stream.read(1 << 20):
+                pass
+    except (EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{path}: ends too early or is damaged: make it again") from error

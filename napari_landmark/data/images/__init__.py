@@ -1,0 +1,1 @@
+"""Images and volumes: one reader a kind of file, and what they have in common."""

@@ -1,0 +1,42 @@
+"""Display of intensities: robust range, scaling to 0..1, checkerboard of two images."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SAMPLE = 400_000  # intensities that percentiles are taken of
+_SQUARES = 8
+
+
+def display_range(array: NDArray, *, percentiles: tuple[float, float] = (0.1, 99.9)) -> tuple[float, float]:
+    """Intensities to show as black and white, not decided by a few extreme pixels.
+
+    Not finite intensities are left out; the upper one is always above the lower one.
+    """
+    step = max(1, int((array.size / _SAMPLE) ** (1 / max(1, array.ndim))))
+    sample = array[(slice(None, None, step),) * array.ndim]
+    if sample.dtype.kind == "f":
+        sample = sample[np.isfinite(sample)]
+    if sample.size == 0:
+        return 0.0, 1.0
+    low, high = (float(value) for value in np.percentile(sample, percentiles))
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def scale_to_unit(array: NDArray, limits: tuple[float, float] | None = None) -> NDArray[np.float32]:
+    """Intensities as 0..1, clipped at `limits` (the `display_range` if not given)."""
+    low, high = display_range(array) if limits is None else limits
+    return np.clip((array.astype(np.float32) - low) / (high - low), 0, 1, dtype=np.float32)
+
+
+def checkerboard(first: NDArray, second: NDArray, *, squares: int = _SQUARES) -> NDArray:
+    """Squares of two images of one shape by turns, `squares` of them along the longest side.
+
+    Raises `ValueError` for two shapes.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"images of two shapes, {first.shape} and {second.shape}")
+    side = max(1, round(max(first.shape) / squares))
+    parity = sum(np.ix_(*(np.arange(size) // side for size in first.shape))) % 2
+    return np.where(parity == 0, first, second)

@@ -1,0 +1,1 @@
+"""A study folder: settings, annotations, predictions, locks, provenance."""

@@ -1,0 +1,1 @@
+"""Landmark detection from one annotated image: embedding, refinement, detector, model, training, inference."""

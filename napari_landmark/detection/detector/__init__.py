@@ -1,0 +1,1 @@
+"""Detector network, its pseudo-labels and the shape model that screens them."""

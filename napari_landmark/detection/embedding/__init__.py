@@ -1,0 +1,1 @@
+"""Dense embedding of whole images, and matching of the template's landmarks with it."""

@@ -1,0 +1,1 @@
+"""Detection in a folder of images: journal, heatmap files."""

@@ -1,0 +1,76 @@
+"""Heatmaps on disk: an NRRD that overlays the image in any viewer, and a picture to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.file_stem import file_stem
+from napari_landmark.data.images.display import display_range
+from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.detection.model.landmark_model import Detection
+
+
+def write_heatmaps(folder: Path, image: MedicalImage, detection: Detection) -> None:
+    """Write `<image>.heatmaps.nrrd` (one 8-bit component per landmark, in the image's space) and `<image>.png`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = file_stem(image.name)
+    _write_nrrd(folder / f"{stem}.heatmaps.nrrd", image, detection)
+    if image.geometry.ndim == 2:
+        _write_overlay(folder / f"{stem}.png", image, detection)
+
+
+def _write_nrrd(path: Path, image: MedicalImage, detection: Detection) -> None:
+    import SimpleITK as sitk
+
+    geometry, matrix = image.geometry, detection.heatmap_matrix
+    heat = np.round(255 * np.moveaxis(detection.heatmaps, 0, -1)).astype(np.uint8)
+    file = sitk.GetImageFromArray(heat, isVector=True)
+    # Where spacing is unknown, one pixel counts as one unit, as viewers do with such images.
+    spacing = np.array(geometry.spacing or (1.0,) * geometry.ndim)
+    direction = np.array(geometry.direction)
+    step = direction @ np.diag(spacing) @ matrix
+    length = np.linalg.norm(step, axis=0)
+    origin = np.array(geometry.origin) + direction @ (spacing * detection.heatmap_offset)
+    file.SetSpacing(length[::-1].tolist())
+    file.SetOrigin(origin[::-1].tolist())
+    file.SetDirection((step / length)[::-1, ::-1].ravel().tolist())
+    for number, name in enumerate(detection.landmarks):
+        file.SetMetaData(f"landmark_{number}", name)
+    temporary = path.with_name(f".{path.name}.part.nrrd")
+    try:
+        sitk.WriteImage(file, str(temporary), useCompression=True)
+        temporary.replace(path)
+    except RuntimeError as error:
+        raise InputError(f"{path}: cannot be written; choose a folder you may write to") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_overlay(path: Path, image: MedicalImage, detection: Detection) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    height, width = image.geometry.shape
+    figure = Figure(figsize=(7 * width / max(height, width), 7 * height / max(height, width)), dpi=110)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    low, high = display_range(image.array)
+    axes.imshow(image.array, cmap="gray", vmin=low, vmax=high)
+    heat = detection.heatmaps.max(0)
+    corner = detection.heatmap_offset - np.diag(detection.heatmap_matrix) / 2
+    end = corner + np.diag(detection.heatmap_matrix) * heat.shape
+    axes.imshow(
+        heat, cmap="inferno", alpha=np.clip(heat, 0, 0.75), extent=(corner[1], end[1], end[0], corner[0])
+    )
+    positions = detection.landmarks.positions(2)
+    axes.scatter(
+        positions[:, 1], positions[:, 0], s=14, marker="+", c=detection.landmarks.schema.colors, linewidths=1
+    )
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    axes.set_axis_off()
+    temporary = path.with_name(f".{path.name}.part")
+    figure.savefig(temporary, format="png")
+    temporary.replace(path)

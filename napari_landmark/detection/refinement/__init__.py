@@ -1,0 +1,1 @@
+"""Patch embedding, and sub-pixel refinement of a coarse match with it."""

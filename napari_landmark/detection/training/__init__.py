@@ -1,0 +1,1 @@
+"""Training of a landmark model from a study, stage by stage."""

@@ -1,0 +1,119 @@
+"""How long a training lasts, on which device, from which seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.learning.device import Device
+from napari_landmark.learning.loop import Budget
+
+# Parts of a wall-clock budget; the rest is for matching, predictions and the report.
+_SHARES = {"self": 0.25, "cross": 0.08, "patch": 0.26, "detector": 0.20, "retrain": 0.15}
+
+_FIRST_MINUTES, _LARGEST_FIRST = 2.0, 0.45
+_WHOLE_IMAGES = ("self", "cross", "detector", "retrain")  # a close-up's windows are always of one size
+
+# A step on a graphics card costs the time to ask for it, whatever is in it: many images a step, and fewer steps.
+_MOST_TIMES = 8
+_MEMORY_PER_TIME = 0.9 * 2**30  # bytes of a card; a batch of pictures takes a third of it
+
+_ENLARGED = ("self", "cross", "patch")
+_MOST_TAUGHT = 3  # times the usual steps of a detector, however many minutes there are
+
+FULL_CANVAS = 768 * 640
+SMALLEST_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a training runs.
+
+    Parameters
+    ----------
+    minutes : float, optional
+        Wall-clock budget. Without it the number of steps is fixed, and the same seed on the same device gives the
+        same model; `limit_minutes` still holds on slow machines.
+    device : str
+    seed : int
+    self_steps, cross_steps, patch_steps, detector_steps, retrain_steps : int
+        Steps of the stages where `minutes` is not given: embedding (twice), close-up, detector (twice).
+    limit_minutes : float, optional
+        For a canvas of `FULL_CANVAS` pixels; a smaller one gets its share, see `for_canvas`.
+    batch_factor : int
+        Times as many images or windows a step as on a processor, for embedding and close-up. The detector's labels
+        are wrong one by one and right on average: shown often, they would be learned by heart. 1 for volumes, see
+        `for_canvas`.
+    """
+
+    minutes: float | None = None
+    device: str = "auto"
+    seed: int = 0
+    self_steps: int = 600
+    cross_steps: int = 150
+    patch_steps: int = 2600
+    detector_steps: int = 500
+    retrain_steps: int = 400
+    limit_minutes: float | None = None
+    batch_factor: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("minutes", "limit_minutes"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise InputError(f"--{name.replace('_', '-')} {value}: must be a number above 0")
+
+    def for_canvas(self, canvas: tuple[int, ...]) -> TrainingOptions:
+        """These options for images of that size: small ones need less time a step, and get more steps in less time.
+
+        Volumes, and pictures larger than `FULL_CANVAS`, take more memory: they come in smaller batches, for as many
+        more steps.
+        """
+        size = math.prod(canvas)
+        factor = 1 if len(canvas) == 3 else max(1, int(self.batch_factor * min(1.0, FULL_CANVAS / size)))
+        more = {stage: self.batch_factor / factor for stage in _ENLARGED}
+        limit = self.limit_minutes
+        if limit is not None:
+            share = min(1.0, max(SMALLEST_SHARE, size / FULL_CANVAS))
+            limit *= share
+            more |= {stage: more.get(stage, 1) / share for stage in _WHOLE_IMAGES}
+        steps = {f"{stage}_steps": round(getattr(self, f"{stage}_steps") * by) for stage, by in more.items()}
+        return replace(self, limit_minutes=limit, batch_factor=factor, **steps)
+
+    def describe(self) -> str:
+        """The budget in words."""
+        if self.minutes:
+            return f"for {self.minutes:g} minutes"
+        steps = f"for {' + '.join(str(getattr(self, f'{stage}_steps')) for stage in _SHARES)} steps"
+        if self.batch_factor > 1:
+            steps += f", the first three of {self.batch_factor} times as many images"
+        return steps + (f", {self.limit_minutes:.1f} minutes at most" if self.limit_minutes else "")
+
+    def budget(self, stage: str) -> Budget:
+        """Of stage `self`, `cross`, `close`, `detector` or `again`."""
+        limit = self.minutes or self.limit_minutes
+        seconds = limit * 60 * _share(stage, limit) if limit else None
+        steps: int | None = getattr(self, f"{stage}_steps")
+        if self.minutes:
+            steps = None if stage in _ENLARGED else _MOST_TAUGHT * steps
+        return Budget(steps, seconds)
+
+
+def default_options(device: Device, *, seed: int = 0, minutes: float | None = None) -> TrainingOptions:
+    """A good default for a device: minutes on two CPU cores, larger batches on a graphics card with room for them."""
+    name = str(device.torch_device)
+    times = min(_MOST_TIMES, int(device.memory() // _MEMORY_PER_TIME))
+    if times < 2:
+        return TrainingOptions(minutes, name, seed, limit_minutes=19.5)
+    windows = max(900, TrainingOptions.patch_steps // times)
+    return TrainingOptions(minutes, name, seed, 500, 120, windows, limit_minutes=19.5, batch_factor=times)
+
+
+def _share(stage: str, minutes: float) -> float:
+    """Part of a wall-clock budget; in a short one the embedding comes first, which all else rests on."""
+    others = sum(_SHARES.values()) - _SHARES["self"]
+    first = max(_SHARES["self"], min(_LARGEST_FIRST, _FIRST_MINUTES / minutes))
+    if stage == "self":
+        return first
+    return _SHARES[stage] * (1 - (first - _SHARES["self"]) / others)

@@ -1,0 +1,65 @@
+"""Which images a person annotated, and whether their landmarks can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.study.study import Study
+from napari_landmark.detection.embedding.template_matching import Template
+
+
+def find_templates(study: Study, cohort: Cohort) -> list[Template]:
+    """All images of the cohort that a person annotated, the study's template first."""
+    templates = []
+    annotations: Mapping[str, LandmarkSet] = study.annotations()
+    names = sorted(annotations, key=lambda name: (name != study.template, name))
+    for name in names:
+        if name not in cohort.names:
+            continue
+        number = cohort.index(name)
+        positions = annotations[name].positions(len(cohort.canvas))
+        is_manual = np.array([mark.status.is_manual for mark in annotations[name].values()])
+        positions[~is_manual] = np.nan
+        if np.isnan(positions[:, 0]).all():
+            continue
+        check_template(name, annotations[name], cohort, number)
+        templates.append(Template(number, cohort.canvas_transform(number).to_working(positions)))
+    if not templates:
+        name = study.template or "the template"
+        if annotations and not set(annotations) & set(cohort.names):
+            raise InputError(f"{name}: is annotated, but no longer among the images of {cohort.folder}")
+        raise InputError(f"{name}: no landmark is placed in it; annotate the template first")
+    return templates
+
+
+def called_missing(study: Study, cohort: Cohort) -> np.ndarray:
+    """(n_images, n) where a person said that the image does not show the landmark, templates or not."""
+    missing = np.zeros((len(cohort), len(study.schema)), bool)
+    for name, marks in study.annotations().items():
+        if name in cohort.names:
+            missing[cohort.index(name)] = [mark.status is Status.MISSING for mark in marks.values()]
+    return missing
+
+
+def check_template(name: str, landmarks: LandmarkSet, cohort: Cohort, number: int) -> None:
+    """Refuse a template whose landmarks lie outside its image (InputError)."""
+    geometry = cohort.geometry(number)
+    if landmarks.ndim is not None and landmarks.ndim != geometry.ndim:
+        needed = "x and y" if geometry.ndim == 2 else "x, y and z"
+        raise InputError(
+            f"{name}: its landmarks have {landmarks.ndim} coordinates and the image {geometry.ndim} axes; "
+            f"give {needed}"
+        )
+    for mark in landmarks.values():
+        if mark.position is not None and not geometry.contains(np.array([mark.position]), margin=0.5)[0]:
+            place = ", ".join(f"{value:g}" for value in reversed(mark.position))
+            size = " x ".join(str(n) for n in reversed(geometry.shape))
+            raise InputError(
+                f"{name}: landmark {mark.name!r} at ({place}) lies outside the image of {size} pixels; "
+                f"correct it, in pixels from 0"
+            )

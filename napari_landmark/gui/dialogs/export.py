@@ -1,0 +1,128 @@
+"""Writing results for other programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.file_stem import file_stem
+from napari_landmark.data.files.small_file import read_small_text
+from napari_landmark.data.formats import FORMATS, write_landmarks
+from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.study.provenance import write_run_record
+from napari_landmark.gui.session.session import Session
+
+_TITLES = {
+    ".csv": "CSV table",
+    ".mrk.json": "Slicer markups",
+    ".fcsv": "Slicer fiducials",
+    ".tps": "TPS for shape analysis",
+    ".json": "COCO keypoints",
+    ".dlc.csv": "DeepLabCut",
+}
+
+
+class ExportButton(QPushButton):
+    """A button with a menu: this image or all images, in any format that can be written."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.setText("Export")
+        menu = QMenu(self)
+        for whole in (True, False):
+            title = "All images" if whole else "This image"
+            part = menu.addMenu(title)
+            for suffix, known in FORMATS.items():
+                if known.write is not None:
+                    text = f"{_TITLES.get(suffix, suffix)} ({suffix})…"
+                    part.addAction(text, lambda suffix=suffix, whole=whole: self._on_export(suffix, whole))
+        self.setMenu(menu)
+
+    def _on_export(self, suffix: str, whole: bool) -> None:
+        session = self._session
+        if session.study is None:
+            return
+        if whole and FORMATS[suffix].one_image:
+            chosen = QFileDialog.getExistingDirectory(self, "Folder for one file of each image")
+        else:
+            stem = "landmarks" if whole else Path(session.image).stem
+            start = str(session.study.folder / f"{stem}{suffix}")
+            chosen, _ = QFileDialog.getSaveFileName(self, "Export landmarks", start, f"*{suffix}")
+        if chosen:
+            session.attempt(lambda: self._export(chosen, suffix, whole))
+
+    def _export(self, chosen: str, suffix: str, whole: bool) -> None:
+        count = export(self._session, chosen, suffix=suffix, whole=whole)
+        images = "1 image" if count == 1 else f"{count} images"
+        self._session.message.emit("info", f"Landmarks of {images} written to {chosen}")
+
+
+def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> int:
+    """Write what is known of the image at hand or of all images, and beside it what it was made of.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file; a folder where all images go to a format that holds one.
+    suffix : str
+        Of the format, such as '.csv'; added to the path where it is missing.
+    whole : bool
+        All images, and not only the one at hand.
+
+    Returns
+    -------
+    int
+        How many images were written; those without any landmark are left out.
+    """
+    path = Path(path)
+    names = session.names if whole else (session.image,)
+    sets = {name: session.result(name) for name in names}
+    sets = {name: marks for name, marks in sets.items() if _something(marks)}
+    if not sets:
+        raise InputError("No landmark is placed or predicted yet: there is nothing to export.")
+    geometries = {name: session.geometry(name) for name in sets}
+    files: list[Path] = []
+    if whole and FORMATS[suffix].one_image:
+        for name, marks in sets.items():
+            file = path / f"{file_stem(name)}{suffix}"
+            write_landmarks(file, {name: marks}, geometries={name: geometries[name]})
+            files.append(file)
+        path = path / f"all{suffix}"
+    else:
+        if not path.name.lower().endswith(suffix):
+            path = path.with_name(path.name + suffix)
+        write_landmarks(path, sets, geometries=geometries)
+    _record(session, path, files, sets, whole=whole)
+    return len(sets)
+
+
+def _record(
+    session: Session, path: Path, files: list[Path], sets: dict[str, LandmarkSet], *, whole: bool
+) -> None:
+    """Who placed how many landmarks, and how the models were trained that say the others."""
+    study = session.study
+    said = Counter(mark.status.value for marks in sets.values() for mark in marks.values())
+    models = {}
+    for record in sorted(study.models_dir.glob("*/run.json")):
+        with suppress(InputError, OSError, ValueError, RecursionError):
+            models[record.parent.name] = json.loads(read_small_text(record))
+    write_run_record(
+        path,
+        "export",
+        {"study": study.folder, "image": None if whole else session.image},
+        files=files,
+        geometries=[session.geometry(name) for name in sets],
+        landmarks=dict(said),
+        models=models,
+        images={"count": len(sets)},
+    )
+
+
+def _something(marks: LandmarkSet) -> bool:
+    return any(mark.position is not None or mark.status.is_manual for mark in marks.values())

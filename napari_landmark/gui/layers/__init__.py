@@ -1,0 +1,1 @@
+"""napari layers made from the session, and back."""

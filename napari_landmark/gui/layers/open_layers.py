@@ -1,0 +1,142 @@
+"""What is open in the viewer and could become a study: images and named points, whoever opened them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Points
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.images.image import looks_like_image
+from napari_landmark.data.images.luminance import luminance
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+from napari_landmark.gui.layers.layer_manager import METADATA, source_file
+from napari_landmark.gui.layers.layer_transforms import geometry_of, points_between
+
+
+@dataclass(frozen=True)
+class OpenImages:
+    """What is open in a viewer and could become a study.
+
+    Parameters
+    ----------
+    layers : list of Image
+        Pictures or volumes, of one number of dimensions.
+    folder : Path or None
+        The folder that the first one came from, where the same pixels can be read again.
+    first : str
+        Name of its file.
+    preset : str
+        The set of landmarks that belongs to it, where it says so.
+    """
+
+    layers: list[Image]
+    folder: Path | None
+    first: str
+    preset: str = ""
+
+
+def open_images(viewer: ViewerModel) -> OpenImages | None:
+    """The images open in a viewer, None where there are none."""
+    layers = [layer for layer in viewer.layers if isinstance(layer, Image) and not layer.multiscale]
+    layers = [layer for layer in layers if layer.ndim in (2, 3) and layer.visible]
+    if not layers:
+        return None
+    first = layers[0]
+    own = first.metadata.get(METADATA, {})
+    path = Path(source_file(first)) if source_file(first) else None
+    if path is None or not path.is_file() or not looks_like_image(path) or not _same_pixels(first, path):
+        return OpenImages(layers, None, first.name)
+    return OpenImages(layers, path.parent, path.name, own.get("preset", ""))
+
+
+def export_layers(layers: list[Image], folder: Path) -> list[str]:
+    """Write layers as image files, as they lie in the viewer; returns the names.
+
+    For images that no file of a known kind holds, or that another reader turned or mirrored: what is
+    annotated is what was seen.
+    """
+    import SimpleITK as sitk
+
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for layer in layers:
+        array = _storable(gray_values(layer))
+        geometry = geometry_of(layer)
+        image = sitk.GetImageFromArray(array)
+        if geometry.spacing is not None:
+            image.SetSpacing(geometry.spacing[::-1])
+            image.SetOrigin(geometry.origin[::-1])
+            direction = np.asarray(geometry.direction)[::-1, ::-1]
+            image.SetDirection(direction.ravel().tolist())
+        suffix = ".nrrd" if geometry.spacing is not None or array.ndim == 3 else ".tif"
+        stem = (
+            "".join(sign if sign.isalnum() or sign in "-_ ." else "_" for sign in layer.name).strip()
+            or "image"
+        )
+        name, number = f"{stem}{suffix}", 2
+        while name in names or (folder / name).exists():
+            name, number = f"{stem}_{number}{suffix}", number + 1
+        sitk.WriteImage(image, str(folder / name), useCompression=True)
+        names.append(name)
+    return names
+
+
+def points_on(viewer: ViewerModel, image: Image, schema: LandmarkSchema) -> LandmarkSet | None:
+    """Named points that are open in the viewer, as landmarks of an image layer; None where there are none.
+
+    Points come from any reader; their world coordinates decide where they lie.
+    """
+    for layer in viewer.layers:
+        if (
+            isinstance(layer, Points)
+            and layer.ndim == image.ndim
+            and "name" in layer.features
+            and len(layer.data)
+        ):
+            names = [str(name) for name in layer.features["name"]]
+            positions = points_between(layer, image)
+            marks = {
+                name: Landmark(name, tuple(position), Status.PLACED)
+                for name, position in zip(names, positions, strict=True)
+                if name in schema
+            }
+            if marks:
+                return LandmarkSet(schema, marks.values())
+    return None
+
+
+def names_of_points(viewer: ViewerModel) -> tuple[str, ...]:
+    """Names of the first named points open in the viewer, in order."""
+    for layer in viewer.layers:
+        if isinstance(layer, Points) and "name" in layer.features and len(layer.data):
+            return tuple(dict.fromkeys(str(name) for name in layer.features["name"]))
+    return ()
+
+
+def _same_pixels(layer: Image, path: Path) -> bool:
+    """Whether this program reads the same grid from the file that the layer shows."""
+    from napari_landmark.data.images.image import read_image
+
+    try:
+        array = read_image(path).array
+    except InputError:
+        return False
+    return array.shape == tuple(layer.data.shape[: layer.ndim]) and bool(
+        np.allclose(np.asarray(array, dtype=float), np.asarray(gray_values(layer), dtype=float), atol=2)
+    )
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    """The array in a type that image files have."""
+    kinds = {"b": np.uint8, "e": np.float32, "l": np.int32, "q": np.int32, "L": np.uint32, "Q": np.uint32}
+    return np.ascontiguousarray(array, dtype=kinds.get(array.dtype.char, array.dtype))
+
+
+def gray_values(layer: Image) -> np.ndarray:
+    """Pixels of a layer, colours as luminance."""
+    array = np.asarray(layer.data)
+    return luminance(array) if layer.rgb else array

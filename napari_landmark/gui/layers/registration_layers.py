@@ -1,0 +1,147 @@
+"""A registration in the viewer: the warped image and everything that tells how it came to lie there."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Layer
+
+if TYPE_CHECKING:
+    from napari_landmark.data.images.display import display_range
+from napari_landmark.gui.jobs.register import PairResult
+    from napari_landmark.gui.layers.registration_views import Views
+
+WARPED, CHECKERBOARD, GRID = "Warped", "Checkerboard", "Deformed grid"
+ARROWS, JACOBIAN, FOLDS = "Displacement", "Volume change", "Folds"
+LABELS, POINTS = "Warped labels", "Warped points"
+
+
+class RegistrationLayers:
+    """Layers of the last registered pair; they replace those of the pair before."""
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = weakref.ref(viewer)
+        self._layers: dict[str, Layer] = {}
+        self.result: PairResult | None = None
+        """The registered pair that is shown."""
+
+    def owns(self, layer: Layer) -> bool:
+        """Whether a layer of the viewer is one of those made here."""
+        return any(layer is own for own in self._layers.values())
+
+    def get(self, name: str) -> Layer | None:
+        """A layer by its kind; None where it is not in the viewer."""
+        viewer, layer = self._viewer(), self._layers.get(name)
+        return layer if viewer is not None and layer in viewer.layers else None
+
+    def clear(self) -> None:
+        """Take all of them away."""
+        viewer = self._viewer()
+        for layer in self._layers.values():
+            if viewer is not None and layer in viewer.layers:
+                viewer.layers.remove(layer)
+        self._layers.clear()
+
+    def show(self, result: PairResult, place: dict[str, Any]) -> None:
+        """Lay a result over its fixed image.
+
+        What a person had switched on or off stays so.
+
+        Parameters
+        ----------
+        place : dict
+            Of the fixed image, from `same_place` when the work began: its layer may be gone or show another one.
+        """
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        shown = {name: layer.visible for name in self._layers if (layer := self.get(name)) is not None}
+        self.clear()
+        self.result, views = result, result.views
+        shape = result.pair.fixed.array.shape
+        name = result.pair.moving.name
+
+        def add(
+            kind: str, add_layer: Any, data: Any, *, title: str = "", visible: bool = False, **how: Any
+        ) -> None:
+            how = {**place, **how}
+            self._layers[kind] = add_layer(data, name=title or kind, visible=shown.get(kind, visible), **how)
+
+        add(
+            WARPED,
+            viewer.add_image,
+            views.warped,
+            title=f"{WARPED} {name}",
+            visible=True,
+            opacity=0.5,
+            colormap="gray",
+            contrast_limits=display_range(views.warped),
+        )
+        add(CHECKERBOARD, viewer.add_image, views.checkerboard, colormap="gray", contrast_limits=(0, 255))
+        self._add_maps(add, viewer, views, place)
+        add(
+            GRID,
+            viewer.add_image,
+            views.grid,
+            colormap="yellow",
+            blending="additive",
+            opacity=0.6,
+            contrast_limits=(0, 255),
+        )
+        add(
+            ARROWS,
+            viewer.add_vectors,
+            views.arrows,
+            edge_color="#ffd34d",
+            edge_width=max(shape) / 400,
+            vector_style="arrow",
+        )
+        if views.labels is not None:
+            add(LABELS, viewer.add_labels, views.labels, visible=True, opacity=0.4)
+        if views.landmarks is not None:
+            marks = [mark for mark in views.landmarks.values() if mark.position is not None]
+            add(
+                POINTS,
+                viewer.add_points,
+                np.array([mark.position for mark in marks]).reshape(-1, len(shape)),
+                visible=True,
+                ndim=len(shape),
+                symbol="cross",
+                face_color="#ff4fd8",
+                border_color="#ff4fd8",
+                size=max(shape) / 60,
+                canvas_size_limits=(9, 20),
+                features={"name": [mark.name for mark in marks]},
+            )
+        viewer.layers.selection.active = self._layers[WARPED]
+
+    def _add_maps(self, add: Any, viewer: ViewerModel, views: Views, place: dict[str, Any]) -> None:
+        place = {**place, "scale": np.asarray(place["scale"]) * views.step}
+        add(
+            JACOBIAN,
+            viewer.add_image,
+            views.jacobian,
+            colormap="PiYG",
+            contrast_limits=(0, 2),
+            opacity=0.6,
+            **place,
+        )
+        if views.folds.any():
+            add(FOLDS, viewer.add_labels, views.folds, visible=True, opacity=0.8, **place)
+
+
+def same_place(layer: Layer) -> dict[str, Any]:
+    """Keyword arguments that lay another layer over one from whatever reader."""
+    return {
+        "scale": layer.scale,
+        "translate": layer.translate,
+        "rotate": layer.rotate,
+        "shear": layer.shear,
+        "affine": layer.affine.affine_matrix,
+        "units": layer.units,
+        "axis_labels": layer.axis_labels,
+    }
+

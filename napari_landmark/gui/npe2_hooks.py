@@ -1,0 +1,164 @@
+"""What napari calls besides the widgets: readers, writers, sample data. Light to import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LayerData = tuple[Any, dict[str, Any], str]
+_METADATA = "napari_landmark"
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
+    """A reader of landmark files; None for anything else. Never raises and reads nothing yet."""
+    try:
+        paths = [path] if isinstance(path, str | Path) else list(path)
+        names = [Path(p).name.lower() for p in paths]
+    except TypeError:
+        return None
+    ends = (".landmarks.csv", ".mrk.json", ".fcsv", ".tps")
+    return _read if names and all(name.endswith(ends) for name in names) else None
+
+
+def write_csv(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write a points layer as a CSV table of landmarks; returns the files written."""
+    return _write(path if path.lower().endswith(".csv") else f"{path}.csv", data, attributes)
+
+
+def write_slicer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write a points layer as a Slicer markups file; returns the files written."""
+    return _write(path if path.lower().endswith(".mrk.json") else f"{path}.mrk.json", data, attributes)
+
+
+def hand_phantoms() -> list[LayerData]:
+    """Drawn hand radiographs: the first one is shown, the others lie in the same folder."""
+    return [_first_hand()]
+
+
+def annotated_hand_phantoms() -> list[LayerData]:
+    """Drawn hand radiographs with the landmarks of the first one."""
+    from napari_landmark.gui.layers.layer_transforms import layer_place
+    from napari_landmark.synthetic import hand_phantom
+
+    phantom = hand_phantom(0)
+    marks = phantom.landmarks
+    points = (
+        marks.positions(2),
+        {
+            "name": "Landmarks of hand_000.png",
+            "features": {"name": list(marks)},
+            "face_color": list(marks.schema.colors),
+            "size": 5,
+            **layer_place(phantom.image.geometry),
+        },
+        "points",
+    )
+    return [_first_hand(), points]
+
+
+def sample_folder() -> Path:
+    """The folder of the drawn hand radiographs; they are drawn when they are first asked for."""
+    from napari_landmark.gui.preferences import Preferences
+    from napari_landmark.synthetic.sample import write_sample_data
+
+    folder = Preferences.read().cache / "sample data"
+    if not (folder / "README.md").exists():  # written last
+        write_sample_data(folder)
+    return folder / "images"
+
+
+def _first_hand() -> LayerData:
+    from napari_landmark.data.images.image import read_image
+    from napari_landmark.gui.layers.layer_transforms import layer_place
+
+    file = sample_folder() / "hand_000.png"
+    image = read_image(file)
+    about = {_METADATA: {"file": str(file), "preset": "Hand phantom (sample data)"}}
+    attributes = {"name": image.name, "metadata": about, "colormap": "gray", **layer_place(image.geometry)}
+    return image.array, attributes, "image"
+
+
+def _read(path: str | Sequence[str]) -> list[LayerData]:
+    from napari_landmark.gui.jobs.landmark_files import is_in_millimetres, read_beside_images, read_world
+
+    layers = []
+    for file in [path] if isinstance(path, str | Path) else path:
+        world = is_in_millimetres(file)
+        for image, marks in (read_world(file) if world else read_beside_images(file)).items():
+            if marks.ndim is not None:
+                layers.append(_points_layer(file, image, marks, "mm" if world else "pixel"))
+    return layers or [(None,)]  # type: ignore[list-item]  napari's way to say: nothing to show, no error
+
+
+def _points_layer(file: str, image: str, marks: Any, unit: str) -> LayerData:
+    there = [mark for mark in marks.values() if mark.position is not None]
+    positions = np.array([mark.position for mark in there])
+    if unit == "mm" and np.ptp(positions[:, 0]) == 0 and positions[0, 0] == 0:
+        positions = positions[:, 1:]  # points of a picture: they lie in its plane
+    ndim = positions.shape[1]
+    colors = dict(zip(marks.schema.names, marks.schema.colors, strict=True))
+    attributes = {
+        "name": f"Landmarks of {image}" if image else Path(file).name,
+        "features": {
+            "name": [mark.name for mark in there],
+            "status": [str(mark.status) for mark in there],
+            "confidence": [np.nan if mark.confidence is None else mark.confidence for mark in there],
+        },
+        "face_color": [colors[mark.name] for mark in there],
+        "text": {"string": "{name}", "anchor": "upper_left", "color": "white"},
+        "canvas_size_limits": (9, 18),
+        "axis_labels": ("z", "y", "x")[3 - ndim :],
+        "units": (unit,) * ndim,
+        "scale": (1.0,) * ndim,
+        "metadata": {_METADATA: {"image": image}},
+    }
+    return positions, attributes, "points"
+
+
+def _write(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    from napari_landmark.data.formats import write_landmarks
+    from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+
+    features = attributes.get("features")
+    rows = np.asarray(data, dtype=float)
+    named = features is not None and "name" in features
+    names = (
+        [str(name) for name in features["name"]] if named else [f"landmark {n + 1}" for n in range(len(rows))]
+    )
+    statuses = (
+        [Status(str(status)) for status in features["status"]]
+        if features is not None and "status" in features
+        else [Status.PLACED] * len(rows)
+    )
+    schema = LandmarkSchema(tuple(names))  # says which name is there twice
+    marks = LandmarkSet(
+        schema,
+        (Landmark(n, tuple(row), status) for n, row, status in zip(names, rows, statuses, strict=True)),
+    )
+    image = (
+        attributes.get("metadata", {}).get(_METADATA, {}).get("image") or attributes.get("name") or "image"
+    )
+    write_landmarks(path, {image: marks}, geometries=_geometries(image, rows, attributes))
+    return [path]
+
+
+def _geometries(image: str, rows: np.ndarray, attributes: dict[str, Any]) -> dict[str, Any]:
+    """The place of the points, where their layer says in which lengths it is measured."""
+    from napari_landmark.data.geometry import Geometry
+
+    ndim = rows.shape[1]
+    units = [str(unit) for unit in attributes.get("units") or ()]
+    if ndim not in (2, 3) or not units or any(unit not in ("mm", "millimeter") for unit in units):
+        return {}
+    affine = np.asarray(attributes.get("affine", np.eye(ndim + 1)), dtype=float)
+    scale = np.asarray(attributes.get("scale", np.ones(ndim)), dtype=float)
+    translate = np.asarray(attributes.get("translate", np.zeros(ndim)), dtype=float)
+    linear = affine[:ndim, :ndim] * scale
+    spacing = np.linalg.norm(linear, axis=0)
+    # The size of the image is not known here; the points must lie in it.
+    shape = tuple(np.maximum(np.ceil(rows.max(axis=0, initial=1)) + 1, 2).astype(int))
+    origin = affine[:ndim, :ndim] @ translate + affine[:ndim, ndim]
+    return {image: Geometry(shape, tuple(spacing), tuple(origin), tuple(map(tuple, linear / spacing)))}

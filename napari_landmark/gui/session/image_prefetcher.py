@@ -1,0 +1,82 @@
+"""Native images of a cohort, read ahead, so that going to the next one does not wait for the disk."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.images.image import MedicalImage
+
+_KEPT_BYTES = 600 * 1024**2
+_KEPT_IMAGES = 8
+
+
+class ImagePrefetcher:
+    """Reads the images of one cohort, and the neighbours of the one asked for in the background."""
+
+    def __init__(self, cohort: Cohort) -> None:
+        self._cohort = cohort
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="landmark-images")
+        self._reading: OrderedDict[int, Future[MedicalImage]] = OrderedDict()
+
+    def read(self, number: int) -> MedicalImage:
+        """The image; its neighbours are read from now on.
+
+        Raises
+        ------
+        InputError
+            Where the file cannot be read.
+        """
+        image = self._request(number).result()
+        if image.array.nbytes * 3 < _KEPT_BYTES:  # of large volumes only the one that is looked at is held
+            for neighbour in (number + 1, number - 1):
+                if 0 <= neighbour < len(self._cohort):
+                    self._request(neighbour)
+        self._forget(number)
+        return image
+
+    def first_readable(self, names: Iterable[str]) -> tuple[str, str]:
+        """The first of the images that can be read, and why an earlier one cannot, which is empty if none.
+
+        Raises
+        ------
+        InputError
+            None can be read; the reader is closed then.
+        """
+        problem = ""
+        for name in dict.fromkeys(names):
+            try:
+                self.read(self._cohort.index(name))
+            except InputError as error:
+                problem = problem or str(error)
+            else:
+                return name, problem
+        self.close()
+        raise InputError(problem)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._reading.clear()
+
+    def _request(self, number: int) -> Future[MedicalImage]:
+        future = self._reading.pop(number, None)
+        if future is None or (future.done() and future.exception() is not None):
+            future = self._pool.submit(self._cohort.read, number)
+        self._reading[number] = future  # the newest lie last
+        return future
+
+    def _forget(self, current: int) -> None:
+        while len(self._reading) > _KEPT_IMAGES:
+            self._reading.popitem(last=False)
+        held = [(n, f.result()) for n, f in self._reading.items() if f.done() and f.exception() is None]
+        total = sum(image.array.nbytes for _, image in held)
+        for number, image in held:
+            if total <= _KEPT_BYTES:
+                break
+            if number != current:
+                del self._reading[number]
+                total -= image.array.nbytes

@@ -1,0 +1,133 @@
+"""What is known about the landmarks of every image: what persons said, and what models said."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.study.lock import ANNOTATING, StudyLock
+from napari_landmark.data.study.study import Study
+
+
+class LandmarkStore:
+    """The annotations and predictions of a study, as they are in its files.
+
+    Parameters
+    ----------
+    study : Study
+    earlier : LandmarkStore, optional
+        Of the study that was open before; where that is the same one, its right to annotate is taken over.
+
+    Attributes
+    ----------
+    in_use : str
+        Why this study can only be looked at: another program annotates it. Empty where it can be annotated.
+
+    Raises
+    ------
+    InputError
+        A file of the study cannot be read.
+    """
+
+    def __init__(self, study: Study, earlier: LandmarkStore | None = None) -> None:
+        self._study = study
+        self.in_use = ""
+        self._lock: StudyLock | None = None
+        if earlier is not None and earlier._study.folder.resolve() == study.folder.resolve():
+            self._lock = earlier._lock
+        if self._lock is None:
+            try:
+                self._lock = StudyLock(study.folder, ANNOTATING)
+            except InputError as error:
+                self.in_use = str(error)
+        self._annotations: dict[str, LandmarkSet] = {}
+        self._predictions: dict[str, LandmarkSet] = {}
+        self._states: dict[str, str] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Read all of it again, since the landmarks of the study changed."""
+        annotations, predictions = self._study.annotations(), self._study.predictions()
+        self._annotations, self._predictions = annotations, predictions
+        self._states.clear()
+
+    def annotation(self, image: str) -> LandmarkSet:
+        """What persons said about an image."""
+        return self._annotations.get(image) or LandmarkSet(self._study.schema)
+
+    def prediction(self, image: str) -> LandmarkSet:
+        """What models said about an image."""
+        return self._predictions.get(image) or LandmarkSet(self._study.schema)
+
+    def result(self, image: str) -> LandmarkSet:
+        """What persons said, and the prediction wherever they said nothing."""
+        return self.annotation(image).merged_with_prediction(self.prediction(image))
+
+    def state(self, image: str) -> str:
+        """'annotated', 'corrected', 'predicted' or '' for an image nobody looked at."""
+        if image not in self._states:
+            statuses = {mark.status for mark in self.result(image).values()}
+            if Status.CORRECTED in statuses:
+                state = "corrected"
+            elif Status.PLACED in statuses or Status.MISSING in statuses:
+                state = "annotated"
+            else:
+                state = "predicted" if Status.PREDICTED in statuses else ""
+            self._states[image] = state  # asked for every image whenever one is shown
+        return self._states[image]
+
+    def placed_counts(self, images: Collection[str]) -> dict[str, int]:
+        """How many landmarks persons placed or corrected, for those of the images that have any."""
+        counts = {
+            image: sum(mark.position is not None for mark in marks.values())
+            for image, marks in self._annotations.items()
+            if image in images
+        }
+        return {image: count for image, count in counts.items() if count}
+
+    @property
+    def any_annotation(self) -> bool:
+        """Whether a person said anything about any image."""
+        return any(mark.status.is_manual for marks in self._annotations.values() for mark in marks.values())
+
+    @property
+    def any_prediction(self) -> bool:
+        """Whether a model found anything in any image."""
+        return bool(self._predictions)
+
+    def annotate(self, image: str, marks: LandmarkSet, geometry: Geometry) -> None:
+        """Keep what a person said; the file is written before anything else knows of it."""
+        self.check_right()
+        self._study.save_annotations(image, marks, geometry)
+        self._annotations[image] = marks
+        self._states.pop(image, None)
+
+    def check_right(self) -> None:
+        """InputError where another program annotates the study, or did since it was read here."""
+        if self._lock is not None:
+            return
+        self._lock = StudyLock(self._study.folder, ANNOTATING)
+        self.in_use = ""
+        self._study.__dict__.update(Study.open(self._study.folder).__dict__)
+        self.reload()
+        raise InputError(
+            f"{self._study.folder}: was annotated elsewhere, and was read again now: do that once more"
+        )
+
+    def release(self) -> None:
+        """Let other programs annotate the study."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def take_predictions(self, images: Iterable[str] | None = None) -> bool:
+        """Read what models left in the files, of some images or of all; returns whether that is anything new."""
+        before = dict(self._predictions)
+        if images is None:
+            self._predictions = self._study.predictions()
+        else:
+            self._predictions.update({image: self._study.load_predictions(image) for image in images})
+        self._states.clear()
+        return self._predictions != before

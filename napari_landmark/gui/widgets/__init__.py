@@ -1,0 +1,1 @@
+"""Dock widgets, and the tables and plots in them."""

@@ -1,0 +1,105 @@
+"""The loss of a running training as a curve, drawn with Qt alone."""
+
+from __future__ import annotations
+
+import math
+
+from qtpy.QtCore import QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_landmark.progress import ProgressEvent
+
+_COLORS = ("#4d9fff", "#ff9a3c", "#3cd070", "#d65cff")
+
+
+class LossPlot(QWidget):
+    """One curve for each stage of the training, side by side; each has its own scale of values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages: dict[str, list[tuple[int, float]]] = {}
+        self.setMinimumHeight(120)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip(
+            "How wrong the network still is: the lower, the better. Each stage has its own scale."
+        )
+
+    def clear(self) -> None:
+        """Forget all curves."""
+        self.stages = {}
+        self.update()
+
+    def add(self, event: ProgressEvent) -> None:
+        """Take a point from the progress of a training."""
+        if event.loss is not None and math.isfinite(event.loss):
+            points = self.stages.setdefault(event.stage, [])
+            if not points or event.step > points[-1][0]:
+                points.append((event.step, event.loss))
+                self.update()
+
+    def add_history(self, stage: str, losses: list[list[float]]) -> None:
+        """Take a whole curve: (step, seconds, loss) of each point."""
+        self.stages[stage] = [(int(step), float(loss)) for step, _, loss in losses]
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the curves in the colours of the theme."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        ink = self.palette().text().color()
+        area = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        faint = QColor(ink)
+        faint.setAlpha(60)
+        painter.setPen(QPen(faint, 1))
+        painter.drawRoundedRect(area, 4, 4)
+        stages = [(name, points) for name, points in self.stages.items() if points]
+        if not stages:
+            painter.setPen(QPen(faint, 1))
+            painter.drawText(area, Qt.AlignmentFlag.AlignCenter, "The loss appears here while training")
+            return
+        width = area.width() / len(stages)
+        for number, (name, points) in enumerate(stages):
+            part = QRectF(area.left() + number * width, area.top(), width, area.height())
+            self._draw_stage(painter, part, name, points, QColor(_COLORS[number % len(_COLORS)]), ink)
+
+    def _draw_stage(
+        self,
+        painter: QPainter,
+        area: QRectF,
+        name: str,
+        points: list[tuple[int, float]],
+        color: QColor,
+        ink: QColor,
+    ) -> None:
+        painter.setPen(QPen(ink, 1))
+        text = area.adjusted(6, 3, -6, -3)
+        font = painter.font()
+        font.setPointSizeF(8)
+        painter.setFont(font)
+        metrics = painter.fontMetrics()
+        value = f"{points[-1][1]:.3g}"
+        label = metrics.elidedText(name, Qt.TextElideMode.ElideRight, int(text.width()))
+        painter.drawText(text, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, label)
+        painter.setPen(QPen(color, 1))
+        below = text.adjusted(0, metrics.height(), 0, 0)
+        painter.drawText(below, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight, value)
+        graph = area.adjusted(6, metrics.height() + 10, -6, -6)
+        losses = [loss for _, loss in points]
+        low, high = min(losses), max(losses)
+        first, last = points[0][0], max(points[-1][0], points[0][0] + 1)
+        span = (high - low) or 1.0
+        line = QPolygonF(
+            [
+                QPointF(
+                    graph.left() + graph.width() * (step - first) / (last - first),
+                    graph.bottom() - graph.height() * (loss - low) / span,
+                )
+                for step, loss in points
+            ]
+        )
+        painter.setPen(QPen(color, 1.8))
+        if line.count() > 1:
+            painter.drawPolyline(line)
+        else:
+            painter.drawPoint(line[0])

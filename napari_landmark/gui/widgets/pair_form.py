@@ -1,0 +1,178 @@
+"""The form in which a person chooses the layers of a pair and the model that registers it."""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from magicgui.widgets import CheckBox, ComboBox
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Points
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QSizePolicy
+
+from napari_landmark.gui.jobs.pair_inputs import ChosenLayers, can_be_registered
+from napari_landmark.gui.jobs.register import registration_models
+from napari_landmark.gui.layers.layer_manager import LayerManager
+from napari_landmark.gui.widgets.base import Listener
+from napari_landmark.gui.widgets.region_weights import RegionWeights, weights_of
+
+NO_MODEL, FROM_FOLDER = "None: from these two alone", "From a folder…"
+_ROWS = (
+    ("fixed", "Fixed image", Image, "Stays as it is; the other one is laid over it"),
+    ("moving", "Moving image", Image, "Is laid over the fixed one"),
+    ("fixed_labels", "Its labels", Labels, "Regions of the fixed image, such as bones"),
+    ("moving_labels", "Its labels", Labels, "The same regions of the moving image, with the same numbers"),
+    ("fixed_points", "Its points", Points, "Points of the fixed image"),
+    (
+        "moving_points",
+        "Its points",
+        Points,
+        "The same points of the moving image: by their names, or by their order",
+    ),
+)
+_SAMPLES, _MOST_LABELS = 4_000_000, 65
+_ORDER = ("fixed", "fixed_labels", "fixed_points", "moving", "moving_labels", "moving_points")
+
+
+class PairForm(Listener):
+    """Combo boxes that follow the layers of the viewer, the weights of the regions, and the model."""
+
+    changed = Signal()
+    """Another layer or model was chosen."""
+
+    def __init__(self, viewer: ViewerModel, stage: LayerManager, session: Any) -> None:
+        super().__init__(session)
+        self._viewer, self._stage = viewer, stage
+        self._folders: dict[str, Path] = {}
+        self._listed: list[int] | None = None
+        self.boxes = {
+            key: ComboBox(label=label, choices=_Choices(self, kind), nullable=True, tooltip=tip)
+            for key, label, kind, tip in _ROWS
+        }
+        self.guide = CheckBox(
+            value=True,
+            text="Points guide the registration",
+            tooltip="Off: their distance only tells how good the registration is",
+        )
+        self.model = ComboBox(
+            label="Model",
+            choices=[NO_MODEL, FROM_FOLDER],
+            tooltip="Trained on images of this kind, see below",
+        )
+        self.weights = RegionWeights()
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for key in _ORDER:
+            form.addRow(self.boxes[key].label, self.boxes[key].native)
+        form.addRow(self.guide.native)
+        form.addRow("Model", self.model.native)
+        form.addRow(self.weights)
+        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+            self.listen(event, self._on_layers)
+        for signal in (session.study_changed, session.job_changed):
+            self.listen(signal, self.offer_models)
+        for box in self.boxes.values():
+            box.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # long names
+            box.changed.connect(self._on_chosen)
+        self.model.changed.connect(self._on_model)
+        self._on_layers()
+        self.offer_models()
+
+    def chosen(self) -> ChosenLayers:
+        """What is chosen now."""
+        return ChosenLayers(**{key: box.value for key, box in self.boxes.items()})
+
+    @property
+    def model_folder(self) -> Path | None:
+        """Folder of the model; None without one."""
+        return self._folders.get(self.model.value)
+
+    def candidates(self, kind: type[Layer]) -> list[tuple[str, Layer]]:
+        """Layers that can be chosen: not those that show a result."""
+        found = [
+            layer
+            for layer in self._viewer.layers
+            if isinstance(layer, kind)
+            and layer.ndim in (2, 3)
+            and not self._stage.registration.owns(layer)
+            and not self._stage.heatmaps.owns(layer)
+            and (kind is not Image or can_be_registered(layer))
+            and (kind is not Points or layer.editable)
+        ]
+        return [(layer.name, layer) for layer in found]
+
+    def offer_models(self, *, choose: Path | None = None) -> None:
+        """Show the models there are; `choose` is the folder of the one to take."""
+        models = registration_models(self.session.study)
+        others = {name: path for name, path in self._folders.items() if path not in models.values()}
+        others = {name: path for name, path in others.items() if not name.startswith("Model ")}
+        self._folders = {**models, **others}
+        value = self.model.value
+        with self.model.changed.blocked():
+            self.model.choices = [NO_MODEL, *self._folders, FROM_FOLDER]
+            names = [name for name, path in self._folders.items() if path == choose]
+            kept = value if value in self._folders else NO_MODEL
+            self.model.value = names[0] if names else kept
+        self.weights.start_from(weights_of(self.model_folder))
+
+    def take_folder(self, folder: Path) -> None:
+        """Choose a model by its folder."""
+        if folder not in self._folders.values():
+            self._folders[f"{folder.name} ({folder.parent})"] = folder
+        self.offer_models(choose=folder)
+
+    def _on_layers(self, event: Any = None) -> None:
+        for box in self.boxes.values():
+            with box.changed.blocked():
+                box.reset_choices()
+        fixed, moving = self.boxes["fixed"], self.boxes["moving"]
+        for box, other in ((fixed, moving), (moving, fixed)):
+            if box.value is None:
+                free = [layer for _, layer in self.candidates(Image) if layer is not other.value]
+                with box.changed.blocked():
+                    box.value = free[0] if free else None
+        self._on_chosen()
+
+    def _on_chosen(self, value: Any = None) -> None:
+        layers = [self.boxes[key].value for key in ("fixed_labels", "moving_labels")]
+        maps = [layer.data for layer in layers if layer is not None]
+        if [id(map_) for map_ in maps] != self._listed:  # layers come and go more often than labels
+            self._listed = [id(map_) for map_ in maps]
+            self.weights.show_labels(set().union(*(_labels_in(map_) for map_ in maps)))
+        for row, key in (("fixed_labels", "fixed"), ("moving_labels", "moving")):
+            self.boxes[row].enabled = self.boxes[key].value is not None
+        points = [self.boxes[key].value for key in ("fixed_points", "moving_points")]
+        self.guide.visible = None not in points
+        self.changed.emit()
+
+    def _on_model(self, value: str) -> None:
+        if value == FROM_FOLDER:
+            with self.model.changed.blocked():
+                self.model.value = NO_MODEL
+            chosen = QFileDialog.getExistingDirectory(self, "Choose the folder of a registration model")
+            if chosen:
+                self.take_folder(Path(chosen))
+        self.weights.start_from(weights_of(self.model_folder))
+        self.changed.emit()
+
+
+def _labels_in(array: Any) -> set[int]:
+    """Labels of a map, those of a large volume from a sample; none where it is not a label map."""
+    step = max(1, int((array.size / _SAMPLES) ** (1 / array.ndim)))
+    found = {int(label) for label in np.unique(np.asarray(array[(slice(None, None, step),) * array.ndim]))}
+    return found if len(found) <= _MOST_LABELS else set()
+
+
+class _Choices:
+    """Layers of one kind, asked for by a combo box; holds the form weakly, so that it can go."""
+
+    def __init__(self, form: PairForm, kind: type[Layer]) -> None:
+        self._form, self._kind = weakref.ref(form), kind
+
+    def __call__(self, widget: Any) -> list[tuple[str, Layer]]:
+        form = self._form()
+        return [] if form is None else form.candidates(self._kind)

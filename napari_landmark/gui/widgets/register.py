@@ -1,0 +1,187 @@
+"""The widget in which two images are laid over each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_landmark.gui.jobs.job import Job
+from napari_landmark.gui.jobs.pair_inputs import read_pair
+from napari_landmark.gui.jobs.register import REGISTERING, PairResult, register_job, save_job
+from napari_landmark.gui.layers.registration_layers import (
+    ARROWS,
+    CHECKERBOARD,
+    GRID,
+    JACOBIAN,
+    WARPED,
+    same_place,
+)
+from napari_landmark.gui.preferences import Preferences
+from napari_landmark.gui.widgets.base import DockWidget, button, emphasise, note, problem_text
+from napari_landmark.gui.widgets.pair_form import PairForm
+from napari_landmark.gui.widgets.pair_numbers import numbers_text
+from napari_landmark.gui.widgets.register_train import RegistrationTraining
+
+_SWITCHES = {
+    CHECKERBOARD: "Squares of both images by turns: edges should go on across them",
+    GRID: "Lines that are straight in the moving image",
+    ARROWS: "From points of the fixed image to where they lie in the moving one",
+    JACOBIAN: "Green: the moving image shrinks; pink: it grows. Folds are marked in a layer of their own",
+}
+
+
+class RegisterWidget(DockWidget):
+    """Register: choose two images, see one laid over the other, and how well it fits."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer)
+        self.study_bar.asks_for_study = False
+        self.study_bar.refresh()
+        self._registering: Job | None = None
+        self._problem = ""
+        self.form = PairForm(self.viewer, self.stage, self.session)
+        self.run = button("Register", self._on_run, strong=True)
+        self.outcome = note()
+        self.numbers = note()
+        self.blend = QSlider(Qt.Orientation.Horizontal)
+        self.blend.setRange(0, 100)
+        self.blend.setValue(50)
+        self.blend.setToolTip("Left: only the fixed image; right: only the warped one")
+        self.blend.valueChanged.connect(self._on_blend)
+        self.switches = {kind: QCheckBox(kind) for kind in _SWITCHES}
+        for kind, box in self.switches.items():
+            box.setToolTip(_SWITCHES[kind])
+            box.toggled.connect(self._on_switch)
+        self.save = button(
+            "Save…", self._on_save, tip="Warped image, labels and points, the transform and the numbers"
+        )
+        self.training = RegistrationTraining(self.session, self.form.weights)
+        self.training.trained.connect(self._on_trained)
+        self.fold = QCollapsible("Train a model on the study", expandedIcon="▼", collapsedIcon="▶")
+        self.fold.addWidget(self.training)
+        self._lay_out()
+        self.listen(self.session.job_changed, self._on_job)
+        self.form.changed.connect(self.refresh)
+        for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
+            self.listen(event, self.refresh)
+        self._on_job()
+        self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """Show what can be done and what was found."""
+        running, result = self._registering, self.stage.registration.result
+        idle = running is None
+        self.run.setText("Register" if idle else "Cancelling…" if running.cancelled else "Cancel")
+        self.run.setEnabled(self.session.job is None if idle else not running.cancelled)
+        emphasise(self.run, idle)
+        self.form.setEnabled(idle)
+        text = self._problem
+        if not text and result is not None:
+            early = ", stopped early" if result.cancelled else ""
+            seconds = result.registration.seconds
+            text = f"<b>{result.pair.moving.name}</b> on <b>{result.pair.fixed.name}</b> in {seconds:.0f} s{early}"
+        self.outcome.setText(text)
+        self.outcome.setVisible(bool(text))
+        self.numbers.setText("" if result is None else numbers_text(result.numbers, guided=result.guided))
+        self.shown.setVisible(result is not None and self.stage.registration.get(WARPED) is not None)
+        self.numbers.setVisible(result is not None)
+        self.save.setVisible(result is not None)
+        self.save.setEnabled(self.session.job is None)
+        for kind, box in self.switches.items():
+            layer = self.stage.registration.get(kind)
+            box.blockSignals(True)
+            box.setChecked(layer is not None and layer.visible)
+            box.blockSignals(False)
+
+    def _lay_out(self) -> None:
+        self.shown = QWidget()
+        shown = QVBoxLayout(self.shown)
+        shown.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
+        for widget in (QLabel("Fixed"), self.blend, QLabel("Warped")):
+            row.addWidget(widget)
+        shown.addLayout(row)
+        boxes = list(self.switches.values())
+        for pair in (boxes[:2], boxes[2:]):
+            row = QHBoxLayout()
+            for box in pair:
+                row.addWidget(box, 1)
+            shown.addLayout(row)
+        for widget in (self.form, self.run, self.outcome, self.numbers, self.shown, self.save, self.fold):
+            self.body.addWidget(widget)
+        self.body.addStretch(1)
+
+    def _on_run(self) -> None:
+        if self._registering is not None:
+            self._registering.cancel()
+            self.refresh()
+            return
+
+        def begin() -> None:
+            chosen = self.form.chosen()
+            pair = read_pair(chosen)
+            place, layers, moving = same_place(chosen.fixed), self.stage.registration, chosen.moving
+            job = register_job(
+                self.session,
+                pair,
+                model=self.form.model_folder,
+                weights=self.form.weights.weights(),
+                guide=self.form.guide.value,
+                device=Preferences.read().device,
+            )
+
+            def show(result: PairResult) -> None:
+                layers.show(result, place)
+                moving.visible = False  # it lay over the fixed one
+
+            job.succeeded.connect(show)  # whether this widget is still open or not
+            self.session.run(job)
+
+        self._problem = ""
+        self.session.attempt(begin)
+
+    def _on_job(self) -> None:
+        job = self.session.job
+        if job is not self._registering:
+            self._registering = job if job is not None and job.title == REGISTERING else None
+            if self._registering is not None:
+                for signal, slot in (
+                    (job.succeeded, self._on_registered),
+                    (job.failed, self._on_failed),
+                    (job.cancelling, self.refresh),
+                ):
+                    self.listen(signal, slot)
+        self.refresh()
+
+    def _on_registered(self, result: Any) -> None:
+        self._on_blend(self.blend.value())
+        self.refresh()
+
+    def _on_failed(self, text: str) -> None:
+        self._problem = problem_text(text)
+        self.refresh()
+
+    def _on_blend(self, value: int) -> None:
+        layer = self.stage.registration.get(WARPED)
+        if layer is not None:
+            layer.opacity = value / 100
+
+    def _on_switch(self, on: bool) -> None:
+        for kind, box in self.switches.items():
+            layer = self.stage.registration.get(kind)
+            if layer is not None:
+                layer.visible = box.isChecked()
+
+    def _on_trained(self, folder: Path) -> None:
+        self.form.offer_models(choose=folder)
+
+    def _on_save(self) -> None:
+        result = self.stage.registration.result
+        chosen = QFileDialog.getExistingDirectory(self, "Folder for the registered images")
+        if chosen and result is not None:
+            self.session.attempt(lambda: self.session.run(save_job(self.session, result, Path(chosen))))

@@ -1,0 +1,209 @@
+"""The bar on top of every widget: which study, which image, how far the work is, what runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_landmark.gui.dialogs.new_study import NewStudyDialog
+from napari_landmark.gui.jobs.job import time_left
+from napari_landmark.gui.jobs.open_study import open_job
+from napari_landmark.gui.keys import keys_text
+from napari_landmark.gui.session.session import Session
+from napari_landmark.gui.widgets.base import Listener, button, emphasise, note
+from napari_landmark.progress import ProgressEvent
+
+
+class StudyBar(Listener):
+    """Opens a study and goes through its images."""
+
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
+        super().__init__(session)
+        self.shows_training = True
+        self.asks_for_study = True
+        self._viewer = viewer
+        self.new = button(
+            "New study…", self._on_new, tip="From a folder of images, or from the images that are open"
+        )
+        self.open = button("Open study…", self._on_open, tip="A folder in which a study is kept")
+        self.hint = note()
+        self.title = QLabel()
+        self.title.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.images = QComboBox()
+        self.images.setMinimumContentsLength(12)
+        self.images.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.images.activated.connect(self._on_chosen)
+        self.previous = self._arrow("◀", -1, ",")
+        self.next = self._arrow("▶", 1, ".")
+        self.count = QLabel()
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.cancel = button("Cancel", self._on_cancel)
+        self.state = note()
+        self._lay_out()
+        for signal, slot in (
+            (session.study_changed, self.refresh),
+            (session.image_changed, self._on_image),
+            (session.landmarks_changed, self._on_landmarks),
+            (session.predictions_changed, self.refresh),
+            (session.view_changed, self._on_image),
+            (session.job_changed, self._on_job),
+        ):
+            self.listen(signal, slot)
+        self.listen(viewer.layers.events.inserted, self._on_layers)
+        self.listen(viewer.layers.events.removed, self._on_layers)
+        self.refresh()
+        self._on_job()
+
+    def refresh(self) -> None:
+        """Show the session as it is."""
+        study = self.session.study
+        has = study is not None
+        self.navigation.setVisible(has)
+        self.title.setVisible(has)
+        self.state.setVisible(has)
+        self.hint.setVisible(not has and self.asks_for_study)
+        emphasise(self.new, not has and self.asks_for_study)
+        self.new.setText("New study…")
+        if not has:
+            self._on_layers()
+            return
+        self.title.setText(f"<b>{study.folder.name}</b>")
+        self.title.setToolTip(str(study.folder))
+        self.images.clear()
+        self.images.addItems([self._line(name) for name in self.session.names])
+        self._on_image()
+
+    def _lay_out(self) -> None:
+        files = QHBoxLayout()
+        files.addWidget(self.new, 1)
+        files.addWidget(self.open, 1)
+        self.navigation = QWidget()
+        row = QHBoxLayout(self.navigation)
+        row.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.previous, self.images, self.next, self.count):
+            row.addWidget(widget, 1 if widget is self.images else 0)
+        self.running = QWidget()
+        run = QHBoxLayout(self.running)
+        run.setContentsMargins(0, 0, 0, 0)
+        run.addWidget(self.progress, 1)
+        run.addWidget(self.cancel)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(files)
+        for widget in (self.hint, self.title, self.navigation, self.state, self.running):
+            layout.addWidget(widget)
+
+    def _arrow(self, text: str, by: int, key: str) -> QPushButton:
+        made = button(text, lambda: self.session.attempt(lambda: self.session.step(by)), tip=keys_text(key))
+        made.setFixedWidth(34)
+        return made
+
+    def _line(self, name: str) -> str:
+        return f"{_mark(self.session, name)} {name}"
+
+    def _on_layers(self, event: object = None) -> None:
+        if self.session.study is not None:
+            return
+        found = open_layers_count(self._viewer)
+        self.new.setText("Start with the open images…" if found else "New study…")
+        self.hint.setText(
+            "Put landmarks on the open image, and the plugin finds them in all images of its folder."
+            if found
+            else "Begin with a folder of images of one kind. You annotate one of them; the plugin finds the "
+            "same landmarks in all others.<br>To try it: <b>File › Open Sample › Landmarks</b>."
+        )
+
+    def _on_image(self) -> None:
+        session = self.session
+        if not session.image:
+            return
+        number = session.names.index(session.image)
+        self.images.setCurrentIndex(number)
+        self.images.setItemText(number, self._line(session.image))
+        self.count.setText(f"{number + 1} of {len(session.names)}")
+        self.previous.setEnabled(number > 0)
+        self.next.setEnabled(number + 1 < len(session.names))
+        self._show_state()
+
+    def _on_landmarks(self, image: str) -> None:
+        if image in self.session.names:
+            number = self.session.names.index(image)
+            self.images.setItemText(number, self._line(image))
+            self._show_state()
+
+    def _show_state(self) -> None:
+        counts = Counter(self.session.known.state(name) for name in self.session.names)
+        parts = [
+            f"{counts[state]} {state}" for state in ("annotated", "corrected", "predicted") if counts[state]
+        ]
+        template = self.session.study.template if self.session.study else ""
+        about = f"Template: {template}" if template else "No template yet: annotate the image you see"
+        device = [f"Device: {self.session.device}"] if self.session.device else []
+        self.state.setText(" · ".join([*parts, about, *device]))
+
+    def _on_chosen(self, number: int) -> None:
+        self.session.attempt(lambda: self.session.show(self.session.names[number]))
+        self._on_image()  # the list names the image that is shown, also where another could not be read
+
+    def _on_new(self) -> None:
+        dialog = NewStudyDialog(self._viewer, self.session, self)
+        dialog.exec()
+        dialog.deleteLater()
+
+    def _on_open(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Open a study: choose its folder")
+        if chosen:
+            self.session.attempt(lambda: self.session.run(open_job(self.session, Path(chosen))))
+
+    def _on_job(self) -> None:
+        job = self.session.job
+        self.running.setVisible(job is not None and (self.shows_training or job.title != "Training"))
+        for widget in (self.new, self.open):
+            widget.setEnabled(job is None)
+        if job is not None:
+            self.cancel.setEnabled(not job.cancelled)
+            self.cancel.setText("Cancelling…" if job.cancelled else "Cancel")
+            self.progress.setFormat(job.title)
+            self.listen(job.progressed, self._on_progress)
+            self.listen(job.cancelling, self._on_job_cancelling)
+            if job.last_event is not None:
+                self._on_progress(job.last_event)
+
+    def _on_progress(self, event: ProgressEvent) -> None:
+        self.progress.setValue(round(1000 * event.fraction))
+        left = time_left(event)
+        self.progress.setFormat(f"{event.stage}{', ' + left if left else ''}")
+
+    def _on_cancel(self) -> None:
+        if self.session.job is not None:
+            self.session.job.cancel()
+
+    def _on_job_cancelling(self) -> None:
+        self.cancel.setEnabled(False)
+        self.cancel.setText("Cancelling…")
+
+
+def open_layers_count(viewer: ViewerModel) -> int:
+    """How many images are open in a viewer that could become a study."""
+    from napari.layers import Image
+
+    return sum(isinstance(layer, Image) and layer.ndim in (2, 3) for layer in viewer.layers)
+
+
+def _mark(session: Session, name: str) -> str:
+    return {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}[session.known.state(name)]

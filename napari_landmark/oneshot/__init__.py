@@ -1,1 +1,0 @@
-"""The landmark half: from one annotated image to landmarks on every image of the cohort."""

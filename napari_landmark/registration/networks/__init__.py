@@ -1,0 +1,1 @@
+"""Registration network and segmenter."""

@@ -1,0 +1,99 @@
+"""Carries a few label maps to all images of a cohort.
+
+Learns from the labelled images under strong distortions, and from its own confident answers on the others (mean
+teacher in its simplest form: the answer for the plain image teaches the answer for a distorted copy).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from napari_landmark.learning.augmentation import Distortion, DistortionRange, random_appearance
+from napari_landmark.learning.interpolation import cell_coordinates, sample
+from napari_landmark.learning.unet import CHANNELS, UNet, fast_memory_format
+
+RANGES = DistortionRange(rotation=12, scale=1.25, aspect=1.2, shift=0.08, elastic=0.03)
+STRIDE = 2
+
+
+@dataclass(frozen=True)
+class SegmenterConfig:
+    """Architecture of a segmenter.
+
+    Parameters
+    ----------
+    spatial_dims : {2, 3}
+    regions : int
+        Labels without the background.
+    """
+
+    spatial_dims: int = 2
+    regions: int = 1
+    channels: tuple[int, ...] = CHANNELS
+
+    def to_json(self) -> dict:
+        """Plain values for the model's sidecar."""
+        return asdict(self)
+
+
+class Segmenter(nn.Module):
+    """U-Net from images (batch, 1, *canvas) to scores (batch, 1 + regions, *canvas / 2), background first."""
+
+    def __init__(self, config: SegmenterConfig = SegmenterConfig()) -> None:
+        super().__init__()
+        self.config = config
+        self.pyramid = UNet(spatial_dims=config.spatial_dims, channels=config.channels, finest_stride=STRIDE)
+        convolution = {2: nn.Conv2d, 3: nn.Conv3d}[config.spatial_dims]
+        self.head = convolution(self.pyramid.out_channels[-1], 1 + config.regions, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Scores before the softmax."""
+        images = (images - 0.4).contiguous(memory_format=fast_memory_format(self.config.spatial_dims))
+        return self.head(self.pyramid(images)[-1]).float()
+
+    def probabilities(self, images: torch.Tensor) -> torch.Tensor:
+        """(batch, 1 + regions, *canvas / 2), sums to one."""
+        return F.softmax(self(images), 1)
+
+
+def segmentation_loss(scores: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy and soft Dice against soft targets (batch, 1 + regions, *shape).
+
+    `weight` (batch,) or (batch, *shape) says how far each target is to be trusted, 0..1.
+    """
+    dims = scores.ndim - 2
+    weight = weight.view(len(scores), *(weight.shape[1:] or [1] * dims)).expand(
+        len(scores), *scores.shape[2:]
+    )
+    entropy = -(target * F.log_softmax(scores, 1)).sum(1)
+    entropy = (entropy * weight).mean()
+    found = F.softmax(scores, 1)[:, 1:] * weight[:, None]
+    true = target[:, 1:] * weight[:, None]
+    axes = (0, *range(2, scores.ndim))
+    dice = (2 * (found * true).sum(axes) + 1) / ((found + true).sum(axes) + 1)
+    return entropy + (1 - dice).mean()
+
+
+def distorted_copies(
+    images: torch.Tensor, targets: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Copies of images (batch, 1, *canvas) and of soft targets at half their resolution, distorted alike."""
+    distortion = Distortion.random(
+        len(images), tuple(images.shape[2:]), ranges=RANGES, generator=generator, device=images.device
+    )
+    grid = distortion.grid()
+    pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[images.ndim - 2]
+    coarse = pool(grid.movedim(-1, 1), STRIDE).movedim(1, -1)
+    copies = random_appearance(sample(images, grid), generator=generator)
+    return copies, sample(targets, cell_coordinates(coarse, STRIDE))
+
+
+def region_trust(probabilities: torch.Tensor) -> torch.Tensor:
+    """(regions,) how sure the answer (1 + regions, *shape) is of each region, 0..1: 0 at even odds inside it."""
+    surest = (2 * probabilities.amax(0) - 1).clamp(0, 1)
+    inside = probabilities[1:].flatten(1)
+    return (inside * surest.flatten()).sum(1) / inside.sum(1).clamp(min=1e-6)

@@ -1,0 +1,1 @@
+"""Registration of one pair: initialization, instance optimization, result, output."""

@@ -1,0 +1,93 @@
+"""Optimising the objective on one pair, from the best of several starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+
+from napari_landmark.progress import CancelToken, Progress, ProgressEvent
+from napari_landmark.registration.losses import LossWeights, loss_terms, total
+from napari_landmark.registration.networks.registration_network import Alignment, finish_alignment
+from napari_landmark.registration.pairwise.pair import PreparedPair
+
+_LEARNING_RATE = 0.1  # cells per step, for the velocity
+_AFFINE_RATE = 2e-3
+_COARSE_PART = {2: 1 / 2, 3: 1 / 3}  # of the steps; after that only the finest scale counts
+
+
+@torch.no_grad()
+def best_start(pair: PreparedPair, starts: Sequence[Alignment], weights: LossWeights) -> Alignment:
+    """The start under which the objective is lowest; the first of those that are equally good."""
+    region_weights = weights.region_weights(pair.labels)
+
+    def objective(start: Alignment) -> float:
+        terms = loss_terms(pair.scene(start), weights, region_weights)
+        value = float(total(terms, weights)) if terms else 0.0
+        return value if value == value else float("inf")
+
+    return starts[0] if len(starts) == 1 else min(starts, key=objective)
+
+
+def optimize_instance(
+    pair: PreparedPair,
+    start: Alignment,
+    *,
+    steps: int,
+    weights: LossWeights,
+    diffeomorphic: bool = True,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> tuple[Alignment, Mapping[str, float]]:
+    """Adam on affine map and velocity; keeps the start where nothing can be compared.
+
+    Returns
+    -------
+    alignment : Alignment
+        After a cancel: as far as it came.
+    terms : dict of str to float
+        Last value of every term of the objective; empty without any step.
+    """
+    if not steps:
+        return start, {}
+    matrix, shift, velocity = (
+        part.detach().clone().float().requires_grad_() for part in (start.matrix, start.shift, start.velocity)
+    )
+    rates = {"velocity": _LEARNING_RATE, "matrix": _AFFINE_RATE, "shift": _LEARNING_RATE}
+    optimizer = torch.optim.Adam([{"params": [part]} for part in (velocity, matrix, shift)])
+    region_weights = weights.region_weights(pair.labels)
+    terms: dict[str, torch.Tensor] = {}
+    started = time.monotonic()
+    for step in range(steps):
+        if cancel and cancel.cancelled:
+            break
+        optimizer.zero_grad(set_to_none=True)
+        alignment = finish_alignment(matrix, shift, velocity, pair.shape, diffeomorphic=diffeomorphic)
+        coarse = step < _COARSE_PART[len(pair.shape)] * steps
+        terms = loss_terms(pair.scene(alignment), weights, region_weights, coarse=coarse)
+        if not terms:
+            break
+        loss = total(terms, weights)
+        loss.backward()
+        # The gradient of a place, not of a share of a mean: steps are cells whatever the size of the grid.
+        velocity.grad = _smoothed(torch.nan_to_num(velocity.grad))
+        factor = min(1.0, 3 * (1 - step / steps))
+        for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
+            group["lr"] = rate * factor
+        optimizer.step()
+        if progress and step % 5 == 0:
+            left = (time.monotonic() - started) / (step + 1) * (steps - step - 1)
+            progress(ProgressEvent("registering", step / steps, left, float(loss.detach()), step))
+    with torch.no_grad():
+        alignment = finish_alignment(matrix, shift, velocity, pair.shape, diffeomorphic=diffeomorphic)
+    return alignment, {name: float(value.detach()) for name, value in terms.items()}
+
+
+def _smoothed(gradient: torch.Tensor) -> torch.Tensor:
+    """A gradient without its finest detail, which would only crumple the field."""
+    pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[gradient.ndim - 2]
+    for _ in range(2):
+        gradient = pool(gradient, 3, stride=1, padding=1, count_include_pad=False)
+    return gradient

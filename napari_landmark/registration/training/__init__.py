@@ -1,0 +1,1 @@
+"""Training of a registration model from a cohort and a few label maps."""

@@ -1,0 +1,1 @@
+"""Transforms between two images: points, images, labels, inverse, files."""

@@ -1,0 +1,18 @@
+"""Write the sample data to the folder that is named."""
+
+import sys
+
+from napari_landmark.synthetic.sample import write_sample_data
+
+
+def main(arguments: list[str]) -> int:
+    """Write the sample data to the folder that is named."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m napari_landmark.synthetic FOLDER\n")
+        return 2
+    write_sample_data(arguments[0])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

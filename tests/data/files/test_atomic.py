@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.atomic import atomic_write
+
+
+def test_writes_text_as_it_is_and_makes_folders(tmp_path):
+    path = tmp_path / "a" / "b.txt"
+    atomic_write(path, "één\r\n")
+    assert path.read_bytes() == "één\r\n".encode()
+
+
+def test_replaces_what_was_there_and_keeps_its_permissions(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    atomic_write(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_crash_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def crash(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        atomic_write(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file.*x\.txt: cannot be written .*choose a folder"):
+        atomic_write(tmp_path / "file" / "x.txt", "text")

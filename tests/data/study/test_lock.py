@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.study import lock as study_lock
+from napari_landmark.data.study.lock import (
+    ANNOTATING,
+    TRAINING,
+    StudyInUseError,
+    StudyLock,
+    allowed,
+    held_here,
+)
+from napari_landmark.data.study.study import Study
+
+HOLDER = """
+import sys, time
+from napari_landmark.data.study.lock import StudyLock
+lock = StudyLock(sys.argv[1], sys.argv[2])
+print("held", flush=True)
+time.sleep(600)
+"""
+SCHEMA = LandmarkSchema(("a",))
+MARKS = LandmarkSet.from_array(SCHEMA, [[1, 2]])
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study.create(tmp_path / "study", schema=SCHEMA)
+
+
+@pytest.fixture
+def other(study):
+    """Starts another program that holds a lock on the study."""
+    started = []
+
+    def start(work=ANNOTATING):
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(study.folder), work], stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_second_program_is_told_which_one_and_since_when(study, other):
+    process = other()
+    with pytest.raises(StudyInUseError, match=rf"is being annotated by process {process.pid} on .* since 20"):
+        StudyLock(study.folder, ANNOTATING)
+    with pytest.raises(InputError, match="study: is being annotated"):
+        study.save_annotations("x.png", MARKS)
+    with pytest.raises(InputError, match="study: is being annotated"):
+        study.update(template="x.png")
+    assert study.annotations() == {}
+
+
+def test_reading_and_the_other_work_are_allowed(study, other):
+    other(ANNOTATING)
+    assert Study.open(study.folder).schema == SCHEMA
+    study.update()  # nothing changes
+    with StudyLock(study.folder, TRAINING):
+        study.save_predictions("x.png", LandmarkSet.from_array(SCHEMA, [[1, 2]], status="predicted"))
+    assert list(study.predictions()) == ["x.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_killed_program_holds_nobody_up(study, other):
+    process = other()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (study.folder / "annotating.lock").exists()
+    old = study.folder / "annotations" / ".tmp-abc.part"
+    old.parent.mkdir()
+    for path, age in ((old, 3600), (old.with_name(".tmp-new.part"), 0)):
+        path.write_text("half")
+        os.utime(path, (time.time() - age,) * 2)
+    with StudyLock(study.folder, ANNOTATING):
+        study.save_annotations("x.png", MARKS)
+    assert not old.exists()
+    assert old.with_name(".tmp-new.part").exists()  # may be another program's, being written now
+    assert list(study.annotations()) == ["x.png"]
+
+
+def test_within_one_program(study):
+    lock = StudyLock(study.folder, ANNOTATING)
+    assert held_here(study.folder, ANNOTATING) is lock
+    study.save_annotations("x.png", MARKS)  # whoever holds it may work
+    with pytest.raises(StudyInUseError, match="another viewer of this program"):
+        StudyLock(study.folder, ANNOTATING)
+    lock.release()
+    lock.release()
+    assert held_here(study.folder, ANNOTATING) is None
+    assert not list(study.folder.glob("*.lock"))
+    StudyLock(study.folder, ANNOTATING).release()
+
+
+def test_a_forgotten_lock_is_given_back(study):
+    lock = StudyLock(study.folder, ANNOTATING)
+    del lock
+    gc.collect()
+    StudyLock(study.folder, ANNOTATING).release()
+
+
+def test_for_a_moment(study):
+    with allowed(study.folder, ANNOTATING):
+        assert (study.folder / "annotating.lock").exists()
+        with allowed(study.folder, ANNOTATING):
+            pass
+        assert (study.folder / "annotating.lock").exists()
+    assert not (study.folder / "annotating.lock").exists()
+
+
+def test_another_computer_cannot_be_asked(study):
+    path = study.folder / "training.lock"
+    path.write_text(json.dumps({"pid": 1, "host": "far-away", "since": "2020-01-01"}))
+    with pytest.raises(StudyInUseError, match=r"on far-away since 2020-01-01: .*remove .*training\.lock"):
+        StudyLock(study.folder, TRAINING)
+    path.unlink()
+    StudyLock(study.folder, TRAINING).release()
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "[]", '{"host": 3}'])
+def test_a_spoiled_file_is_no_lock(study, content):
+    (study.folder / "training.lock").write_text(content)
+    if content == '{"host": 3}':
+        with pytest.raises(StudyInUseError):
+            StudyLock(study.folder, TRAINING)
+    else:
+        StudyLock(study.folder, TRAINING).release()
+
+
+def test_a_disk_without_locks(study, monkeypatch):
+    """There the process that the file names is looked for."""
+    monkeypatch.setattr(study_lock, "_lock", lambda handle: None)
+    about = study_lock._about_this_process()
+    (study.folder / "training.lock").write_text(json.dumps(about))
+    with pytest.raises(StudyInUseError):
+        StudyLock(study.folder, TRAINING)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (study.folder / "training.lock").write_text(json.dumps({**about, "pid": gone.pid}))
+    StudyLock(study.folder, TRAINING).release()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        StudyLock(tmp_path / "file", TRAINING)

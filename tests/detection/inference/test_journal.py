@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.detection.inference.journal import DetectionJournal
+
+SCHEMA = LandmarkSchema(("a", "b"))
+RUN = {"model": "x", "spacing": None}
+
+
+@pytest.fixture
+def images(tmp_path):
+    paths = [tmp_path / f"{k}.png" for k in range(3)]
+    for path in paths:
+        path.write_text(path.name)
+    return paths
+
+
+def found(k):
+    return LandmarkSet.from_array(
+        SCHEMA,
+        [[k, 2.25], [np.nan, np.nan]],
+        status="predicted",
+        confidence=[0.1 + k / 7, 0],
+        expected_error=[3, 1],
+    )
+
+
+GEOMETRY = Geometry((9, 8), (0.1, 0.3), spacing_source="file", spacing_plane="detector plane")
+
+
+@pytest.fixture
+def journal(tmp_path, images):
+    """Path of a journal with two images in it."""
+    path = tmp_path / "out.csv.part.jsonl"
+    journal = DetectionJournal(path, RUN, SCHEMA)
+    for k in range(2):
+        journal.add(f"{k}.png", images[k], found(k), GEOMETRY)
+    journal.close()
+    return path
+
+
+def look(journal, name, image):
+    """What a new run finds there."""
+    again = DetectionJournal(journal, RUN, SCHEMA)
+    again.close()
+    return again.find(name, image)
+
+
+def test_what_was_done_comes_back_exactly(journal, images):
+    again = DetectionJournal(journal, RUN, SCHEMA)
+    assert len(again) == 2
+    assert again.find("1.png", images[1]) == (found(1), GEOMETRY)
+    assert again.find("2.png", images[2]) is None
+    again.add("2.png", images[2], found(2), GEOMETRY)
+    again.close()
+    assert look(journal, "2.png", images[2]) == (found(2), GEOMETRY)
+
+
+@pytest.mark.parametrize("lost", [1, 7, 100])
+def test_a_line_that_was_cut_off_is_not_there(journal, images, lost):
+    content = journal.read_bytes()
+    journal.write_bytes(content[:-lost])
+    again = DetectionJournal(journal, RUN, SCHEMA)
+    assert again.find("0.png", images[0]) is not None
+    assert again.find("1.png", images[1]) is None
+    again.add("1.png", images[1], found(1), GEOMETRY)
+    again.close()
+    assert journal.read_bytes() == content
+
+
+def test_another_model_begins_anew(journal, images):
+    again = DetectionJournal(journal, {**RUN, "model": "y"}, SCHEMA)
+    assert len(again) == 0
+    again.close()
+    assert not journal.exists()
+
+
+def test_an_image_that_changed_is_looked_at_again(journal, images):
+    images[0].write_text("something else")
+    assert look(journal, "0.png", images[0]) is None
+
+
+@pytest.mark.parametrize(
+    "line", ["nonsense", "[]", '{"image": "0.png"}', '{"image": "0.png", "state": 1, "found": 2}']
+)
+def test_spoiled_lines(journal, images, line):
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join([lines[0], line, *lines[1:]]) + "\n")
+    assert look(journal, "0.png", images[0]) is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"found": [[1e999, 2, 0.5, 3], None]}, {"found": [None]}, {"geometry": {"shape": [1e999, 3]}}]
+)
+def test_spoiled_values(journal, images, change):
+    lines = journal.read_text().splitlines()
+    entry = json.loads(lines[1])
+    for key, value in change.items():
+        entry[key] = {**entry[key], **value} if isinstance(value, dict) else value
+    journal.write_text("\n".join([lines[0], json.dumps(entry)]) + "\n")
+    assert look(journal, "0.png", images[0]) is None
+
+
+def test_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        DetectionJournal(tmp_path / "file" / "x.jsonl", RUN, SCHEMA)

@@ -1,0 +1,171 @@
+"""What a model says about an image, and when it is the same model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.data.landmarks import Status
+from napari_landmark.detection.model import landmark_model as model_module
+from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.detection.model.store import load_model
+from napari_landmark.detection.training.train import predict_cohort
+
+
+@pytest.fixture
+def model(study):
+    return load_model(study, device="cpu")
+
+
+@pytest.fixture
+def image(phantoms):
+    return phantoms[2].image
+
+
+class TestDetect:
+    def test_landmarks_of_an_image(self, model, image):
+        found = model.detect(image).landmarks
+        assert found.schema == model.schema
+        assert all(mark.status is Status.PREDICTED for mark in found.values())
+        assert np.isfinite(found.positions()).all()
+        assert ((found.confidences() >= 0) & (found.confidences() <= 1)).all()
+        assert (found.expected_errors() > 0).all()
+
+    def test_the_same_again(self, model, image):
+        assert model.detect(image).landmarks == model.detect(image).landmarks
+
+    def test_size_and_spacing_of_the_file_do_not_matter(self, model, image):
+        large = MedicalImage(np.kron(image.array, np.ones((3, 3), np.uint8)), Geometry((192, 192)), "large")
+        small, large = model.detect(image).landmarks, model.detect(large).landmarks
+        # Pixel i of the small image is the middle of the pixels 3 i to 3 i + 2 of the large one.
+        np.testing.assert_allclose((large.positions() - 1) / 3, small.positions(), atol=0.5)
+        np.testing.assert_allclose(large.expected_errors(), 3 * small.expected_errors(), rtol=0.1)
+
+    @pytest.mark.parametrize("value", [0, 255])
+    def test_a_blank_image(self, model, value):
+        blank = MedicalImage(np.full((70, 50), value, np.uint8), Geometry((70, 50)), "blank")
+        assert np.isfinite(model.detect(blank).landmarks.positions()).all()
+
+    def test_heatmaps(self, model, image):
+        assert model.detect(image).heatmaps is None
+        detection = model.detect(image, heatmaps=True)
+        assert detection.heatmaps.dtype == np.float32
+        assert len(detection.heatmaps) == len(model.schema)
+        np.testing.assert_allclose(detection.heatmaps.max((1, 2)), 1, atol=1e-6)
+        assert detection.heatmaps.min() >= 0
+        # The grid covers the image: its corners lie half a step beyond the corners of the canvas.
+        corner = detection.heatmap_matrix @ [-0.5, -0.5] + detection.heatmap_offset
+        end = (
+            detection.heatmap_matrix @ (np.array(detection.heatmaps.shape[1:]) - 0.5)
+            + detection.heatmap_offset
+        )
+        np.testing.assert_allclose(corner, [-0.5, -0.5], atol=1e-9)
+        np.testing.assert_allclose(end, np.array(image.array.shape) - 0.5, atol=1e-9)
+
+    def test_a_cohort_drawn_at_another_size_is_read_from_its_files(self, model, data):
+        for path in (data / "images").iterdir():
+            Image.fromarray(np.kron(np.asarray(Image.open(path)), np.ones((3, 3), np.uint8))).save(path)
+        same = Cohort.from_folder(data / "images", working_size=64)
+        other = Cohort.from_folder(data / "images", working_size=192)
+        assert other.canvas == (192, 192) != model.canvas == same.canvas
+        expected = model.detect_in_cohort(same, 2).landmarks
+        assert expected == model.detect_working(same.working(2), same.canvas_transform(2)).landmarks
+        found = model.detect_in_cohort(other, 2, heatmaps=True)
+        assert found.landmarks == model.detect(other.read(2)).landmarks
+        assert found.heatmaps.shape[1:] == model.detect_in_cohort(same, 2, heatmaps=True).heatmaps.shape[1:]
+        assert predict_cohort(model, other)["hand_002.png"] == found.landmarks
+
+    def test_a_volume_for_a_model_of_pictures(self, model):
+        volume = MedicalImage(np.zeros((8, 9, 10), np.uint8), Geometry((8, 9, 10)), "head.nii")
+        with pytest.raises(InputError, match=r"head\.nii: has 3 dimensions, the model was trained on 2-D"):
+            model.detect(volume)
+
+    def test_without_a_detector_the_embedding_answers(self, model, image):
+        alone = LandmarkModel(
+            model.schema, model.canvas, model.embedding, model.descriptors, None, device=model.device
+        )
+        detection = alone.detect(image, heatmaps=True)
+        assert np.isfinite(detection.landmarks.positions()).all()
+        np.testing.assert_allclose(detection.heatmaps.max((1, 2)), 1, atol=1e-6)
+
+    def test_the_template_is_matched_with_itself(self, model, phantoms):
+        # Whatever the network knows: the place most like a place of the same picture is that place.
+        alone = LandmarkModel(
+            model.schema, model.canvas, model.embedding, model.descriptors, None, device=model.device
+        )
+        found = alone.detect(phantoms[0].image).landmarks.positions()
+        error = np.linalg.norm(found - phantoms[0].landmarks.positions(), axis=1)
+        assert np.median(error) < 4  # a cell of the finest map
+
+    def test_a_close_look_moves_what_was_found(self, model, image):
+        closer = model.detect(image, heatmaps=True)
+        model.look = None
+        plain = model.detect(image, heatmaps=True)
+        moved = np.linalg.norm(closer.landmarks.positions() - plain.landmarks.positions(), axis=1)
+        assert moved.max() > 0.1
+        assert moved.max() < 32  # from the middle of a window to its corner
+        assert not np.allclose(closer.landmarks.expected_errors(), plain.landmarks.expected_errors())
+        np.testing.assert_array_equal(closer.heatmaps, plain.heatmaps)
+
+    @pytest.mark.parametrize("detector", [True, False])
+    def test_what_no_template_shows_is_not_predicted(self, model, image, detector):
+        model.descriptors.positions[:, 3] = float("nan")
+        model.look.descriptors.offsets[:, 3] = float("nan")
+        model = LandmarkModel(
+            model.schema,
+            model.canvas,
+            model.embedding,
+            model.descriptors,
+            model.detector if detector else None,
+            look=model.look,
+            device=model.device,
+        )
+        detection = model.detect(image, heatmaps=True)
+        marks = list(detection.landmarks.values())
+        assert marks[3].position is None
+        assert marks[3].status is Status.UNPLACED
+        assert all(mark.position is not None for k, mark in enumerate(marks) if k != 3)
+        assert (detection.heatmaps[3] == 0).all()
+
+    def test_what_no_template_shows_does_not_make_the_others_doubtful(self, model, image, monkeypatch):
+        supports, honest = [], model_module.refinement_error
+        monkeypatch.setattr(
+            model_module,
+            "refinement_error",
+            lambda error, **signs: (supports.append(signs["support"]), honest(error, **signs))[1],
+        )
+        model.descriptors.positions[:, 3] = model.look.descriptors.offsets[:, 3] = float("nan")
+        errors = model.detect(image).landmarks.expected_errors()
+        assert np.flatnonzero(np.isnan(supports[0])).tolist() == [3]
+        assert np.isfinite(np.delete(errors, 3)).all()
+
+
+class TestDigest:
+    def test_the_same_for_the_same_model(self, model, study):
+        assert model.digest() == load_model(study, device="cpu").digest()
+
+    def test_every_part_counts(self, model, study):
+        def changed(change):
+            other = load_model(study, device="cpu")
+            with torch.no_grad():
+                change(other)
+            return other.digest()
+
+        digests = {
+            model.digest(),
+            changed(lambda m: m.embedding.heads[0].weight.add_(1)),
+            changed(lambda m: m.descriptors.vectors[0].add_(1)),
+            changed(lambda m: m.descriptors.positions.add_(1)),
+            changed(lambda m: m.detector.head.weight.add_(1)),
+            changed(lambda m: m.look.network.heads[0].weight.add_(1)),
+            changed(lambda m: m.look.descriptors.vectors[1].add_(1)),
+            changed(lambda m: setattr(m, "look", None)),
+            changed(lambda m: setattr(m, "detector", None)),
+        }
+        assert len(digests) == 9

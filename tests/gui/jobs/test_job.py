@@ -1,0 +1,95 @@
+"""Long work tells where it stands, stops when asked to, and says in one line why it failed."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.gui.jobs.job import Job, explain, time_left
+from napari_landmark.gui.session.session import Session
+from napari_landmark.progress import ProgressEvent
+
+
+@pytest.fixture
+def session():
+    return Session()
+
+
+def count_to(number, seconds=0.01):
+    def work(progress, cancel):
+        for n in range(number):
+            if cancel.cancelled:
+                return n
+            progress(ProgressEvent("counting", n / number))
+            time.sleep(seconds)
+        return number
+
+    return work
+
+
+def test_it_reports_and_ends(session, qtbot):
+    job = Job("Counting", count_to(5))
+    events = []
+    job.progressed.connect(events.append)
+    with qtbot.waitSignal(job.succeeded, timeout=5000) as result:
+        session.run(job)
+        assert session.job is job
+    assert result.args == [5]
+    assert [event.stage for event in events] == ["counting"] * 5
+    assert job.last_event == events[-1]
+    assert session.job is None
+
+
+def test_it_stops_when_asked_to(session, qtbot):
+    job = Job("Counting", count_to(1000))
+    with qtbot.waitSignal(job.progressed, timeout=5000):
+        session.run(job)
+    with qtbot.waitSignals([job.cancelling, job.succeeded], timeout=5000):
+        job.cancel()
+    assert job.cancelled
+    assert session.job is None
+
+
+def test_one_at_a_time(session, qtbot):
+    job = Job("Counting", count_to(1000))
+    session.run(job)
+    with pytest.raises(InputError, match="Counting is still running"):
+        session.run(Job("Other", count_to(1)))
+    with qtbot.waitSignal(job.ended, timeout=5000):
+        job.cancel()
+
+
+def test_a_failure_is_told_in_one_line(session, qtbot, caplog):
+    def work(progress, cancel):
+        raise ValueError("five is right out")
+
+    job = Job("Counting", work)
+    with qtbot.waitSignal(job.failed, timeout=5000) as reason:
+        session.run(job)
+    assert "five is right out" in reason.args[0]
+    assert "\n" not in reason.args[0]
+    assert "Counting failed" in caplog.text  # with the traceback, for a report
+    assert session.job is None
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (InputError("a.png: is broken"), "a.png: is broken"),
+        (MemoryError(), "Working resolution"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "Working resolution"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "Working resolution"),
+        (OSError(28, "No space left on device", "/data/x"), "/data/x: No space left on device"),
+    ],
+)
+def test_the_line_says_what_to_do(error, said):
+    assert said in explain(error)
+
+
+def test_time_left():
+    assert time_left(ProgressEvent("a", 0.5, 130)) == "2 min 10 s left"
+    assert time_left(ProgressEvent("a", 0.5, 8)) == "8 s left"
+    assert time_left(ProgressEvent("a", 1.0, 0)) == ""
+    assert time_left(ProgressEvent("a", 0.5)) == ""

@@ -1,0 +1,155 @@
+"""What a training or a detection found is taken over once, whichever widgets are open when it ends."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.detection.training import report
+from napari_landmark.detection.training import train as pipeline
+from napari_landmark.detection.training.options import TrainingOptions
+from napari_landmark.detection.training.train import TrainingReport
+from napari_landmark.gui.jobs import train as training
+from napari_landmark.gui.jobs.train import Preview, detect_job, train_job
+from napari_landmark.gui.layers.layer_manager import get_session
+from napari_landmark.gui.widgets import review as detect
+from napari_landmark.gui.widgets.review import DetectWidget
+from napari_landmark.gui.widgets.train import TrainWidget
+
+
+@pytest.fixture
+def session(viewer):
+    return get_session(viewer)
+
+
+@pytest.fixture
+def heard(session):
+    found = []
+    session.message.connect(lambda kind, text: found.append((kind, text)))
+    return found
+
+
+@pytest.fixture
+def finish(monkeypatch, truth):
+    """A training that waits for the event, then says what is in the dict: its predictions and its end."""
+    event, end = threading.Event(), {"images": list(truth), "cancelled": False, "error": None}
+
+    def train(study, cohort, **_):
+        event.wait(10)
+        found = {
+            name: LandmarkSet.from_array(study.schema, truth[name], Status.PREDICTED)
+            for name in end["images"]
+        }
+        for name, marks in found.items():
+            study.save_predictions(name, marks)
+        if end["error"]:
+            raise end["error"]
+        model = study.models_dir / "001"
+        return TrainingReport(model, [], {} if end["cancelled"] else found, end["cancelled"], 60.0)
+
+    monkeypatch.setattr(pipeline, "train", train)
+    monkeypatch.setattr(report, "write_report", lambda *_: None)
+    monkeypatch.setattr(
+        training, "training_options", lambda *_, **__: TrainingOptions(None, "cpu", 0, 1, 1, 1, 1, 1)
+    )
+
+    def run(session, qtbot, **ending):
+        end.update(ending)
+        job = train_job(session, device="cpu")
+        session.run(job)
+        event.set()
+        qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
+
+    return run
+
+
+def test_without_any_widget(session, stage, viewer, qtbot, finish, heard, truth):
+    session.set_placing(True)
+    stage.show_preview(LandmarkSet.from_array(session.schema, truth[session.image], Status.PREDICTED))
+    finish(session, qtbot)
+    assert "Training preview" not in viewer.layers
+    assert not session.placing
+    assert stage.landmarks.layer.mode == "select"
+    session.edits.place("capitate", (30, 30))
+    assert session.annotation()["capitate"].status is Status.CORRECTED
+    assert "✓ Trained" in heard[-1][1]
+
+
+def test_two_widgets_show_it_and_it_is_told_once(session, viewer, qtbot, finish, heard):
+    widgets = [TrainWidget(viewer), TrainWidget(viewer)]
+    for widget in widgets:
+        qtbot.addWidget(widget)
+    taken = []
+    session.predictions_changed.connect(lambda: taken.append(1))
+    finish(session, qtbot)
+    assert taken == [1]
+    assert [text for _, text in heard if "Trained" in text] == [widgets[0].stage_text.text()]
+    assert widgets[0].stage_text.text() == widgets[1].stage_text.text()
+
+
+@pytest.mark.parametrize("ending", [{"cancelled": True}, {"error": InputError("the disk is full")}])
+def test_what_was_found_before_the_end_is_kept(session, stage, qtbot, finish, heard, ending):
+    finish(session, qtbot, images=["hand_000.png", "hand_002.png"], **ending)
+    assert session.known.state("hand_002.png") == "predicted"
+    assert session.known.state("hand_001.png") == ""
+    assert len(stage.landmarks.layer.data) == 4
+    assert heard[-1] == ("error", "the disk is full") if "error" in ending else "Stopped" in heard[-1][1]
+
+
+def test_an_early_end_leaves_the_view_alone(session, qtbot, finish):
+    session.set_placing(True)
+    finish(session, qtbot, images=[], cancelled=True)
+    assert session.placing
+    assert not session.color_by_confidence
+
+
+def test_detecting_without_any_widget(session, stage, qtbot, monkeypatch, heard, truth):
+    def predict_cohort(model, cohort, *, study, **_):
+        marks = LandmarkSet.from_array(study.schema, truth["hand_000.png"], Status.PREDICTED)
+        study.save_predictions("hand_000.png", marks)
+        return {"hand_000.png": marks}
+
+    monkeypatch.setattr(pipeline, "predict_cohort", predict_cohort)
+    monkeypatch.setattr(training, "_loaded", lambda *_: None)
+    session.run(detect_job(session, model=None))
+    qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
+    assert session.known.state("hand_000.png") == "predicted"
+    assert heard == [("info", "Landmarks found in 1 image. What you placed or corrected stayed as it is.")]
+
+
+def test_that_there_is_no_graphics_card_is_told_once_without_any_widget(
+    session, qtbot, finish, heard, monkeypatch
+):
+    monkeypatch.setattr(training, "_told_no_gpu", False)
+    for _ in range(2):
+        finish(session, qtbot)
+    assert sum("No graphics card" in text for _, text in heard) == 1
+    assert session.device.startswith("cpu")
+
+
+def test_heatmaps_that_cannot_be_computed_are_told_once(session, viewer, qtbot, monkeypatch, heard):
+    def fail(*_):
+        raise InputError("the model is damaged; use --device cpu, or auto")
+
+    monkeypatch.setattr(training, "_loaded", fail)
+    monkeypatch.setattr(detect, "model_names", lambda _: ["001"])
+    widget = DetectWidget(viewer)
+    qtbot.addWidget(widget)
+    widget.heatmaps.click()
+    widget.deleteLater()  # closed meanwhile
+    qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
+    qtbot.wait(50)
+    assert [text for kind, text in heard if kind == "error"] == [
+        "the model is damaged; use --device cpu, or auto"
+    ]
+
+
+def test_a_preview_after_the_end_is_not_shown(session, viewer, qtbot, truth):
+    widget = TrainWidget(viewer)
+    qtbot.addWidget(widget)
+    marks = LandmarkSet.from_array(session.schema, truth[session.image], Status.PREDICTED)
+    widget._on_shown(Preview(session.image, marks))
+    assert "Training preview" not in viewer.layers
