@@ -9,9 +9,10 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
 
+from napari_landmark.data.images.display import display_range
+
 if TYPE_CHECKING:
-    from napari_landmark.data.images.display import display_range
-from napari_landmark.gui.jobs.register import PairResult
+    from napari_landmark.gui.jobs.register import PairResult
     from napari_landmark.gui.layers.registration_views import Views
 
 WARPED, CHECKERBOARD, GRID = "Warped", "Checkerboard", "Deformed grid"
@@ -144,4 +145,3 @@ def same_place(layer: Layer) -> dict[str, Any]:
         "units": layer.units,
         "axis_labels": layer.axis_labels,
     }
-
