@@ -97,5 +97,5 @@ $(VENV)/.installed: $(VENV)/.created $(INPUTS)
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	scripts/test_packages.sh
-	$(KEPT) -e ".[all,test]"
+	$(KEPT) -e ".[all,test,lint]"
 	@touch $@
