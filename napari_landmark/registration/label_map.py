@@ -14,7 +14,8 @@ from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import image_stem
 from napari_landmark.data.geometry import Geometry, SpacingSource
-from napari_landmark.data.images.image import MedicalImage, read_image, series_files
+from napari_landmark.data.images.dicom_series import series_files
+from napari_landmark.data.images.image import MedicalImage, read_image
 
 logger = logging.getLogger(__name__)
 

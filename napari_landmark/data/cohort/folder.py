@@ -11,7 +11,9 @@ from pathlib import Path
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.images.image import is_series_folder, looks_like_image, read_geometry, series_files
+from napari_landmark.data.images import dicom_series
+from napari_landmark.data.images.dicom_series import series_files
+from napari_landmark.data.images.image import looks_like_image, read_geometry
 
 # What rightly lies beside images: landmarks, notes, pixels of two-file formats, leavings of file managers.
 _COMPANION_SUFFIXES = (
@@ -70,7 +72,7 @@ def list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Pat
     files = {
         path.name: path
         for path in sorted(paths, key=lambda path: natural_order(path.name))
-        if (path.is_file() or (path.is_symlink() and not path.exists()) or is_series_folder(path))
+        if (path.is_file() or (path.is_symlink() and not path.exists()) or dicom_series.accepts(path))
         and not path.name.lower().endswith(_COMPANION_SUFFIXES)
         and path.name.lower() not in _COMPANION_NAMES
     }

@@ -270,7 +270,7 @@ class Transform:
         """
         import SimpleITK as sitk
 
-        from napari_landmark.data.files.vector_field import vector_image
+        from napari_landmark.data.images.vector_field import vector_image
         from napari_landmark.registration.transform.transform_file import covering_field
 
         return sitk.DisplacementFieldTransform(vector_image(*covering_field(self)))

@@ -20,7 +20,7 @@ from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import read_landmarks, write_landmarks
-from napari_landmark.data.images.dicom_spacing import dicom_header
+from napari_landmark.data.images.dicom_header import dicom_header
 from napari_landmark.data.images.image import read_geometry, read_image
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 
@@ -305,7 +305,7 @@ class TestSeriesFolders:
     def test_a_slice_twice(self, tmp_path):
         name = next(iter(save_series(tmp_path / "ct", VOLUME)))
         (tmp_path / "ct" / "copy").write_bytes((tmp_path / "ct" / name).read_bytes())
-        with pytest.raises(InputError, match="lie at the same place: keep one of them"):
+        with pytest.raises(InputError, match="have the same position: keep one of them"):
             read_image(tmp_path / "ct")
 
     def test_two_series(self, tmp_path):
@@ -324,7 +324,7 @@ class TestSeriesFolders:
     def test_a_stray_file(self, tmp_path):
         save_series(tmp_path / "ct", VOLUME)
         (tmp_path / "ct" / "report.txt").write_text("hello")
-        with pytest.raises(InputError, match=r"ct: its file report\.txt is not a readable DICOM file"):
+        with pytest.raises(InputError, match=r"ct: its file report\.txt cannot be read, it is no DICOM file"):
             read_image(tmp_path / "ct")
 
     def test_a_slice_that_says_not_where_it_lies(self, tmp_path):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from napari_landmark.data.files.nrrd import write_nrrd
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import read_image
+from napari_landmark.data.images.nrrd import write_nrrd
 
 TURNED = ((0.6, -0.8), (0.8, 0.6))
 

@@ -1,4 +1,4 @@
-"""Fields of vectors in the files of ITK: NRRD, NIfTI and MetaImage, axes and components in array order."""
+"""Read and write displacement fields as NRRD, NIfTI or MetaImage, axes and components in array order."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from numpy.typing import NDArray
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.geometry import Geometry, SpacingSource
-from napari_landmark.data.images.itk_header import check_header
+from napari_landmark.data.images.itk_header import checked_header
+from napari_landmark.data.images.memory_limit import check_fits
+from napari_landmark.data.images.nifti import check_nifti_header
 
 VECTOR_SUFFIXES = (".nrrd", ".nii.gz", ".mha")
 
 
 def vector_suffix(path: Path) -> str:
-    """The end of a file's name; InputError where vectors are not kept in such files."""
+    """The suffix of a file's name; InputError for a file that cannot hold vectors."""
     for suffix in VECTOR_SUFFIXES:
         if path.name.lower().endswith(suffix):
             return suffix
-    raise InputError(f"{path}: vectors are kept in files that end in {', '.join(VECTOR_SUFFIXES)}")
+    raise InputError(f"{path}: vectors are saved in files that end in {', '.join(VECTOR_SUFFIXES)}")
 
 
 def vector_image(vectors: NDArray, geometry: Geometry) -> sitk.Image:
-    """As ITK wants it: float64, components in the order x, y, z.
+    """The field as an ITK image: float64, components in the order x, y, z.
 
     Parameters
     ----------
@@ -54,21 +56,21 @@ def write_vectors(path: Path, vectors: NDArray, geometry: Geometry) -> None:
 
 
 def read_vectors(path: Path) -> tuple[NDArray[np.float64], Geometry]:
-    """Read a field with as many components as axes: (*shape, d) array and its place.
+    """Read a field with as many components as axes: (*shape, d) array and its geometry.
 
     Raises
     ------
     InputError
         With the file's name, where it is damaged or holds something else.
     """
-    if vector_suffix(path).endswith(".gz"):
-        _check_packed(path)
     try:
-        check_header(path)
+        if vector_suffix(path) == ".nii.gz":
+            check_nifti_header(path)
+            _check_packed(path)
+        else:
+            checked_header(path)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -78,6 +80,7 @@ def read_vectors(path: Path) -> tuple[NDArray[np.float64], Geometry]:
             raise InputError(
                 f"{path}: holds {count} values at every point of {ndim} axes: a field of vectors has as many as axes"
             )
+        _check_fits(path, reader.GetSize())
         image = reader.Execute()
     except RuntimeError as error:
         raise InputError(
@@ -97,6 +100,13 @@ def read_vectors(path: Path) -> tuple[NDArray[np.float64], Geometry]:
     return vectors, geometry
 
 
+def _check_fits(path: Path, size: tuple[int, ...]) -> None:
+    try:
+        check_fits(size[::-1], 4 * 8 * len(size))  # as ITK reads it, its copy, and both turned round
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
 def _check_packed(path: Path) -> None:
     """Refuse a packed file that ends too early: ITK fills the rest with zeros and says nothing."""
     try:
@@ -104,4 +114,4 @@ def _check_packed(path: Path) -> None:
             while stream.read(1 << 20):
                 pass
     except (EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path}: ends too early or is damaged: make it again") from error
+        raise InputError("ends too early or is damaged: make it again") from error
