@@ -33,6 +33,7 @@ _REAL = (2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280)
 _COLOURS = (128, 2304)  # red, green, blue (and alpha), a byte each
 _COMPLEX = (32, 1536, 1792, 2048)
 _VECTORS = (1004, 1005, 1006, 1007)  # intents by which the fifth axis is values of one voxel
+_UNIT_OF_LENGTH = 7  # bits of the code of units
 _MILLIMETRES = {1: 1000.0, 3: 0.001}  # of the unit codes of metres and micrometres
 _GZIP_MARK = b"\x1f\x8b"
 _BLOCK = 1 << 20
@@ -188,7 +189,7 @@ def _geometry(fields: Any, shape: list[int]) -> Geometry:
     return Geometry(
         shape=tuple(shape[axis] for axis in kept),
         spacing=_spacing(fields, kept),
-        origin=tuple(position[kept]),
+        origin=tuple(position[kept] * _millimetres(fields)),
         direction=tuple(map(tuple, direction.tolist())),
         spacing_source=SpacingSource.FILE,
     )
@@ -197,14 +198,18 @@ def _geometry(fields: Any, shape: list[int]) -> Geometry:
 def _spacing(fields: Any, axes: list[int]) -> tuple[float, ...] | None:
     """Spacing in mm along some of the header's axes; None where it holds none."""
     steps = [float(step) for step in fields["pixdim"][1:]]
-    unit = int(fields["xyzt_units"]) & 7
     used = [step for step, length in zip(steps[:3], fields["dim"][1:4], strict=True) if length > 1]
     if not all(math.isfinite(step) and step != 0 for step in used):
         return None
     # Without a unit of length and with steps of one: an array that somebody saved as it was.
-    if unit == 0 and all(step == 1 for step in used):
+    if int(fields["xyzt_units"]) & _UNIT_OF_LENGTH == 0 and all(step == 1 for step in used):
         return None
-    return tuple(steps[axis] * _MILLIMETRES.get(unit, 1.0) for axis in axes)
+    return tuple(steps[axis] * _millimetres(fields) for axis in axes)
+
+
+def _millimetres(fields: Any) -> float:
+    """Millimetres in the header's unit of length, 1 where it names none."""
+    return _MILLIMETRES.get(int(fields["xyzt_units"]) & _UNIT_OF_LENGTH, 1.0)
 
 
 def _orientation(fields: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
