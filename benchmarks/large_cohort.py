@@ -127,7 +127,7 @@ from napari_landmark.data.cohort.cohort import Cohort
 for name in ("first", "again"):
     started = time.monotonic()
     times = []
-    cohort = Cohort.from_folder(sys.argv[1], progress=lambda done, total: times.append(time.monotonic()))
+    cohort = Cohort.from_folder(sys.argv[1], progress=lambda event: times.append(time.monotonic()))
     tenth = len(times) // 10  # none where all was in the cache
     first, last = times[tenth] - times[0], times[-1] - times[-1 - tenth]
     print(json.dumps({"reading": name, "images": len(cohort), "seconds": round(time.monotonic() - started, 1),

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.progress import Cancelled
 
 # Of click, which some versions of typer bring with them and others take from the installation.
 _UsageError = typer.BadParameter.__mro__[2]
@@ -318,7 +319,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = app(args=given, standalone_mode=False) if given else _help()
     except (_UsageError, InputError) as error:
         code = _fail(error.format_message() if isinstance(error, _UsageError) else str(error))
-    except (typer.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt, Cancelled):
         _warn("stopped")
         code = 130
     except OSError as error:  # a full disk, a folder without permission

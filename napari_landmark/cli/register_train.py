@@ -16,7 +16,6 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import read_geometry
 from napari_landmark.data.study.study import Study
 from napari_landmark.learning.device import choose_device
-from napari_landmark.progress import ProgressEvent
 from napari_landmark.registration.label_map import find_label_maps, read_label_map
 
 _OF_A_MODEL = ("model.json", "run.json", "checkpoint.safetensors")
@@ -114,7 +113,7 @@ def _gather(folder: Path, spacing: float | None) -> Cohort:
             folder,
             spacing=spacing,
             working_size=WORKING_SIZE[_axes(folder)],
-            progress=lambda done, total: progress(ProgressEvent("reading images", done / max(1, total))),
+            progress=progress,
         )
 
 

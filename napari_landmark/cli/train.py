@@ -19,7 +19,6 @@ from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.data.study.provenance import describe_spacing
 from napari_landmark.data.study.study import Study
 from napari_landmark.learning.device import choose_device
-from napari_landmark.progress import ProgressEvent
 
 
 def run_train(
@@ -160,7 +159,7 @@ def _gather(study: Study | None, folder: Path, templates: Sequence[Path], spacin
             folder,
             spacing=spacing or (None if study is None else study.spacing),
             extra=(*known, *templates),
-            progress=lambda done, total: progress(ProgressEvent("reading images", done / max(1, total))),
+            progress=progress,
         )
 
 

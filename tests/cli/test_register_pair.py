@@ -11,10 +11,10 @@ import SimpleITK as sitk
 from PIL import Image
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.images.nrrd import write_nrrd
 from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import read_image
+from napari_landmark.data.images.nrrd import write_nrrd
 from napari_landmark.data.landmarks import Status
 from napari_landmark.registration.pairwise import register as pair_module
 from napari_landmark.registration.pairwise.header_alignment import header_alignment

@@ -207,7 +207,7 @@ def _normalised(array: NDArray, scale: tuple[float, float] | None) -> NDArray[np
         return np.zeros(array.shape, np.float32)
     low, high = scale
     # Eight-byte numbers may be out of reach of float32 until they are scaled.
-    scaled = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)
+    scaled: NDArray[np.floating] = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)
     scaled -= low
     scaled *= 1 / (high - low)
     np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)

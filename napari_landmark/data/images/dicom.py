@@ -14,7 +14,7 @@ from napari_landmark.data.images.dicom_spacing import with_dicom_spacing
 from napari_landmark.data.images.image_reader import is_file_named
 from napari_landmark.data.images.itk_file import itk_geometry, itk_luminance, itk_reader, open_itk
 
-SUFFIXES = (".dcm", ".dicom")
+SUFFIXES: tuple[str, ...] = (".dcm", ".dicom")
 _GDCM = "GDCMImageIO"
 
 

@@ -24,7 +24,7 @@ from napari_landmark.data.images.memory_limit import check_fits
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-SUFFIXES = ()
+SUFFIXES: tuple[str, ...] = ()
 _UNEVEN = 0.02  # of the distance between slices
 _TURNED = 1e-3
 _NEEDED = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns")

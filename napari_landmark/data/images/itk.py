@@ -17,7 +17,7 @@ from napari_landmark.data.images.image_reader import is_file_named
 from napari_landmark.data.images.itk_file import bytes_of_number, itk_geometry, itk_luminance, open_itk
 from napari_landmark.data.images.itk_header import checked_header, says_spacing
 
-SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+SUFFIXES: tuple[str, ...] = (".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 def accepts(path: Path) -> bool:

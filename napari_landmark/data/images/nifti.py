@@ -12,8 +12,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from napari_landmark.data.images.image_reader import is_file_named
 from napari_landmark.data.images.luminance import luminance
 from napari_landmark.data.images.memory_limit import check_fits
 
-SUFFIXES = (".nii", ".nii.gz")
+SUFFIXES: tuple[str, ...] = (".nii", ".nii.gz")
 _MARKS = {
     348: b"n+1\0",
     540: b"n+2\0",
@@ -38,9 +39,14 @@ _MILLIMETRES = {1: 1000.0, 3: 0.001}  # of the unit codes of metres and micromet
 _GZIP_MARK = b"\x1f\x8b"
 _BLOCK = 1 << 20
 _RIGHT_ANGLES = 1e-4  # largest scalar product of two axes
+_SCANNER = 1  # code of the scanner's own coordinates
+_SAME = 1e-4  # largest difference of two transforms of the same position
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 _WRONG_KIND = "is not an image of the kind its name says: save it again or remove it"
 _ENDS_EARLY = "ends too early, it seems damaged: save it again or remove it"
+
+
+_Stream = BufferedReader | gzip.GzipFile
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def check_nifti_header(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: Path) -> Iterator[_Stream]:
     """The file, unpacked where its content is packed, whatever its name says; errors of it as InputError."""
     try:
         with path.open("rb") as file:
@@ -101,7 +107,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         raise InputError(f"cannot be read ({error.strerror or error})") from error
 
 
-def _read_header(stream: IO[bytes]) -> _Header:
+def _read_header(stream: _Stream) -> _Header:
     """Parse and check a header; InputError where it is damaged, or the image too large or of a kind not used."""
     from nibabel.spatialimages import HeaderDataError
 
@@ -112,7 +118,7 @@ def _read_header(stream: IO[bytes]) -> _Header:
         raise InputError(f"has a damaged header ({error}): save it again or remove it") from error
 
 
-def _read_fields(stream: IO[bytes]) -> Any:
+def _read_fields(stream: _Stream) -> Any:
     """The header as nibabel parses it; InputError where it is no NIfTI, or sizes or kind of the pixels cannot be."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
@@ -218,8 +224,7 @@ def _orientation(fields: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     The sform is taken where its axes are at right angles and it is that of the scanner, the only one, or the same
     as the qform; else the qform. Identity and zero where the header has neither.
     """
-    has_qform, scanner = int(fields["qform_code"]) > 0, int(fields["sform_code"]) == 1
-    has_sform = int(fields["sform_code"]) > 0
+    has_qform, has_sform = int(fields["qform_code"]) > 0, int(fields["sform_code"]) > 0
     if not (has_qform or has_sform):
         return np.eye(3), np.zeros(3)
     qform, offset = _qform(fields)
@@ -229,10 +234,9 @@ def _orientation(fields: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     if usable:
         sform = rows[:, :3] / lengths
         usable = bool(np.abs(sform @ sform.T - np.eye(3)).max() <= _RIGHT_ANGLES)
-    if usable and not (scanner or not has_qform):
+    if usable and has_qform and int(fields["sform_code"]) != _SCANNER:
         steps = np.asarray(fields["pixdim"][1:4], np.float64)
-        same = np.allclose(rows, np.column_stack([qform * steps, offset]), rtol=0, atol=1e-4)
-        usable = same
+        usable = np.allclose(rows, np.column_stack([qform * steps, offset]), rtol=0, atol=_SAME)
     if usable:
         return _RAS_TO_LPS[:, None] * sform, _RAS_TO_LPS * rows[:, 3]
     if not has_qform:
@@ -247,7 +251,7 @@ def _qform(fields: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     from nibabel.quaternions import quat2mat
 
     vector = np.array([fields[f"quatern_{part}"] for part in "bcd"], np.float64)
-    real = 1 - vector @ vector
+    real = float(1 - vector @ vector)
     if real < 1e-7:  # rounded: half a turn
         real, vector = 0.0, vector / np.linalg.norm(vector)
     matrix = quat2mat(np.array([math.sqrt(real), *vector]))
@@ -257,15 +261,15 @@ def _qform(fields: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return matrix, offset
 
 
-def _read_array(stream: IO[bytes], header: _Header) -> NDArray:
+def _read_array(stream: _Stream, header: _Header) -> NDArray:
     """The pixels as stored, in native byte order; InputError where the file ends before they do."""
     length = math.prod(header.shape) * header.dtype.itemsize
     stream.seek(header.start)
     # Memory is taken as it is filled, so that a header cannot ask for more than there is in the file.
-    content = memoryview(np.empty(length, np.uint8))  # type: ignore[arg-type]
+    content = np.empty(length, np.uint8).data
     filled = 0
     while filled < length:
-        count = stream.readinto(content[filled : filled + _BLOCK])  # type: ignore[attr-defined]
+        count = stream.readinto(content[filled : filled + _BLOCK])
         if not count:
             raise InputError(_ENDS_EARLY)
         filled += count

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _OTHER_NAMES = (".tif", ".tiff")  # a picture of these kinds under the name of a TIFF is read, too
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
 _NATIVE_MODES = ("L", "I", "F")

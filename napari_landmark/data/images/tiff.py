@@ -20,7 +20,7 @@ from napari_landmark.data.images.luminance import luminance
 from napari_landmark.data.images.memory_limit import check_fits
 from napari_landmark.data.images.tiff_pages import check_pages_end
 
-SUFFIXES = (".tif", ".tiff")
+SUFFIXES: tuple[str, ...] = (".tif", ".tiff")
 _MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _AXES = {"C": "channels", "T": "moments in time"}
 _NOT_PACKED, _DEFLATE = 1, (8, 32946)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_landmark.data.cohort.cohort import SkippedFile, image_files
+from napari_landmark.data.cohort.folder import SkippedFile, image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage, read_image

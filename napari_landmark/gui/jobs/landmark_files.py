@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from napari_landmark.data.cohort.cohort import image_files
+from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats import FORMATS, read_landmarks
 from napari_landmark.data.geometry import Geometry

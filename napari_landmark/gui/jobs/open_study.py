@@ -14,7 +14,7 @@ from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.annotation_editor import check_positions
 from napari_landmark.gui.session.session import Session
-from napari_landmark.progress import CancelToken, Progress, ProgressEvent
+from napari_landmark.progress import Cancelled, CancelToken, Progress
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,6 @@ class Opened:
 
     study: Study
     cohort: Cohort
-
-
-class ReadingStopped(Exception):
-    """A person cancelled the reading of images."""
 
 
 def gather(
@@ -55,19 +51,14 @@ def gather(
             "their folder: New study…"
         )
 
-    def report(done: int, total: int) -> None:
-        if cancel is not None and cancel.cancelled:
-            raise ReadingStopped
-        if progress is not None:
-            progress(ProgressEvent("Reading images", done / max(1, total), step=done))
-
     return Cohort.from_folder(
         study.images,
         spacing=study.spacing,
         working_size=_asked_for(preferences.working_size),
         cache_dir=preferences.cache,
         extra=study.extra,
-        progress=report,
+        progress=progress,
+        cancel=cancel,
     )
 
 
@@ -122,7 +113,7 @@ def open_job(
                 study.save_annotations(name, marks, cohort.geometry(cohort.index(name)))
                 study.update(template=study.template or name)
             return Opened(study, cohort)
-        except ReadingStopped:
+        except Cancelled:
             return None
 
     job = Job("Reading images", work)

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_landmark.data.files.atomic import atomic_write
-from napari_landmark.data.images.nrrd import write_nrrd
 from napari_landmark.data.formats import write_landmarks
 from napari_landmark.data.images.display import scale_to_unit
 from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.data.images.nrrd import write_nrrd
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.registration.pairwise.header_alignment import header_alignment
 from napari_landmark.registration.pairwise.measures import correlation, landmark_errors, warped_dice

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
-from napari_landmark.data.images.vector_field import read_vectors, vector_suffix, write_vectors
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images.vector_field import read_vectors, vector_suffix, write_vectors
 from napari_landmark.registration.transform.transform import Transform
 
 FORMAT = "napari-landmark transform"
