@@ -1,4 +1,4 @@
-"""The package as a whole: what importing it costs, and that napari finds it."""
+"""Import of the package, its public names, and its napari manifest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import napari_landmark
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_importing_it_loads_nothing_heavy():
+def test_import_loads_no_heavy_package():
     script = (
         "import sys, napari_landmark; napari_landmark.__version__; dir(napari_landmark); "
         "heavy = {'torch', 'qtpy', 'PyQt6', 'napari', 'SimpleITK', 'numpy'} & set(sys.modules); "

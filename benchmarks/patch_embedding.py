@@ -1,10 +1,10 @@
-"""How a close-up learns best: variants at equal steps, measured on the images they learn from.
+"""Variants of the patch embedding at equal steps, scored on the images they are trained on.
 
-    python benchmarks/close_up.py --data DIR --study DIR [--steps 1000] [--only NAME ...]
+    python benchmarks/patch_embedding.py --data DIR --study DIR [--steps 1000] [--only NAME ...]
 
 DIR of `--data` has the form that `cephalometric.py` reads, `--study` is a study of it, trained before (`OUT/study` of
-its `--out`): its embedding finds the places where the close-ups learn and look. The truth of the images learned from
-serves to score alone.
+its `--out`): its embedding gives the positions around which patches are cut. The truth of the training images serves
+only to score.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import Budget
 from napari_landmark.metrics import evaluate
 
-# What each variant changes in the module, and in the network's configuration.
+# Changes of each variant: of constants of the module, and of the network's configuration.
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "as it is": ({}, {}),
-    "each window with itself only": ({"_ACROSS_FROM": 1.0}, {}),
+    "default": ({}, {}),
+    "each patch with its own copy only": ({"_ACROSS_FROM": 1.0}, {}),
     "other subjects from 20% on": ({"_ACROSS_FROM": 0.2}, {}),
-    "windows of 96 pixels": ({}, {"window": 96}),
-    "windows of 128 pixels": ({}, {"window": 128}),
+    "patches of 96 pixels": ({}, {"window": 96}),
+    "patches of 128 pixels": ({}, {"window": 128}),
     "no elastic distortion": (
         {"_CHANGED": DistortionRange(rotation=20, scale=1.25, aspect=1.2, shift=0, elastic=0)},
         {},
@@ -75,12 +75,12 @@ def main() -> None:
     )
     templates = find_templates(study, cohort)
     model = load_model(study, device="cpu")
-    places = PseudoLabeller(cohort, templates, device).match(model.embedding)
+    initial = PseudoLabeller(cohort, templates, device).match(model.embedding)
     for template in templates:
-        places.positions[template.index] = template.positions
+        initial.positions[template.index] = template.positions
     others = [n for n in range(len(cohort)) if n not in {t.index for t in templates}]
 
-    def row(name: str, found: Mapping[int, np.ndarray], support: np.ndarray | None, seconds: float) -> None:
+    def row(name: str, found: Mapping[int, np.ndarray], consensus: np.ndarray | None, seconds: float) -> None:
         predicted = {
             cohort.names[n]: LandmarkSet.from_array(
                 study.schema, cohort.canvas_transform(n).to_native(np.asarray(position))
@@ -90,11 +90,11 @@ def main() -> None:
         known = {name: truth[name] for name in predicted}
         result = evaluate(predicted, known, spacing=arguments.spacing)
         rank = ""
-        if support is not None:
+        if consensus is not None:
             errors = [
                 np.linalg.norm(predicted[n].positions(2) - known[n].positions(2), axis=1) for n in known
             ]
-            rank = f"{spearmanr(np.concatenate(errors), -support.ravel(), nan_policy='omit')[0]:.2f}"
+            rank = f"{spearmanr(np.concatenate(errors), -consensus.ravel(), nan_policy='omit')[0]:.2f}"
         print(
             f"| {name} | {result.mre_mm:.2f} | {result.sdr['2']:.1f} | {result.sdr['4']:.1f} | {rank} "
             f"| {seconds / 60:.1f} |",
@@ -102,10 +102,11 @@ def main() -> None:
         )
 
     print(
-        f"{arguments.steps} steps each\n\n| variant | MRE mm | 2 mm | 4 mm | rank of little support | minutes |"
+        f"{arguments.steps} steps each\n\n| variant | MRE mm | 2 mm | 4 mm "
+        "| rank correlation of low consensus and error | minutes |"
     )
     print("|---|---|---|---|---|---|")
-    row("embedding alone", {n: places.positions[n] for n in others}, None, 0)
+    row("embedding alone", {n: initial.positions[n] for n in others}, None, 0)
     for name in arguments.only:
         changes, configuration = VARIANTS[name]
         torch.manual_seed(0)
@@ -117,24 +118,24 @@ def main() -> None:
             train_patch_embedding(
                 network,
                 cohort,
-                torch.from_numpy(places.positions),
+                torch.from_numpy(initial.positions),
                 device=device,
                 generator=torch.Generator().manual_seed(0),
                 budget=Budget(steps=arguments.steps),
             )
         seconds = time.monotonic() - started
-        look = build_local_refiner(network, cohort, templates, device)
+        refiner = build_local_refiner(network, cohort, templates, device)
         found = {
-            n: refine_positions(look, cohort.working(n), places.positions[n], device, prior=places.prior)
+            n: refine_positions(refiner, cohort.working(n), initial.positions[n], device, prior=initial.prior)
             for n in others
         }
-        positions = {n: match.between(places.positions[n]) for n, match in found.items()}
+        positions = {n: match.between(initial.positions[n]) for n, match in found.items()}
         row(name, positions, np.stack([found[n].support for n in others]), seconds)
 
 
 @contextmanager
 def changed(values: Mapping[str, Any]) -> Iterator[None]:
-    """The close-up's module with other values, for a while."""
+    """Replace constants of the module of the patch embedding inside a `with` block."""
     before = {name: getattr(module, name) for name in values}
     for name, value in values.items():
         setattr(module, name, value)
