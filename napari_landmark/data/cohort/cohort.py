@@ -36,7 +36,7 @@ from napari_landmark.data.images.image import MedicalImage, read_image
 from napari_landmark.progress import CancelToken, Progress
 
 # Raised when `resample` or the readers give other values, so that old caches are made anew.
-_DRAWING = 2
+_RESAMPLING = 2
 _CANVAS_STEP = 64
 DEFAULT_WORKING_SIZE = {2: 768, 3: 128}
 """Longest side of the working grid by number of axes; a volume of 768 would hold as much as 700 pictures."""
@@ -143,12 +143,12 @@ class Cohort:
             canvas,
         )
 
-        def draw(number: int) -> NDArray[np.float32]:
+        def row(number: int) -> NDArray[np.float32]:
             entry = entries[number]
             image = read_image(entry.path, spacing=spacing, name=entry.name)
             return resample(image, fit_canvas_transform(image.geometry, canvas))
 
-        failures = cache.build(draw, progress=progress, cancel=cancel)
+        failures = cache.build(row, progress=progress, cancel=cancel)
         skipped_files += [
             SkippedFile(entries[i].name, without_path(reason, entries[i].path))
             for i, reason in failures.items()
@@ -254,7 +254,7 @@ def _key(entry: ImageFile, canvas: tuple[int, ...]) -> str:
     """Digest of everything that decides the content of a row of the cache."""
     geometry = entry.geometry
     return _digest(
-        _DRAWING,
+        _RESAMPLING,
         str(entry.path.resolve()),
         entry.state,
         canvas,

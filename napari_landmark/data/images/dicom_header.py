@@ -1,4 +1,4 @@
-"""Parse the header of a DICOM file, and check that the lengths it states lie within the file.
+"""Parse the header of a DICOM file, and check that the lengths it states are within the file.
 
 A damaged length of 2 GB makes a reader ask for as much memory; GDCM, which ITK reads with, does not give it back where
 the reading then fails. So pydicom walks through a file before GDCM sees it.

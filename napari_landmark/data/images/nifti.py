@@ -227,7 +227,6 @@ def _orientation(fields: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     has_qform, has_sform = int(fields["qform_code"]) > 0, int(fields["sform_code"]) > 0
     if not (has_qform or has_sform):
         return np.eye(3), np.zeros(3)
-    qform, offset = _qform(fields)
     rows = np.stack([fields[f"srow_{axis}"] for axis in "xyz"]).astype(np.float64)
     lengths = np.linalg.norm(rows[:, :3], axis=0)
     usable = has_sform and bool(np.isfinite(rows).all() and (lengths > 0).all())
@@ -235,6 +234,7 @@ def _orientation(fields: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]
         sform = rows[:, :3] / lengths
         usable = bool(np.abs(sform @ sform.T - np.eye(3)).max() <= _RIGHT_ANGLES)
     if usable and has_qform and int(fields["sform_code"]) != _SCANNER:
+        qform, offset = _qform(fields)
         steps = np.asarray(fields["pixdim"][1:4], np.float64)
         usable = np.allclose(rows, np.column_stack([qform * steps, offset]), rtol=0, atol=_SAME)
     if usable:
@@ -243,6 +243,7 @@ def _orientation(fields: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]
         raise InputError(
             "has axes that are not at right angles (sheared): resample it onto a grid that is not"
         )
+    qform, offset = _qform(fields)
     return _RAS_TO_LPS[:, None] * qform, _RAS_TO_LPS * offset
 
 
@@ -258,6 +259,10 @@ def _qform(fields: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if float(fields["pixdim"][0]) < 0:
         matrix[:, 2] *= -1
     offset = np.array([fields[f"qoffset_{axis}"] for axis in "xyz"], np.float64)
+    if not (np.isfinite(matrix).all() and np.isfinite(offset).all()):
+        raise InputError(
+            "has an orientation that is not finite, it seems damaged: save it again or remove it"
+        )
     return matrix, offset
 
 

@@ -1,4 +1,4 @@
-"""Writing images and label maps as NRRD, which every ITK program reads."""
+"""Write images and label maps as NRRD, which every ITK program reads."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from napari_landmark.data.geometry import Geometry
 
 
 def write_nrrd(path: str | Path, array: NDArray, geometry: Geometry) -> None:
-    """Write one number for every pixel, whole or not at all.
+    """Write an array and its geometry, whole or not at all.
 
-    Where the spacing is not known the file says nothing of it, so that nobody takes it for 1 mm.
+    Where the spacing is not known the file has none, so that no program takes it for 1 mm.
 
     Parameters
     ----------
     path : str or Path
     array : array, shape of the geometry
-        Of any number type; half precision is written as single, truth as 0 and 1.
+        Of any number type; half precision is written as single, bool as 0 and 1.
     geometry : Geometry
 
     Raises
@@ -40,11 +40,11 @@ def write_nrrd(path: str | Path, array: NDArray, geometry: Geometry) -> None:
         temporary = Path(folder) / "image.nrrd"
         sitk.WriteImage(image, str(temporary), useCompression=True)
         content = temporary.read_bytes()
-    atomic_write(path, content if geometry.has_spacing else _without_place(content))
+    atomic_write(path, content if geometry.has_spacing else _without_spacing(content))
 
 
-def _without_place(content: bytes) -> bytes:
-    """ITK writes a spacing of one where there is none."""
+def _without_spacing(content: bytes) -> bytes:
+    """Remove spacing, origin and direction from an NRRD file; ITK writes a spacing of one where there is none."""
     header, end, pixels = content.partition(b"\n\n")
     lines = [line for line in header.split(b"\n") if not line.startswith(b"space")]
     return b"\n".join(lines) + end + pixels
