@@ -185,7 +185,7 @@ def radial_errors(predicted: LandmarkSet, truth: LandmarkSet, *, geometry: Geome
     """
     if not geometry.has_spacing:
         raise UnknownSpacingError(
-            "the distance between pixels is not known: give it in mm per pixel or calibrate the image"
+            "the distance between pixels, in mm per pixel, is not known"
         )
     return {
         name: float(np.linalg.norm(np.subtract(*geometry.to_world([found, mark.position]))))
@@ -267,7 +267,7 @@ def _geometry_of(
         if spacing is not None:
             return Geometry((1,) * ndim).with_spacing(spacing)
     except InputError as error:
-        raise InputError(f"{image}: {error}") from error
+        raise error.prefixed(image) from error
     geometry = geometries.get(image)
     if geometry is None or not geometry.has_spacing:
         return None

@@ -10,8 +10,8 @@ import typer
 
 from napari_landmark.data.cohort.folder_geometries import FolderGeometries
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import output_format, read_landmarks, write_landmarks
 from napari_landmark.data.formats.image_names import common_schema, find_image, image_stem
+from napari_landmark.data.formats.registry import output_format, read_landmarks, write_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.provenance import is_run_record, sha256, write_run_record
@@ -39,10 +39,9 @@ def run_convert(
     sets = _gathered(sources, schema, folder)
     geometries = {} if folder is None else _geometries_of(sets, folder)
     if form.one_image and len(sets) > 1 and _PLACE not in out.name:
-        end = ".mrk.json" if out.name.lower().endswith(".mrk.json") else out.suffix
         raise InputError(
             f"{out}: a file of this format holds one image, here are {len(sets)}: put {_PLACE} into its name, "
-            f"such as {out.with_name(_PLACE + end)}"
+            f"such as {out.with_name(_PLACE + form.suffix)}"
         )
     pieces = _pieces(out, sets)
     _write_all(pieces, geometries)
@@ -115,7 +114,8 @@ def _write_all(pieces: Mapping[Path, Mapping[str, LandmarkSet]], geometries: _Ge
                 try:
                     write_landmarks(Path(temporary) / path.name, sets, geometries=geometries)
                 except InputError as error:
-                    raise InputError(str(error).replace(temporary, str(path.parent))) from None
+                    message = str(error).replace(temporary, str(path.parent))
+                    raise InputError(message, code=error.code, **error.parameters) from None
     for path, sets in pieces.items():
         write_landmarks(path, sets, geometries=geometries)
 

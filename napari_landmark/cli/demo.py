@@ -10,7 +10,7 @@ from napari_landmark.cli.detect import run_detect
 from napari_landmark.cli.evaluate import evaluation_table
 from napari_landmark.cli.train import run_train
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.study.study import Study
 
 _MINUTES = 3.0

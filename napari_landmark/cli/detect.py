@@ -11,7 +11,7 @@ from napari_landmark.cli.destination import check_writable
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.cohort.folder import fingerprint, image_files
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.study.provenance import describe_spacing, write_run_record
 from napari_landmark.data.study.study import Study
 

@@ -13,8 +13,8 @@ from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_
 from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.cohort.folder_geometries import FolderGeometries
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.formats.image_names import find_image
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.device import choose_device
@@ -126,7 +126,7 @@ def _landmarks(
         try:
             known = find_image(name, table)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            raise error.prefixed(path) from error
         if known is not None:
             found[name] = table[known]
     if not found:

@@ -10,7 +10,7 @@ from types import FrameType
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
 
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
@@ -32,7 +32,7 @@ def terminal_progress() -> Iterator[Progress]:
         TextColumn("{task.fields[note]}"),
     )
     with Bars(*columns, console=console) as bars:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def show(event: ProgressEvent) -> None:
             if event.stage not in tasks:

@@ -14,7 +14,7 @@ from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.folder import resolved
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.data.study.provenance import describe_spacing
 from napari_landmark.data.study.study import Study

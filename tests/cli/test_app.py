@@ -124,9 +124,9 @@ class TestTrainRefuses:
             ({"template": None, "landmarks": None}, "give --images DIR, --template FILE and --landmarks CSV"),
             ({"template": None}, "--landmarks needs --template FILE"),
             ({"landmarks": None}, "--template needs --landmarks CSV"),
-            ({"minutes": 0}, "--minutes 0.0: must be a number above 0"),
-            ({"minutes": -3}, "--minutes -3.0: must be a number above 0"),
-            ({"minutes": "nan"}, "--minutes nan: must be a number above 0"),
+            ({"minutes": 0}, "minutes 0.0: must be a number above 0; change --minutes"),
+            ({"minutes": -3}, "minutes -3.0: must be a number above 0; change --minutes"),
+            ({"minutes": "nan"}, "minutes nan: must be a number above 0; change --minutes"),
             ({"minutes": "many"}, "--minutes"),
             ({"device": "tpu"}, "device 'tpu' is unknown: choose auto, cpu, cuda or mps"),
             ({"device": "cpu:x"}, "device 'cpu:x' is unknown"),
@@ -360,7 +360,7 @@ class TestMain:
         def fail(*arguments):
             raise InputError("first\nsecond")
 
-        monkeypatch.setattr("napari_landmark.data.formats.read_landmarks", fail)
+        monkeypatch.setattr("napari_landmark.cli.evaluate.read_landmarks", fail)
         assert refused("evaluate", data / "truth.csv", data / "truth.csv") == "napari-landmark: first second"
 
     def test_an_interrupt_anywhere(self, monkeypatch, capsys):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from napari_landmark.cli.app import main
 from napari_landmark.data.files.nrrd import write_nrrd
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import read_image
 from napari_landmark.data.landmarks import Status

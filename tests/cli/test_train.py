@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
 from napari_landmark.synthetic import SCHEMA

@@ -12,7 +12,7 @@ from napari.layers import Image
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.provenance import sha256
 from napari_landmark.data.study.study import Study

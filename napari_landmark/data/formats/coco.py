@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.formats.image_names import common_schema, find_image, named_in_file
+from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.formats.state_note import StateNote
 from napari_landmark.data.formats.text_file import (
     check_count,
@@ -71,7 +72,7 @@ def read_coco(
         schema = schema or LandmarkSchema(tuple(names))
         return {image: LandmarkSet(schema, annotations.get(image, {}).values()) for image in images.values()}
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise error.prefixed(path) from None
 
 
 def write_coco(
@@ -102,7 +103,8 @@ def write_coco(
         known = find_image(image, geometries) if geometries else None
         if known is None or geometries is None:
             raise InputError(
-                f"{path}: holds width and height of every image, for which {image} is needed: give --images DIR"
+                f"{path}: holds width and height of every image, for which {image} is needed",
+                code=ErrorCode.NEEDS_IMAGES,
             )
         geometry = geometries[known]
         if geometry.ndim != 2 or landmarks.ndim == 3:
@@ -113,6 +115,16 @@ def write_coco(
     category = {"id": 1, "name": "landmarks", "supercategory": "", "keypoints": list(names), "skeleton": []}
     content = {"info": {"description": "landmarks, pixel centres at integers"}, "licenses": []}
     write_json(path, {**content, "images": images, "annotations": annotations, "categories": [category]})
+
+
+COCO = LandmarkFormat(
+    title="COCO keypoints",
+    suffixes=(".json",),
+    read=read_coco,
+    write=write_coco,
+    writing_needs_images=True,
+    program="COCO",
+)
 
 
 def _images(
@@ -129,7 +141,7 @@ def _images(
         try:
             name = named_in_file(said, geometries)
         except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+            raise error.prefixed(where) from None
         key = _id(entry.get("id"), where)
         if key in images or name in names:
             raise InputError(

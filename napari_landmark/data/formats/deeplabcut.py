@@ -10,6 +10,7 @@ from pathlib import Path
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import common_schema, named_in_file
+from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.formats.text_file import (
     check_count,
     check_one_line,
@@ -38,6 +39,8 @@ class _Columns:
 
 def is_deeplabcut(path: str | Path) -> bool:
     """Whether a CSV file begins as those of DeepLabCut do."""
+    if not Path(path).name.lower().endswith(".csv"):
+        return False
     try:
         with Path(path).open("rb") as stream:
             first = stream.read(16)
@@ -90,7 +93,7 @@ def read_deeplabcut(
         for name in columns.landmarks:
             schema.index(name)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise error.prefixed(path) from None
     named: dict[int, list[str]] = {}
     for line, row in rows:
         if len(row) != columns.total:
@@ -112,7 +115,7 @@ def read_deeplabcut(
             marks = [_landmark(name, row, where) for name, where in columns.landmarks.items()]
             sets[image] = LandmarkSet(schema, marks)
         except InputError as error:
-            raise InputError(f"{path}, line {line}: {error}") from None
+            raise error.prefixed(f"{path}, line {line}") from None
     if not sets:
         raise InputError(f"{path}: has titles and no landmarks: expected a line for each image")
     return sets
@@ -162,6 +165,16 @@ def write_deeplabcut(
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(table)
     write_text(path, stream.getvalue())
+
+
+DEEPLABCUT = LandmarkFormat(
+    title="DeepLabCut",
+    suffixes=(".dlc.csv",),
+    read=read_deeplabcut,
+    write=write_deeplabcut,
+    recognizes_content=is_deeplabcut,
+    recognizes_name=named_deeplabcut,
+)
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
@@ -33,7 +34,12 @@ class _Table:
     rows: list[tuple[int, list[str]]]
 
 
-def read_csv(path: str | Path, *, schema: LandmarkSchema | None = None) -> dict[str, LandmarkSet]:
+def read_csv(
+    path: str | Path,
+    *,
+    schema: LandmarkSchema | None = None,
+    geometries: Mapping[str, Geometry] | None = None,
+) -> dict[str, LandmarkSet]:
     """Read the landmarks of many images.
 
     Needed are the columns image, landmark, x and y, for volumes also z: index coordinates, x = column,
@@ -48,6 +54,8 @@ def read_csv(path: str | Path, *, schema: LandmarkSchema | None = None) -> dict[
         The file, in UTF-8.
     schema : LandmarkSchema, optional
         Landmarks that may occur; those of the file in order of appearance if not given.
+    geometries : mapping of str to Geometry, optional
+        Not needed.
 
     Returns
     -------
@@ -69,7 +77,7 @@ def read_csv(path: str | Path, *, schema: LandmarkSchema | None = None) -> dict[
             if schema is not None:
                 schema.index(landmark.name)
         except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+            raise error.prefixed(where) from None
         found = images.setdefault(image, {})
         if landmark.name in found:
             raise InputError(
@@ -86,7 +94,7 @@ def read_csv(path: str | Path, *, schema: LandmarkSchema | None = None) -> dict[
         try:
             schema = LandmarkSchema(tuple(dict.fromkeys(name for found in images.values() for name in found)))
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+            raise error.prefixed(path) from None
     return {image: LandmarkSet(schema, found.values()) for image, found in images.items()}
 
 
@@ -131,6 +139,9 @@ def write_csv(
         atomic_write(path, "".join(",".join(map(_quoted, row)) + "\n" for row in rows))
     except UnicodeEncodeError as error:
         raise InputError(f"{path}: an image has a name that is not valid text (UTF-8): rename it") from error
+
+
+LANDMARK_CSV = LandmarkFormat(title="CSV table", suffixes=(".csv",), read=read_csv, write=write_csv)
 
 
 def _read_table(path: Path) -> _Table:

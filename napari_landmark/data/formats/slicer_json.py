@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.landmark_format import LandmarkFormat, Unit
 from napari_landmark.data.formats.slicer_points import SlicerPoint, landmark_set, read_lps, single_set
 from napari_landmark.data.formats.text_file import read_json, shown, write_json
 from napari_landmark.data.geometry import Geometry
@@ -104,6 +105,18 @@ def write_slicer_json(
         "display": {"visibility": True, "pointLabelsVisibility": True},
     }
     write_json(path, {"@schema": _SCHEMA, "markups": [markup]})
+
+
+SLICER_JSON = LandmarkFormat(
+    title="Slicer markups",
+    suffixes=(".mrk.json",),
+    unit=Unit.MILLIMETRES,
+    one_image=True,
+    read=read_slicer_json,
+    write=write_slicer_json,
+    reading_needs_images=True,
+    writing_needs_images=True,
+)
 
 
 def _points(path: Path, markup: dict[str, Any], before: int) -> list[SlicerPoint]:

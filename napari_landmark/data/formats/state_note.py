@@ -122,9 +122,9 @@ class StateNote:
     def _checked(
         cls, status: str, confidence: object, error: object, at: Sequence[float] | None
     ) -> StateNote:
-        numbers = [None if value is None else finite_number(value, "") for value in (confidence, error)]
-        Landmark("note", (0, 0) if Status(status).has_position else None, Status(status), *numbers)
-        return cls(Status(status), *numbers, at=None if at is None else tuple(at))
+        sure, off = (None if value is None else finite_number(value, "") for value in (confidence, error))
+        Landmark("note", (0, 0) if Status(status).has_position else None, Status(status), sure, off)
+        return cls(Status(status), sure, off, None if at is None else tuple(at))
 
 
 def _agree(now: Sequence[float], then: Sequence[float]) -> bool:

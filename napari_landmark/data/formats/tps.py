@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.formats.image_names import common_schema, find_image, named_in_file
+from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.formats.text_file import (
     check_count,
     check_one_line,
@@ -69,7 +70,7 @@ def read_tps(
         try:
             schema = LandmarkSchema(tuple(f"LM{number}" for number in range(1, count + 1)))
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+            raise error.prefixed(path) from None
     sets: dict[str, LandmarkSet] = {}
     for number, specimen in enumerate(specimens, 1):
         where = f"{path}, line {specimen.line}"
@@ -88,7 +89,7 @@ def read_tps(
             ]
             found = LandmarkSet(schema, marks)
         except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+            raise error.prefixed(where) from None
         if image in sets:
             raise InputError(f"{where}: the image {image} is there twice: keep one of them")
         sets[image] = found
@@ -131,6 +132,17 @@ def write_tps(
             lines.append(f"SCALE={geometry.spacing[0]!r}")
     # tpsDig is a program for Windows.
     write_text(path, "".join(line + "\r\n" for line in lines))
+
+
+TPS = LandmarkFormat(
+    title="TPS for shape analysis",
+    suffixes=(".tps",),
+    read=read_tps,
+    write=write_tps,
+    reading_needs_images=True,
+    writing_needs_images=True,
+    has_names=False,
+)
 
 
 def _parse(path: Path) -> list[_Specimen]:
@@ -200,8 +212,7 @@ def _height(image: str, geometries: Mapping[str, Geometry] | None) -> int:
     if not geometries or image not in geometries:
         missing = f"there is no such image {image!r}" if geometries else f"the image {image!r} is needed"
         raise InputError(
-            f"y is counted from the bottom of the image, and {missing}: turn the file into a CSV by "
-            "napari-landmark convert with --images DIR"
+            f"y is counted from the bottom of the image, and {missing}", code=ErrorCode.NEEDS_IMAGES_TO_READ
         )
     geometry = geometries[image]
     if geometry.ndim != 2:
@@ -219,10 +230,12 @@ def _written(
 ) -> str:
     if position is None:
         return " ".join(["-1"] * axes)
+    values: tuple[float, ...]
     if axes == 2:
         if geometry is None:
             raise InputError(
-                f"{path}: y is counted from the bottom of the image, for which {image} is needed: give --images DIR"
+                f"{path}: y is counted from the bottom of the image, for which {image} is needed",
+                code=ErrorCode.NEEDS_IMAGES,
             )
         if geometry.ndim != 2:
             raise InputError(f"{image}: is a volume, and its landmarks have two coordinates")

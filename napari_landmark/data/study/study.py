@@ -103,7 +103,7 @@ class Study:
         try:
             return cls(folder, data)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            raise error.prefixed(path) from error
 
     @staticmethod
     def exists(folder: str | Path) -> bool:

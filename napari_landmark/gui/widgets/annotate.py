@@ -7,7 +7,7 @@ from pathlib import Path
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QLabel, QPushButton
 
-from napari_landmark.data.formats import FORMATS
+from napari_landmark.data.formats.registry import landmark_formats
 from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.gui.dialogs.calibration import Calibration
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
@@ -169,7 +169,9 @@ class AnnotateWidget(DockWidget):
         dialog.deleteLater()
 
     def _on_import(self) -> None:
-        kinds = " ".join(f"*{suffix}" for suffix, known in FORMATS.items() if known.read)
+        kinds = " ".join(
+            f"*{suffix}" for known in landmark_formats() if known.read for suffix in known.suffixes
+        )
         path, _ = QFileDialog.getOpenFileName(self, "Import landmarks", "", f"Landmarks ({kinds})")
         if path:
             self.session.attempt(lambda: self.import_file(path))

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.detector import detector as detector_module
@@ -481,8 +481,9 @@ class TestStop:
 
     def test_nothing_to_resume(self, fresh, study, cohort):
         for known in (fresh(), study):
-            with pytest.raises(InputError, match="no interrupted training to resume; leave out --resume"):
+            with pytest.raises(InputError, match="no interrupted training to resume") as caught:
                 train(known, cohort, options=FEW, resume=True)
+            assert caught.value.code is ErrorCode.NOTHING_TO_RESUME
 
     def test_resume_after_the_images_changed(self, fresh, data, cohort, cancel_in):
         study = fresh()
