@@ -15,7 +15,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import find_image
 from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.images.image import MedicalImage, read_image
-from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.landmarks import LandmarkSet, check_axes
 from napari_landmark.learning.device import choose_device
 from napari_landmark.registration.label_map import read_label_map
 from napari_landmark.registration.pairwise.output import PAIR_FILES, RegisteredPair, write_pair
@@ -106,10 +106,10 @@ def _landmarks_of(image: MedicalImage, path: Path) -> LandmarkSet:
         names = ", ".join(list(table)[:3])
         raise InputError(f"{path}: has no rows for {image.name} (it has {names or 'none at all'})")
     marks = table[name]
-    if marks.ndim not in (None, image.geometry.ndim):
-        raise InputError(
-            f"{path}: the landmarks of {name} have {marks.ndim} coordinates and the image {image.geometry.ndim} axes"
-        )
+    try:
+        check_axes(marks.values(), image.geometry, image=name)
+    except InputError as error:
+        raise error.prefixed(path) from error
     return marks
 
 

@@ -13,6 +13,9 @@ REMEDIES = {
     ErrorCode.NEEDS_SPACING: "give --spacing MM",
     ErrorCode.NOTHING_TO_RESUME: "leave out --resume",
     ErrorCode.TRAINING_CHANGED: "start without --resume",
+    ErrorCode.OTHER_ANNOTATION: (
+        "leave out --template and --landmarks to use those, or choose another --out"
+    ),
     ErrorCode.NO_MODEL: "run `napari-landmark train` first",
     ErrorCode.DEVICE_UNAVAILABLE: "use --device cpu, or auto",
     ErrorCode.INVALID_OPTION: "change --{option}",

@@ -25,6 +25,8 @@ class ErrorCode(StrEnum):
     """No interrupted training exists."""
     TRAINING_CHANGED = "training_changed"
     """An interrupted training does not fit the current input, or its record cannot be read."""
+    OTHER_ANNOTATION = "other_annotation"
+    """The study has other manual positions in an image than those that are given."""
     NO_MODEL = "no_model"
     """The study has no trained model."""
     DEVICE_UNAVAILABLE = "device_unavailable"

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
 
 # Bright and far apart on a dark grey picture; neighbours in the list differ most.
 _PALETTE = (
@@ -304,6 +305,61 @@ class LandmarkSet(Mapping[str, Landmark]):
                 landmark = dataclasses.replace(predicted, status=Status.PREDICTED)
             merged.append(landmark)
         return LandmarkSet(self._schema, merged)
+
+
+def check_axes(landmarks: Iterable[Landmark], geometry: Geometry, *, image: str) -> None:
+    """Refuse positions with another number of coordinates than the image has axes.
+
+    Parameters
+    ----------
+    landmarks : iterable of Landmark
+        Landmarks of one image; those without a position pass.
+    geometry : Geometry
+        Geometry of the image.
+    image : str
+        Name of the image, for the message.
+
+    Raises
+    ------
+    InputError
+        With the image and the first landmark that does not fit.
+    """
+    for mark in landmarks:
+        if mark.position is not None and len(mark.position) != geometry.ndim:
+            raise InputError(
+                f"{image}: landmark {mark.name!r} has {len(mark.position)} coordinates and the image "
+                f"{geometry.ndim} axes; give {'x and y' if geometry.ndim == 2 else 'x, y and z'}"
+            )
+
+
+def check_inside(landmarks: Iterable[Landmark], geometry: Geometry, *, image: str) -> None:
+    """Refuse positions outside the image, by more than half a pixel beyond its border.
+
+    Parameters
+    ----------
+    landmarks : iterable of Landmark
+        Landmarks of one image; those without a position pass.
+    geometry : Geometry
+        Geometry of the image.
+    image : str
+        Name of the image, for the message.
+
+    Raises
+    ------
+    InputError
+        With the image and the first landmark outside, or with another number of coordinates than axes.
+    """
+    marks = tuple(landmarks)
+    check_axes(marks, geometry, image=image)
+    for mark in marks:
+        # Some programs count pixel corners: they differ by half a pixel.
+        if mark.position is not None and not geometry.contains([mark.position], margin=0.5)[0]:
+            place = ", ".join(f"{value:g}" for value in reversed(mark.position))
+            size = " x ".join(str(count) for count in reversed(geometry.shape))
+            raise InputError(
+                f"{image}: landmark {mark.name!r} at ({place}) lies outside the image of {size} pixels; "
+                "correct it, in pixels from 0, or choose the landmarks of this image"
+            )
 
 
 def default_colors(count: int) -> tuple[str, ...]:

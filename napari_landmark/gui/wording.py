@@ -15,6 +15,7 @@ REMEDIES = {
     ErrorCode.NEEDS_SPACING: "press Calibrate… in Annotate template first",
     ErrorCode.NOTHING_TO_RESUME: "press Train",
     ErrorCode.TRAINING_CHANGED: "press Train",
+    ErrorCode.OTHER_ANNOTATION: "open that study to change them, or choose another folder",
     ErrorCode.NO_MODEL: "press Train first",
     ErrorCode.DEVICE_UNAVAILABLE: ("choose cpu or auto as the device, under Advanced or in the Preferences"),
     ErrorCode.INVALID_OPTION: "change the {option}",

@@ -104,7 +104,7 @@ class TestTrainRefuses:
         [
             ("", "template.csv: is empty"),
             ("image,landmark,x\nhand_000.png,a,2\n", "no column 'y'"),
-            ("image,landmark,x,y,z\nhand_000.png,a,20,20,3\n", "have 3 coordinates and the image 2 axes"),
+            ("image,landmark,x,y,z\nhand_000.png,a,20,20,3\n", "has 3 coordinates and the image 2 axes"),
             ("\0\0\0", "template.csv"),
         ],
     )

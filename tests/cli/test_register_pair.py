@@ -206,7 +206,7 @@ class TestRefuses:
     def test_landmarks_of_a_volume(self, refused, arguments, data):
         (data / "v.csv").write_text("image,landmark,x,y,z\nhand_001.png,a,1,2,3\n")
         line = refused(*arguments(**{"moving-landmarks": data / "v.csv"}))
-        assert "have 3 coordinates and the image 2 axes" in line
+        assert "has 3 coordinates and the image 2 axes" in line
 
     def test_a_damaged_model(self, refused, arguments, tmp_path):
         (tmp_path / "model").mkdir()

@@ -161,7 +161,8 @@ class TestKnownStudy:
         write_landmarks(data / "template.csv", {"hand_000.png": moved})
         before = Study.open(tmp_path / "study").load_annotations("hand_000.png")
         assert train() == 2
-        assert "holds other positions for hand_000.png, placed by a person" in capsys.readouterr().err
+        err = capsys.readouterr().err
+        assert "holds other manual positions for hand_000.png; leave out --template and --landmarks" in err
         assert Study.open(tmp_path / "study").load_annotations("hand_000.png") == before
 
     def test_another_template_is_added(self, train, tmp_path, data):
