@@ -8,7 +8,6 @@ cannot both annotate, and two trainings cannot both run.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import time
@@ -21,8 +20,7 @@ from typing import Any
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.files.atomic import atomic_write
-from napari_landmark.data.files.small_file import read_small_text
+from napari_landmark.data.files.json_file import read_json_object, write_json_object
 
 ANNOTATING, TRAINING = "annotating", "training"
 _DOES = {ANNOTATING: "annotated", TRAINING: "trained"}
@@ -64,7 +62,7 @@ class StudyLock:
         lock = _acquired(self.path, work)
         try:
             _check_holder(self.path, work)
-            atomic_write(self.path, json.dumps(_this_process()))
+            write_json_object(self.path, _this_process(), indent=None)
         except BaseException:
             lock.release()
             raise
@@ -156,10 +154,9 @@ def _give_back(path: Path, lock: BaseFileLock, key: tuple[str, str]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(read_small_text(path))
-    except (OSError, ValueError, RecursionError):
+        return read_json_object(path)
+    except (OSError, InputError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _this_process() -> dict[str, Any]:
