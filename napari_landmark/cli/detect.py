@@ -19,7 +19,7 @@ from napari_landmark.data.study.study import Study
 def run_detect(
     study_folder: Path, *, images: Path, out: Path, heatmaps: Path | None, device: str, spacing: float | None
 ) -> None:
-    """Detect in a folder and write one CSV."""
+    """Detect landmarks in a folder of images and write one CSV."""
     study = Study.open(study_folder)
     if out.suffix.lower() != ".csv":
         raise InputError(f"{out}: landmarks are written as CSV; give a name that ends in .csv")

@@ -38,9 +38,9 @@ def run_register_evaluate(
     steps: int | None,
     as_json: bool,
 ) -> None:
-    """Register every pair of a table with a model and print what came of it.
+    """Register every pair of a table with a model and print the quality metrics.
 
-    The model sees the images alone: label maps and landmarks only judge.
+    The model uses the images alone; label maps and landmarks are for the evaluation.
     """
     from napari_landmark.registration.model import RegistrationModel
     from napari_landmark.registration.options import PairOptions
@@ -79,7 +79,7 @@ def run_register_evaluate(
 
 
 def registration_table(result: RegistrationEvaluation) -> str:
-    """The measures as a table for people."""
+    """The quality metrics as a text table."""
     mm = result.tre_mm is not None
     unit = "mm" if mm else "px"
     head = f"{'':<24}{'before':>10}{'after':>10}"
@@ -119,7 +119,7 @@ def _label_maps(folder: Path, used: Iterable[str], rows: Iterable[tuple[str, str
 def _landmarks(
     path: Path, used: Iterable[str], images: Path, spacing: float | None
 ) -> dict[str, LandmarkSet]:
-    """Landmarks by the names that the images have."""
+    """Landmarks by the names of the images."""
     table = read_landmarks(path, geometries=FolderGeometries(images, spacing=spacing))
     found: dict[str, LandmarkSet] = {}
     for name in used:

@@ -36,7 +36,7 @@ def run_register_pair(
     steps: int | None,
     region_weights: Sequence[str],
 ) -> None:
-    """Register two images and write everything that follows from it into a folder, at the end."""
+    """Register two images and write all results into a folder, at the end."""
     from napari_landmark.registration.model import RegistrationModel
     from napari_landmark.registration.options import PAIR_WEIGHTS, PairOptions
     from napari_landmark.registration.pairwise.register import register_pair
@@ -81,14 +81,14 @@ def run_register_pair(
 
 
 def check_steps(steps: int | None) -> int | None:
-    """Steps of the optimisation on a pair; InputError for fewer than none."""
+    """Steps of the instance optimization; InputError for a negative number."""
     if steps is not None and steps < 0:
         raise InputError(f"--steps {steps}: give a number from 0 on")
     return steps
 
 
 def _keep_inputs(out: Path, inputs: Sequence[Path | None]) -> None:
-    """What was given must not be overwritten by what comes out."""
+    """Refuse a folder in which an output would replace an input (InputError)."""
     written = {(out / name).resolve() for name in PAIR_FILES}
     for path in inputs:
         if path is not None and path.resolve() in written:

@@ -15,7 +15,7 @@ from napari_landmark.progress import ProgressEvent
 def run_suggest(
     *, images: Path, count: int, minutes: float | None, device: str, seed: int, spacing: float | None
 ) -> None:
-    """Name the images that are best annotated, one a line, the best first."""
+    """Print the best template images, one a line, the best first."""
     if count < 1:
         raise InputError(f"--count {count}: ask for at least one image")
     if minutes is not None and not 0 < minutes < float("inf"):

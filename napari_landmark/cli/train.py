@@ -33,7 +33,7 @@ def run_train(
 ) -> None:
     """Create the study if there is none, train, and write the report.
 
-    Everything that was given is checked before the study is created.
+    All input is checked before the study is created.
     """
     from napari_landmark.detection.training.options import default_options
     from napari_landmark.detection.training.report import write_report
@@ -87,7 +87,7 @@ def _existing(out: Path, resume: bool) -> Study | None:
 def _read_templates(
     templates: Sequence[Path], landmarks: Path | None, study: Study | None
 ) -> dict[Path, LandmarkSet]:
-    """Landmarks of each template file from the CSV."""
+    """Landmarks by template file, for the options --template and --landmarks."""
     if landmarks is None:
         if templates:
             raise InputError("--template needs --landmarks CSV with the positions in that image")

@@ -1,4 +1,4 @@
-"""Landmarks as DeepLabCut holds labels and predictions, a CSV with three lines of titles."""
+"""Landmark format of DeepLabCut: labels and predictions in a CSV with three header lines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LABELS = "collecteddata"
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where a file has what: how many columns name the image, and the columns of every landmark."""
+    """Column layout of a file: number of columns that name the image, and the columns of every landmark."""
 
     index: int
     landmarks: Mapping[str, Mapping[str, int]]
@@ -38,7 +38,7 @@ class _Columns:
 
 
 def is_deeplabcut(path: str | Path) -> bool:
-    """Whether a CSV file begins as those of DeepLabCut do."""
+    """Recognize a CSV file of DeepLabCut by its first line."""
     if not Path(path).name.lower().endswith(".csv"):
         return False
     try:
@@ -50,7 +50,7 @@ def is_deeplabcut(path: str | Path) -> bool:
 
 
 def named_deeplabcut(path: str | Path) -> bool:
-    """Whether the name of a file says that it shall be one of DeepLabCut."""
+    """Recognize the name of a file for DeepLabCut: it ends in .dlc.csv or is CollectedData_<scorer>.csv."""
     name = Path(path).name.lower()
     return name.endswith(".dlc.csv") or (name.startswith(_LABELS) and name.endswith(".csv"))
 
@@ -65,7 +65,7 @@ def read_deeplabcut(
 
     x and y are columns and rows with pixel centres at integers. A landmark with a likelihood was predicted
     with that confidence, one without was placed; one without coordinates is not placed. Images are called
-    as in the file, without ``labeled-data/<video>/`` where all of them lie in one such folder.
+    as in the file, without ``labeled-data/<video>/`` where all of them are in one such folder.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def read_deeplabcut(
     schema : LandmarkSchema, optional
         Landmarks that may occur; the bodyparts of the file if not given.
     geometries : mapping of str to Geometry, optional
-        The images there are: their names are taken where the file gives a path to one of them.
+        Geometries of the known images: their names replace the paths of the file.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def write_deeplabcut(
     path : str or Path
         The file.
     sets : mapping of str to LandmarkSet
-        By name of the image.
+        Landmarks by name of the image.
     geometries : mapping of str to Geometry, optional
         Not needed.
     """
@@ -178,7 +178,7 @@ DEEPLABCUT = LandmarkFormat(
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Lines that are not empty, with their numbers."""
+    """Non-empty rows with their line numbers."""
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
         return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]

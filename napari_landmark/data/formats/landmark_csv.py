@@ -1,4 +1,4 @@
-"""Landmarks as a CSV table, the format of the terminal and of a study."""
+"""Landmark format of the terminal and of studies: a CSV table with a row for each landmark."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FORMULA = re.compile(r"'*([=@\t\r]|[+-].*[(|!])", re.DOTALL)
 
 @dataclass(frozen=True)
 class _Table:
-    """Rows of a CSV file as text, with what its header and its delimiter say."""
+    """Rows of a CSV file as text, with the columns of its header and its decimal sign."""
 
     path: Path
     columns: Mapping[str, int]
@@ -60,7 +60,7 @@ def read_csv(
     Returns
     -------
     dict of str to LandmarkSet
-        By name of the image, in the order of the file.
+        Landmarks by name of the image, in the order of the file.
 
     Raises
     ------
@@ -108,16 +108,16 @@ def write_csv(
 
     A landmark without a position has a row with empty coordinates. Columns in millimetres are empty where
     the spacing is not known. A name that a spreadsheet would take for a formula gets an apostrophe in front,
-    which reading takes off again: a table has to come back as it was written.
+    which reading removes.
 
     Parameters
     ----------
     path : str or Path
         The file.
     sets : mapping of str to LandmarkSet
-        By name of the image.
+        Landmarks by name of the image.
     geometries : mapping of str to Geometry, optional
-        By name of the image, for the columns in millimetres.
+        Geometries by name of the image, for the columns in millimetres.
     """
     geometries = geometries or {}
     volumes = any(
@@ -183,7 +183,7 @@ def _read_table(path: Path) -> _Table:
 
 
 def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not empty, with the number of the line they begin on."""
+    """Non-empty rows with the number of their first line."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
@@ -212,7 +212,7 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark]:
             raise InputError(f"{column} is {text!r}: expected a number, or nothing for a missing landmark")
         return value
 
-    image, name = _as_meant(cell("image")), _as_meant(cell("landmark").strip())
+    image, name = _without_apostrophe(cell("image")), _without_apostrophe(cell("landmark").strip())
     if not image.strip() or not name:
         raise InputError(f"the column '{'landmark' if image.strip() else 'image'}' is empty: name it")
     x, y, z = number("x"), number("y"), number("z")
@@ -244,15 +244,15 @@ def _written_row(image: str, landmark: Landmark, geometry: Geometry | None, widt
     confidence, error_px = (
         "" if value is None else _number(value) for value in (landmark.confidence, landmark.expected_error)
     )
-    names = _harmless(image), _harmless(landmark.name)
+    names = _with_apostrophe(image), _with_apostrophe(landmark.name)
     return [*names, *pixels, *world, str(landmark.status), confidence, error, error_px, source]
 
 
-def _harmless(name: str) -> str:
+def _with_apostrophe(name: str) -> str:
     return f"'{name}" if _FORMULA.match(name) else name
 
 
-def _as_meant(name: str) -> str:
+def _without_apostrophe(name: str) -> str:
     return name[1:] if name.startswith("'") and _FORMULA.match(name) else name
 
 
@@ -268,5 +268,5 @@ def _cells(values: tuple[float, ...], width: int) -> list[str]:
 
 
 def _number(value: float) -> str:
-    """A millionth of a pixel is enough for everybody, and spares a person sixteen digits."""
+    # A millionth of a pixel is precise enough, and easier to read than sixteen digits.
     return repr(round(float(value), _DECIMALS) + 0.0)

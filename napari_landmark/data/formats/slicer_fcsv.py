@@ -1,4 +1,4 @@
-"""Landmarks as a point list of older versions of 3D Slicer, ``.fcsv``."""
+"""Landmark format of older versions of 3D Slicer: a point list, ``.fcsv``."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_fcsv(
 ) -> dict[str, LandmarkSet]:
     """Read a point list as the landmarks of one image.
 
-    Which image that is follows the rules of `read_slicer_json`.
+    The image is found as by `read_slicer_json`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the two point list formats of 3D Slicer share: millimetres, and one image in a file.
+"""Common part of the two point list formats of 3D Slicer: millimetres, and one image in a file.
 
 World positions of `Geometry` come from ITK, hence are LPS in the order z, y, x; Slicer's files hold x, y, z.
 """
@@ -31,13 +31,13 @@ class SlicerPoint:
     label : str
         Name of the landmark.
     lps : tuple of float, optional
-        x, y, z in mm, towards left, posterior and superior; None where it is not placed.
+        x, y, z in mm, towards left, posterior and superior; None without a position.
     status : Status
         PLACED, MISSING or UNPLACED, as the file says.
     description : str
         Definition of the landmark, with a `StateNote` behind it.
     where : str
-        File and place, for error messages.
+        File and point or line, for error messages.
     """
 
     label: str
@@ -66,7 +66,7 @@ def landmark_set(
     schema: LandmarkSchema | None,
     geometries: Mapping[str, Geometry] | None,
 ) -> dict[str, LandmarkSet]:
-    """The landmarks of a file, by the name of the image it belongs to."""
+    """The landmarks of a file by the name of its image, converted from millimetres to index coordinates."""
     check_count(len(points), path)
     image = _image_of(path, inner_names, geometries)
     geometry = (geometries or {})[image]
@@ -102,9 +102,14 @@ def landmark_set(
 def single_set(
     path: str | Path, sets: Mapping[str, LandmarkSet], geometries: Mapping[str, Geometry] | None
 ) -> tuple[str, list[SlicerPoint]]:
-    """The one image to write and its points; InputError where there are more or no millimetres.
+    """The only image of `sets` and its points in millimetres.
 
-    Every landmark of the schema has a point; those that lie nowhere come without a position.
+    Every landmark of the schema has a point, those without a position, too.
+
+    Raises
+    ------
+    InputError
+        There are several images, or the geometry or its spacing is unknown.
     """
     if len(sets) != 1:
         raise InputError(
@@ -134,7 +139,7 @@ def single_set(
 
 
 def _image_of(path: Path, inner_names: Iterable[str], geometries: Mapping[str, Geometry] | None) -> str:
-    """Name of the image a file belongs to: as the file is called, as it says inside, or the only one."""
+    """Name of the image of a file: by the name of the file, a name inside, or the only known image."""
     if not geometries:
         raise InputError(
             f"{path}: holds millimetres: the image is needed to convert them to pixels",

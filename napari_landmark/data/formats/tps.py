@@ -1,4 +1,4 @@
-"""Landmarks as tpsDig and other programs of geometric morphometrics hold them, ``.tps``."""
+"""Landmark format of tpsDig and other programs of geometric morphometrics, ``.tps``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOT_AVAILABLE = ("na", "nan")
 
 @dataclass
 class _Specimen:
-    """One image of a file: coordinates x, y[, z] as they stand there, None for a missing landmark."""
+    """One image of a file: coordinates x, y[, z] of the file, None for a missing landmark."""
 
     line: int
     axes: int
@@ -52,7 +52,7 @@ def read_tps(
     schema : LandmarkSchema, optional
         Names in the order of the file; as many as every image has landmarks.
     geometries : mapping of str to Geometry
-        By name of the image, for the heights. Not needed for three coordinates (LM3).
+        Geometries by name of the image, for the heights. Not needed for three coordinates (LM3).
 
     Raises
     ------
@@ -79,9 +79,9 @@ def read_tps(
                 f"{where}: has {len(specimen.points)} landmarks, and {len(schema)} names are given: the order "
                 "of the names is all that tells landmarks apart, so both must agree"
             )
-        said = specimen.fields.get("IMAGE") or specimen.fields.get("ID") or f"specimen {number}"
+        label = specimen.fields.get("IMAGE") or specimen.fields.get("ID") or f"specimen {number}"
         try:
-            image = named_in_file(said, geometries)
+            image = named_in_file(label, geometries)
             height = _height(image, geometries) if specimen.axes == 2 else 0
             marks = [
                 _landmark(name, point, height)
@@ -112,9 +112,9 @@ def write_tps(
     path : str or Path
         The file.
     sets : mapping of str to LandmarkSet
-        By name of the image.
+        Landmarks by name of the image.
     geometries : mapping of str to Geometry
-        By name of the image, for heights and scales. Volumes do not need them.
+        Geometries by name of the image, for heights and scales. Volumes do not need them.
     """
     names = common_schema(sets.values()).names if sets else ()
     lines: list[str] = []
@@ -167,7 +167,7 @@ def _parse(path: Path) -> list[_Specimen]:
             for _ in _rows(lines, _count(value, where), where):
                 pass
         elif specimens:
-            # A file's name may begin with a space: it is taken as it stands wherever there is such an image.
+            # The name of a file may begin with a space.
             specimens[-1].fields.setdefault(key, raw if value else "")
     return specimens
 
@@ -194,7 +194,7 @@ def _point(row: str, axes: int, where: str) -> tuple[float, ...] | None:
         return None
     # Some systems write a decimal comma; between coordinates there are spaces.
     point = tuple(finite_number(cell.replace(",", "."), f"{where}: a coordinate") for cell in cells)
-    # Volumes may well have negative coordinates, there only what is written for a missing landmark counts.
+    # Volumes may have negative coordinates: there only -1 on all axes is a missing landmark.
     missing = all(value < 0 for value in point) if axes == 2 else all(value == -1 for value in point)
     return None if missing else point
 

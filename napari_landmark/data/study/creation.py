@@ -236,7 +236,7 @@ def _as_placed(marks: LandmarkSet) -> LandmarkSet:
 
 
 def _agree(known: LandmarkSet, given: LandmarkSet) -> bool:
-    """Whether a study without positions, or with the same ones, has an annotation already."""
+    """True where the study has no positions in an image, or the same ones."""
     if known.ndim is None:
         return True
     before, now = known.positions(), given.positions(known.ndim)

@@ -63,7 +63,7 @@ def write_run_record(
 
 
 def is_run_record(path: Path) -> bool:
-    """Whether a file has the name of a run record."""
+    """Recognize the name of a run record."""
     return path.name.endswith(_ENDING)
 
 

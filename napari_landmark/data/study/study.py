@@ -118,7 +118,7 @@ class Study:
 
     @staticmethod
     def exists(folder: str | Path) -> bool:
-        """Whether a folder holds a study."""
+        """True where a folder holds a study."""
         return (Path(folder) / _FILE).exists()
 
     @property
