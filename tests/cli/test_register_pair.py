@@ -125,7 +125,7 @@ def test_weights_of_the_model_hold_unless_others_are_given(
     assert used[0].bending == 0.25
 
 
-def test_without_spacing_nobody_invents_one(arguments, tmp_path):
+def test_an_unknown_spacing_stays_unknown(arguments, tmp_path):
     assert main(arguments(steps=0)) == 0
     assert not read_image(tmp_path / "pair" / "warped.nrrd").geometry.has_spacing
     assert json.loads((tmp_path / "pair" / "transform.json").read_text())["unit"] == "px"

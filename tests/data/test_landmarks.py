@@ -42,7 +42,7 @@ class TestLandmark:
         with pytest.raises(InputError, match=f"'sella'.*{message}"):
             Landmark("sella", *arguments)
 
-    def test_which_statuses_are_a_persons(self):
+    def test_manual_statuses(self):
         is_manual = {status for status in Status if status.is_manual}
         assert is_manual == {Status.PLACED, Status.CORRECTED, Status.MISSING}
 
@@ -127,16 +127,16 @@ class TestMerging:
     prediction = LandmarkSet.from_array(SCHEMA, [[1, 1], [2, 2], [3, 3]], Status.PREDICTED, [0.5, 0.6, 0.7])
 
     @pytest.mark.parametrize(
-        "said",
+        "manual",
         [
             Landmark("sella", (9, 9), Status.PLACED),
             Landmark("sella", (9, 9), Status.CORRECTED),
             Landmark("sella", None, Status.MISSING),
         ],
     )
-    def test_a_person_wins(self, said):
-        merged = LandmarkSet(SCHEMA, [said]).merged_with_prediction(self.prediction)
-        assert merged["sella"] == said
+    def test_a_manual_landmark_is_kept(self, manual):
+        merged = LandmarkSet(SCHEMA, [manual]).merged_with_prediction(self.prediction)
+        assert merged["sella"] == manual
         assert merged["nasion"] == self.prediction["nasion"]
 
     def test_a_newer_prediction_replaces_an_older(self):
@@ -170,7 +170,5 @@ class TestInside:
             self.check(*position)
 
     def test_other_axes(self):
-        with pytest.raises(
-            InputError, match="landmark 'sella' has 3 coordinates and the image 2 axes"
-        ):
+        with pytest.raises(InputError, match="landmark 'sella' has 3 coordinates and the image 2 axes"):
             self.check(1, 2, 3)

@@ -145,7 +145,7 @@ def _points(path: Path, markup: dict[str, Any], before: int) -> list[SlicerPoint
         if _STATUS[status] is Status.PLACED:
             if not isinstance(position, list):
                 raise InputError(
-                    f"{where}: {shown(label)} has the status 'defined' and no position: place it"
+                    f"{where}: {shown(label)} has no position and the status 'defined': place it"
                 )
             lps = read_lps(position, system, where, millimetres=_MILLIMETRES[code])
         description = point.get("description", "")

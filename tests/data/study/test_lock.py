@@ -104,7 +104,7 @@ def test_reading_and_the_other_work_are_allowed(study, other):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_killed_program_holds_nobody_up(study, other):
+def test_the_lock_of_a_killed_program_is_free(study, other):
     process = other()
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -232,7 +232,7 @@ def test_a_lock_is_released_by_another_thread(study):
 
 
 @pytest.mark.parametrize("content", ["", '{"pid": 1, "host": "HERE", "since": "2020-01-01"}'])
-def test_files_of_earlier_versions_block_nobody(study, content):
+def test_files_of_earlier_versions_do_not_block(study, content):
     for work in (ANNOTATING, TRAINING):
         (study.folder / f"{work}.lock").write_text(content.replace("HERE", socket.gethostname()))
         StudyLock(study.folder, work).release()
