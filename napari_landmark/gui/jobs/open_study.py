@@ -9,10 +9,10 @@ from typing import Any
 from napari_landmark.data.cohort.cohort import DEFAULT_WORKING_SIZE, Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.study.creation import create_study
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.preferences import Preferences
-from napari_landmark.gui.session.annotation_editor import check_positions
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import Cancelled, CancelToken, Progress
 
@@ -84,7 +84,8 @@ def open_job(
     folder : Path
         Of the study.
     create : dict, optional
-        Keyword arguments of `Study.create`; the study is made only once its images could be read.
+        Keyword arguments of `create_study`: schema, images, spacing. The study is created only once its images
+        could be read.
     image : str, optional
         Which image to show first.
     adding : bool, optional
@@ -106,12 +107,7 @@ def open_job(
             planned = _Planned(Path(images), create.get("spacing"), folder)
             cohort = gather(planned, preferences, progress=progress, cancel=cancel)  # type: ignore[arg-type]
             known = {name: marks for name, marks in (starting or {}).items() if name in cohort.names}
-            for name, marks in known.items():
-                check_positions(marks.values(), cohort.geometry(cohort.index(name)), name)
-            study = Study.create(folder, **create)
-            for name, marks in known.items():
-                study.save_annotations(name, marks, cohort.geometry(cohort.index(name)))
-                study.update(template=study.template or name)
+            study = create_study(folder, cohort, annotations=known, **create)
             return Opened(study, cohort)
         except Cancelled:
             return None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_landmark.data.files.atomic import atomic_write
-from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.images.display import scale_to_unit
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.images.nrrd import write_nrrd

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.geometry import Geometry
 
 from ...bad_files import huge, one_line

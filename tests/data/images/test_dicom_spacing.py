@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.images.image import read_geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 
