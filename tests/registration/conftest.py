@@ -13,7 +13,7 @@ from napari_landmark.data.images.image import MedicalImage
 
 
 def _texture(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """Blobs of several sizes inside a body on black."""
+    """Blobs of several sizes in an ellipse on black."""
     random = np.random.default_rng(seed)
     image = sum(
         ndimage.gaussian_filter(random.normal(size=shape), size, mode="wrap") * size ** (len(shape) / 2)

@@ -14,7 +14,7 @@ from torch import nn
 from napari_landmark.learning.batches import downsample
 from napari_landmark.learning.interpolation import sample
 from napari_landmark.learning.unet import COARSEST_STRIDE, fast_memory_format
-from napari_landmark.registration.losses import Scene, loss_terms, total
+from napari_landmark.registration.losses import PairTensors, loss_terms, weighted_sum
 from napari_landmark.registration.networks.registration_network import (
     Alignment,
     NetworkConfig,
@@ -24,11 +24,12 @@ from napari_landmark.registration.networks.segmenter import (
     Segmenter,
     SegmenterConfig,
     distorted_copies,
-    region_trust,
+    region_confidence,
     segmentation_loss,
 )
 from napari_landmark.registration.options import RegistrationOptions
-from napari_landmark.registration.training.dataset import DOWNSAMPLING, RegistrationDataset
+from napari_landmark.registration.registration_grid import DOWNSAMPLING
+from napari_landmark.registration.training.dataset import RegistrationDataset
 from napari_landmark.registration.transform.fields_torch import warp
 
 _REGIONS_FIRST = 0.2  # part of the training before the registration starts to learn
@@ -130,7 +131,7 @@ class Trainer:
         distances, trust = self._distances(first, second, alignment)
         parts = [small_moving] + ([regions[1]] if regions else [])
         warped = warp(torch.cat(parts, 1), alignment.displacement)
-        scene = Scene(
+        scene = PairTensors(
             small_fixed,
             warped[:, :1],
             alignment.smooth,
@@ -144,7 +145,7 @@ class Trainer:
         terms = loss_terms(scene, weights, self.region_weights, coarse=fraction < _COARSE)
         for name, value in terms.items():
             self._terms[name] = [*self._terms.get(name, [])[-49:], float(value.detach())]
-        return total(terms, weights)
+        return weighted_sum(terms, weights)
 
     def _align(
         self,
@@ -172,7 +173,7 @@ class Trainer:
         for number, answer in zip([*first, *second], probabilities, strict=True):
             known = self.material.regions(number)
             trusts.append(
-                region_trust(answer.detach())
+                region_confidence(answer.detach())
                 if known is None
                 else torch.ones_like(answer[1:, *[0] * (answer.ndim - 1)])
             )
