@@ -90,9 +90,14 @@ class RegistrationDataset:
 
     def regions(self, number: int) -> torch.Tensor | None:
         """Probabilities (1 + labels, *canvas / 2) from the label map of an image; None if it has none."""
-        known = self._shares.get(int(number))
-        if known is None:
-            return None
+        return self._probabilities(number) if number in self._shares else None
+
+    def labelled_regions(self, numbers: Sequence[int]) -> torch.Tensor:
+        """Probabilities (batch, 1 + labels, *canvas / 2) of images that have a label map, see `labelled`."""
+        return torch.stack([self._probabilities(number) for number in numbers])
+
+    def _probabilities(self, number: int) -> torch.Tensor:
+        known = self._shares[number]
         shape = tuple(n // DOWNSAMPLING for n in self.cohort.canvas)
         absent = torch.zeros(shape, dtype=torch.float16)
         return self.device.to(with_background([known.get(label, absent) for label in self.labels]))

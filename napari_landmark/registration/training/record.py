@@ -27,7 +27,7 @@ _MUST_AGREE = {
 
 
 def training_record(
-    cohort: Cohort, material: RegistrationDataset, options: RegistrationOptions, device: str
+    cohort: Cohort, dataset: RegistrationDataset, options: RegistrationOptions, device: str
 ) -> dict:
     """Build the record: everything that determines the model, as plain values."""
     from napari_landmark import __version__
@@ -36,10 +36,10 @@ def training_record(
         "options": options.to_json(),
         "device": device,
         "images": len(cohort),
-        "labels": list(material.labels),
+        "labels": list(dataset.labels),
         "canvas": list(cohort.canvas),
-        "labelled": [cohort.names[n] for n in material.labelled],
-        "landmarks": int(material.positions.shape[1]),
+        "labelled": [cohort.names[n] for n in dataset.labelled],
+        "landmarks": int(dataset.positions.shape[1]),
         "data_fingerprint": cohort.fingerprint(),
         "versions": {"napari-landmark": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }

@@ -75,11 +75,11 @@ def train_registration(
     if before is not None:
         options = before.options_with(options)
     device = choose_device(options.device)
-    material = RegistrationDataset(cohort, labels, device, landmarks=landmarks)
+    dataset = RegistrationDataset(cohort, labels, device, landmarks=landmarks)
     torch.manual_seed(options.seed)
-    trainer = Trainer(material, options, torch.Generator().manual_seed(options.seed))
-    record = training_record(cohort, material, options, str(device))
-    _check_objective(options.weights, material)
+    trainer = Trainer(dataset, options, torch.Generator().manual_seed(options.seed))
+    record = training_record(cohort, dataset, options, str(device))
+    _check_terms(options.weights, dataset)
     if before is not None:
         before.check(record)
     if folder is not None:
@@ -105,7 +105,7 @@ def train_registration(
         "terms": trainer.last_terms(),
     }
     model = RegistrationModel(
-        cohort.canvas, material.labels, trainer.segmenter, trainer.network, device=device, record=record
+        cohort.canvas, dataset.labels, trainer.segmenter, trainer.network, device=device, record=record
     )
     if folder is not None:
         model.save(folder)
@@ -114,13 +114,15 @@ def train_registration(
     return model
 
 
-def _check_objective(weights: LossWeights, material: RegistrationDataset) -> None:
-    known = [
+def _check_terms(weights: LossWeights, dataset: RegistrationDataset) -> None:
+    """Raise `InputError` if no term compares the images of a pair."""
+    comparing = [
         weights.similarity,
-        weights.dice if material.labels else 0,
-        weights.landmarks if material.positions.shape[1] else 0,
+        weights.dice if dataset.labels else 0,
+        weights.landmarks if dataset.positions.shape[1] else 0,
     ]
-    if not any(known):
+    if not any(comparing):
         raise InputError(
-            "nothing is left to learn from: give similarity, or Dice with label maps, or landmarks a weight above 0"
+            "no term of the loss compares the images: give similarity, or Dice with label maps, or landmarks a "
+            "weight above 0"
         )
