@@ -235,6 +235,7 @@ class _Measured:
         self._with_labels = self._lost = 0
 
     def add_dice(self, before: Mapping[int, float], after: Mapping[int, float]) -> None:
+        """Add the Dice of a pair, by label."""
         self._with_labels += 1
         for when, values in (("before", before), ("after", after)):
             if values:
@@ -245,6 +246,7 @@ class _Measured:
     def add_landmarks(
         self, before: Transform, after: Transform, fixed: LandmarkSet, moving: LandmarkSet
     ) -> None:
+        """Add the landmark errors of a pair."""
         for when, transform in (("before", before), ("after", after)):
             errors = landmark_errors(transform, fixed, moving)
             self._px[when] += errors.px.values()
@@ -254,6 +256,7 @@ class _Measured:
         self._lost += len(errors.lost)
 
     def means(self, *, cancelled: bool) -> RegistrationEvaluation:
+        """Means over all pairs that were added."""
         mm = self._mm if self._all_mm else {"before": [], "after": []}
         return RegistrationEvaluation(
             dice_before=_mean(self._dice["before"]),

@@ -29,7 +29,7 @@ class LossWeights:
     Parameters
     ----------
     similarity : float
-        1 - local normalised cross-correlation of fixed and warped image.
+        1 - local normalized cross-correlation of fixed and warped image.
     dice : float
         Soft Dice loss of the regions.
     bending : float
@@ -181,7 +181,7 @@ def weighted_sum(terms: Mapping[str, torch.Tensor], weights: LossWeights) -> tor
 def similarity_loss(
     fixed: torch.Tensor, warped: torch.Tensor, weight_map: torch.Tensor | None = None, *, coarse: bool = True
 ) -> torch.Tensor:
-    """1 - squared local normalised cross-correlation, averaged with weights (batch, 1, *shape).
+    """1 - squared local normalized cross-correlation, averaged with weights (batch, 1, *shape).
 
     With `coarse` the mean over the images at full size and downsampled by 2 and 4.
     """
@@ -273,7 +273,7 @@ def _downsample(values: torch.Tensor, scale: int) -> torch.Tensor:
 
 
 def local_correlation(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Squared normalised cross-correlation of (batch, 1, *shape) in windows of 9 pixels, 0..1."""
+    """Squared normalized cross-correlation of (batch, 1, *shape) in windows of 9 pixels, 0..1."""
     # Box filters as pooling are 3.5 times faster than the convolutions of MONAI's loss.
     moments = torch.cat([first, second, first * second, first * first, second * second], 1)
     mean_first, mean_second, product, square_first, square_second = box_mean(moments, _WINDOW).split(1, 1)

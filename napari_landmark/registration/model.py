@@ -58,7 +58,7 @@ class Prediction:
 
 
 class RegistrationModel:
-    """A registration network and, where it was trained with label maps, a segmenter.
+    """Registration network and, if it was trained with label maps, a segmenter.
 
     Parameters
     ----------

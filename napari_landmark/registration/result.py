@@ -13,7 +13,7 @@ from napari_landmark.registration.transform.transform import Transform
 
 @dataclass(frozen=True, eq=False)
 class Registration:
-    """Transform of a registered pair, and how it was found.
+    """Transform of a registered pair, with time and loss of its registration.
 
     Parameters
     ----------

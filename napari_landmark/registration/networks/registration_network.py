@@ -49,7 +49,7 @@ class NetworkConfig:
     channels: tuple[int, ...] = (32, 32, 64, 128, 128)
 
     def to_json(self) -> dict:
-        """Plain values for the model's sidecar."""
+        """Plain values for the description of the model."""
         return asdict(self)
 
 

@@ -36,7 +36,7 @@ class SegmenterConfig:
     channels: tuple[int, ...] = CHANNELS
 
     def to_json(self) -> dict:
-        """Plain values for the model's sidecar."""
+        """Plain values for the description of the model."""
         return asdict(self)
 
 

@@ -38,10 +38,7 @@ _REGISTRATION_FROM = 0.2  # the registration is trained; before, the segmenter a
 _PSEUDO_LABELS_FROM = 0.15  # the segmenter is trained on its own pseudo-labels, too
 _WARPED_LABELS_FROM = 0.5  # pseudo-labels are averaged with warped label maps
 _FINEST_ONLY_FROM = 0.6  # the loss uses only the finest scale
-_BATCH = {
-    2: 4,
-    3: 1,
-}  # pairs; while the segmenter is trained alone, images with and images without a label map
+_BATCH = {2: 4, 3: 1}  # pairs; while the segmenter is trained alone, labelled and other images
 
 
 class Trainer:
@@ -77,7 +74,7 @@ class Trainer:
         self.networks = nn.ModuleDict(parts).to(  # type: ignore[call-overload] # torch's stubs lack this combination
             self.device.torch_device, memory_format=fast_memory_format(dims)
         )
-        # Batch normalisation needs two values: at the coarsest level such a grid has one.
+        # Batch normalization needs two values: at the coarsest level such a grid has one.
         smallest = max(dataset.cohort.canvas) // DOWNSAMPLING <= COARSEST_STRIDE
         self.batch = max(2, _BATCH[dims]) if smallest else _BATCH[dims]
         self.region_weights = options.weights.region_weights(dataset.labels)
