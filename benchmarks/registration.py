@@ -26,7 +26,8 @@ from registration_measures import PairMeasures, as_json, measure, summary
 from registration_own import OwnMethods, Register
 from registration_pairs import PAIR_SETS, PairSet
 
-from napari_landmark.registration.transform.transform import Transform, world_geometry
+from napari_landmark.registration.transform.grids import world_geometry
+from napari_landmark.registration.transform.transform import Transform
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

@@ -9,7 +9,8 @@ import numpy as np
 from registration_pairs import PairSet
 
 from napari_landmark.registration.pairwise.measures import landmark_errors, warped_dice
-from napari_landmark.registration.transform.transform import Transform, world_geometry
+from napari_landmark.registration.transform.grids import world_geometry
+from napari_landmark.registration.transform.transform import Transform
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.options import WORKING_SIZE, PairOptions, default_registration_options
 from napari_landmark.registration.pairwise.register import register_pair
-from napari_landmark.registration.pairwise.result import Registration
+from napari_landmark.registration.result import Registration
 from napari_landmark.registration.training.train import train_registration
 
 Register = Callable[[str, str], Registration]

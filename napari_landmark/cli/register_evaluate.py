@@ -45,7 +45,7 @@ def run_register_evaluate(
     from napari_landmark.registration.model import RegistrationModel
     from napari_landmark.registration.options import PairOptions
     from napari_landmark.registration.pairwise.register import register_pair
-    from napari_landmark.registration.pairwise.result import Registration
+    from napari_landmark.registration.result import Registration
 
     chosen = choose_device(device)
     options = PairOptions(steps=check_steps(steps), device=device)

@@ -1,4 +1,4 @@
-"""A trained registration: everything needed to register two new images of the same anatomy."""
+"""Registration model: the trained networks that register two new images of the same anatomy."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_landmark.data.cohort.working_grid import fit_canvas_transform, resample
 from napari_landmark.data.errors import InputError
@@ -24,8 +25,9 @@ from napari_landmark.registration.networks.registration_network import (
     RegistrationNetwork,
 )
 from napari_landmark.registration.networks.segmenter import Segmenter, SegmenterConfig
-from napari_landmark.registration.pairwise.result import Registration, canvas_transform
-from napari_landmark.registration.training.dataset import DOWNSAMPLING
+from napari_landmark.registration.registration_grid import DOWNSAMPLING
+from napari_landmark.registration.result import Registration
+from napari_landmark.registration.transform.from_working_grid import transform_from_displacement
 
 FORMAT = "napari-landmark registration model"
 FORMAT_VERSION = 2
@@ -33,37 +35,42 @@ FORMAT_VERSION = 2
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the networks say of one pair, as tensors on the registration grid.
+    """Output of the networks for one pair, as tensors on the registration grid.
 
     Parameters
     ----------
     alignment : Alignment
     fixed, moving : (1, 1, *grid) tensors
-    fixed_scores, moving_scores : (1 + labels, *grid) tensors or None
-        The segmenter's probabilities, background first.
+        Images.
+    probabilities : pair of (1 + labels, *grid) tensors, or of None
+        From the segmenter for the fixed and the moving image, background first.
     """
 
     alignment: Alignment
     fixed: torch.Tensor
     moving: torch.Tensor
-    fixed_scores: torch.Tensor | None
-    moving_scores: torch.Tensor | None
+    probabilities: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
+
+    def region_arrays(self) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        """Probabilities (labels, *grid) of the regions in the fixed and the moving image, without the background."""
+        fixed, moving = (None if part is None else part[1:].cpu().numpy() for part in self.probabilities)
+        return fixed, moving
 
 
 class RegistrationModel:
-    """A registration network and, where it was trained with label maps, a segmenter.
+    """Registration network and, if it was trained with label maps, a segmenter.
 
     Parameters
     ----------
     canvas : tuple of int
-        Working shape the networks were trained on.
+        Shape of the working grid that the networks were trained on.
     labels : tuple of int
-        Label values in the order of the segmenter's regions.
+        Label values in the order of the regions of the segmenter.
     segmenter : Segmenter or None
     network : RegistrationNetwork
     device : Device
     record : dict
-        How it was trained.
+        Record of the training, see `training.record`.
     """
 
     def __init__(
@@ -83,55 +90,53 @@ class RegistrationModel:
 
     @property
     def weights(self) -> LossWeights:
-        """Of the objective it was trained with; the defaults where the record does not say.
+        """Weights of the loss in the training; the defaults for those that the record lacks.
 
         Raises
         ------
         InputError
-            The record holds something else than numbers from 0 on.
+            A weight of the record is not a number from 0 on.
         """
         return _weights_of(self.record)
 
     def register(self, fixed: MedicalImage, moving: MedicalImage) -> Registration:
-        """Register by the networks alone, without optimising on the pair.
+        """Register by the networks alone, without instance optimization.
 
         Raises
         ------
         InputError
-            An image has another number of dimensions than the cohort.
+            An image has another number of dimensions than the cohort of the training.
         """
         started = time.monotonic()
-        said = self.predict(fixed, moving)
-        displacement = said.alignment.displacement[0].float().cpu().numpy()
-        transform = canvas_transform(displacement, fixed.geometry, moving.geometry, self.canvas)
-        regions = [
-            None if scores is None else scores[1:].cpu().numpy()
-            for scores in (said.fixed_scores, said.moving_scores)
-        ]
-        return Registration(transform, time.monotonic() - started, {}, *regions)
+        prediction = self.predict(fixed, moving)
+        displacement = prediction.alignment.displacement[0].float().cpu().numpy()
+        transform = transform_from_displacement(
+            displacement, fixed=fixed.geometry, moving=moving.geometry, canvas=self.canvas
+        )
+        return Registration(transform, time.monotonic() - started, {}, *prediction.region_arrays())
 
     @torch.no_grad()
     def predict(self, fixed: MedicalImage, moving: MedicalImage) -> Prediction:
-        """The networks' answer as tensors."""
-        canvases = torch.cat([self._on_canvas(image) for image in (fixed, moving)])
-        small = downsample(canvases, DOWNSAMPLING)
-        seen, scores = small, None
+        """Run the networks on a pair; raises as `register` does."""
+        images = torch.cat([self._resampled(image) for image in (fixed, moving)])
+        small = downsample(images, DOWNSAMPLING)
+        inputs, probabilities = small, None
         with self.device.autocast():
             if self.segmenter is not None:
-                scores = self.segmenter.probabilities(canvases)
-                seen = torch.cat([small, scores[:, 1:]], 1)
-            alignment = self.network(seen[:1], seen[1:])
-        both = (None, None) if scores is None else (scores[0], scores[1])
-        return Prediction(alignment, small[:1], small[1:], *both)
+                probabilities = self.segmenter.probabilities(images)
+                inputs = torch.cat([small, probabilities[:, 1:]], 1)
+            alignment = self.network(inputs[:1], inputs[1:])
+        both = (None, None) if probabilities is None else (probabilities[0], probabilities[1])
+        return Prediction(alignment, small[:1], small[1:], both)
 
-    def _on_canvas(self, image: MedicalImage) -> torch.Tensor:
+    def _resampled(self, image: MedicalImage) -> torch.Tensor:
         if image.geometry.ndim != len(self.canvas):
             kind = {2: "pictures", 3: "volumes"}[len(self.canvas)]
             raise InputError(
                 f"{image.name}: has {image.geometry.ndim} dimensions, the model was trained on {kind}"
             )
-        drawn = resample(image, fit_canvas_transform(image.geometry, self.canvas))
-        return self.device.to(torch.from_numpy(np.ascontiguousarray(drawn))[None, None])
+        working = resample(image, fit_canvas_transform(image.geometry, self.canvas))
+        return self.device.to(torch.from_numpy(np.ascontiguousarray(working))[None, None])
 
     def save(self, folder: Path) -> None:
         """Write the model as safetensors with JSON beside; `model.json` comes last and makes it complete."""

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.formats.registry import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.provenance import sha256
 from napari_landmark.data.study.study import Study

@@ -23,7 +23,7 @@ from napari_landmark.gui.widgets.pair_numbers import PairNumbers, measure
 from napari_landmark.progress import Cancelled, CancelToken, Progress, ProgressEvent
 
 if TYPE_CHECKING:
-    from napari_landmark.registration.pairwise.result import Registration
+    from napari_landmark.registration.result import Registration
 
 # Modules that need torch are imported where they are used: opening a widget does not wait for it.
 

@@ -1,4 +1,4 @@
-"""What a training of a registration ran with: kept beside the model, and read again to go on."""
+"""Record of a registration training: written with the model, and read again to resume."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _MUST_AGREE = {
 
 
 def training_record(
-    cohort: Cohort, material: RegistrationDataset, options: RegistrationOptions, device: str
+    cohort: Cohort, dataset: RegistrationDataset, options: RegistrationOptions, device: str
 ) -> dict:
-    """Everything the model hangs on, as plain values."""
+    """Build the record: everything that determines the model, as plain values."""
     from napari_landmark import __version__
 
     return {
         "options": options.to_json(),
         "device": device,
         "images": len(cohort),
-        "labels": list(material.labels),
+        "labels": list(dataset.labels),
         "canvas": list(cohort.canvas),
-        "labelled": [cohort.names[n] for n in material.labelled],
-        "landmarks": int(material.positions.shape[1]),
+        "labelled": [cohort.names[n] for n in dataset.labelled],
+        "landmarks": int(dataset.positions.shape[1]),
         "data_fingerprint": cohort.fingerprint(),
         "versions": {"napari-landmark": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }
@@ -47,17 +47,17 @@ def training_record(
 
 @dataclass(frozen=True)
 class InterruptedRun:
-    """The record of a training that was interrupted.
+    """Record of an interrupted training.
 
     Parameters
     ----------
     path : Path
-        Its file.
+        File of the record.
     record : dict
     options : RegistrationOptions
-        Those it ran with.
+        Options of the training.
     spent : float
-        Seconds that it took, as far as its model says.
+        Seconds of training, from the description of its model.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class InterruptedRun:
 
     @classmethod
     def read(cls, folder: Path) -> InterruptedRun:
-        """From the folder of the training.
+        """Read the record from the folder of a training.
 
         Raises
         ------
@@ -87,12 +87,14 @@ class InterruptedRun:
         return cls(path, record, options, _spent(folder / "model.json"))
 
     def options_with(self, now: RegistrationOptions) -> RegistrationOptions:
-        """The options to go on with: device and minutes, with those that were spent, may be given anew.
+        """Options to resume with: those of the record, with the device and the minutes, if any, of `now`.
+
+        Minutes spent before the interruption count.
 
         Raises
         ------
         InputError
-            The minutes are over already.
+            The minutes are spent already.
         """
         recorded = self.options
         if now.minutes and now.minutes * 60 <= self.spent:
@@ -102,14 +104,14 @@ class InterruptedRun:
         return replace(recorded, device=now.device, minutes=now.minutes or recorded.minutes)
 
     def check(self, now: dict) -> None:
-        """Refuse (InputError) to go on with other images or labels: the networks would mean something else."""
+        """Raise `InputError` if the record `now` has other images, labels or landmarks: the networks would not fit."""
         for key, what in _MUST_AGREE.items():
             if self.record[key] != now[key]:
                 raise InputError(f"{self.path}: {what} since that training", code=ErrorCode.TRAINING_CHANGED)
 
 
 def _spent(path: Path) -> float:
-    """Seconds of a stopped training; 0 where it was killed before it wrote a model."""
+    """Seconds of a stopped training; 0 if it was killed before it wrote a model."""
     try:
         return float(json.loads(read_small_text(path))["training"]["history"]["seconds"])
     except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats.registry import text_file
+from napari_landmark.data.formats import text_file
 from napari_landmark.data.formats.text_file import (
     check_count,
     check_one_line,

@@ -4,19 +4,18 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from napari_landmark.registration.networks.registration_network import follow
-from napari_landmark.registration.pairwise.affine_from_points import affine_from_points, region_affine
+from napari_landmark.registration.transform.affine_from_points import affine_from_points, region_affine
 from napari_landmark.registration.transform.fields_torch import affine_displacement, centred_positions, warp
 
 
-def blobs(places: torch.Tensor, shape: tuple[int, ...], radius: float = 4.0) -> torch.Tensor:
-    """(1, regions, *shape) balls about places (regions, d), counted from the centre."""
+def blobs(centres: torch.Tensor, shape: tuple[int, ...], radius: float = 4.0) -> torch.Tensor:
+    """(1, regions, *shape) balls about centres (regions, d), relative to the centre of the grid."""
     grid = centred_positions(shape)
-    distance = (grid - places.view(-1, *[1] * len(shape), len(shape))).norm(dim=-1)
+    distance = (grid - centres.view(-1, *[1] * len(shape), len(shape))).norm(dim=-1)
     return torch.sigmoid(2 * (radius - distance))[None]
 
 
-PLACES = {
+CENTRES = {
     2: torch.tensor([[-20.0, -10.0], [15.0, -12.0], [4.0, 20.0], [-14.0, 15.0]]),
     3: torch.tensor([[-12.0, -8, 2], [10, -9, -7], [4, 12, 5], [-8, 9, -10], [6, -3, 11]]),
 }
@@ -28,27 +27,27 @@ class TestRegionAffine:
         turn = math.radians(degrees)
         matrix = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) * 1.1
         shift = torch.tensor([6.0, -4.0])
-        fixed = blobs(PLACES[2], (96, 96))
-        moving = blobs(PLACES[2] @ matrix.T + shift, (96, 96))
+        fixed = blobs(CENTRES[2], (96, 96))
+        moving = blobs(CENTRES[2] @ matrix.T + shift, (96, 96))
         found, moved = region_affine(fixed, moving)
-        ends = PLACES[2] @ found[0].T + moved[0]
-        torch.testing.assert_close(ends, PLACES[2] @ matrix.T + shift, atol=1, rtol=0)
+        ends = CENTRES[2] @ found[0].T + moved[0]
+        torch.testing.assert_close(ends, CENTRES[2] @ matrix.T + shift, atol=1, rtol=0)
         seen = warp(moving, affine_displacement(found, moved, (96, 96)))
         assert float(((seen > 0.5) == (fixed > 0.5)).float().mean()) > 0.99
 
     def test_volumes(self):
         shift = torch.tensor([5.0, -3.0, 2.0])
         found, moved = region_affine(
-            blobs(PLACES[3], (48, 48, 48)), blobs(PLACES[3] * 0.9 + shift, (48, 48, 48))
+            blobs(CENTRES[3], (48, 48, 48)), blobs(CENTRES[3] * 0.9 + shift, (48, 48, 48))
         )
         torch.testing.assert_close(found[0], torch.eye(3) * 0.9, atol=0.03, rtol=0)
         torch.testing.assert_close(moved[0], shift, atol=0.3, rtol=0)
 
     def test_one_region_is_a_shift(self):
-        places = torch.tensor([[8.0, -9.0]])
-        found, moved = region_affine(blobs(places, (64, 64)), blobs(places + 11, (64, 64)))
-        ends = places @ found[0].T + moved[0]
-        torch.testing.assert_close(ends, places + 11, atol=0.1, rtol=0)
+        centre = torch.tensor([[8.0, -9.0]])
+        found, moved = region_affine(blobs(centre, (64, 64)), blobs(centre + 11, (64, 64)))
+        ends = centre @ found[0].T + moved[0]
+        torch.testing.assert_close(ends, centre + 11, atol=0.1, rtol=0)
         torch.testing.assert_close(found[0], torch.eye(2), atol=0.05, rtol=0)
 
     @pytest.mark.parametrize("regions", [0, 2])
@@ -59,25 +58,25 @@ class TestRegionAffine:
         torch.testing.assert_close(moved, torch.zeros(2, 2))
 
     def test_a_region_of_one_image_says_nothing(self):
-        fixed, moving = blobs(PLACES[2], (96, 96)), blobs(PLACES[2] + 5, (96, 96))
+        fixed, moving = blobs(CENTRES[2], (96, 96)), blobs(CENTRES[2] + 5, (96, 96))
         moving[:, 0] = 0
         found, moved = region_affine(fixed, moving)
-        ends = PLACES[2] @ found[0].T + moved[0]
-        torch.testing.assert_close(ends, PLACES[2] + 5, atol=0.3, rtol=0)
+        ends = CENTRES[2] @ found[0].T + moved[0]
+        torch.testing.assert_close(ends, CENTRES[2] + 5, atol=0.3, rtol=0)
 
-    def test_unsure_regions_count_less(self):
-        fixed, moving = blobs(PLACES[2], (96, 96)), blobs(PLACES[2] + 5, (96, 96))
+    def test_regions_of_low_confidence_count_less(self):
+        fixed, moving = blobs(CENTRES[2], (96, 96)), blobs(CENTRES[2] + 5, (96, 96))
         errors = {}
-        for name, wrong in {"unsure": torch.tensor(0.1), "sure": blobs(torch.zeros(1, 2), (96, 96))}.items():
+        for name, wrong in {"low": torch.tensor(0.1), "high": blobs(torch.zeros(1, 2), (96, 96))}.items():
             moving[:, 0] = wrong  # its centroid is the middle of the image both times
             found, moved = region_affine(fixed, moving)
-            ends = PLACES[2][1:] @ found[0].T + moved[0]
-            errors[name] = float((ends - PLACES[2][1:] - 5).norm(dim=1).max())
-        assert 0 < errors["unsure"] < 0.6 * errors["sure"]
+            ends = CENTRES[2][1:] @ found[0].T + moved[0]
+            errors[name] = float((ends - CENTRES[2][1:] - 5).norm(dim=1).max())
+        assert 0 < errors["low"] < 0.6 * errors["high"]
 
 
 class TestFewPoints:
-    """What they leave open is turned with them: nothing collapses, nothing is mirrored."""
+    """Directions that they leave open are rotated with them: nothing collapses, nothing is mirrored."""
 
     @pytest.mark.parametrize("degrees", [0, 60, 90, 150, 180])
     def test_two_in_a_picture(self, degrees):
@@ -90,7 +89,7 @@ class TestFewPoints:
         torch.testing.assert_close(here @ found[0].T + shift, there, atol=0.6, rtol=0)
 
     @pytest.mark.parametrize("degrees", [20, 45, 90, 170])
-    def test_three_turned_out_of_their_plane(self, degrees):
+    def test_three_rotated_out_of_their_plane(self, degrees):
         here = torch.tensor([[[-12.0, -8, 0], [10, -9, 0], [4, 12, 0]]])
         matrix = torch.from_numpy(Rotation.from_rotvec([math.radians(degrees), 0, 0]).as_matrix()).float()
         found, shift = affine_from_points(here, here @ matrix.T, torch.ones(1, 3), half=24)
@@ -98,7 +97,7 @@ class TestFewPoints:
         torch.testing.assert_close(found[0] @ aside + shift[0], matrix @ aside, atol=0.7, rtol=0)
         assert float(torch.linalg.det(found[0])) > 0.9
 
-    def test_batches_are_apart(self):
+    def test_pairs_of_a_batch_are_independent(self):
         chance = torch.Generator().manual_seed(1)
         here, there = (20 * torch.randn(3, 5, 2, generator=chance) for _ in range(2))
         weight = torch.rand(3, 5, generator=chance)
@@ -107,12 +106,3 @@ class TestFewPoints:
             alone = affine_from_points(here[[n]], there[[n]], weight[[n]], half=48)
             for a, b in zip(whole, alone, strict=True):
                 torch.testing.assert_close(a[[n]], b)
-
-
-def test_following_is_one_after_the_other():
-    chance = torch.Generator().manual_seed(0)
-    maps = [(torch.randn(1, 2, 2, generator=chance), torch.randn(1, 2, generator=chance)) for _ in range(2)]
-    matrix, shift = follow(*maps)
-    point = torch.tensor([3.0, -7.0])
-    once = maps[0][0][0] @ point + maps[0][1][0]
-    torch.testing.assert_close(matrix[0] @ point + shift[0], maps[1][0][0] @ once + maps[1][1][0])
