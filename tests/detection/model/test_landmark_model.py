@@ -105,7 +105,7 @@ class TestDetect:
 
     def test_a_close_look_moves_what_was_found(self, model, image):
         closer = model.detect(image, heatmaps=True)
-        model.look = None
+        model.refiner = None
         plain = model.detect(image, heatmaps=True)
         moved = np.linalg.norm(closer.landmarks.positions() - plain.landmarks.positions(), axis=1)
         assert moved.max() > 0.1
@@ -116,14 +116,14 @@ class TestDetect:
     @pytest.mark.parametrize("detector", [True, False])
     def test_what_no_template_shows_is_not_predicted(self, model, image, detector):
         model.descriptors.positions[:, 3] = float("nan")
-        model.look.descriptors.offsets[:, 3] = float("nan")
+        model.refiner.descriptors.offsets[:, 3] = float("nan")
         model = LandmarkModel(
             model.schema,
             model.canvas,
             model.embedding,
             model.descriptors,
             model.detector if detector else None,
-            look=model.look,
+            refiner=model.refiner,
             device=model.device,
         )
         detection = model.detect(image, heatmaps=True)
@@ -138,9 +138,9 @@ class TestDetect:
         monkeypatch.setattr(
             model_module,
             "refinement_error",
-            lambda error, **signs: (supports.append(signs["support"]), honest(error, **signs))[1],
+            lambda error, **signs: (supports.append(signs["consensus"]), honest(error, **signs))[1],
         )
-        model.descriptors.positions[:, 3] = model.look.descriptors.offsets[:, 3] = float("nan")
+        model.descriptors.positions[:, 3] = model.refiner.descriptors.offsets[:, 3] = float("nan")
         errors = model.detect(image).landmarks.expected_errors()
         assert np.flatnonzero(np.isnan(supports[0])).tolist() == [3]
         assert np.isfinite(np.delete(errors, 3)).all()
@@ -163,9 +163,9 @@ class TestDigest:
             changed(lambda m: m.descriptors.vectors[0].add_(1)),
             changed(lambda m: m.descriptors.positions.add_(1)),
             changed(lambda m: m.detector.head.weight.add_(1)),
-            changed(lambda m: m.look.network.heads[0].weight.add_(1)),
-            changed(lambda m: m.look.descriptors.vectors[1].add_(1)),
-            changed(lambda m: setattr(m, "look", None)),
+            changed(lambda m: m.refiner.network.heads[0].weight.add_(1)),
+            changed(lambda m: m.refiner.descriptors.vectors[1].add_(1)),
+            changed(lambda m: setattr(m, "refiner", None)),
             changed(lambda m: setattr(m, "detector", None)),
         }
         assert len(digests) == 9
