@@ -13,9 +13,8 @@ import numpy as np
 
 _FITTED_SIDE = 768.0  # longest side of the working grid of the fit, in pixels
 _USUAL_CONSENSUS, _CONSENSUS_OFFSET = 0.5, 0.1
-_LEAST_ERROR = (
-    4.9  # pixels of `_FITTED_SIDE` that remain where the heatmap is as narrow as its training target
-)
+# Pixels of `_FITTED_SIDE` that remain with a heatmap as narrow as those of the training.
+_LEAST_ERROR = 4.9
 _LARGEST_CYCLE = 0.15  # of the longest side: beyond it a match is wrong, however far the reverse match is
 
 
