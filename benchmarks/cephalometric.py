@@ -167,12 +167,12 @@ def stages_of(model: LandmarkModel) -> dict[str, LandmarkModel]:
             model.embedding,
             model.descriptors,
             model.detector if detector else None,
-            look=model.look if refined else None,
+            refiner=model.refiner if refined else None,
             device=model.device,
         )
 
     parts = {"embedding alone": part(False, False)}
-    if model.look is not None:
+    if model.refiner is not None:
         parts["embedding, refined"] = part(False, True)
     if model.detector is not None:
         parts["detector alone"] = part(True, False)

@@ -90,7 +90,7 @@ def compare(cohort: Cohort, truth: dict[str, LandmarkSet], arguments: argparse.N
     with terminal_progress() as progress:
         if arguments.study:
             model = load_model(Study.open(arguments.study), device=arguments.device)
-            embedding, patches = model.embedding, model.look.network
+            embedding, patches = model.embedding, model.refiner.network
             made = f"--study {arguments.study.name}", "refined"
         else:
             embedding, patches = Embedding(embedding_config(cohort.canvas)), None

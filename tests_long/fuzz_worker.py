@@ -226,7 +226,8 @@ def reading_journals(folder: Path, chance: random.Random) -> Callable[[], None]:
         path.write_bytes(corrupted(content, chance))
         again = DetectionJournal(path, {"model": "x"}, schema)
         for number in range(5):
-            again.find(f"{number}", image)
+            again.content.find(f"{number}", image)
+            again.content.find_skipped(f"{number}", image)
         again.close()
 
     return once

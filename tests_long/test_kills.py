@@ -25,8 +25,7 @@ from kill_worker import ENDINGS, GEOMETRY, SCHEMA, numbered, small_trainings
 from napari_landmark.cli.app import main
 from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.model.choice import model_folders
-from napari_landmark.detection.model.store import can_resume, load_model
+from napari_landmark.detection.model.store import can_resume, load_model, model_folders
 from napari_landmark.synthetic import hand_phantom
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9")

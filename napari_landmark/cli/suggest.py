@@ -21,8 +21,7 @@ def run_suggest(
         raise InputError(f"--minutes {minutes}: must be a number above 0")
     if not images.is_dir():
         raise InputError(f"{images}: there is no such folder; --images names the folder of the cohort")
-    from napari_landmark.detection.suggestion import DEFAULT_MINUTES
-    from napari_landmark.detection.template_selection import suggest
+    from napari_landmark.detection.template_selection import DEFAULT_MINUTES, suggest
 
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         cohort = Cohort.from_folder(

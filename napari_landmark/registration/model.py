@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 
 from napari_landmark.data.cohort.working_grid import fit_canvas_transform, resample
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.learning.batches import downsample
-from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
+from napari_landmark.learning.checkpoint import save_tensors
 from napari_landmark.learning.device import Device, choose_device
+from napari_landmark.learning.model_files import (
+    ModelFormat,
+    NetworkDescription,
+    parse_canvas,
+    parse_config,
+    sidecar_errors,
+)
+from napari_landmark.learning.unet import COARSEST_STRIDE
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.networks.registration_network import (
     Alignment,
@@ -29,8 +36,7 @@ from napari_landmark.registration.registration_grid import DOWNSAMPLING
 from napari_landmark.registration.result import Registration
 from napari_landmark.registration.transform.from_working_grid import transform_from_displacement
 
-FORMAT = "napari-landmark registration model"
-FORMAT_VERSION = 2
+FORMAT = ModelFormat("napari-landmark registration model", "registration model", version=2, readable=(2,))
 
 
 @dataclass(frozen=True)
@@ -140,21 +146,20 @@ class RegistrationModel:
 
     def save(self, folder: Path) -> None:
         """Write the model as safetensors with JSON beside; `model.json` comes last and makes it complete."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.json").unlink(missing_ok=True)  # an earlier one would describe a mixture
+        FORMAT.invalidate(folder)
         save_tensors(folder / "registration.safetensors", self.network.state_dict())
         if self.segmenter is not None:
             save_tensors(folder / "segmenter.safetensors", self.segmenter.state_dict())
-        sidecar = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "canvas": list(self.canvas),
-            "labels": list(self.labels),
-            "network": self.network.config.to_json(),
-            "segmenter": self.segmenter.config.to_json() if self.segmenter is not None else None,
-            "training": self.record,
-        }
-        atomic_write(folder / "model.json", json.dumps(sidecar, indent=1) + "\n")
+        FORMAT.write(
+            folder,
+            {
+                "canvas": list(self.canvas),
+                "labels": list(self.labels),
+                "network": self.network.config.to_json(),
+                "segmenter": self.segmenter.config.to_json() if self.segmenter is not None else None,
+                "training": self.record,
+            },
+        )
 
     @classmethod
     def load(cls, folder: Path, *, device: Device | None = None) -> RegistrationModel:
@@ -166,31 +171,32 @@ class RegistrationModel:
             A file is missing or damaged, or was written by another version.
         """
         device = device or choose_device("auto")
-        path = folder / "model.json"
-        sidecar = _read_sidecar(path)
-        try:
-            canvas = tuple(int(n) for n in sidecar["canvas"])
-            labels = tuple(int(n) for n in sidecar["labels"])
-            network = RegistrationNetwork(_config(NetworkConfig, sidecar["network"]))
-            segmenter = None
+        sidecar = FORMAT.read(folder)
+        with sidecar_errors(folder):
+            canvas = parse_canvas(sidecar["canvas"], multiple=DOWNSAMPLING * COARSEST_STRIDE)
+            labels = _parse_labels(sidecar["labels"])
+            config = parse_config(NetworkConfig, sidecar["network"])
+            segmenter_config = None
             if sidecar["segmenter"] is not None:
-                segmenter = Segmenter(_config(SegmenterConfig, sidecar["segmenter"]))
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise InputError(f"{path}: is not a complete model description ({error}): train again") from error
-        if len(labels) != (segmenter.config.regions if segmenter else 0):
-            raise InputError(f"{path}: names {len(labels)} labels for another number of regions: train again")
-        for part, name in ((network, "registration"), (segmenter, "segmenter")):
-            if part is not None:
-                weights = folder / f"{name}.safetensors"
-                load_weights(part, load_tensors(weights)[0], path=weights)
-                part.to(device.torch_device)
-        record = sidecar.get("training")
-        record = record if isinstance(record, dict) else {}
-        try:
-            _weights_of(record)
-        except InputError as error:
-            raise InputError(f"{path}: {error}: train again") from error
-        return cls(canvas, labels, segmenter, network, device=device, record=record)
+                segmenter_config = parse_config(SegmenterConfig, sidecar["segmenter"])
+            _check_agreement(canvas, labels, config, segmenter_config)
+            record = sidecar.get("training")
+            record = record if isinstance(record, dict) else {}
+            _weights_of(record)  # raises
+            network = NetworkDescription.of(partial(RegistrationNetwork, config))
+            segmenter = (
+                None
+                if segmenter_config is None
+                else NetworkDescription.of(partial(Segmenter, segmenter_config))
+            )
+        return cls(
+            canvas,
+            labels,
+            None if segmenter is None else segmenter.read(folder / "segmenter.safetensors", device),
+            network.read(folder / "registration.safetensors", device),
+            device=device,
+            record=record,
+        )
 
 
 def _weights_of(record: dict) -> LossWeights:
@@ -198,21 +204,25 @@ def _weights_of(record: dict) -> LossWeights:
     return LossWeights.from_json(options.get("weights") if isinstance(options, dict) else None)
 
 
-def _read_sidecar(path: Path) -> dict:
-    try:
-        sidecar = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path.parent}: holds no registration model (model.json is missing): run register train first"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}): train again") from error
-    if not isinstance(sidecar, dict) or sidecar.get("format") != FORMAT:
-        raise InputError(f"{path}: is not a registration model: give the folder that register train wrote")
-    if sidecar.get("version") != FORMAT_VERSION:
-        raise InputError(f"{path}: was written by another version of napari-landmark; update, or train again")
-    return sidecar
+def _parse_labels(values: object) -> tuple[int, ...]:
+    """Label values of a sidecar; TypeError where they are no whole numbers, each of them once."""
+    if not isinstance(values, list) or any(not isinstance(n, int) or isinstance(n, bool) for n in values):
+        raise TypeError(f"labels {values!r:.40}")
+    if len(set(values)) != len(values):
+        raise ValueError(f"labels {values!r:.40}: one of them is there twice")
+    return tuple(values)
 
 
-def _config(kind: type, values: dict) -> NetworkConfig | SegmenterConfig:
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+def _check_agreement(
+    canvas: tuple[int, ...],
+    labels: tuple[int, ...],
+    network: NetworkConfig,
+    segmenter: SegmenterConfig | None,
+) -> None:
+    """Refuse parts of a sidecar that are not of one model (ValueError)."""
+    configs = [config for config in (network, segmenter) if config is not None]
+    if any(config.spatial_dims != len(canvas) for config in configs):
+        raise ValueError(f"networks of another number of axes than the canvas {list(canvas)}")
+    regions = {network.regions, segmenter.regions if segmenter is not None else 0}
+    if regions != {len(labels)}:
+        raise ValueError(f"{len(labels)} labels for networks of {sorted(regions)} regions")

@@ -234,7 +234,7 @@ class Stages:
             embedding,
             describe_templates(embedding, self.cohort, self.templates, self.device),
             detector,
-            look=self.look,
+            refiner=self.look,
             device=self.device,
             record=self.record,
         )

@@ -20,8 +20,13 @@ from napari_landmark.detection.detector import pseudo_labels as labelling
 from napari_landmark.detection.detector.detector import TrainingLabels
 from napari_landmark.detection.embedding import embedding as embedding_module
 from napari_landmark.detection.embedding.embedding import EmbeddingConfig
-from napari_landmark.detection.model.choice import default_folder, model_folders, was_stopped
-from napari_landmark.detection.model.store import can_resume, load_model
+from napari_landmark.detection.model.store import (
+    can_resume,
+    default_folder,
+    load_model,
+    model_folders,
+    was_cancelled,
+)
 from napari_landmark.detection.refinement import patch_embedding as close_up_module
 from napari_landmark.detection.training import stages
 from napari_landmark.detection.training.options import TrainingOptions
@@ -207,7 +212,7 @@ class TestTrain:
         study.save_annotations("hand_000.png", phantoms[0].landmarks)
         report = train(study, alone, options=FEW)
         assert [history.steps for history in report.histories] == [3, 4, 4, 2]
-        assert load_model(study, device="cpu").look.typical is None  # there are no images to tell it from
+        assert load_model(study, device="cpu").refiner.typical is None  # there are no images to tell it from
         assert list(report.predictions) == ["hand_000.png"]
 
     def test_several_templates_that_lack_landmarks(self, fresh, cohort, phantoms):
@@ -279,7 +284,7 @@ class TestTrain:
         train(study, cohort, options=FEW)
         first, last = (places.support[1:].mean(0) for places in seen)
         assert not np.allclose(first, last, atol=1e-3)
-        np.testing.assert_allclose(load_model(study, device="cpu").look.typical, last, atol=1e-3)
+        np.testing.assert_allclose(load_model(study, device="cpu").refiner.typical, last, atol=1e-3)
 
     def test_a_cohort_of_which_only_a_part_is_labelled(self, fresh, cohort, taught, monkeypatch):
         monkeypatch.setattr(labelling, "MAX_PSEUDO_LABELLED", 2)
@@ -373,9 +378,9 @@ class TestStop:
         assert len(report.histories) == stages
         assert report.histories[-1].steps == step
         model = load_model(study, device="cpu")
-        assert (model.look is not None) == ("close-up" in parts)
+        assert (model.refiner is not None) == ("close-up" in parts)
         if "close-up" in parts:
-            assert (model.look.typical is not None) == ("patch" in labels)
+            assert (model.refiner.typical is not None) == ("patch" in labels)
         assert (model.detector is not None) == ("detector" in parts)
         found = model.detect(phantoms[1].image, heatmaps=True)
         assert np.isfinite(found.landmarks.positions()).all()
@@ -415,7 +420,7 @@ class TestStop:
         report = train(study, cohort, options=FEW, cancel=token, progress=progress)
         assert report.cancelled
         assert kept_labels(report.model_dir) == {f"labels-{name}.safetensors" for name in labels}
-        assert (load_model(study, device="cpu").look is None) == (stage == "matching the template")
+        assert (load_model(study, device="cpu").refiner is None) == (stage == "matching the template")
         resumed = train(study, cohort, resume=True)
         assert_same_models(whole.model_dir, resumed.model_dir)
         assert kept_labels(resumed.model_dir) == set()
@@ -435,10 +440,10 @@ class TestStop:
         del sidecar["training"]["complete"]
         path.write_text(json.dumps(sidecar))
         assert default_folder(study).name == "001"
-        assert was_stopped(study.models_dir / "002")
+        assert was_cancelled(study.models_dir / "002")
         path.write_text("{")
         assert default_folder(study).name == "001"
-        assert was_stopped(study.models_dir / "003")
+        assert was_cancelled(study.models_dir / "003")
 
     def test_while_predicting(self, fresh, cohort):
         study, token = fresh(), CancelToken()
@@ -505,7 +510,7 @@ class TestStop:
         assert len(taught) == 2
         for labels in taught:
             np.testing.assert_allclose(labels.positions[0, 0].numpy(), expected, atol=1e-3)
-        look = load_model(study, device="cpu").look
+        look = load_model(study, device="cpu").refiner
         offset = look.descriptors.offsets[0, 0].numpy()
         np.testing.assert_allclose(offset % 1, expected % 1, atol=1e-3)
 

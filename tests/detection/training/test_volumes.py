@@ -65,9 +65,9 @@ def test_the_stages_of_a_training_and_detection(tmp_path, volumes, monkeypatch, 
     assert detection.landmarks.positions().shape == (3, 3)
     assert cohort.geometry(1).contains(detection.landmarks.positions(), margin=12).all()
     assert detection.heatmaps.shape == (3, 16, 16, 16)
-    assert model.look.descriptors.offsets.shape == (1, 3, 3)
+    assert model.refiner.descriptors.offsets.shape == (1, 3, 3)
     closer = detection.landmarks.positions()
-    look, model.look = model.look, None
+    look, model.refiner = model.refiner, None
     assert not np.allclose(model.detect(cohort.read(1)).landmarks.positions(), closer)
-    model.look, model.detector = look, None
+    model.refiner, model.detector = look, None
     assert np.isfinite(model.detect(cohort.read(0)).landmarks.positions()).all()
