@@ -12,18 +12,16 @@ import torch
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
-from napari_landmark.detection.embedding.embedding import (
-    Embedding,
-    informative_points,
-    random_indices,
-    train_embedding,
-)
+from napari_landmark.detection.embedding.embedding import Embedding
+from napari_landmark.detection.embedding.embedding_training import train_embedding
 from napari_landmark.detection.embedding.feature_matching import describe, match_vectors
+from napari_landmark.detection.embedding.informative_points import informative_points
 from napari_landmark.detection.suggestion import DEFAULT_MINUTES, Suggestion
 from napari_landmark.detection.training.stages import embedding_config
 from napari_landmark.learning.batches import load_batch
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.learning.loop import Budget
+from napari_landmark.learning.sampler import random_indices
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 _POINTS = 48
@@ -97,12 +95,12 @@ def rank_images(
     InputError
         Cancelled before the first image was judged.
     """
-    embedding.to(device.torch_device)
-    downsampling, strides = embedding.config.downsampling, embedding.strides
+    embedding.use_device(device)
+    downsampling, strides = embedding.config.downsampling, embedding.input_strides
 
     def maps_of(number: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
         image = load_batch(cohort, [number], downsampling, device)
-        return image, embedding.embed(image, device)
+        return image, embedding.embed_input(image)
 
     # In random order: those that were judged before a cancel are a fair part of all.
     candidates = random_indices(len(cohort), min(_CANDIDATES, len(cohort)), generator)

@@ -14,13 +14,12 @@ from napari_landmark.data.cohort.working_grid import CanvasTransform, fit_canvas
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
-from napari_landmark.detection.detector.detector import DetectorNetwork
+from napari_landmark.detection.detector.detector import DetectorNetwork, detector_prior
 from napari_landmark.detection.embedding.embedding import Embedding
 from napari_landmark.detection.embedding.template_matching import Descriptors, match_templates
 from napari_landmark.detection.model.uncertainty import detector_error, match_error, refinement_error
 from napari_landmark.detection.refinement.local_refinement import (
     LocalRefiner,
-    detector_prior,
     embedding_prior,
     refine_positions,
 )
@@ -93,7 +92,11 @@ class LandmarkModel:
         record: dict | None = None,
     ) -> None:
         self.schema, self.canvas, self.device = schema, tuple(canvas), device
-        self.embedding, self.descriptors, self.detector = embedding.eval(), descriptors, detector
+        self.embedding, self.descriptors, self.detector = (
+            embedding.use_device(device).eval(),
+            descriptors,
+            detector,
+        )
         self.look = look
         self.record = record or {}
         if detector is not None:
@@ -138,7 +141,7 @@ class LandmarkModel:
         if self.look is not None:
             closer = refine_positions(self.look, canvas, positions, self.device, prior=found.prior)
             positions = closer.between(positions)
-            support = np.where(unknown, np.nan, closer.support)
+            support = np.where(unknown, np.nan, closer.consensus)
             error = refinement_error(error, support=support, typical=self.look.typical)
         positions = np.where(unknown[:, None], np.nan, positions)
         landmarks = LandmarkSet.from_array(
@@ -163,12 +166,12 @@ class LandmarkModel:
 
     def _matched(self, pixels: torch.Tensor, heatmaps: bool) -> _Found:
         """What the embedding says about an image (1, 1, *canvas)."""
-        maps = self.embedding.embed(downsample(pixels, self.embedding.config.downsampling), self.device)
+        maps = self.embedding.embed(pixels)
         positions, similarity, cycle, heat = match_templates(
             self.embedding, self.descriptors, maps, keep_heatmaps=heatmaps
         )
         error = match_error(similarity=similarity, cycle=cycle, canvas=self.canvas)
-        stride = self.embedding.canvas_strides[-1]
+        stride = self.embedding.strides[-1]
         return _Found(positions, similarity, error, heat, stride, embedding_prior(self.embedding))
 
     def _detected(self, pixels: torch.Tensor) -> _Found:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -139,7 +140,7 @@ def contact_sheet(cohort: Cohort, report: TrainingReport, names: Sequence[str]) 
     return figure
 
 
-def _draw(axes: object, cohort: Cohort, number: int, landmarks: LandmarkSet, *, size: float) -> None:
+def _draw(axes: Axes, cohort: Cohort, number: int, landmarks: LandmarkSet, *, size: float) -> None:
     axes.imshow(cohort.working(number), cmap="gray", vmin=0, vmax=1)
     points = cohort.canvas_transform(number).to_working(landmarks.positions(2))
     axes.scatter(
