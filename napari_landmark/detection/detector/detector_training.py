@@ -77,7 +77,7 @@ def detector_batches(
     device: Device,
     generator: torch.Generator,
     *,
-    batch_size: int = DETECTOR_BATCH,
+    batch_size: int,
 ) -> Iterator[DetectorBatch]:
     """Endless batches of distorted images with their pseudo-labels, drawn when they are asked for."""
     all_positions, all_weights = (
@@ -158,7 +158,9 @@ def train_detector(
     return run_training(
         network,
         lambda batch: batch_loss(network, batch, device),
-        detector_batches(images, labels, network.config.downsampling, device, generator),
+        detector_batches(
+            images, labels, network.config.downsampling, device, generator, batch_size=DETECTOR_BATCH
+        ),
         stage="retraining detector" if retrain else "training detector",
         budget=budget,
         learning_rate=1e-3 if retrain else 2e-3,

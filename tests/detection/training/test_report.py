@@ -74,7 +74,7 @@ class TestPage:
 
     def test_of_volumes_without_pictures(self, study, cohort, training_report):
         class Volumes:
-            names, canvas, ndim, problems = cohort.names, (64, 64, 64), 3, ()
+            names, canvas, ndim, skipped_files = cohort.names, (64, 64, 64), 3, ()
 
             def __len__(self):
                 return 4
