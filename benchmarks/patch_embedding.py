@@ -24,15 +24,12 @@ from scipy.stats import spearmanr
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.detector.pseudo_labels import PseudoLabeller
+from napari_landmark.detection.detector.pseudo_labeller import PseudoLabeller
 from napari_landmark.detection.model.store import load_model
-from napari_landmark.detection.refinement import patch_embedding as module
+from napari_landmark.detection.refinement import patch_training as module
 from napari_landmark.detection.refinement.local_refinement import build_local_refiner, refine_positions
-from napari_landmark.detection.refinement.patch_embedding import (
-    PatchEmbedding,
-    PatchEmbeddingConfig,
-    train_patch_embedding,
-)
+from napari_landmark.detection.refinement.patch_embedding import PatchEmbedding, PatchEmbeddingConfig
+from napari_landmark.detection.refinement.patch_training import train_patch_embedding
 from napari_landmark.detection.training.templates import find_templates
 from napari_landmark.learning.augmentation import DistortionRange
 from napari_landmark.learning.device import choose_device
@@ -42,16 +39,16 @@ from napari_landmark.metrics import evaluate
 # Changes of each variant: of constants of the module, and of the network's configuration.
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "default": ({}, {}),
-    "each patch with its own copy only": ({"_ACROSS_FROM": 1.0}, {}),
-    "other subjects from 20% on": ({"_ACROSS_FROM": 0.2}, {}),
+    "each patch with its own copy only": ({"_CROSS_FROM": 1.0}, {}),
+    "other subjects from 20% on": ({"_CROSS_FROM": 0.2}, {}),
     "patches of 96 pixels": ({}, {"window": 96}),
     "patches of 128 pixels": ({}, {"window": 128}),
     "no elastic distortion": (
-        {"_CHANGED": DistortionRange(rotation=20, scale=1.25, aspect=1.2, shift=0, elastic=0)},
+        {"_STRONG": DistortionRange(rotation=20, scale=1.25, aspect=1.2, shift=0, elastic=0)},
         {},
     ),
     "twice the elastic distortion": (
-        {"_CHANGED": DistortionRange(rotation=20, scale=1.25, aspect=1.2, shift=0, elastic=0.048)},
+        {"_STRONG": DistortionRange(rotation=20, scale=1.25, aspect=1.2, shift=0, elastic=0.048)},
         {},
     ),
 }
@@ -130,7 +127,7 @@ def main() -> None:
             for n in others
         }
         positions = {n: match.between(initial.positions[n]) for n, match in found.items()}
-        row(name, positions, np.stack([found[n].support for n in others]), seconds)
+        row(name, positions, np.stack([found[n].consensus for n in others]), seconds)
 
 
 @contextmanager

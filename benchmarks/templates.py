@@ -26,7 +26,8 @@ from napari_landmark.cli.terminal_progress import terminal_progress
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.embedding.embedding import Embedding, train_embedding
+from napari_landmark.detection.embedding.embedding import Embedding
+from napari_landmark.detection.embedding.embedding_training import train_embedding
 from napari_landmark.detection.embedding.template_matching import (
     Descriptors,
     Template,
@@ -160,10 +161,7 @@ class _Measured:
     ) -> None:
         self.embedding, self.cohort, self.descriptors = embedding, cohort, descriptors
         self.truth, self.numbers, self.refiner, self.device = truth, numbers, refiner, device
-        self.maps = [
-            embedding.embed(load_batch(cohort, [number], embedding.config.downsampling, device), device)
-            for number in numbers
-        ]
+        self.maps = [embedding.embed(load_batch(cohort, [number], 1, device)) for number in numbers]
         self.unit = "mm" if all(cohort.geometry(number).has_spacing for number in numbers) else "pixels"
 
     def error(self, templates: list[int] | np.ndarray) -> float:

@@ -18,18 +18,13 @@ import torch
 from cephalometric import link_images, read_truth
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.detection.detector.detector import (
-    DetectorConfig,
-    DetectorNetwork,
-    TrainingLabels,
-    train_detector,
-)
-from napari_landmark.detection.embedding.embedding import Embedding, train_embedding
-from napari_landmark.detection.refinement.patch_embedding import (
-    PatchEmbedding,
-    PatchEmbeddingConfig,
-    train_patch_embedding,
-)
+from napari_landmark.detection.detector.detector import DetectorConfig, DetectorNetwork
+from napari_landmark.detection.detector.detector_training import train_detector
+from napari_landmark.detection.detector.pseudo_labels import PseudoLabels
+from napari_landmark.detection.embedding.embedding import Embedding
+from napari_landmark.detection.embedding.embedding_training import train_embedding
+from napari_landmark.detection.refinement.patch_embedding import PatchEmbedding, PatchEmbeddingConfig
+from napari_landmark.detection.refinement.patch_training import train_patch_embedding
 from napari_landmark.detection.training.stages import embedding_config
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.learning.loop import Budget, History
@@ -105,7 +100,9 @@ class Bench:
     def run(self, name: str, factor: int) -> History:
         generator = torch.Generator().manual_seed(0)
         if name == "detector":
-            labels = TrainingLabels(self.positions, torch.ones(self.positions.shape[:2]), (0,))
+            labels = PseudoLabels(
+                self.positions.numpy(), np.ones(self.positions.shape[:2]), 0.0, templates=(0,)
+            )
             network = DetectorNetwork(DetectorConfig(self.positions.shape[1], self.cohort.ndim))
             return train_detector(
                 network, self.cohort, labels, device=self.device, generator=generator, budget=self.budget

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from cephalometric import link_images, read_truth
@@ -20,26 +21,25 @@ from torch import nn
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.detection.detector.detector import (
-    DetectorConfig,
-    DetectorNetwork,
-    TrainingLabels,
-    train_detector,
-)
-from napari_landmark.detection.embedding import embedding as shared
+from napari_landmark.detection.detector.detector import DetectorConfig, DetectorNetwork
+from napari_landmark.detection.detector.detector_training import train_detector
+from napari_landmark.detection.detector.pseudo_labels import PseudoLabels
 from napari_landmark.detection.embedding.correspondence_loss import (
     POINTS_PER_LEVEL,
     TEMPERATURE,
     correspondence_loss,
 )
-from napari_landmark.detection.embedding.embedding import Embedding
+from napari_landmark.detection.embedding.embedding import Embedding, EmbeddingConfig
+from napari_landmark.detection.embedding.embedding_training import SELF_RANGES
 from napari_landmark.detection.embedding.feature_matching import describe, match_vectors
+from napari_landmark.detection.embedding.informative_points import informative, inside, random_points
 from napari_landmark.detection.training.stages import embedding_config
 from napari_landmark.learning.augmentation import Distortion, random_appearance
 from napari_landmark.learning.batches import load_batch
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.learning.interpolation import cell_coordinates, sample_features
-from napari_landmark.learning.loop import Budget, run_training
+from napari_landmark.learning.loop import Budget, TrainingClock, run_training
+from napari_landmark.learning.sampler import random_indices
 from napari_landmark.learning.unet import fast_memory_format
 from napari_landmark.metrics import evaluate
 
@@ -50,21 +50,19 @@ Loss = Callable[..., torch.Tensor]
 class TwoNetworks(nn.Module):
     """E_r for whole images and E_p for distorted views, as in CC2D."""
 
-    def __init__(self, config: shared.EmbeddingConfig, *, separate: bool) -> None:
+    def __init__(self, config: EmbeddingConfig, *, separate: bool) -> None:
         super().__init__()
         self.image = Embedding(config)
         self.view = Embedding(config) if separate else self.image
 
     def loss(self, cohort: Cohort, device: Device, generator: torch.Generator, compare: Loss) -> torch.Tensor:
         downsampling = self.image.config.downsampling
-        images = load_batch(
-            cohort, shared.random_indices(len(cohort), PAIRS, generator), downsampling, device
-        )
+        images = load_batch(cohort, random_indices(len(cohort), PAIRS, generator), downsampling, device)
         shape = tuple(images.shape[2:])
-        distortion = Distortion.random(PAIRS, shape, ranges=shared.SELF_RANGES, generator=generator)
-        query = shared.random_points(PAIRS, POINTS, shape, generator)
+        distortion = Distortion.random(PAIRS, shape, ranges=SELF_RANGES, generator=generator)
+        query = random_points(PAIRS, POINTS, shape, generator)
         key = distortion.source_of(query)
-        valid = shared.inside(key, shape) & shared.informative(images, key, generator)
+        valid = inside(key, shape) & informative(images, key, generator)
         views = [random_appearance(x, generator=generator) for x in (images, distortion.apply(images))]
         with device.autocast():
             if self.view is self.image:
@@ -72,16 +70,16 @@ class TwoNetworks(nn.Module):
                 keys, queries = [m[:PAIRS] for m in maps], [m[PAIRS:] for m in maps]
             else:
                 keys, queries = self.image(views[0]), self.view(views[1])
-        return compare(queries, keys, self.image.strides, query, key, valid)
+        return compare(queries, keys, self.image.input_strides, query, key, valid)
 
     def find(self, cohort: Cohort, template: int, points: torch.Tensor, device: Device) -> torch.Tensor:
-        strides, downsampling = self.image.canvas_strides, self.image.config.downsampling
-        vectors = describe(
-            self.view.embed(load_batch(cohort, [template], downsampling, device), device), strides, points
-        )
+        for network in (self.image, self.view):
+            network.use_device(device)
+        strides = self.image.strides
+        vectors = describe(self.view.embed(load_batch(cohort, [template], 1, device)), strides, points)
         found = []
         for number in range(len(cohort)):
-            maps = self.image.embed(load_batch(cohort, [number], downsampling, device), device)
+            maps = self.image.embed(load_batch(cohort, [number], 1, device))
             found.append(match_vectors(vectors, maps, strides).positions)
         return torch.cat(found)
 
@@ -179,6 +177,7 @@ class Bench:
         history = run_training(
             network,
             lambda _: network.loss(self.cohort, self.device, generator, compare),
+            TrainingClock().ticks(),
             stage=name,
             budget=self.budget,
             learning_rate=2.5e-3,
@@ -191,7 +190,9 @@ class Bench:
         torch.manual_seed(0)
         positions = network.find(self.cohort, self.template, self.points, self.device)
         positions[self.template] = self.points[0]
-        labels = TrainingLabels(positions, torch.ones(positions.shape[:2]), (self.template,))
+        labels = PseudoLabels(
+            positions.numpy(), np.ones(positions.shape[:2]), 0.0, templates=(self.template,)
+        )
         detector = DetectorNetwork(DetectorConfig(positions.shape[1]))
         if initialized:
             detector.pyramid.load_state_dict(network.image.pyramid.state_dict())

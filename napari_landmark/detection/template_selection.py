@@ -76,7 +76,8 @@ def suggest(
     """
     import torch
 
-    from napari_landmark.detection.embedding.embedding import Embedding, train_embedding
+    from napari_landmark.detection.embedding.embedding import Embedding
+    from napari_landmark.detection.embedding.embedding_training import train_embedding
     from napari_landmark.detection.training.stages import embedding_config
     from napari_landmark.learning.device import choose_device
     from napari_landmark.learning.loop import Budget
@@ -122,9 +123,9 @@ def rank_images(
     """
     import torch
 
-    from napari_landmark.detection.embedding.embedding import random_indices
+    from napari_landmark.learning.sampler import random_indices
 
-    embedding.to(device.torch_device)
+    embedding.use_device(device)
     # In random order: those that were ranked before a cancel are a fair part of all.
     candidates = random_indices(len(cohort), min(_CANDIDATES, len(cohort)), generator)
     others = sorted(random_indices(len(cohort), min(_OTHERS + 1, len(cohort)), generator))
@@ -150,7 +151,7 @@ def _embed(
     from napari_landmark.learning.batches import load_batch
 
     image = load_batch(cohort, [number], embedding.config.downsampling, device)
-    return image, embedding.embed(image, device)
+    return image, embedding.embed_input(image)
 
 
 def _score(
@@ -165,10 +166,10 @@ def _score(
     """Mean weight, 0..1, of the matches of random points of a candidate in the maps of the other images."""
     import torch
 
-    from napari_landmark.detection.embedding.embedding import informative_points
     from napari_landmark.detection.embedding.feature_matching import describe, match_vectors
+    from napari_landmark.detection.embedding.informative_points import informative_points
 
-    strides = embedding.strides
+    strides = embedding.input_strides
     image, maps = _embed(embedding, cohort, candidate, device)
     points = informative_points(image, _POINTS, generator)
     vectors = describe(maps, strides, points)

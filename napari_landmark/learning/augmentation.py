@@ -112,7 +112,7 @@ class Distortion:
     def source_of(self, points: torch.Tensor) -> torch.Tensor:
         """Where points (batch, k, d) of the distorted canvas come from."""
         affine = (points - self._middle) @ self.matrices.transpose(1, 2) + self.centers[:, None]
-        return affine if self.control is None else affine + self._displacement(points)
+        return affine if self.control is None else affine + self._displacement(self.control, points)
 
     def output_of(self, points: torch.Tensor, *, iterations: int = 15) -> torch.Tensor:
         """Where points (batch, k, d) of the source land in the distorted canvas.
@@ -124,7 +124,7 @@ class Distortion:
         if self.control is None:
             return straight
         for _ in range(iterations):
-            found = torch.baddbmm(straight, self._displacement(found), inverse, alpha=-1)
+            found = torch.baddbmm(straight, self._displacement(self.control, found), inverse, alpha=-1)
         missed = (points - self.source_of(found)).norm(dim=-1, keepdim=True) > 0.01
         return found.masked_fill(missed, float("nan"))
 
@@ -141,11 +141,11 @@ class Distortion:
         """Distorted copies of images (batch, channels, *source_shape)."""
         return sample(images, self.grid())
 
-    def _displacement(self, points: torch.Tensor) -> torch.Tensor:
+    def _displacement(self, control: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
         # The same piecewise linear function as in `grid`: knots at the outermost pixel centres.
-        parts = zip(self.control.shape[2:], self.output_shape, strict=True)
+        parts = zip(control.shape[2:], self.output_shape, strict=True)
         scale = tuple((knots - 1) / (size - 1) for knots, size in parts)
-        return sample(self.control, points, scale=scale).transpose(1, 2)
+        return sample(control, points, scale=scale).transpose(1, 2)
 
 
 def _rotations(angles: torch.Tensor, dims: int) -> torch.Tensor:

@@ -1,13 +1,14 @@
-"""The training loop: budget, schedule, progress, cancel, checkpoint, resume."""
+"""Training loop: budget, learning rate, progress, cancel, checkpoint, resume."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -18,12 +19,15 @@ from napari_landmark.learning.malloc import keep_freed_memory
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 CHECKPOINT_SECONDS = 30.0
-_LONGEST_GRADIENT = 5.0
+_REPORT_SECONDS = 0.2
+_LARGEST_GRADIENT_NORM = 5.0
+
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a training lasts: so many steps, and no longer than so many seconds (None = no limit)."""
+    """Limits of a training: number of steps, wall-clock seconds, or both (None = no limit)."""
 
     steps: int | None = None
     seconds: float | None = None
@@ -33,7 +37,7 @@ class Budget:
             raise ValueError("a training needs a limit: steps, seconds or both")
 
     def fraction(self, step: int, elapsed: float) -> float:
-        """Done part, 0..1: whichever limit is nearer."""
+        """Done part, 0..1, by the nearer limit."""
         return max(_part(step, self.steps), _part(elapsed, self.seconds))
 
 
@@ -45,7 +49,7 @@ def _part(done: float, limit: float | None) -> float:
 
 @dataclass
 class History:
-    """What happened during a training; `losses` holds (step, seconds, loss) of smoothed values."""
+    """Record of a training; `losses` holds (step, seconds, smoothed loss)."""
 
     stage: str
     steps: int = 0
@@ -53,14 +57,14 @@ class History:
     cancelled: bool = False
     losses: list[tuple[int, float, float]] = field(default_factory=list)
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a stage keeps its state, and whether to go on from what is there."""
+    """File with the state of a stage, and whether to resume from it."""
 
     path: Path
     resume: bool = False
@@ -74,9 +78,31 @@ def learning_rate_at(fraction: float, *, warmup: float) -> float:
     return (1 + math.cos(math.pi * (fraction - warmup) / (1 - warmup))) / 2
 
 
+class TrainingClock:
+    """Done part of a training, set by `run_training` before it takes a batch.
+
+    For batches that change in the course of a training. Worker processes of a DataLoader have copies, which no
+    training sets: such batches must be drawn in the process that trains.
+
+    Attributes
+    ----------
+    fraction : float
+        0..1 of the budget.
+    """
+
+    def __init__(self) -> None:
+        self.fraction = 0.0
+
+    def ticks(self) -> Iterator[float]:
+        """Yield the done part for each step without end: batches for a loss that draws its own."""
+        while True:
+            yield self.fraction
+
+
 def run_training(
     network: nn.Module,
-    step: Callable[[float], torch.Tensor],
+    loss: Callable[[Batch], torch.Tensor],
+    batches: Iterable[Batch],
     *,
     stage: str,
     budget: Budget,
@@ -84,20 +110,29 @@ def run_training(
     generator: torch.Generator,
     warmup: float = 0.08,
     weight_decay: float = 1e-3,
+    clock: TrainingClock | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
+    after_step: Callable[[float], None] | None = None,
 ) -> History:
-    """Minimise what `step` returns until the budget is spent or the work is cancelled.
+    """Minimise the loss of batches until the budget is spent or the work is cancelled.
 
     Parameters
     ----------
     network : nn.Module
         Trained in place.
-    step : callable
-        Given the done fraction, draws a batch with `generator` and returns the loss.
+    loss : callable
+        Scalar loss of a batch; draws no random numbers.
+    batches : iterable
+        Generator or DataLoader. One that can be iterated again is, as often as the budget lasts.
     generator : torch.Generator
-        The only source of chance, saved with the checkpoints: a resumed training goes on as if never stopped.
+        Source of chance of the batches, saved with the checkpoints: a resumed training continues as if never
+        stopped, where batches are drawn one by one (a DataLoader that prefetches draws ahead).
+    clock : TrainingClock, optional
+        Shared with `batches` that depend on the done part of the training.
+    after_step : callable, optional
+        Called between steps with the done part. It may use the network in evaluation mode; its time counts.
 
     Returns
     -------
@@ -107,81 +142,109 @@ def run_training(
     Raises
     ------
     InputError
-        The checkpoint to go on from is damaged or belongs to another network.
+        The checkpoint to resume from is damaged or belongs to another network.
+    ValueError
+        There are fewer batches than the budget has steps, and they cannot be iterated again.
     """
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
     history = History(stage)
     if checkpoint and checkpoint.resume and checkpoint.path.exists():
         history = _load(checkpoint.path, network, optimizer, generator, stage)
+
+    def save() -> None:
+        if checkpoint:
+            _save(checkpoint.path, network, optimizer, generator, history)
+
+    clock = clock or TrainingClock()
+    source = _repeated(batches)
+    report = _Reporter(history, budget, progress)
+    started = time.monotonic() - history.seconds
+    saved = time.monotonic()
+    network.train()
     with keep_freed_memory():
-        _loop(
-            network,
-            step,
-            optimizer,
-            history,
-            budget,
-            learning_rate,
-            warmup,
-            generator,
-            checkpoint,
-            progress,
-            cancel,
-        )
+        while (fraction := budget.fraction(history.steps, history.seconds)) < 1:
+            if cancel and cancel.cancelled:
+                history.cancelled = True
+                break
+            factor = learning_rate_at(fraction, warmup=warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * factor
+            clock.fraction = fraction
+            value = _step(network, loss, next(source), optimizer)
+            history.steps += 1
+            now = time.monotonic()
+            history.seconds = now - started
+            report.record(value)
+            report.now_and_then(now)
+            if after_step:
+                after_step(budget.fraction(history.steps, history.seconds))
+                if not network.training:
+                    network.train()
+            if checkpoint and now - saved > checkpoint.interval:
+                save()
+                saved = time.monotonic()
+    report.finish()
     network.eval()
-    if checkpoint:
-        _save(checkpoint.path, network, optimizer, generator, history)
+    save()
     return history
 
 
-def _loop(
-    network: nn.Module,
-    step: Callable[[float], torch.Tensor],
-    optimizer: torch.optim.Optimizer,
-    history: History,
-    budget: Budget,
-    learning_rate: float,
-    warmup: float,
-    generator: torch.Generator,
-    checkpoint: Checkpoint | None,
-    progress: Progress | None,
-    cancel: CancelToken | None,
-) -> None:
-    started = time.monotonic() - history.seconds
-    saved = reported = time.monotonic()
-    smoothed = history.losses[-1][2] if history.losses else None
-    first_step, first_seconds = history.steps, history.seconds
-    network.train()
-    while (fraction := budget.fraction(history.steps, history.seconds)) < 1:
-        if cancel and cancel.cancelled:
-            history.cancelled = True
-            break
-        factor = learning_rate_at(fraction, warmup=warmup)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * factor
-        optimizer.zero_grad(set_to_none=True)
-        loss = step(fraction)
-        loss.backward()
-        length = nn.utils.clip_grad_norm_(network.parameters(), _LONGEST_GRADIENT, foreach=True)
-        if torch.isfinite(length):  # one overflow must not ruin the weights for good
-            optimizer.step()
-        history.steps += 1
-        now = time.monotonic()
-        history.seconds = now - started
-        if history.steps % 10 == 0 or history.steps == 1:
-            value = float(loss.detach())
-            if math.isfinite(value):
-                smoothed = value if smoothed is None else 0.7 * smoothed + 0.3 * value
-                history.losses.append((history.steps, round(history.seconds, 2), round(smoothed, 5)))
-        if progress and now - reported > 0.2:
-            reported = now
-            done = budget.fraction(history.steps, history.seconds)
-            left = _seconds_left(budget, history, first_step, first_seconds)
-            progress(ProgressEvent(history.stage, done, left, smoothed, history.steps))
-        if checkpoint and now - saved > checkpoint.interval:
-            _save(checkpoint.path, network, optimizer, generator, history)
-            saved = time.monotonic()
-    if progress and not history.cancelled:
-        progress(ProgressEvent(history.stage, 1.0, 0.0, smoothed, history.steps))
+def _step(
+    network: nn.Module, loss: Callable[[Batch], torch.Tensor], batch: Batch, optimizer: torch.optim.Optimizer
+) -> torch.Tensor:
+    """One step of the optimizer; returns the loss without its graph."""
+    optimizer.zero_grad(set_to_none=True)
+    value = loss(batch)
+    value.backward()
+    length = nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT_NORM, foreach=True)
+    if torch.isfinite(length):  # one overflow must not ruin the weights for good
+        optimizer.step()
+    return value.detach()
+
+
+def _repeated(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Batches without end, iterated anew when they are exhausted."""
+    while True:
+        empty = True
+        for batch in batches:
+            empty = False
+            yield batch
+        if empty:
+            raise ValueError("the batches ended before the budget of the training was spent")
+
+
+class _Reporter:
+    """Smoothed losses of a training, and its progress events."""
+
+    def __init__(self, history: History, budget: Budget, progress: Progress | None) -> None:
+        self._history, self._budget, self._progress = history, budget, progress
+        self._first_step, self._first_seconds = history.steps, history.seconds
+        self._smoothed = history.losses[-1][2] if history.losses else None
+        self._reported = time.monotonic()
+
+    def record(self, loss: torch.Tensor) -> None:
+        """Note the loss of every tenth step, and of the first."""
+        history = self._history
+        if history.steps % 10 and history.steps != 1:
+            return  # reading a value makes a graphics card wait
+        value = float(loss)
+        if math.isfinite(value):
+            self._smoothed = value if self._smoothed is None else 0.7 * self._smoothed + 0.3 * value
+            history.losses.append((history.steps, round(history.seconds, 2), round(self._smoothed, 5)))
+
+    def now_and_then(self, now: float) -> None:
+        """Report progress if the last report is long enough ago."""
+        if self._progress and now - self._reported > _REPORT_SECONDS:
+            self._reported = now
+            history = self._history
+            done = self._budget.fraction(history.steps, history.seconds)
+            left = _seconds_left(self._budget, history, self._first_step, self._first_seconds)
+            self._progress(ProgressEvent(history.stage, done, left, self._smoothed, history.steps))
+
+    def finish(self) -> None:
+        """Report the end of a training that was not cancelled."""
+        if self._progress and not self._history.cancelled:
+            self._progress(ProgressEvent(self._history.stage, 1.0, 0.0, self._smoothed, self._history.steps))
 
 
 def _seconds_left(budget: Budget, history: History, first_step: int, first_seconds: float) -> float | None:
@@ -225,12 +288,12 @@ def _load(
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: is not a checkpoint of a training ({error}); train anew") from error
     history.stage, history.cancelled = stage, False
-    history.losses = [tuple(entry) for entry in history.losses]
+    history.losses = [(step, seconds, loss) for step, seconds, loss in history.losses]
     return history
 
 
 def _laid_out(value: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
-    """`value` with its numbers in memory like those of `parameter`, as they were before the interruption."""
+    """`value` in the memory format of `parameter`, as it was before the interruption."""
     if value.shape != parameter.shape:
         return value
     return torch.empty_like(parameter, requires_grad=False).copy_(value)

@@ -1,4 +1,4 @@
-"""The encoder-decoder that every model here shares, in 2-D and 3-D.
+"""U-Net that all networks share, in 2-D and 3-D.
 
 Layout of U-Net (Ronneberger et al., MICCAI 2015) with a strided first convolution: medical radiographs are smooth at
 the pixel scale, and full-resolution layers would cost more than all others together.
@@ -39,12 +39,12 @@ class UNet(nn.Module):
     channels : sequence of 5 int
         Channels at strides 2, 4, 8, 16 and 32.
     finest_stride : {2, 4, 8}
-        Where the decoder stops.
+        Stride of the last map.
 
     Raises
     ------
     ValueError
-        Not five numbers of channels, or another stride.
+        Not five positive numbers of channels, or another stride.
     """
 
     def __init__(
@@ -88,5 +88,11 @@ class UNet(nn.Module):
 
 
 def fast_memory_format(spatial_dims: int) -> torch.memory_format:
-    """Channels-last layout, which convolutions on CPU and GPU take fastest."""
+    """Channels-last layout, fastest for convolutions on CPU and GPU."""
     return torch.channels_last if spatial_dims == 2 else torch.channels_last_3d
+
+
+def place_network(network: nn.Module, device: torch.device, spatial_dims: int) -> None:
+    """Move a network to a device in the layout that trains fastest there."""
+    memory_format = fast_memory_format(spatial_dims)
+    network.to(device, memory_format=memory_format)  # type: ignore[call-overload] # not in the stubs of torch

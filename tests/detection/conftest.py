@@ -1,10 +1,10 @@
 """Cohorts whose embedding is known by formula.
 
-For whole images every place of the anatomy has a vector of its own. Images are affine pictures of one anatomy. What
-stands for the network knows the pose of each image (an image's first pixel holds its number) and gives the vectors of
-the anatomy that lies at each cell.
+For whole images every position of the anatomy has a vector of its own. Images are affine pictures of one anatomy. The
+substitute of the network knows the pose of each image (an image's first pixel holds its number) and returns the
+vectors of the anatomy at each cell.
 
-For windows the images are one texture, shifted, and the vectors tell the pixels around each cell.
+For patches the images are one texture, shifted, and the vectors depend on the pixels around each cell.
 """
 
 from __future__ import annotations
@@ -39,10 +39,8 @@ def perfect_cohort():
 class PerfectEmbedding:
     """Random Fourier features of the position in the anatomy: their cosine is a Gaussian of the distance."""
 
-    canvas_strides = (16, 8, 4)
-
-    class config:
-        downsampling = 1
+    strides = (16, 8, 4)
+    fingerprint = "perfect"
 
     def __init__(self, matrices, shifts, *, widths=(40.0, 24.0, 12.0), channels=512):
         generator = torch.Generator().manual_seed(0)
@@ -50,11 +48,11 @@ class PerfectEmbedding:
         self.matrices, self.shifts = matrices, shifts
         self.frequencies = [torch.randn(dims, channels, generator=generator) / width for width in widths]
 
-    def embed(self, images, device):
+    def embed(self, images):
         shape = images.shape[2:]
         numbers = (images.flatten(1)[:, 0] * 100).round().long()
         maps = []
-        for stride, frequencies in zip(self.canvas_strides, self.frequencies, strict=True):
+        for stride, frequencies in zip(self.strides, self.frequencies, strict=True):
             cells = canvas_coordinates(pixel_positions(tuple(n // stride for n in shape)), stride)
             anatomy = torch.stack(
                 [(cells - self.shifts[k]) @ torch.linalg.inv(self.matrices[k]).T for k in numbers]
@@ -94,8 +92,8 @@ class PerfectCohort:
         return picture
 
 
-class PatchCloseUp:
-    """Stands for a trained close-up: the vector of each cell tells the pixels around it, and nothing else."""
+class PixelPatchEmbedding:
+    """Substitute for a trained patch embedding: the vector of each cell depends on the pixels around it alone."""
 
     strides = (4, 2)
 
@@ -106,18 +104,18 @@ class PatchCloseUp:
         brightness = kernels.flatten(1).mean(1)  # does not matter
         self.kernels = kernels - brightness.view(-1, *[1] * (dims + 1))
 
-    def embed(self, windows, device):
+    def embed(self, patches, device):
         convolve = {2: F.conv2d, 3: F.conv3d}[self.config.spatial_dims]
         maps = [
-            convolve(windows, self.kernels, stride=s, padding=13 - s // 2, dilation=5) for s in self.strides
+            convolve(patches, self.kernels, stride=s, padding=13 - s // 2, dilation=5) for s in self.strides
         ]
         return [F.normalize(m, dim=1) for m in maps]
 
 
 @pytest.fixture
-def patch_close_up():
-    """Makes a `PatchCloseUp`."""
-    return PatchCloseUp
+def pixel_patch_embedding():
+    """Makes a `PixelPatchEmbedding`."""
+    return PixelPatchEmbedding
 
 
 class TexturedCohort:

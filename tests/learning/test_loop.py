@@ -10,11 +10,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.learning import loop as run_module
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
-from napari_landmark.learning.loop import Budget, Checkpoint, learning_rate_at, run_training
+from napari_landmark.learning.loop import (
+    Budget,
+    Checkpoint,
+    TrainingClock,
+    learning_rate_at,
+    run_training,
+)
+from napari_landmark.learning.sampler import SeededBatchSampler
 from napari_landmark.progress import CancelToken
 
 STEPS = 24
@@ -28,16 +36,22 @@ class Task:
         self.network = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 1))
         self.generator = torch.Generator().manual_seed(seed)
         self.fractions: list[float] = []
+        self.clock = TrainingClock()
 
-    def step(self, fraction: float) -> torch.Tensor:
-        self.fractions.append(fraction)
-        points = torch.rand(16, 2, generator=self.generator)
+    def batches(self):
+        for fraction in self.clock.ticks():
+            self.fractions.append(fraction)
+            yield torch.rand(16, 2, generator=self.generator)
+
+    def loss(self, points: torch.Tensor) -> torch.Tensor:
         return (self.network(points)[:, 0] - points.sum(1)).square().mean()
 
     def run(self, budget=None, **options):
         budget = budget or Budget(STEPS)
         options = {"stage": "test", "learning_rate": 0.02, "generator": self.generator, **options}
-        return run_training(self.network, self.step, budget=budget, **options)
+        return run_training(
+            self.network, self.loss, self.batches(), budget=budget, clock=self.clock, **options
+        )
 
     def weights(self):
         return {name: value.clone() for name, value in self.network.state_dict().items()}
@@ -127,32 +141,107 @@ class TestTraining:
 
     def test_a_loss_that_is_not_finite_is_not_recorded(self):
         task = Task()
-        honest = task.step
-        task.step = lambda fraction: honest(fraction) * (math.inf if len(task.fractions) == 10 else 1)
+        honest = task.loss
+        task.loss = lambda points: honest(points) * (math.inf if len(task.fractions) == 10 else 1)
         history = task.run(Budget(10))
         assert [step for step, _, _ in history.losses] == [1]
 
     def test_an_overflow_does_not_ruin_the_weights(self):
         task = Task()
-        honest = task.step
-        task.step = lambda fraction: honest(fraction) * (math.nan if len(task.fractions) == 4 else 1)
+        honest = task.loss
+        task.loss = lambda points: honest(points) * (math.nan if len(task.fractions) == 4 else 1)
         history = task.run(Budget(150))
         assert all(torch.isfinite(value).all() for value in task.weights().values())
         assert history.losses[-1][2] < 0.3 * history.losses[0][2]
+
+
+class TestBatches:
+    """Sources of batches: generators, lists, data loaders."""
+
+    def run(self, task, batches, steps=STEPS, **options):
+        return run_training(
+            task.network,
+            task.loss,
+            batches,
+            stage="test",
+            budget=Budget(steps),
+            learning_rate=0.02,
+            generator=task.generator,
+            **options,
+        )
+
+    def test_a_data_loader_is_iterated_as_often_as_needed(self):
+        task = Task()
+        points = TensorDataset(torch.rand(64, 2, generator=torch.Generator().manual_seed(1)))
+        loader = DataLoader(
+            points, 16, shuffle=True, collate_fn=lambda rows: torch.stack([x for (x,) in rows])
+        )
+        history = self.run(task, loader, steps=100)
+        assert history.steps == 100
+        assert history.losses[-1][2] < 0.3 * history.losses[0][2]
+
+    @pytest.mark.parametrize("steps", [1, 9])
+    def test_a_data_loader_with_a_seeded_sampler_is_resumed(self, tmp_path, steps):
+        points = torch.rand(40, 2, generator=torch.Generator().manual_seed(1))
+
+        def run(task, count, **options):
+            sampler = SeededBatchSampler(len(points), 8, generator=task.generator)
+            return self.run(task, DataLoader(points, batch_sampler=sampler), count, **options)
+
+        whole, first, second = Task(), Task(), Task(seed=99)
+        run(whole, STEPS)
+        token, honest = CancelToken(), first.loss
+        seen = []
+
+        def loss(batch):
+            seen.append(batch)
+            if len(seen) == steps:
+                token.cancel()
+            return honest(batch)
+
+        first.loss = loss
+        path = tmp_path / "checkpoint.safetensors"
+        run(first, STEPS, checkpoint=Checkpoint(path), cancel=token)
+        history = run(second, STEPS, checkpoint=Checkpoint(path, resume=True))
+        assert history.steps == STEPS
+        assert all(torch.equal(value, second.weights()[name]) for name, value in whole.weights().items())
+
+    def test_too_few_batches_are_named(self):
+        task = Task()
+        with pytest.raises(ValueError, match="batches ended before the budget"):
+            self.run(task, iter([torch.rand(16, 2)] * 3))
+        with pytest.raises(ValueError, match="batches ended before the budget"):
+            self.run(task, [])
+
+
+class TestAfterStep:
+    def test_between_all_steps_with_the_done_part(self):
+        seen = []
+        Task().run(Budget(4), after_step=seen.append)
+        assert seen == [0.25, 0.5, 0.75, 1.0]
+
+    def test_it_may_leave_the_network_in_evaluation_mode(self):
+        plain, watched, modes = Task(), Task(), []
+        plain.run()
+        honest = watched.loss
+        watched.loss = lambda points: (modes.append(watched.network.training), honest(points))[1]
+        watched.run(after_step=lambda _: watched.network.eval()(torch.ones(1, 2)))
+        assert all(modes)
+        assert all(torch.equal(value, watched.weights()[name]) for name, value in plain.weights().items())
 
 
 class TestCancel:
     def test_stops_and_keeps_what_was_learned(self, tmp_path):
         task, token = Task(), CancelToken()
         before = task.weights()
-        honest = task.step
+        honest = task.loss
 
-        def step(fraction):
-            if len(task.fractions) == 9:
+        def loss(points):
+            if len(task.fractions) == 10:
                 token.cancel()
-            return honest(fraction)
+            return honest(points)
 
-        task.step = step
+        task.loss = loss
         path = tmp_path / "checkpoint.safetensors"
         history = task.run(checkpoint=Checkpoint(path), cancel=token)
         assert history.cancelled
@@ -172,14 +261,14 @@ class TestResume:
     def stop_after(self, steps, path, **options):
         """A training that is cancelled after so many steps."""
         task, token = Task(), CancelToken()
-        honest = task.step
+        honest = task.loss
 
-        def step(fraction):
-            if len(task.fractions) == steps - 1:
+        def loss(points):
+            if len(task.fractions) == steps:
                 token.cancel()
-            return honest(fraction)
+            return honest(points)
 
-        task.step = step
+        task.loss = loss
         task.run(checkpoint=Checkpoint(path, **options), cancel=token)
         return task
 
@@ -206,21 +295,21 @@ class TestResume:
         whole.run()
         path = tmp_path / "checkpoint.safetensors"
         crashing = Task()
-        honest = crashing.step
+        honest = crashing.loss
 
-        def step(fraction):
-            if len(crashing.fractions) == 13:
+        def loss(points):
+            if len(crashing.fractions) == 14:
                 raise MemoryError
-            return honest(fraction)
+            return honest(points)
 
-        crashing.step = step
+        crashing.loss = loss
         with pytest.raises(MemoryError):
             crashing.run(checkpoint=Checkpoint(path, interval=0.0))
         second = Task(seed=99)
         second.run(checkpoint=Checkpoint(path, resume=True))
         assert all(torch.equal(value, second.weights()[name]) for name, value in whole.weights().items())
 
-    def test_what_the_optimizer_knows_lies_in_memory_as_before(self, tmp_path, monkeypatch):
+    def test_the_optimizer_keeps_its_memory_format(self, tmp_path, monkeypatch):
         path, seen = tmp_path / "checkpoint.safetensors", []
         honest = torch.optim.AdamW.step
 
@@ -233,7 +322,8 @@ class TestResume:
             network = nn.Conv2d(3, 5, 3).to(memory_format=torch.channels_last)
             run_training(
                 network,
-                lambda _, network=network: network(torch.ones(1, 3, 4, 4)).square().sum(),
+                lambda images, network=network: network(images).square().sum(),
+                [torch.ones(1, 3, 4, 4)],
                 stage="s",
                 budget=Budget(steps=steps),
                 learning_rate=0.1,

@@ -1,30 +1,25 @@
-"""CC2D-TPL: a detector trained on pseudo-labels, which are wrong one by one and right on average.
+"""Detector network after CC2D-TPL: heatmap and offsets of every landmark, which vote for its position.
 
 A multi-task U-Net gives, per landmark, a heatmap and an offset map that is valid where the heatmap's target is on;
-the hottest cells vote through their offsets for a sub-pixel position (Yao et al., MICCAI 2021). Unlike there, the
-heatmap is a softmax over the canvas, so a landmark has one place and its spread means something.
+the cells of largest mass vote through their offsets for a sub-pixel position (Yao et al., MICCAI 2021). Unlike there,
+the heatmap is a softmax over the working grid: a landmark has one position, and the spread of the mass is a measure of
+its error.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
-from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.learning.augmentation import Distortion, DistortionRange, random_appearance
-from napari_landmark.learning.batches import KeptImages, kept_images, load_batch
+from napari_landmark.detection.refinement.local_refinement import position_prior
 from napari_landmark.learning.device import Device
-from napari_landmark.learning.interpolation import canvas_coordinates, constant, pixel_positions
-from napari_landmark.learning.loop import Budget, Checkpoint, History, run_training
+from napari_landmark.learning.interpolation import canvas_coordinates, pixel_positions
 from napari_landmark.learning.unet import CHANNELS, UNet, fast_memory_format
-from napari_landmark.progress import CancelToken, Progress
 
-_RANGES = DistortionRange(rotation=15, scale=1.18, shift=0.08, elastic=0.018)
 _VOTERS = 25
-_TEMPLATE_SHARE = 1 / 3  # of the batches contain an image that a person annotated
-_OFFSET_WEIGHT = 2.0
 _FAR = 2.5  # radii
 
 
@@ -37,7 +32,11 @@ class DetectorConfig:
     landmarks : int
     spatial_dims : {2, 3}
     downsampling : int
-        Working-canvas pixels per input pixel, along each axis.
+        Working-grid pixels per input pixel, along each axis.
+    channels : tuple of 5 int
+        Of the U-Net.
+    finest_stride : int
+        Stride of heatmap and offsets, in input pixels.
     radius : float
         Of the disc around a landmark where offsets are valid, in input pixels.
     sigma : float
@@ -52,44 +51,26 @@ class DetectorConfig:
     radius: float = 24.0
     sigma: float = 6.0
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Plain values for the model's sidecar."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
-class TrainingLabels:
-    """What a detector learns from.
-
-    Parameters
-    ----------
-    positions : (n_images, n_landmarks, d) float tensor
-        On the working canvas; NaN where unknown.
-    weights : (n_images, n_landmarks) float tensor
-        Trust in each, 0..1; an image without any is not shown.
-    templates : tuple of int
-        Images that a person annotated; shown more often.
-    """
-
-    positions: torch.Tensor
-    weights: torch.Tensor
-    templates: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Votes:
-    """What a detector says about a batch of images, on the working canvas.
+    """Landmarks detected in a batch of images.
 
     Parameters
     ----------
     positions : (batch, n_landmarks, d)
+        On the working grid.
     confidence : (batch, n_landmarks)
         Share of the heatmap's mass within the disc around the position.
     spread : (batch, n_landmarks)
-        Mean distance of the heatmap's mass from the position, in canvas pixels; far mass counts like mass at
-        two and a half radii.
-    heatmaps : (batch, n_landmarks, *canvas / stride)
-        Softmax over the canvas.
+        Mean distance of the heatmap's mass from the position, in working-grid pixels; far mass counts like
+        mass at two and a half radii.
+    heatmaps : (batch, n_landmarks, *input shape / stride)
+        Probabilities; each map sums to 1.
     """
 
     positions: torch.Tensor
@@ -99,7 +80,7 @@ class Votes:
 
 
 class DetectorNetwork(nn.Module):
-    """Heatmap logits and offsets of every landmark at the pyramid's finest stride."""
+    """Heatmap logits and offsets of every landmark at the finest stride of a U-Net."""
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
@@ -120,13 +101,13 @@ class DetectorNetwork(nn.Module):
         return out[:, :count], offsets
 
     def cell_positions(self, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
-        """(cells, d) centres of the output's cells in input pixels, for an input of that shape."""
+        """(cells, d) centres of the output cells in input pixels, for an input of that shape."""
         stride = self.pyramid.finest_stride
         cells = pixel_positions(tuple(n // stride for n in shape), device=device)
         return canvas_coordinates(cells, stride).flatten(0, -2)
 
     def vote(self, images: torch.Tensor, device: Device) -> Votes:
-        """Positions on the canvas of images (batch, 1, *canvas / downsampling)."""
+        """Detect the landmarks in images (batch, 1, *working grid / downsampling)."""
         config = self.config
         shape = tuple(images.shape[2:])
         with torch.no_grad(), device.autocast():
@@ -146,92 +127,6 @@ class DetectorNetwork(nn.Module):
         return Votes(canvas_coordinates(positions, config.downsampling), confidence, spread, heatmaps)
 
 
-def training_step(
-    network: DetectorNetwork,
-    cohort: Cohort | KeptImages,
-    labels: TrainingLabels,
-    device: Device,
-    generator: torch.Generator,
-    *,
-    batch: int = 3,
-) -> torch.Tensor:
-    """Loss of one batch of distorted images with their pseudo-labels."""
-    config = network.config
-    indices = _draw(labels, batch, generator)
-    images = load_batch(cohort, indices, config.downsampling, device)
-    shape = tuple(images.shape[2:])
-    distortion = Distortion.random(
-        batch, shape, ranges=_RANGES, generator=generator, device=device.torch_device
-    )
-    points = (device.to(labels.positions[indices]) + 0.5) / config.downsampling - 0.5
-    targets = distortion.output_of(points)
-    size = constant(shape, targets.dtype, targets.device)
-    inside = ((targets > -0.5) & (targets < size - 0.5)).all(-1)
-    weights = device.to(labels.weights[indices]) * inside
-    targets = torch.nan_to_num(targets)
-    views = random_appearance(distortion.apply(images), generator=generator)
-    with device.autocast():
-        logits, offsets = network(views)
-    difference = targets[:, :, None] - network.cell_positions(shape, views.device)
-    return detector_loss(logits, offsets, difference, weights, config)
-
-
-def detector_loss(
-    logits: torch.Tensor,
-    offsets: torch.Tensor,
-    difference: torch.Tensor,
-    weights: torch.Tensor,
-    config: DetectorConfig,
-) -> torch.Tensor:
-    """Cross-entropy of the heatmap plus L1 of the offsets inside the disc, weighted per landmark.
-
-    `difference` (batch, n, cells, d) points from each cell to the landmark, in input pixels.
-    """
-    squared = difference.square().sum(-1)
-    target = torch.softmax(-squared / (2 * config.sigma**2), -1)
-    heat = -(target * logits.log_softmax(-1)).sum(-1)
-    disc = (squared < config.radius**2).float()
-    error = (offsets - difference / config.radius).abs().sum(-1)
-    offset = (error * disc).sum(-1) / disc.sum(-1).clamp(min=1)
-    return ((heat + _OFFSET_WEIGHT * offset) * weights).sum() / weights.sum().clamp(min=1e-6)
-
-
-def _draw(labels: TrainingLabels, batch: int, generator: torch.Generator) -> list[int]:
-    labelled = torch.nonzero((labels.weights > 0).any(1))[:, 0]
-    if not len(labelled):
-        labelled = torch.arange(len(labels.weights))
-    indices = labelled[torch.randint(len(labelled), (batch,), generator=generator)].tolist()
-    if labels.templates and torch.rand((), generator=generator) < _TEMPLATE_SHARE:
-        chosen = torch.randint(len(labels.templates), (), generator=generator)
-        indices[0] = labels.templates[int(chosen)]
-    return indices
-
-
-def train_detector(
-    network: DetectorNetwork,
-    cohort: Cohort,
-    labels: TrainingLabels,
-    *,
-    device: Device,
-    generator: torch.Generator,
-    budget: Budget,
-    again: bool = False,
-    checkpoint: Checkpoint | None = None,
-    progress: Progress | None = None,
-    cancel: CancelToken | None = None,
-) -> History:
-    """Train in place on pseudo-labels and the true templates; `again` with better labels than before."""
-    network.to(device.torch_device, memory_format=fast_memory_format(network.config.spatial_dims))
-    images = kept_images(cohort, device)
-    return run_training(
-        network,
-        lambda _: training_step(network, images, labels, device, generator),
-        stage="training the detector again" if again else "training the detector",
-        budget=budget,
-        learning_rate=1e-3 if again else 2e-3,
-        generator=generator,
-        warmup=0.1,
-        checkpoint=checkpoint,
-        progress=progress,
-        cancel=cancel,
-    )
+def detector_prior(detector: DetectorNetwork) -> float:
+    """Typical error of a detector's positions, in working-grid pixels."""
+    return position_prior(detector.config.finest_stride * detector.config.downsampling)

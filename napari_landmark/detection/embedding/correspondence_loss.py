@@ -1,4 +1,4 @@
-"""The loss that teaches an embedding where a point of one view lies in another view."""
+"""Loss of an embedding for points that show the same anatomy in two views."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def correspondence_loss(
     key_points: torch.Tensor,
     valid: torch.Tensor,
 ) -> torch.Tensor:
-    """Cross-entropy between the true cell and the cell a query vector resembles most, summed over the levels.
+    """Cross-entropy between the true cell and the softmax of a query's similarities, summed over the levels.
 
     The dense form of CC2D's comparison (Yao et al., MICCAI 2021): cosine similarity of the query's vector with every
-    cell of the key image's map, softmax with `TEMPERATURE`, all cells of the map as negatives. The true place lies
+    cell of the key image's map, softmax with `TEMPERATURE`, all cells of the map as negatives. The true position is
     between cells, so the target is shared bilinearly by its neighbours, which makes sub-cell positions learnable.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Cascade comparing: where in an image is the place that an embedding vector describes?
+"""Matching of feature vectors in the maps of an image, coarse to fine.
 
 Coarse maps screen the whole image, finer ones refine: the cosine maps of all levels are multiplied (clamped at zero),
 and the peak is read to a fraction of a cell.
@@ -14,23 +14,22 @@ import torch.nn.functional as F
 
 from napari_landmark.learning.interpolation import canvas_coordinates, constant, sample_features
 
-_SHARPNESS = (
-    30.0  # of the softmax that reads the peak; a cell's similarity falls by some 0.05 to its neighbour
-)
+# Of the softmax that reads the peak; similarity falls by some 0.05 from one cell to the next.
+_SHARPNESS = 30.0
 
 
 @dataclass(frozen=True)
 class Match:
-    """Found places of a batch of queries.
+    """Matches of a batch of queries.
 
     Parameters
     ----------
     positions : (batch, k, d)
-        In the pixels that the strides are given in.
+        In the unit of the strides: pixels of the working grid or of the network's input.
     similarity : (batch, k)
         Product of the levels' cosines at the peak, 0..1.
     heatmaps : (batch, k, *finest shape) or None
-        That product everywhere.
+        That product at every cell.
     """
 
     positions: torch.Tensor
@@ -55,20 +54,30 @@ def match_vectors(
     *,
     keep_heatmaps: bool = False,
 ) -> Match:
-    """Find vectors (batch, k, channels per level) in maps (batch, channels, *shape per level)."""
+    """Match vectors (batch, k, channels per level) in maps (batch, channels, *shape per level), coarsest first.
+
+    Raises
+    ------
+    ValueError
+        No level is given, or vectors and maps have different numbers of levels.
+    """
+    if not vectors:
+        raise ValueError("features of at least one level are needed")
     shape = maps[-1].shape[2:]
     mode = "bilinear" if len(shape) == 2 else "trilinear"
-    product: torch.Tensor | None = None
-    for level_vectors, level_maps in zip(vectors, maps, strict=True):
-        cosine = (level_vectors @ level_maps.flatten(2)).clamp_(0, 1)
-        cosine = cosine.unflatten(-1, level_maps.shape[2:])
-        # Coarse to fine: each level's map is brought to the next one's grid, which is cheaper than to the finest.
-        if product is not None:
-            product = F.interpolate(product, size=level_maps.shape[2:], mode=mode, align_corners=False)
-        product = cosine if product is None else product * cosine
+    product = _cosine(vectors[0], maps[0])
+    for level_vectors, level_maps in zip(vectors[1:], maps[1:], strict=True):
+        cosine = _cosine(level_vectors, level_maps)
+        # Each level's map is resampled to the next one's grid, which is cheaper than to the finest.
+        product = F.interpolate(product, size=level_maps.shape[2:], mode=mode, align_corners=False) * cosine
     cells, peak = sub_cell_peak(product)
     positions = canvas_coordinates(cells, strides[-1])
     return Match(positions, peak, product if keep_heatmaps else None)
+
+
+def _cosine(vectors: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+    """(batch, k, *shape) cosines, clamped at zero."""
+    return (vectors @ maps.flatten(2)).clamp_(0, 1).unflatten(-1, maps.shape[2:])
 
 
 def match_points(
@@ -77,7 +86,7 @@ def match_points(
     strides: Sequence[int],
     points: torch.Tensor,
 ) -> Match:
-    """Find the points (batch, k, d) of one batch of images in another."""
+    """Match points (batch, k, d) of one batch of images in another."""
     return match_vectors(describe(from_maps, strides, points), to_maps, strides)
 
 
@@ -86,9 +95,9 @@ def sub_cell_peak(heatmaps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     shape = heatmaps.shape[2:]
     flat = heatmaps.flatten(2)
     peak, index = flat.max(-1)
-    place = torch.stack(torch.unravel_index(index, shape), -1)
+    cell = torch.stack(torch.unravel_index(index, shape), -1)
     steps = torch.cartesian_prod(*[torch.arange(-1, 2, device=flat.device)] * len(shape))
-    around = place[..., None, :] + steps
+    around = cell[..., None, :] + steps
     size = constant(tuple(shape), torch.long, flat.device)
     around = torch.minimum(around.clamp(min=0), size - 1)
     linear = torch.zeros_like(around[..., 0])

@@ -15,13 +15,12 @@ from napari_landmark.data.cohort.working_grid import CanvasTransform, fit_canvas
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
-from napari_landmark.detection.detector.detector import DetectorNetwork
+from napari_landmark.detection.detector.detector import DetectorNetwork, detector_prior
 from napari_landmark.detection.embedding.embedding import Embedding
 from napari_landmark.detection.embedding.template_matching import Descriptors, match_templates
 from napari_landmark.detection.model.uncertainty import detector_error, match_error, refinement_error
 from napari_landmark.detection.refinement.local_refinement import (
     LocalRefiner,
-    detector_prior,
     embedding_prior,
     refine_positions,
 )
@@ -109,7 +108,11 @@ class LandmarkModel:
         record: dict | None = None,
     ) -> None:
         self.schema, self.canvas, self.device = schema, tuple(canvas), device
-        self.embedding, self.descriptors, self.detector = embedding.eval(), descriptors, detector
+        self.embedding, self.descriptors, self.detector = (
+            embedding.use_device(device).eval(),
+            descriptors,
+            detector,
+        )
         self.refiner = refiner
         self.record = record or {}
         if detector is not None:
@@ -168,7 +171,7 @@ class LandmarkModel:
         if self.refiner is not None:
             refined = refine_positions(self.refiner, pixels, positions, self.device, prior=coarse.prior)
             positions = refined.between(positions)
-            consensus = np.where(absent, np.nan, refined.support)
+            consensus = np.where(absent, np.nan, refined.consensus)
             error = refinement_error(error, consensus=consensus, typical=self.refiner.typical)
         positions = np.where(absent[:, None], np.nan, positions)
         landmarks = LandmarkSet.from_array(
@@ -188,12 +191,12 @@ class LandmarkModel:
 
     def _match(self, image: torch.Tensor, *, heatmaps: bool) -> _CoarsePrediction:
         """Match the templates by the embedding in an image (1, 1, *canvas)."""
-        maps = self.embedding.embed(downsample(image, self.embedding.config.downsampling), self.device)
+        maps = self.embedding.embed(image)
         positions, similarity, cycle, heat = match_templates(
             self.embedding, self.descriptors, maps, keep_heatmaps=heatmaps
         )
         error = match_error(similarity=similarity, cycle=cycle, canvas=self.canvas)
-        stride = self.embedding.canvas_strides[-1]
+        stride = self.embedding.strides[-1]
         return _CoarsePrediction(positions, similarity, error, heat, stride, embedding_prior(self.embedding))
 
     def _detect(self, detector: DetectorNetwork, image: torch.Tensor) -> _CoarsePrediction:

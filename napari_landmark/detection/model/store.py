@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.small_file import read_small_text
-from napari_landmark.data.study.provenance import versions
 from napari_landmark.data.study.study import Study
 
 if TYPE_CHECKING:
-    from napari_landmark.data.cohort.cohort import Cohort
-    from napari_landmark.detection.embedding.template_matching import Template
     from napari_landmark.detection.model.landmark_model import LandmarkModel
-    from napari_landmark.detection.training.options import TrainingOptions
-    from napari_landmark.learning.device import Device
-
-_MUST_AGREE = {
-    "data_fingerprint": "the images have changed",
-    "landmarks": "the landmarks have changed",
-    "canvas": "the working resolution has changed",
-    "format_version": "napari-landmark has changed how it trains",
-}
 
 
 def model_folders(study: Study) -> list[Path]:
@@ -125,73 +106,3 @@ def _read_object(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def recorded_options(
-    folder: Path, options: TrainingOptions, now: Mapping[str, Any], *, device: Device
-) -> tuple[TrainingOptions, bool]:
-    """The options an interrupted training ran with, and whether its templates are still what they were.
-
-    Device and minutes may be given anew; on a device of another kind the steps and batches are those of `options`,
-    which suit it. `now` is what `resume_state` says. What the networks of that training mean hangs on the images, the
-    landmarks and the canvas: others are refused (InputError).
-    """
-    from napari_landmark.detection.training.options import TrainingOptions
-
-    path = folder / "run.json"
-    try:
-        record = json.loads(read_small_text(path))
-        recorded = record["options"]
-        if record.get("device", "").split(" ")[0] != device.torch_device.type:
-            suited = asdict(options.for_canvas(tuple(now["canvas"])))
-            recorded = {**suited, "seed": recorded["seed"], "minutes": recorded["minutes"]}
-        options = TrainingOptions(
-            **{**recorded, "device": options.device, "minutes": options.minutes or recorded["minutes"]}
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({error})", code=ErrorCode.TRAINING_CHANGED) from error
-    if lacking := [key for key in now if key not in record]:
-        raise InputError(
-            f"{path}: is of an older version, which did not keep the {lacking[0]}",
-            code=ErrorCode.TRAINING_CHANGED,
-        )
-    for key, what in _MUST_AGREE.items():
-        if record[key] != now[key]:
-            raise InputError(f"{path}: {what} since that training", code=ErrorCode.TRAINING_CHANGED)
-    return options, record["templates_digest"] == now["templates_digest"]
-
-
-def resume_state(study: Study, cohort: Cohort, templates: Sequence[Template]) -> dict[str, Any]:
-    """What an interrupted training depends on, as its record keeps it."""
-    from napari_landmark.detection.model.serialization import FORMAT_VERSION
-
-    digest = hashlib.sha256()
-    for template in sorted(templates, key=lambda template: cohort.names[template.index]):
-        digest.update(f"{cohort.names[template.index]}\0".encode())
-        digest.update(np.round(template.positions, 3).astype("<f8").tobytes())
-    return {
-        "data_fingerprint": cohort.fingerprint(),
-        "landmarks": list(study.schema.names),
-        "canvas": list(cohort.canvas),
-        "templates_digest": digest.hexdigest(),
-        "format_version": FORMAT_VERSION,
-    }
-
-
-def training_record(
-    cohort: Cohort,
-    templates: Sequence[Template],
-    options: TrainingOptions,
-    device: Device,
-    state: Mapping[str, Any],
-) -> dict:
-    """What a model's sidecar says about its making."""
-    return {
-        "options": asdict(options),
-        "device": str(device),
-        "templates": [cohort.names[template.index] for template in templates],
-        "images": len(cohort),
-        **state,
-        "spacing": dict(Counter(cohort.geometry(k).spacing_statement for k in range(len(cohort)))),
-        "versions": versions(),
-    }

@@ -1,8 +1,8 @@
-"""The templates' landmarks found again in windows: the last few pixels of a place.
+"""Refinement of coarse positions to a fraction of a pixel, by matching patches of the templates.
 
-Not the landmark alone is searched: so are the points around it, each by its own vectors. They lie on the same structure
-and moved as it did, so the way that most of them went is surer than that of any single one. How many of them look alike
-and lead back is a sign of how far the found place may be trusted.
+Besides the landmark, a grid of neighbouring points is matched, each by its own vectors. They belong to the same
+structure and move with it, so the offset that most of them agree on is more precise than that of any single one. The
+share of points that look alike and return to their start is the consensus, a sign of how reliable the position is.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.detection.detector.detector import DetectorNetwork
-from napari_landmark.detection.embedding.embedding import Embedding
+from napari_landmark.detection.embedding.feature_extractor import FeatureExtractor
 from napari_landmark.detection.embedding.feature_matching import describe
 from napari_landmark.detection.embedding.template_matching import Template, vote
 from napari_landmark.detection.refinement.patch_embedding import (
@@ -30,33 +29,33 @@ from napari_landmark.learning.device import Device
 
 _COPIES = 16
 _COPY = DistortionRange(rotation=10, scale=1.1, aspect=1.05, shift=0, elastic=0.008)
-_RINGS = {2: 2, 3: 1}  # of points around a landmark, by spatial axes
-_RING_SPACING = 6 / 64  # of the window: points further out would see its border
-_NEARBY = 8.0  # pixels: standard deviation by which points around count less
-# Pixels from the window's middle, along each axis, within which all points are searched; maps of volumes are large.
+_RINGS = {2: 2, 3: 1}  # of neighbouring points, by spatial axes
+_RING_SPACING = 6 / 64  # of the patch: vectors of points further out would depend on its border
+_NEIGHBOURHOOD = 8.0  # pixels: standard deviation of the weight of neighbouring points
+# Pixels from the patch's centre, along each axis, within which points are matched; maps of volumes are large.
 _REACH = {2: 24, 3: 16}
-_BACK = 8.0  # pixels: standard deviation that the way back is held with
-_CYCLE_SCALE = 4.0  # pixels at which trust has fallen to 1/e
+_REVERSE_PRIOR = 8.0  # pixels
+_CYCLE_SCALE = 4.0  # pixels of cycle error at which the weight has fallen to 1/e
 _LEAST_SHARE = 0.5
-_AGREEMENT = 4.0  # pixels within which templates name the same place
+_AGREEMENT = 4.0  # pixels within which templates agree
 _PRIOR_IN_CELLS = 0.75
-_NOTHING = 1e-6  # weight of what cannot be trusted at all
+_LEAST_WEIGHT = 1e-6
 
 
 @dataclass(frozen=True)
 class PatchDescriptors:
-    """The templates' landmarks, and points around them, as a close-up sees them.
+    """Patch vectors of the templates' landmarks and of neighbouring points.
 
     Parameters
     ----------
     vectors : list of (templates, n, k, channels) tensors
         One per level; means over distorted copies.
     maps : list of (templates, n, channels, *cells) tensors
-        The middle of the windows, for the way back.
+        The central part of the patches, for reverse matches.
     offsets : (templates, n, d) tensor
-        Where the landmark lies in its window; NaN where absent.
+        Position of the landmark in its patch; NaN where absent.
     around : (k, d) tensor
-        Ways from a landmark to itself and the points around it, in canvas pixels.
+        Offsets of the neighbouring points from the landmark, itself included, in working-grid pixels.
     """
 
     vectors: list[torch.Tensor]
@@ -67,14 +66,14 @@ class PatchDescriptors:
 
 @dataclass(frozen=True)
 class LocalRefiner:
-    """A close-up and what it knows of the templates: all that is needed to look closely at new images.
+    """Patch embedding with the templates' descriptors, for refining positions in new images.
 
     Parameters
     ----------
     network : PatchEmbedding
     descriptors : PatchDescriptors
     typical : (n,) float array or None
-        Mean support of each landmark in the images learned from; None before it was asked for.
+        Mean consensus of each landmark in the training images; None while unknown.
     """
 
     network: PatchEmbedding
@@ -84,32 +83,32 @@ class LocalRefiner:
 
 @dataclass(frozen=True)
 class RefinedMatches:
-    """Where landmarks of one image are, looked at closely.
+    """Refined positions of the landmarks of one image.
 
     Parameters
     ----------
     positions : (n, d)
-        On the canvas; the expected place where no template shows the landmark.
-    support : (n,)
-        0..1: which part of the landmark and the points around it looks alike and leads back to where it started.
+        On the working grid; the expected position where no template shows the landmark.
+    consensus : (n,)
+        0..1: share of the landmark and its neighbouring points that look alike and return to their start.
     """
 
     positions: np.ndarray
-    support: np.ndarray
+    consensus: np.ndarray
 
     def between(self, expected: np.ndarray) -> np.ndarray:
-        """(n, d) the matches where they have full support, half of the way there where none.
+        """(n, d) the refined positions at full consensus, half-way from the expected ones at none.
 
-        Three quarters of the way is usual: support is seldom above a half between subjects.
+        Three quarters are usual: consensus is seldom above a half between subjects.
         """
-        share = _LEAST_SHARE + (1 - _LEAST_SHARE) * self.support
+        share = _LEAST_SHARE + (1 - _LEAST_SHARE) * self.consensus
         return expected + share[:, None] * (self.positions - expected)
 
 
 def build_local_refiner(
     network: PatchEmbedding, cohort: Cohort, templates: Sequence[Template], device: Device
 ) -> LocalRefiner:
-    """Vectors and maps of windows around the landmarks of every template, with the network that says them."""
+    """Describe the landmarks of every template with a trained patch embedding."""
     around = device.to(neighbour_offsets(network.config))
     parts = [
         _describe_one(network, cohort.working(t.index), np.asarray(t.positions, float), around, device)
@@ -127,20 +126,21 @@ def build_local_refiner(
 
 
 def neighbour_offsets(config: PatchEmbeddingConfig) -> torch.Tensor:
-    """(k, d) a square or cube of ways, in canvas pixels; one of them is no way at all."""
+    """(k, d) offsets of a square or cubic grid of points in working-grid pixels, one of them zero."""
     rings = _RINGS[config.spatial_dims]
     axis = torch.arange(-rings, rings + 1) * (_RING_SPACING * config.window)
     return torch.cartesian_prod(*[axis] * config.spatial_dims)
 
 
 def central_map_sizes(config: PatchEmbeddingConfig) -> list[int]:
-    """Side of the maps that are kept of a template's windows, in cells, for each level."""
-    return [_middle_side(config.window, config.spatial_dims) // stride for stride in PatchEmbedding.strides]
+    """Side in cells of the maps that are kept of a template's patches, for each level."""
+    return [_central_side(config.window, config.spatial_dims) // stride for stride in PatchEmbedding.strides]
 
 
 def _describe_one(
     network: PatchEmbedding, image: np.ndarray, positions: np.ndarray, around: torch.Tensor, device: Device
 ) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+    """Vectors (n, k, channels) and central maps of each level, and offsets (n, d), of one template."""
     side, dims = network.config.window, network.config.spatial_dims
     pixels, origins = crop_patches_around(image, positions, side)
     pixels = device.to(pixels)
@@ -148,115 +148,117 @@ def _describe_one(
     known = torch.nan_to_num(offsets)[:, None] + around
     maps = network.embed(pixels, device)
     total = describe(maps, network.strides, known)
-    middle = [_middle(m, stride) for m, stride in zip(maps, network.strides, strict=True)]
-    generator = torch.Generator().manual_seed(0)  # the training's own must not feel that someone looks
+    central = [_central(m, stride) for m, stride in zip(maps, network.strides, strict=True)]
+    generator = torch.Generator().manual_seed(0)  # the state of the training's own must not change
     for _ in range(_COPIES):
         copies = Distortion.random(
             len(pixels), (side,) * dims, ranges=_COPY, generator=generator, device=device.torch_device
         )
         maps = network.embed(copies.apply(pixels), device)
-        landed = torch.nan_to_num(copies.output_of(known))
-        total = [t + v for t, v in zip(total, describe(maps, network.strides, landed), strict=True)]
-    return [F.normalize(t, dim=-1) for t in total], middle, offsets
+        moved = torch.nan_to_num(copies.output_of(known))
+        total = [t + v for t, v in zip(total, describe(maps, network.strides, moved), strict=True)]
+    return [F.normalize(t, dim=-1) for t in total], central, offsets
 
 
 def refine_positions(
-    look: LocalRefiner,
+    refiner: LocalRefiner,
     image: np.ndarray,
     expected: np.ndarray,
     device: Device,
     *,
     prior: float,
 ) -> RefinedMatches:
-    """Find the landmarks of the templates near places that are expected.
+    """Match the landmarks of the templates near expected positions.
 
     Parameters
     ----------
-    image : (*canvas) float array
-        At working resolution.
+    image : (*working grid) float array
     expected : (n, d) float array
-        On the canvas.
+        On the working grid.
     prior : float
-        Standard deviation of the true place around the expected one, in canvas pixels.
+        Standard deviation of the true position around the expected one, in working-grid pixels.
     """
-    network, descriptors = look.network, look.descriptors
+    network, descriptors = refiner.network, refiner.descriptors
     pixels, origins = crop_patches_around(image, expected, network.config.window)
     maps = network.embed(device.to(pixels), device)
-    place = device.to(torch.from_numpy(np.asarray(expected, float)).float() - origins)
-    found = [
-        _find(network, descriptors, template, maps, place, prior)
+    in_patch = device.to(torch.from_numpy(np.asarray(expected, float)).float() - origins)
+    matches = [
+        _match_template(network, descriptors, template, maps, in_patch, prior)
         for template in range(len(descriptors.offsets))
     ]
-    candidates, support = (torch.stack(part) for part in zip(*found, strict=True))
+    candidates, consensus = (torch.stack(part) for part in zip(*matches, strict=True))
     known = ~descriptors.offsets[..., 0].isnan()
-    support = support * known
-    positions, votes = vote(candidates, support + _NOTHING * known, radius=_AGREEMENT)
-    positions = torch.where(known.any(0)[:, None], positions, place).cpu() + origins
-    share = votes / votes.sum(0)
-    return RefinedMatches(positions.numpy().astype(float), (share * support).sum(0).cpu().numpy())
+    consensus = consensus * known
+    positions, shares = vote(candidates, consensus + _LEAST_WEIGHT * known, radius=_AGREEMENT)
+    positions = torch.where(known.any(0)[:, None], positions, in_patch).cpu() + origins
+    shares = shares / shares.sum(0)
+    return RefinedMatches(positions.numpy().astype(float), (shares * consensus).sum(0).cpu().numpy())
 
 
-def _find(
+def _match_template(
     network: PatchEmbedding,
     descriptors: PatchDescriptors,
     template: int,
     maps: list[torch.Tensor],
-    place: torch.Tensor,
+    expected: torch.Tensor,
     prior: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What one template says: positions (n, d) in the windows that `maps` are of, and their support (n,)."""
+    """Positions (n, d) in the patches of `maps` by one template, and their consensus (n,)."""
     side, around = network.config.window, descriptors.around
-    corner = (side - _middle_side(side, network.config.spatial_dims)) / 2
-    near = [_middle(m, stride) for m, stride in zip(maps, network.strides, strict=True)]
+    corner = (side - _central_side(side, network.config.spatial_dims)) / 2
+    central = [_central(m, stride) for m, stride in zip(maps, network.strides, strict=True)]
     vectors = [v[template] for v in descriptors.vectors]
-    start = place[:, None] + around
-    found, similarity = patch_similarity(vectors, near, start, prior, corner=corner)
-    home = torch.nan_to_num(descriptors.offsets[template])[:, None] + around
-    back, _ = patch_similarity(
-        describe(maps, network.strides, found),
+    points = expected[:, None] + around
+    match, similarity = patch_similarity(vectors, central, points, prior, corner=corner)
+    template_points = torch.nan_to_num(descriptors.offsets[template])[:, None] + around
+    reverse, _ = patch_similarity(
+        describe(maps, network.strides, match),
         [m[template] for m in descriptors.maps],
-        home,
-        _BACK,
+        template_points,
+        _REVERSE_PRIOR,
         corner=corner,
     )
-    cycle = (back - home).norm(dim=-1)
-    nearby = torch.exp(-around.square().sum(-1) / (2 * _NEARBY**2))
-    trust = similarity.clamp(0, 1).square() * torch.exp(-((cycle / _CYCLE_SCALE) ** 2)) * nearby
-    return place + weighted_geometric_median(found - start, trust + _NOTHING), trust.sum(-1) / nearby.sum()
+    cycle = (reverse - template_points).norm(dim=-1)
+    nearby = torch.exp(-around.square().sum(-1) / (2 * _NEIGHBOURHOOD**2))
+    weights = similarity.clamp(0, 1).square() * torch.exp(-((cycle / _CYCLE_SCALE) ** 2)) * nearby
+    offset = weighted_geometric_median(match - points, weights + _LEAST_WEIGHT)
+    return expected + offset, weights.sum(-1) / nearby.sum()
 
 
-def weighted_geometric_median(ways: torch.Tensor, weights: torch.Tensor, *, rounds: int = 8) -> torch.Tensor:
-    """The way (n, d) that most of the weight goes: a geometric median of ways (n, k, d), weights (n, k).
+def weighted_geometric_median(
+    offsets: torch.Tensor, weights: torch.Tensor, *, rounds: int = 8
+) -> torch.Tensor:
+    """Geometric median (n, d) of offsets (n, k, d) with weights (n, k).
 
-    By Weiszfeld's iteration, started at the mean; ways well within half a pixel of it count about alike.
+    Weiszfeld's iteration, started at the mean; offsets well within half a pixel of it count about alike.
     """
-    common = _mean(ways, weights)
+    median = _mean(offsets, weights)
     for _ in range(rounds):
-        common = _mean(ways, weights / ((ways - common[:, None]).norm(dim=-1) + 0.5))
-    return common
+        median = _mean(offsets, weights / ((offsets - median[:, None]).norm(dim=-1) + 0.5))
+    return median
 
 
-def _mean(ways: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    return (weights[..., None] * ways).sum(1) / weights.sum(1, keepdim=True)
+def _mean(offsets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    return (weights[..., None] * offsets).sum(1) / weights.sum(1, keepdim=True)
 
 
-def embedding_prior(embedding: Embedding) -> float:
-    """How far, in canvas pixels, what the embedding of whole images finds is typically off the structure itself."""
-    return _PRIOR_IN_CELLS * embedding.canvas_strides[-1]
+def position_prior(stride: float) -> float:
+    """Typical error, in working-grid pixels, of positions that are read from maps of that stride."""
+    return _PRIOR_IN_CELLS * stride
 
 
-def detector_prior(detector: DetectorNetwork) -> float:
-    """The same of a detector's answers."""
-    return _PRIOR_IN_CELLS * detector.config.finest_stride * detector.config.downsampling
+def embedding_prior(extractor: FeatureExtractor) -> float:
+    """Typical error of matches in whole images, in working-grid pixels."""
+    return position_prior(extractor.strides[-1])
 
 
-def _middle_side(window: int, dims: int) -> int:
+def _central_side(window: int, dims: int) -> int:
     return min(window, 2 * _REACH[dims])
 
 
-def _middle(maps: torch.Tensor, stride: int) -> torch.Tensor:
-    """The cells of maps (batch, channels, *shape) that lie within `_REACH` of the window's middle."""
+def _central(maps: torch.Tensor, stride: int) -> torch.Tensor:
+    """Cells of maps (batch, channels, *shape) within `_REACH` of the patch's centre."""
     cells, dims = maps.shape[-1], maps.ndim - 2
-    wanted = _middle_side(cells * stride, dims) // stride
+    wanted = _central_side(cells * stride, dims) // stride
     low = (cells - wanted) // 2
-    return maps[(..., *[slice(low, low + wanted)] * dims)]
+    return maps[(slice(None), slice(None), *[slice(low, low + wanted)] * dims)]

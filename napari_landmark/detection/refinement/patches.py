@@ -1,8 +1,9 @@
-"""Small windows of working images around places of interest."""
+"""Patches: small windows of working images around positions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,30 +13,31 @@ from napari_landmark.learning.batches import KeptImages
 from napari_landmark.learning.device import Device
 
 Read = Callable[[tuple[slice, ...]], np.ndarray]
-"""Given a box on the canvas, its pixels."""
+"""Pixels of a box on the working grid."""
 
 
 def crop_patch(
     read: Read, canvas: tuple[int, ...], centre: np.ndarray, side: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The window whose middle is nearest to a place.
+    """Cut the patch centred nearest to a position.
 
     Parameters
     ----------
     read : callable
-        Gives the pixels of a box that lies on the canvas.
+        Gives the pixels of a box within the working grid.
     canvas : tuple of int
+        Shape of the working grid.
     centre : (d,) float array
-        On the canvas.
+        On the working grid.
     side : int
-        Of the window, in pixels, along each axis.
+        Of the patch, in pixels, along each axis.
 
     Returns
     -------
     pixels : (side, ..., side) float32 array
-        Beyond the canvas its border is repeated.
+        Outside the working grid its border is repeated.
     origin : (d,) float array
-        Canvas position of the window's first pixel; always whole numbers.
+        Position of the patch's first pixel on the working grid; whole numbers.
     """
     size = np.asarray(canvas)
     start = _origin(canvas, centre, side)
@@ -48,8 +50,8 @@ def crop_patch(
 
 
 def _origin(canvas: tuple[int, ...], centre: np.ndarray, side: int) -> np.ndarray:
-    """First pixels (..., d) of windows around centres (..., d)."""
-    # A place far off (a match gone astray, a wrong click) still gives a window that touches the canvas.
+    """First pixels (..., d) of patches around centres (..., d)."""
+    # A position far outside (a wrong match, a wrong click) still gives a patch that touches the working grid.
     nearest = np.clip(np.nan_to_num(centre), 0, np.asarray(canvas) - 1)
     return np.round(nearest - (side - 1) / 2).astype(int)
 
@@ -57,29 +59,27 @@ def _origin(canvas: tuple[int, ...], centre: np.ndarray, side: int) -> np.ndarra
 def crop_patches(
     images: Cohort | KeptImages, numbers: Sequence[int], centres: torch.Tensor, side: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Windows of images of a cohort: pixels (k, 1, side, ...) and origins (k, d), see `crop_patch`.
+    """Cut patches of images of a cohort: pixels (k, 1, side, ...) and origins (k, d), see `crop_patch`.
 
-    `numbers` names the image of each of the `centres` (k, d). Pixels of kept images lie on their device.
+    `numbers` are those of the images of the `centres` (k, d). Pixels of kept images are on their device.
     """
     if isinstance(images, KeptImages):
-        return _cut_kept(*images.rows(numbers), centres.cpu().numpy(), side, images.device)
-    found = [
-        crop_patch(lambda box, n=int(n): images.working_part(n, box), images.canvas, centre, side)
-        for n, centre in zip(numbers, centres.cpu().numpy(), strict=True)
-    ]
-    pixels, origins = (np.stack(part).astype(np.float32) for part in zip(*found, strict=True))
-    return torch.from_numpy(pixels)[:, None], torch.from_numpy(origins)
+        return _crop_kept(*images.rows(numbers), centres.cpu().numpy(), side, images.device)
+    return _stacked(
+        crop_patch(partial(images.working_part, int(number)), images.canvas, centre, side)
+        for number, centre in zip(numbers, centres.cpu().numpy(), strict=True)
+    )
 
 
-def _cut_kept(
+def _crop_kept(
     rows: torch.Tensor, numbers: torch.Tensor, centres: np.ndarray, side: int, device: Device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Windows of images (n, *canvas) that lie together on the device: all in one gather."""
+    """Patches of the rows `numbers` of kept images (n, *working grid), all in one gather."""
     canvas = tuple(rows.shape[1:])
     origins = _origin(canvas, centres, side)
-    places = np.clip(origins[:, :, None] + np.arange(side), 0, np.array(canvas)[:, None] - 1)
+    pixels = np.clip(origins[:, :, None] + np.arange(side), 0, np.array(canvas)[:, None] - 1)
     index = [numbers.view(-1, *[1] * len(canvas))]
-    for axis, along in enumerate(device.to(torch.from_numpy(places)).unbind(1)):
+    for axis, along in enumerate(device.to(torch.from_numpy(pixels)).unbind(1)):
         shape = [1] * len(canvas)
         shape[axis] = side
         index.append(along.view(len(along), *shape))
@@ -89,7 +89,10 @@ def _cut_kept(
 def crop_patches_around(
     image: np.ndarray, centres: np.ndarray, side: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Windows of one image around places (k, d), as `crop_patches` gives them."""
-    found = [crop_patch(image.__getitem__, image.shape, centre, side) for centre in centres]
-    pixels, origins = (np.stack(part).astype(np.float32) for part in zip(*found, strict=True))
+    """Cut patches of one image around positions (k, d), as `crop_patches` returns them."""
+    return _stacked(crop_patch(image.__getitem__, image.shape, centre, side) for centre in centres)
+
+
+def _stacked(patches: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:
+    pixels, origins = (np.stack(part).astype(np.float32) for part in zip(*patches, strict=True))
     return torch.from_numpy(pixels)[:, None], torch.from_numpy(origins)

@@ -1,4 +1,4 @@
-"""How long a training lasts, on which device, from which seed."""
+"""Options of a training: budget, device, seed, size of the batches."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from napari_landmark.learning.loop import Budget
 _SHARES = {"self": 0.25, "cross": 0.08, "patch": 0.26, "detector": 0.20, "retrain": 0.15}
 
 _FIRST_MINUTES, _LARGEST_FIRST = 2.0, 0.45
-_WHOLE_IMAGES = ("self", "cross", "detector", "retrain")  # a close-up's windows are always of one size
+_WHOLE_IMAGES = ("self", "cross", "detector", "retrain")  # patches are of one size
 
-# A step on a graphics card costs the time to ask for it, whatever is in it: many images a step, and fewer steps.
-_MOST_TIMES = 8
-_MEMORY_PER_TIME = 0.9 * 2**30  # bytes of a card; a batch of pictures takes a third of it
+# A step on a graphics card costs the time to launch it, whatever its batch: many images a step, and fewer steps.
+_LARGEST_FACTOR = 8
+_MEMORY_PER_BATCH = 0.9 * 2**30  # bytes of a card; a batch of 2-D images takes a third of it
 
 _ENLARGED = ("self", "cross", "patch")
-_MOST_TAUGHT = 3  # times the usual steps of a detector, however many minutes there are
+_MOST_DETECTOR_STEPS = 3  # times the default, however many minutes there are
 
 FULL_CANVAS = 768 * 640
 SMALLEST_SHARE = 0.5
@@ -28,7 +28,7 @@ SMALLEST_SHARE = 0.5
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How a training runs.
+    """Options of a training.
 
     Parameters
     ----------
@@ -38,13 +38,14 @@ class TrainingOptions:
     device : str
     seed : int
     self_steps, cross_steps, patch_steps, detector_steps, retrain_steps : int
-        Steps of the stages where `minutes` is not given: embedding (twice), close-up, detector (twice).
+        Steps of the stages where `minutes` is not given: embedding (each image with itself, across subjects), patch
+        embedding, detector (first training, retraining).
     limit_minutes : float, optional
-        For a canvas of `FULL_CANVAS` pixels; a smaller one gets its share, see `for_canvas`.
+        For a working grid of `FULL_CANVAS` pixels; a smaller one gets its share, see `for_canvas`.
     batch_factor : int
-        Times as many images or windows a step as on a processor, for embedding and close-up. The detector's labels
-        are wrong one by one and right on average: shown often, they would be learned by heart. 1 for volumes, see
-        `for_canvas`.
+        Multiplies the images or patches a step for embedding and patch embedding. Not for the detector: its
+        pseudo-labels are wrong one by one and right on average, and shown often they would be learned by heart. 1 for
+        volumes, see `for_canvas`.
     """
 
     minutes: float | None = None
@@ -69,10 +70,10 @@ class TrainingOptions:
                 )
 
     def for_canvas(self, canvas: tuple[int, ...]) -> TrainingOptions:
-        """These options for images of that size: small ones need less time a step, and get more steps in less time.
+        """Adapt steps, limit and batches to a working grid.
 
-        Volumes, and pictures larger than `FULL_CANVAS`, take more memory: they come in smaller batches, for as many
-        more steps.
+        Small images need less time a step, and get more steps in less time. Volumes and images larger than
+        `FULL_CANVAS` need more memory, and get smaller batches for as many more steps.
         """
         size = math.prod(canvas)
         factor = 1 if len(canvas) == 3 else max(1, int(self.batch_factor * min(1.0, FULL_CANVAS / size)))
@@ -95,27 +96,29 @@ class TrainingOptions:
         return steps + (f", {self.limit_minutes:.1f} minutes at most" if self.limit_minutes else "")
 
     def budget(self, stage: str) -> Budget:
-        """Of stage `self`, `cross`, `close`, `detector` or `again`."""
+        """Budget of stage `self`, `cross`, `patch`, `detector` or `retrain`."""
         limit = self.minutes or self.limit_minutes
         seconds = limit * 60 * _share(stage, limit) if limit else None
-        steps: int | None = getattr(self, f"{stage}_steps")
-        if self.minutes:
-            steps = None if stage in _ENLARGED else _MOST_TAUGHT * steps
-        return Budget(steps, seconds)
+        steps: int = getattr(self, f"{stage}_steps")
+        if not self.minutes:
+            return Budget(steps, seconds)
+        return Budget(None if stage in _ENLARGED else _MOST_DETECTOR_STEPS * steps, seconds)
 
 
 def default_options(device: Device, *, seed: int = 0, minutes: float | None = None) -> TrainingOptions:
-    """A good default for a device: minutes on two CPU cores, larger batches on a graphics card with room for them."""
+    """Defaults for a device: 19.5 minutes at most, and larger batches on a graphics card with memory for them."""
     name = str(device.torch_device)
-    times = min(_MOST_TIMES, int(device.memory() // _MEMORY_PER_TIME))
-    if times < 2:
+    factor = min(_LARGEST_FACTOR, int(device.memory() // _MEMORY_PER_BATCH))
+    if factor < 2:
         return TrainingOptions(minutes, name, seed, limit_minutes=19.5)
-    windows = max(900, TrainingOptions.patch_steps // times)
-    return TrainingOptions(minutes, name, seed, 500, 120, windows, limit_minutes=19.5, batch_factor=times)
+    patch_steps = max(900, TrainingOptions.patch_steps // factor)
+    return TrainingOptions(
+        minutes, name, seed, 500, 120, patch_steps, limit_minutes=19.5, batch_factor=factor
+    )
 
 
 def _share(stage: str, minutes: float) -> float:
-    """Part of a wall-clock budget; in a short one the embedding comes first, which all else rests on."""
+    """Part of a wall-clock budget; in a short one the embedding gets more, on which all other stages depend."""
     others = sum(_SHARES.values()) - _SHARES["self"]
     first = max(_SHARES["self"], min(_LARGEST_FIRST, _FIRST_MINUTES / minutes))
     if stage == "self":

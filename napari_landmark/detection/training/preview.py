@@ -1,54 +1,47 @@
-"""What a training has learned so far, shown now and then while it runs."""
+"""Preview of a training: the model trained so far, shown every few seconds."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from torch import nn
-
 from napari_landmark.detection.model.landmark_model import LandmarkModel
-from napari_landmark.progress import Progress, ProgressEvent
 
 Preview = Callable[[LandmarkModel], None]
-"""Given a model of what was learned so far, in the thread that trains; it must not keep the model."""
+"""Shows a model of a training in progress, in the thread that trains; it must not keep the model."""
+
+_LARGEST_SHARE = 0.1  # of the time of a training
 
 
-def with_preview(
-    progress: Progress | None,
+def preview_hook(
     preview: Preview | None,
     build: Callable[[], LandmarkModel],
-    network: nn.Module,
     *,
     seconds: float = 8.0,
     after: float = 0.0,
-) -> Progress | None:
-    """`progress` that also calls `preview` every few seconds.
+) -> Callable[[float], None] | None:
+    """Hook for `run_training` that shows the current model between steps, None without `preview`.
 
     Parameters
     ----------
     build : callable
-        Gives the model as it is now.
-    network : nn.Module
-        The one in training, which is put back into training mode afterwards.
+        Makes the model from the networks as they are.
     seconds : float
-        Between previews, at least.
+        Between previews, at least; longer where they would take more than a tenth of the time.
     after : float
-        Done part of the stage before which there is nothing worth seeing.
+        Done part of the stage before which none is shown.
     """
     if preview is None:
-        return progress
+        return None
     due = time.monotonic() + 0.4 * seconds  # the first picture comes early
 
-    def report(event: ProgressEvent) -> None:
+    def hook(fraction: float) -> None:
         nonlocal due
-        if progress is not None:
-            progress(event)
-        if after <= event.fraction < 1 and time.monotonic() > due:
-            started = time.monotonic()
-            preview(build())
-            network.train()
-            # On a slow machine previews come more seldom and never take more than a tenth of the time.
-            due = time.monotonic() + max(seconds, 9 * (time.monotonic() - started))
+        started = time.monotonic()
+        if not after <= fraction < 1 or started <= due:
+            return
+        preview(build())
+        finished = time.monotonic()
+        due = finished + max(seconds, (1 / _LARGEST_SHARE - 1) * (finished - started))
 
-    return report
+    return hook

@@ -1,250 +1,221 @@
-"""The stages of a training, in order: embedding, matching, close-up, detector, and the detector again.
+"""Stages of a training, in order: embedding, matching, patch embedding, refinement, detector, retrained detector.
 
-After each of them a training can be stopped with a model that works, and gone on with later.
+After each of them a training can be cancelled with a usable model, and resumed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.data.study.study import Study
-from napari_landmark.detection.detector.detector import (
-    DetectorConfig,
-    DetectorNetwork,
-    TrainingLabels,
-    train_detector,
-)
-from napari_landmark.detection.detector.pseudo_labels import PseudoLabeller, PseudoLabels
-from napari_landmark.detection.embedding.embedding import Embedding, EmbeddingConfig, train_embedding
-from napari_landmark.detection.embedding.template_matching import Template, describe_templates
+from napari_landmark.detection.detector.detector import DetectorConfig, DetectorNetwork
+from napari_landmark.detection.detector.detector_training import train_detector
+from napari_landmark.detection.detector.pseudo_labeller import PseudoLabeller
+from napari_landmark.detection.detector.pseudo_labels import PseudoLabels
+from napari_landmark.detection.embedding.embedding import Embedding, EmbeddingConfig
+from napari_landmark.detection.embedding.embedding_training import train_embedding
+from napari_landmark.detection.embedding.template_matching import describe_templates
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.refinement.local_refinement import LocalRefiner, build_local_refiner
-from napari_landmark.detection.refinement.patch_embedding import (
-    PatchEmbedding,
-    PatchEmbeddingConfig,
-    train_patch_embedding,
-)
-from napari_landmark.detection.training.options import TrainingOptions
-from napari_landmark.detection.training.preview import Preview, with_preview
-from napari_landmark.detection.training.templates import called_missing
+from napari_landmark.detection.refinement.patch_embedding import PatchEmbedding, PatchEmbeddingConfig
+from napari_landmark.detection.refinement.patch_training import train_patch_embedding
+from napari_landmark.detection.training.preview import preview_hook
+from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
+from napari_landmark.detection.training.templates import missing_landmarks
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
-from napari_landmark.learning.device import Device
 from napari_landmark.learning.loop import Budget, Checkpoint, History
 from napari_landmark.learning.unet import COARSEST_STRIDE
-from napari_landmark.progress import CancelToken, Progress
 
 KEPT_LABELS = "labels-{}.safetensors"
-_EMBEDDING_SIDE = 384  # longest side that the embedding sees; finer places are for close-up and detector
-_DETECTOR_PREVIEW = 0.4  # of its training; until then the embedding knows better
+_EMBEDDING_SIDE = (
+    384  # pixels of the longest side of the embedding's input; patches and detector resolve finer
+)
+_DETECTOR_PREVIEW = 0.4  # done part of its training, until which the embedding is the better one
 
 
-@dataclass
 class Stages:
-    """One training: what it works on, and its stages in order.
+    """One training, run once.
 
     Parameters
     ----------
-    folder : Path
-        Of the model: checkpoints and found labels are kept there until the training is complete.
+    task : TrainingTask
     record : dict
         Goes into the model; `run` notes there whether the training is complete.
-    resume : bool
-        Go on from what `folder` holds.
+    monitor : TrainingMonitor
     """
 
-    study: Study
-    cohort: Cohort
-    templates: list[Template]
-    options: TrainingOptions
-    device: Device
-    folder: Path
-    record: dict
-    resume: bool
-    progress: Progress | None
-    cancel: CancelToken | None
-    preview: Preview | None
-    histories: list[History] = field(init=False, default_factory=list)
-    look: LocalRefiner | None = field(init=False, default=None)
+    def __init__(self, task: TrainingTask, record: dict[str, Any], monitor: TrainingMonitor) -> None:
+        self.task, self.record, self.monitor = task, record, monitor
+        self.histories: list[History] = []
+        self.refiner: LocalRefiner | None = None
 
     def run(self) -> tuple[LandmarkModel, list[History]]:
-        """The model, and how each stage went; after a cancel what can be said from what was learned."""
-        torch.manual_seed(self.options.seed)
-        generator = torch.Generator().manual_seed(self.options.seed)
-        embedding = Embedding(embedding_config(self.cohort.canvas))
+        """Train; returns the model and the history of each stage, after a cancel those so far."""
+        task, monitor = self.task, self.monitor
+        torch.manual_seed(task.options.seed)
+        generator = torch.Generator().manual_seed(task.options.seed)
+        embedding = Embedding(embedding_config(task.cohort.canvas))
         self.histories += train_embedding(
             embedding,
-            self.cohort,
-            device=self.device,
+            task.cohort,
+            device=task.device,
             generator=generator,
-            self_budget=self.options.budget("self"),
-            cross_budget=self.options.budget("cross"),
-            batch_factor=self.options.batch_factor,
+            self_budget=task.options.budget("self"),
+            cross_budget=task.options.budget("cross"),
+            batch_factor=task.options.batch_factor,
             checkpoints=[self._checkpoint("self"), self._checkpoint("cross")],
-            progress=with_preview(
-                self.progress, self.preview, lambda: self._model(embedding, None), embedding
-            ),
-            cancel=self.cancel,
+            progress=monitor.progress,
+            cancel=monitor.cancel,
+            after_step=preview_hook(monitor.preview, lambda: self._model(embedding, None)),
         )
-        labeller = PseudoLabeller(self.cohort, self.templates, self.device, self.progress, self.cancel)
-        places = self._kept("places", lambda: labeller.match(embedding))
-        if places is not None:
-            self.look = self._close_up(places, generator)
-            places = self._kept("patch", lambda: labeller.look(self.look, places))
-        self._note_support(places)
-        detector = None if places is None else self._detector(embedding, labeller, places, generator)
-        self.record["complete"] = not stopped(self.cancel)
+        labeller = PseudoLabeller(task.cohort, task.templates, task.device, monitor.progress, monitor.cancel)
+        labels = self._kept("matched", lambda: labeller.match(embedding))
+        if labels is not None:
+            self.refiner = self._train_refiner(labels, generator)
+            labels = self._refined("refined", labeller, labels)
+        detector = None if labels is None else self._train_detector(embedding, labeller, labels, generator)
+        self.record["complete"] = not monitor.cancelled
         return self._model(embedding, detector), self.histories
 
     def _kept(self, name: str, find: Callable[[], PseudoLabels | None]) -> PseudoLabels | None:
-        """What `find` finds, None if cancelled; a resumed training takes what it was interrupted with."""
-        if stopped(self.cancel):
+        """Pseudo-labels of an interrupted training where one is resumed, else those of `find`; None if cancelled."""
+        if self.monitor.cancelled:
             return None
-        path = self.folder / KEPT_LABELS.format(name)
-        tensors = load_tensors(path)[0] if self.resume and path.exists() else {}
-        shape = (len(self.cohort), *self.templates[0].positions.shape)
-        complete = {"positions", "weights", "prior"} <= tensors.keys()
-        if complete and tensors["positions"].shape == shape and tensors["weights"].shape == shape[:2]:
-            positions, weights = (tensors[key].double().numpy() for key in ("positions", "weights"))
-            support = tensors["support"].double().numpy() if "support" in tensors else None
-            return PseudoLabels(positions, weights, float(tensors["prior"]), support)
-        places = find()
-        if places is not None:
-            found = {
-                "positions": places.positions,
-                "weights": places.weights,
-                "prior": np.array(places.prior),
-            }
-            if places.support is not None:
-                found["support"] = places.support
-            save_tensors(path, {key: torch.from_numpy(value).float() for key, value in found.items()})
-        return places
+        task, path = self.task, self.task.folder / KEPT_LABELS.format(name)
+        shape = (len(task.cohort), *task.templates[0].positions.shape)
+        kept = _load_labels(path, shape) if task.resume and path.exists() else None
+        if kept is not None:
+            return replace(kept, templates=tuple(template.index for template in task.templates))
+        labels = find()
+        if labels is not None:
+            _save_labels(path, labels)
+        return labels
 
-    def _note_support(self, places: PseudoLabels | None) -> None:
-        """How surely each landmark is found again in this cohort: a sign of how far it may be off."""
-        if places is None or places.support is None or self.look is None:
+    def _refined(self, name: str, labeller: PseudoLabeller, labels: PseudoLabels) -> PseudoLabels | None:
+        """Refined pseudo-labels, whose mean consensus the refiner keeps."""
+        refiner = self.refiner
+        refined = self._kept(name, lambda: None if refiner is None else labeller.refine(refiner, labels))
+        self._keep_consensus(refined)
+        return refined
+
+    def _keep_consensus(self, labels: PseudoLabels | None) -> None:
+        """Note the mean consensus of each landmark in the images without annotation, a sign of its error."""
+        if labels is None or labels.consensus is None or self.refiner is None:
             return
-        others = np.delete(places.support, [t.index for t in self.templates], axis=0)
+        others = np.delete(labels.consensus, labels.templates, axis=0)
         others = others[~np.isnan(others).all(1)]
         if len(others):
-            self.look = replace(self.look, typical=others.mean(0))
+            self.refiner = replace(self.refiner, typical=others.mean(0))
 
-    def _taught(self, places: PseudoLabels) -> TrainingLabels:
-        """PseudoLabels with what persons said instead of what was found."""
-        positions, weights = places.positions.copy(), places.weights.copy()
-        for template in self.templates:
+    def _with_annotations(self, labels: PseudoLabels) -> PseudoLabels:
+        """Pseudo-labels with the manual annotations of the templates instead of what was found there."""
+        positions, weights = labels.positions.copy(), labels.weights.copy()
+        for template in self.task.templates:
             known = ~np.isnan(template.positions[:, 0])
             positions[template.index][known] = template.positions[known]
             weights[template.index] = known
-        weights[called_missing(self.study, self.cohort)] = 0
-        return TrainingLabels(
-            torch.from_numpy(positions).float(),
-            torch.from_numpy(weights).float(),
-            tuple(template.index for template in self.templates),
-        )
+        weights[missing_landmarks(self.task.study, self.task.cohort)] = 0
+        return replace(labels, positions=positions, weights=weights)
 
-    def _close_up(self, places: PseudoLabels, generator: torch.Generator) -> LocalRefiner | None:
-        """A close-up of the landmarks, None if it was stopped early: it knows too little to move a place."""
-        labels = self._taught(places)
-        network = PatchEmbedding(PatchEmbeddingConfig.for_canvas(self.cohort.canvas))
-        budget = self.options.budget("patch")
+    def _train_refiner(self, labels: PseudoLabels, generator: torch.Generator) -> LocalRefiner | None:
+        """Train a patch embedding; None if it was cancelled too early to improve a position."""
+        task, budget = self.task, self.task.options.budget("patch")
+        labels = self._with_annotations(labels)
+        positions, weights = (torch.from_numpy(a).float() for a in (labels.positions, labels.weights))
+        network = PatchEmbedding(PatchEmbeddingConfig.for_canvas(task.cohort.canvas))
         history = train_patch_embedding(
             network,
-            self.cohort,
-            labels.positions.masked_fill(labels.weights[..., None] <= 0, float("nan")),
-            device=self.device,
+            task.cohort,
+            positions.masked_fill(weights[..., None] <= 0, float("nan")),
+            device=task.device,
             generator=generator,
             budget=budget,
-            batch_factor=self.options.batch_factor,
+            batch_factor=task.options.batch_factor,
             checkpoint=self._checkpoint("patch"),
-            progress=self.progress,
-            cancel=self.cancel,
+            progress=self.monitor.progress,
+            cancel=self.monitor.cancel,
         )
         self.histories.append(history)
-        if _stopped_early(history, budget):
+        if _cancelled_early(history, budget):
             return None
-        return build_local_refiner(network, self.cohort, self.templates, self.device)
+        return build_local_refiner(network, task.cohort, task.templates, task.device)
 
-    def _detector(
-        self, embedding: Embedding, labeller: PseudoLabeller, places: PseudoLabels, generator: torch.Generator
+    def _train_detector(
+        self, embedding: Embedding, labeller: PseudoLabeller, labels: PseudoLabels, generator: torch.Generator
     ) -> DetectorNetwork | None:
-        """A detector, taught again with what it finds itself, looked at closely; None if stopped early."""
+        """Train a detector, then retrain it with its own refined detections; None if cancelled early."""
+        task = self.task
         config = DetectorConfig(
-            len(self.study.schema), len(self.cohort.canvas), channels=embedding.config.channels
+            len(task.study.schema), len(task.cohort.canvas), channels=embedding.config.channels
         )
         detector = DetectorNetwork(config)
         detector.pyramid.load_state_dict(embedding.pyramid.state_dict())
-        history = self._teach(detector, embedding, places, generator, again=False)
-        self.histories.append(history)
-        if _stopped_early(history, self.options.budget("detector")):
+        history = self._detector_stage(detector, embedding, labels, generator, retrain=False)
+        if _cancelled_early(history, task.options.budget("detector")):
             return None  # worse than the embedding it started from
-        if not history.cancelled and self.look is not None:
-            again = self._kept("retrain", lambda: self._found_again(detector, labeller, places.numbers))
-            self._note_support(again)
-            if again is not None:
-                self.histories.append(self._teach(detector, embedding, again, generator, again=True))
+        if not history.cancelled and self.refiner is not None:
+            refiner, numbers = self.refiner, labels.numbers
+            better = self._kept("detected", lambda: _detected(labeller, detector, refiner, numbers))
+            self._keep_consensus(better)
+            if better is not None:
+                self._detector_stage(detector, embedding, better, generator, retrain=True)
         return detector
 
-    def _found_again(
-        self, detector: DetectorNetwork, labeller: PseudoLabeller, numbers: np.ndarray
-    ) -> PseudoLabels | None:
-        detected = labeller.detect(detector, numbers)
-        return None if detected is None else labeller.look(self.look, detected)
-
-    def _teach(
+    def _detector_stage(
         self,
         detector: DetectorNetwork,
         embedding: Embedding,
-        places: PseudoLabels,
+        labels: PseudoLabels,
         generator: torch.Generator,
         *,
-        again: bool,
+        retrain: bool,
     ) -> History:
-        stage = "retrain" if again else "detector"
-        progress = with_preview(
-            self.progress,
-            self.preview,
-            lambda: self._model(embedding, detector),
+        task, stage = self.task, "retrain" if retrain else "detector"
+        history = train_detector(
             detector,
-            after=0.0 if again else _DETECTOR_PREVIEW,
-        )
-        return train_detector(
-            detector,
-            self.cohort,
-            self._taught(places),
-            device=self.device,
+            task.cohort,
+            self._with_annotations(labels),
+            device=task.device,
             generator=generator,
-            budget=self.options.budget(stage),
-            again=again,
+            budget=task.options.budget(stage),
+            retrain=retrain,
             checkpoint=self._checkpoint(stage),
-            progress=progress,
-            cancel=self.cancel,
+            progress=self.monitor.progress,
+            cancel=self.monitor.cancel,
+            after_step=preview_hook(
+                self.monitor.preview,
+                lambda: self._model(embedding, detector),
+                after=0.0 if retrain else _DETECTOR_PREVIEW,
+            ),
         )
+        self.histories.append(history)
+        return history
 
     def _model(self, embedding: Embedding, detector: DetectorNetwork | None) -> LandmarkModel:
+        task = self.task
         return LandmarkModel(
-            self.study.schema,
-            self.cohort.canvas,
+            task.study.schema,
+            task.cohort.canvas,
             embedding,
-            describe_templates(embedding, self.cohort, self.templates, self.device),
+            describe_templates(embedding, task.cohort, task.templates, task.device),
             detector,
-            refiner=self.look,
-            device=self.device,
+            refiner=self.refiner,
+            device=task.device,
             record=self.record,
         )
 
     def _checkpoint(self, stage: str) -> Checkpoint:
-        return Checkpoint(self.folder / f"checkpoint-{stage}.safetensors", self.resume)
+        return Checkpoint(self.task.folder / f"checkpoint-{stage}.safetensors", self.task.resume)
 
 
 def embedding_config(canvas: tuple[int, ...]) -> EmbeddingConfig:
-    """The embedding for a canvas: shrunk to `_EMBEDDING_SIDE` pixels at most, where the sides can be divided."""
+    """Embedding for a working grid, downsampled to `_EMBEDDING_SIDE` pixels at most where its sides can be divided."""
     wanted = max(canvas) / _EMBEDDING_SIDE
     possible = [
         n for n in range(1, math.ceil(wanted) + 1) if not any(side % (n * COARSEST_STRIDE) for side in canvas)
@@ -252,10 +223,31 @@ def embedding_config(canvas: tuple[int, ...]) -> EmbeddingConfig:
     return EmbeddingConfig(len(canvas), max(possible))
 
 
-def _stopped_early(history: History, budget: Budget) -> bool:
+def _detected(
+    labeller: PseudoLabeller, detector: DetectorNetwork, refiner: LocalRefiner, numbers: np.ndarray
+) -> PseudoLabels | None:
+    detected = labeller.detect(detector, numbers.tolist())
+    return None if detected is None else labeller.refine(refiner, detected)
+
+
+def _cancelled_early(history: History, budget: Budget) -> bool:
     return history.cancelled and budget.fraction(history.steps, history.seconds) < 0.5
 
 
-def stopped(cancel: CancelToken | None) -> bool:
-    """Whether someone wants the work to end."""
-    return cancel is not None and cancel.cancelled
+def _save_labels(path: Path, labels: PseudoLabels) -> None:
+    arrays = {"positions": labels.positions, "weights": labels.weights, "prior": np.array(labels.prior)}
+    if labels.consensus is not None:
+        arrays["consensus"] = labels.consensus
+    save_tensors(path, {key: torch.from_numpy(value).float() for key, value in arrays.items()})
+
+
+def _load_labels(path: Path, shape: tuple[int, ...]) -> PseudoLabels | None:
+    """Pseudo-labels of a file; None where they are of other images or landmarks."""
+    tensors, _ = load_tensors(path)
+    if not {"positions", "weights", "prior"} <= tensors.keys():
+        return None
+    if tensors["positions"].shape != shape or tensors["weights"].shape != shape[:2]:
+        return None
+    positions, weights = (tensors[key].double().numpy() for key in ("positions", "weights"))
+    consensus = tensors["consensus"].double().numpy() if "consensus" in tensors else None
+    return PseudoLabels(positions, weights, float(tensors["prior"]), consensus)

@@ -1,4 +1,4 @@
-"""Which images a person annotated, and whether their landmarks can be used."""
+"""Templates of a study: its manually annotated images, checked against the cohort."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from napari_landmark.detection.embedding.template_matching import Template
 
 
 def find_templates(study: Study, cohort: Cohort) -> list[Template]:
-    """All images of the cohort that a person annotated, the study's template first."""
+    """Templates of all manually annotated images of the cohort, the study's template first.
+
+    Raises
+    ------
+    InputError
+        No image is annotated, or a landmark lies outside its image.
+    """
     templates = []
     annotations: Mapping[str, LandmarkSet] = study.annotations()
     names = sorted(annotations, key=lambda name: (name != study.template, name))
@@ -37,8 +43,8 @@ def find_templates(study: Study, cohort: Cohort) -> list[Template]:
     return templates
 
 
-def called_missing(study: Study, cohort: Cohort) -> np.ndarray:
-    """(n_images, n) where a person said that the image does not show the landmark, templates or not."""
+def missing_landmarks(study: Study, cohort: Cohort) -> np.ndarray:
+    """(n_images, n) mask of landmarks that the annotator marked as missing, in any image."""
     missing = np.zeros((len(cohort), len(study.schema)), bool)
     for name, marks in study.annotations().items():
         if name in cohort.names:

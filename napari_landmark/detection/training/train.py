@@ -1,4 +1,4 @@
-"""Everything in order: from a study with one annotated image to a model and predictions for the cohort."""
+"""Training of a landmark model: from a study with annotated templates to a model and predictions of the cohort."""
 
 from __future__ import annotations
 
@@ -14,25 +14,22 @@ from napari_landmark.data.study.lock import TRAINING, StudyLock
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.serialization import save_model
-from napari_landmark.detection.model.store import (
-    new_folder,
-    recorded_options,
-    resume_state,
-    training_record,
-    unfinished_folder,
-)
+from napari_landmark.detection.model.store import new_folder, unfinished_folder
 from napari_landmark.detection.training.options import TrainingOptions
 from napari_landmark.detection.training.preview import Preview
-from napari_landmark.detection.training.stages import KEPT_LABELS, Stages, stopped
+from napari_landmark.detection.training.record import recorded_options, resume_state, training_record
+from napari_landmark.detection.training.stages import KEPT_LABELS, Stages
+from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
 from napari_landmark.detection.training.templates import find_templates
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import History
+from napari_landmark.learning.training_record import write_record
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 
 @dataclass
 class TrainingReport:
-    """What a training did.
+    """Result of a training.
 
     Parameters
     ----------
@@ -61,11 +58,23 @@ def train(
     cancel: CancelToken | None = None,
     preview: Preview | None = None,
 ) -> TrainingReport:
-    """Learn the cohort and its landmarks, write the model and the predictions of all images into the study.
+    """Train a landmark model, and write it and the predictions of all images into the study.
 
-    Every image whose landmarks a person placed or corrected serves as a template. Earlier models are kept. A
-    cancelled training leaves a model that works from what was learned so far, and can be resumed.
-    `preview` is called every few seconds with the model as it is then.
+    Every image with placed or corrected landmarks serves as a template. Earlier models are kept. A cancelled training
+    leaves a usable model, and can be resumed.
+
+    Parameters
+    ----------
+    study : Study
+    cohort : Cohort
+        Images of the study.
+    options : TrainingOptions
+    resume : bool
+        Continue the newest interrupted training, with its options.
+    progress : Progress, optional
+    cancel : CancelToken, optional
+    preview : Preview, optional
+        Called every few seconds with the model trained so far.
 
     Raises
     ------
@@ -73,17 +82,12 @@ def train(
         No usable template, nothing to resume, or another program is training this study.
     """
     with StudyLock(study.folder, TRAINING):
-        return _train(study, cohort, options, resume, progress, cancel, preview)
+        monitor = TrainingMonitor(progress=progress, cancel=cancel, preview=preview)
+        return _train(study, cohort, options, resume, monitor)
 
 
 def _train(
-    study: Study,
-    cohort: Cohort,
-    options: TrainingOptions,
-    resume: bool,
-    progress: Progress | None,
-    cancel: CancelToken | None,
-    preview: Preview | None,
+    study: Study, cohort: Cohort, options: TrainingOptions, resume: bool, monitor: TrainingMonitor
 ) -> TrainingReport:
     started = time.monotonic()
     device = choose_device(options.device)
@@ -92,34 +96,52 @@ def _train(
     if resume:
         folder = unfinished_folder(study)
         options, same_templates = recorded_options(folder, options, state, device=device)
-        if not same_templates:  # the labels of the other images came from what the templates were then
-            for kept in folder.glob(KEPT_LABELS.format("*")):
-                kept.unlink()
+        if not same_templates:  # the pseudo-labels came from the templates as they were then
+            _delete(folder, KEPT_LABELS.format("*"))
     else:
         folder = new_folder(study)
         options = options.for_canvas(cohort.canvas)
     record = training_record(cohort, templates, options, device, state)
-    atomic_write(folder / "run.json", json.dumps(record, indent=1) + "\n")
+    write_record(folder, record)
     study.log({"event": "training started", "model": folder.name, **record["options"], "device": str(device)})
-    stages = Stages(
-        study, cohort, templates, options, device, folder, record, resume, progress, cancel, preview
+    task = TrainingTask(
+        study=study,
+        cohort=cohort,
+        templates=templates,
+        options=options,
+        device=device,
+        folder=folder,
+        resume=resume,
     )
-    model, histories = stages.run()
+    model, histories = Stages(task, record, monitor).run()
     save_model(model, folder)
     report = TrainingReport(folder, histories)
-    if not stopped(cancel):
-        report.predictions = predict_cohort(model, cohort, study=study, progress=progress, cancel=cancel)
-    report.cancelled = stopped(cancel)
+    if not monitor.cancelled:
+        report.predictions = predict_cohort(
+            model, cohort, study=study, progress=monitor.progress, cancel=monitor.cancel
+        )
+    report.cancelled = monitor.cancelled
     report.seconds = time.monotonic() - started
-    histories = [history.to_json() for history in report.histories]
-    summary = {"cancelled": report.cancelled, "seconds": round(report.seconds, 1), "stages": histories}
+    _finish(study, report)
+    return report
+
+
+def _finish(study: Study, report: TrainingReport) -> None:
+    """Write the history of a training and, if it is complete, delete what a resumed one would need."""
+    folder, seconds = report.model_dir, round(report.seconds, 1)
+    stages = [history.to_json() for history in report.histories]
+    summary = {"cancelled": report.cancelled, "seconds": seconds, "stages": stages}
     atomic_write(folder / "history.json", json.dumps(summary) + "\n")
     if not report.cancelled:
-        for leftover in (*folder.glob("checkpoint-*.safetensors"), *folder.glob(KEPT_LABELS.format("*"))):
-            leftover.unlink(missing_ok=True)
+        _delete(folder, "checkpoint-*.safetensors")
+        _delete(folder, KEPT_LABELS.format("*"))
     event = "training cancelled" if report.cancelled else "training finished"
-    study.log({"event": event, "model": folder.name, "seconds": round(report.seconds, 1)})
-    return report
+    study.log({"event": event, "model": folder.name, "seconds": seconds})
+
+
+def _delete(folder: Path, pattern: str) -> None:
+    for path in folder.glob(pattern):
+        path.unlink(missing_ok=True)
 
 
 def predict_cohort(
@@ -130,14 +152,14 @@ def predict_cohort(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> dict[str, LandmarkSet]:
-    """Landmarks of every image of the cohort, by name; written to the study where one is given."""
+    """Predict the landmarks of every image of the cohort, by name; written to the study where one is given."""
     found = {}
     for number, name in enumerate(cohort.names):
-        if stopped(cancel):
+        if cancel is not None and cancel.cancelled:
             break
         found[name] = model.detect_in_cohort(cohort, number).landmarks
         if study is not None:
             study.save_predictions(name, found[name], cohort.geometry(number))
         if progress:
-            progress(ProgressEvent("predicting the cohort", (number + 1) / len(cohort)))
+            progress(ProgressEvent("predicting cohort", (number + 1) / len(cohort)))
     return found

@@ -14,7 +14,7 @@ from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.device import choose_device
-from napari_landmark.learning.loop import Checkpoint, run_training
+from napari_landmark.learning.loop import Checkpoint, TrainingClock, run_training
 from napari_landmark.progress import CancelToken, Progress
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
@@ -87,9 +87,12 @@ def train_registration(
         if not resume:  # a checkpoint of an earlier training must not be taken for one of this training
             (folder / CHECKPOINT).unlink(missing_ok=True)
         atomic_write(folder / RUN, json.dumps(record, indent=1) + "\n")
+    clock = TrainingClock()
     history = run_training(
         trainer.networks,
         trainer.step,
+        clock.ticks(),
+        clock=clock,
         stage="learning to register",
         budget=options.budget(),
         learning_rate=_LEARNING_RATE,

@@ -52,10 +52,10 @@ class TestMatch:
 
     def maps(self, world, number):
         image = torch.from_numpy(world.working(number))[None, None]
-        return world.embedding.embed(image, None)
+        return world.embedding.embed(image)
 
     def test_a_perfect_embedding_is_matched_within_a_pixel(self, world):
-        strides = world.embedding.canvas_strides
+        strides = world.embedding.strides
         points = torch.tensor(world.truth[0], dtype=torch.float32)[None]
         for number in range(3):
             found = match_points(self.maps(world, 0), self.maps(world, number), strides, points)
@@ -74,7 +74,7 @@ class TestMatch:
 
     def test_vectors_have_length_one(self, world):
         points = torch.tensor(world.truth[0], dtype=torch.float32)[None]
-        for vectors in describe(self.maps(world, 0), world.embedding.canvas_strides, points):
+        for vectors in describe(self.maps(world, 0), world.embedding.strides, points):
             assert vectors.shape[:2] == points.shape[:2]
             torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(points.shape[:2]))
 
@@ -92,7 +92,7 @@ class TestMatch:
             assert (found.positions - points).abs().max() < 1
 
     def test_heatmaps_on_request(self, world):
-        strides = world.embedding.canvas_strides
+        strides = world.embedding.strides
         maps = self.maps(world, 0)
         vectors = describe(maps, strides, torch.tensor(world.truth[0], dtype=torch.float32)[None])
         assert match_vectors(vectors, maps, strides).heatmaps is None

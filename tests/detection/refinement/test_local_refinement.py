@@ -1,4 +1,4 @@
-"""Landmarks of templates are found again in windows, to a fraction of a pixel."""
+"""Refinement of coarse positions to a fraction of a pixel, and its consensus."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_landmark.detection.detector.detector import DetectorConfig, DetectorNetwork
 from napari_landmark.detection.embedding.embedding import Embedding, EmbeddingConfig
 from napari_landmark.detection.embedding.template_matching import Template
-from napari_landmark.detection.refinement import local_refinement as close_matching
+from napari_landmark.detection.refinement import local_refinement as module
 from napari_landmark.detection.refinement.local_refinement import (
     RefinedMatches,
     build_local_refiner,
-    detector_prior,
     embedding_prior,
     neighbour_offsets,
     refine_positions,
@@ -42,10 +40,10 @@ def world(dims, textured_cohort):
 
 
 @pytest.fixture
-def network(dims, patch_close_up, monkeypatch):
+def network(dims, pixel_patch_embedding, monkeypatch):
     if dims == 3:
-        monkeypatch.setattr(close_matching, "_COPIES", 4)  # for the sake of time
-    return patch_close_up(dims, WINDOWS[dims])
+        monkeypatch.setattr(module, "_COPIES", 4)  # for the sake of time
+    return pixel_patch_embedding(dims, WINDOWS[dims])
 
 
 def described(network, world, cpu, *templates):
@@ -60,45 +58,46 @@ def found_well(world, number, found, *, but=()):
 
 class TestFinding:
     def test_the_template_in_itself(self, world, network, cpu):
-        look = described(network, world, cpu, (0, world.truth[0]))
-        found = refine_positions(look, world.working(0), world.truth[0], cpu, prior=PRIOR)
+        refiner = described(network, world, cpu, (0, world.truth[0]))
+        found = refine_positions(refiner, world.working(0), world.truth[0], cpu, prior=PRIOR)
         assert found_well(world, 0, found)
-        assert (found.support > 0.7).all()
+        assert (found.consensus > 0.7).all()
 
     @pytest.mark.parametrize("number", [1, 2], ids=["whole pixels", "parts of pixels"])
     def test_a_shifted_template_from_a_place_nearby(self, world, network, cpu, number):
-        look = described(network, world, cpu, (0, world.truth[0]))
+        refiner = described(network, world, cpu, (0, world.truth[0]))
         rng = np.random.default_rng(0)
         for _ in range(3):
             away = rng.normal(size=world.truth[0].shape)
             away *= 4 / np.linalg.norm(away, axis=1, keepdims=True)
             expected = world.truth[number] + away
-            found = refine_positions(look, world.working(number), expected, cpu, prior=PRIOR)
+            found = refine_positions(refiner, world.working(number), expected, cpu, prior=PRIOR)
             assert found_well(world, number, found)
-            assert (found.support > 0.6).all()
+            assert (found.consensus > 0.6).all()
 
     def test_another_image_as_the_template(self, world, network, cpu):
         # Where the landmark lies between pixels of the template, too.
-        look = described(network, world, cpu, (2, world.truth[2]))
-        found = refine_positions(look, world.working(1), world.truth[1] + 3, cpu, prior=PRIOR)
+        refiner = described(network, world, cpu, (2, world.truth[2]))
+        found = refine_positions(refiner, world.working(1), world.truth[1] + 3, cpu, prior=PRIOR)
         assert found_well(world, 1, found)
 
-    def test_what_repeats_is_found_where_it_is_expected(self, textured_cohort, patch_close_up, cpu):
+    def test_what_repeats_is_found_where_it_is_expected(self, textured_cohort, pixel_patch_embedding, cpu):
         world = textured_cohort([(0, 0)], (24, 24))
         world.images, world.canvas = [np.tile(world.images[0], (5, 5))], (120, 120)
         position = np.array([[50.0, 58.0]])
-        look = described(patch_close_up(2, 96), world, cpu, (0, position))
+        refiner = described(pixel_patch_embedding(2, 96), world, cpu, (0, position))
         for away in ((0, 0), (24, 0), (0, -24), (24, 24)):
             expected = position + away + [[3.0, -2.0]]
-            found = refine_positions(look, world.working(0), expected, cpu, prior=PRIOR)
+            found = refine_positions(refiner, world.working(0), expected, cpu, prior=PRIOR)
             assert np.linalg.norm(found.positions - position - away) < 1
 
     def test_a_narrow_prior_holds_back(self, world, network, cpu):
-        look = described(network, world, cpu, (0, world.truth[0]))
+        refiner = described(network, world, cpu, (0, world.truth[0]))
         expected = world.truth[1] + 4
         distance = [
             np.linalg.norm(
-                refine_positions(look, world.working(1), expected, cpu, prior=p).positions - expected, axis=1
+                refine_positions(refiner, world.working(1), expected, cpu, prior=p).positions - expected,
+                axis=1,
             )
             for p in (0.2, PRIOR)
         ]
@@ -106,70 +105,70 @@ class TestFinding:
         assert (distance[1] > 3).all()
 
     def test_close_to_the_border_and_beyond(self, world, network, cpu):
-        look = described(network, world, cpu, (0, world.truth[0]))
+        refiner = described(network, world, cpu, (0, world.truth[0]))
         expected = np.array([[0.0, 0, 0], [1e4, 3, 5], [-300, -300, -300], [40, 1e6, -1e6]])[
             :, : len(world.canvas)
         ]
-        found = refine_positions(look, world.working(1), expected, cpu, prior=PRIOR)
+        found = refine_positions(refiner, world.working(1), expected, cpu, prior=PRIOR)
         assert np.isfinite(found.positions).all()
-        assert ((found.support >= 0) & (found.support <= 1)).all()
+        assert ((found.consensus >= 0) & (found.consensus <= 1)).all()
         size = np.array(world.canvas)
         assert (
             (found.positions > -network.config.window) & (found.positions < size + network.config.window)
         ).all()
 
     def test_where_something_else_is_there_is_little_support(self, world, network, cpu):
-        look = described(network, world, cpu, (0, world.truth[0]))
-        right = refine_positions(look, world.working(1), world.truth[1], cpu, prior=PRIOR)
+        refiner = described(network, world, cpu, (0, world.truth[0]))
+        right = refine_positions(refiner, world.working(1), world.truth[1], cpu, prior=PRIOR)
         other = world.working(1).copy()[::-1].copy()
-        wrong = refine_positions(look, other, world.truth[1], cpu, prior=PRIOR)
-        assert wrong.support.mean() < right.support.mean() - 0.4
+        wrong = refine_positions(refiner, other, world.truth[1], cpu, prior=PRIOR)
+        assert wrong.consensus.mean() < right.consensus.mean() - 0.4
 
 
 class TestTemplates:
     def test_what_no_template_shows_stays_where_it_was_expected(self, world, network, cpu):
         known = world.truth[0].copy()
         known[1] = np.nan
-        look = described(network, world, cpu, (0, known))
+        refiner = described(network, world, cpu, (0, known))
         expected = world.truth[1] + 2.25
-        found = refine_positions(look, world.working(1), expected, cpu, prior=PRIOR)
+        found = refine_positions(refiner, world.working(1), expected, cpu, prior=PRIOR)
         np.testing.assert_allclose(found.positions[1], expected[1], atol=1e-4)
-        assert found.support[1] == 0
+        assert found.consensus[1] == 0
         assert found_well(world, 1, found, but=[1])
-        assert (np.delete(found.support, 1) > 0.6).all()
+        assert (np.delete(found.consensus, 1) > 0.6).all()
 
     def test_what_one_template_lacks_the_other_gives(self, world, network, cpu):
         first, second = world.truth[0].copy(), world.truth[2].copy()
         first[[0, 1]], second[3] = np.nan, np.nan
-        look = described(network, world, cpu, (0, first), (2, second))
-        assert look.descriptors.offsets.shape == (2, 4, len(world.canvas))
-        assert look.descriptors.offsets.isnan().any(-1).tolist() == [
+        refiner = described(network, world, cpu, (0, first), (2, second))
+        assert refiner.descriptors.offsets.shape == (2, 4, len(world.canvas))
+        assert refiner.descriptors.offsets.isnan().any(-1).tolist() == [
             [True, True, False, False],
             [False, False, False, True],
         ]
-        found = refine_positions(look, world.working(1), world.truth[1] + 2, cpu, prior=PRIOR)
+        found = refine_positions(refiner, world.working(1), world.truth[1] + 2, cpu, prior=PRIOR)
         assert found_well(world, 1, found)
-        assert (found.support > 0.6).all()
+        assert (found.consensus > 0.6).all()
 
     def test_the_majority_wins(self, world, network, cpu):
         wrong = world.truth[2].copy()
         wrong[2] += 7  # one of three persons marked another place
-        look = described(network, world, cpu, (0, world.truth[0]), (1, world.truth[1]), (2, wrong))
-        found = refine_positions(look, world.working(1), world.truth[1] + 1, cpu, prior=PRIOR)
+        refiner = described(network, world, cpu, (0, world.truth[0]), (1, world.truth[1]), (2, wrong))
+        found = refine_positions(refiner, world.working(1), world.truth[1] + 1, cpu, prior=PRIOR)
         assert found_well(world, 1, found)
 
     def test_small_disagreements_are_averaged(self, world, network, cpu):
         apart = np.zeros(len(world.canvas))
         apart[1] = 1.5
-        look = described(network, world, cpu, (0, world.truth[0] - apart), (2, world.truth[2] + apart))
-        found = refine_positions(look, world.working(1), world.truth[1], cpu, prior=PRIOR)
+        refiner = described(network, world, cpu, (0, world.truth[0] - apart), (2, world.truth[2] + apart))
+        found = refine_positions(refiner, world.working(1), world.truth[1], cpu, prior=PRIOR)
         assert found_well(world, 1, found)
 
 
 class TestDescribing:
     def test_the_offset_is_where_the_landmark_lies_in_its_window(self, world, network, cpu):
-        look = described(network, world, cpu, (0, world.truth[0]))
-        offsets = look.descriptors.offsets[0].numpy()
+        refiner = described(network, world, cpu, (0, world.truth[0]))
+        offsets = refiner.descriptors.offsets[0].numpy()
         middle = (network.config.window - 1) / 2
         assert (np.abs(offsets - middle) <= 0.5 + 1e-4).all()
         np.testing.assert_allclose(
@@ -177,11 +176,11 @@ class TestDescribing:
         )
 
     def test_vectors_have_length_one_and_maps_are_the_middle(self, world, network, cpu):
-        look = described(network, world, cpu, (0, world.truth[0]), (1, world.truth[1]))
+        refiner = described(network, world, cpu, (0, world.truth[0]), (1, world.truth[1]))
         dims, size = len(world.canvas), network.config.size
         for level, stride in enumerate(network.strides):
-            vectors, maps = look.descriptors.vectors[level], look.descriptors.maps[level]
-            count = len(look.descriptors.around)
+            vectors, maps = refiner.descriptors.vectors[level], refiner.descriptors.maps[level]
+            count = len(refiner.descriptors.around)
             assert vectors.shape == (2, 4, count, size)
             torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(2, 4, count))
             assert maps.shape == (2, 4, size, *[{2: 48, 3: 32}[dims] // stride] * dims)
@@ -193,16 +192,16 @@ class TestDescribing:
         torch.manual_seed(123)
         second = described(network, world, cpu, (0, world.truth[0]))
         for kind in ("vectors", "maps"):
-            parts = (getattr(look.descriptors, kind) for look in (first, second))
+            parts = (getattr(refiner.descriptors, kind) for refiner in (first, second))
             assert all(torch.equal(a, b) for a, b in zip(*parts, strict=True))
 
     def test_in_a_copy_the_landmark_lies_where_the_copy_has_it(self, world, network, cpu, monkeypatch):
-        shifted = dataclasses.replace(close_matching._COPY, shift=0.1)
-        monkeypatch.setattr(close_matching, "_COPY", shifted)
-        look = described(network, world, cpu, (0, world.truth[0]))
-        found = refine_positions(look, world.working(1), world.truth[1], cpu, prior=PRIOR)
+        shifted = dataclasses.replace(module._COPY, shift=0.1)
+        monkeypatch.setattr(module, "_COPY", shifted)
+        refiner = described(network, world, cpu, (0, world.truth[0]))
+        found = refine_positions(refiner, world.working(1), world.truth[1], cpu, prior=PRIOR)
         assert found_well(world, 1, found)
-        assert (found.support > 0.6).all()
+        assert (found.consensus > 0.6).all()
 
     def test_the_image_is_not_changed(self, world, network, cpu):
         image = world.images[0].copy()
@@ -227,40 +226,40 @@ class TestMatches:
         np.testing.assert_allclose(same.between(np.full((5, 2), 3.0)), 3)
 
 
-class TestCommonWay:
-    ways = st.lists(st.tuples(*[st.floats(-30, 30)] * 2), min_size=1, max_size=25)
+class TestGeometricMedian:
+    offsets = st.lists(st.tuples(*[st.floats(-30, 30)] * 2), min_size=1, max_size=25)
 
-    @given(way=st.tuples(*[st.floats(-30, 30)] * 3), count=st.integers(1, 30))
-    def test_what_all_went_is_common(self, way, count):
-        ways = torch.tensor(way).expand(1, count, 3)
+    @given(offset=st.tuples(*[st.floats(-30, 30)] * 3), count=st.integers(1, 30))
+    def test_of_equal_offsets(self, offset, count):
+        offsets = torch.tensor(offset).expand(1, count, 3)
         weights = torch.linspace(0.1, 1, count)[None]
-        torch.testing.assert_close(weighted_geometric_median(ways, weights)[0], torch.tensor(way))
+        torch.testing.assert_close(weighted_geometric_median(offsets, weights)[0], torch.tensor(offset))
 
-    @given(ways, st.tuples(*[st.floats(-50, 50)] * 2))
-    def test_moves_with_all_ways(self, ways, by):
-        ways, by = torch.tensor(ways, dtype=torch.float64)[None], torch.tensor(by, dtype=torch.float64)
-        weights = torch.linspace(0.2, 1, ways.shape[1], dtype=torch.float64)[None]
+    @given(offsets, st.tuples(*[st.floats(-50, 50)] * 2))
+    def test_moves_with_all_offsets(self, offsets, by):
+        offsets, by = torch.tensor(offsets, dtype=torch.float64)[None], torch.tensor(by, dtype=torch.float64)
+        weights = torch.linspace(0.2, 1, offsets.shape[1], dtype=torch.float64)[None]
         torch.testing.assert_close(
-            weighted_geometric_median(ways + by, weights), weighted_geometric_median(ways, weights) + by
+            weighted_geometric_median(offsets + by, weights), weighted_geometric_median(offsets, weights) + by
         )
 
-    @given(ways)
-    def test_lies_among_the_ways(self, ways):
-        ways = torch.tensor(ways, dtype=torch.float64)[None]
-        common = weighted_geometric_median(ways, torch.ones(ways.shape[:2], dtype=torch.float64))
-        assert (common >= ways.amin(1) - 1e-9).all()
-        assert (common <= ways.amax(1) + 1e-9).all()
+    @given(offsets)
+    def test_lies_among_the_offsets(self, offsets):
+        offsets = torch.tensor(offsets, dtype=torch.float64)[None]
+        common = weighted_geometric_median(offsets, torch.ones(offsets.shape[:2], dtype=torch.float64))
+        assert (common >= offsets.amin(1) - 1e-9).all()
+        assert (common <= offsets.amax(1) + 1e-9).all()
 
-    def test_a_few_that_went_far_do_not_count(self):
-        ways = torch.tensor([[1.0, 2.0]]).repeat(10, 1)
-        ways[:3] += 20
-        common = weighted_geometric_median(ways[None], torch.ones(1, 10))
+    def test_outliers_do_not_count(self):
+        offsets = torch.tensor([[1.0, 2.0]]).repeat(10, 1)
+        offsets[:3] += 20
+        common = weighted_geometric_median(offsets[None], torch.ones(1, 10))
         assert (common - torch.tensor([1.0, 2.0])).norm() < 1  # the mean is 8 pixels away
 
     def test_what_has_no_weight_does_not_count(self):
-        ways = torch.tensor([[[0.0, 0.0], [9.0, 9.0], [9.0, 9.0]]])
+        offsets = torch.tensor([[[0.0, 0.0], [9.0, 9.0], [9.0, 9.0]]])
         torch.testing.assert_close(
-            weighted_geometric_median(ways, torch.tensor([[1.0, 0.0, 0.0]])),
+            weighted_geometric_median(offsets, torch.tensor([[1.0, 0.0, 0.0]])),
             torch.zeros(1, 2),
             atol=1e-4,
             rtol=0,
@@ -282,57 +281,57 @@ class TestPointsAround:
     def test_on_all_sides_alike(self, dims):
         around = neighbour_offsets(PatchEmbeddingConfig(dims))
         assert (around.sum(0) == 0).all()
-        assert {tuple(way) for way in around.tolist()} == {tuple(way) for way in (-around).tolist()}
-        assert len({tuple(way) for way in around.tolist()}) == len(around)
+        assert {tuple(offset) for offset in around.tolist()} == {
+            tuple(offset) for offset in (-around).tolist()
+        }
+        assert len({tuple(offset) for offset in around.tolist()}) == len(around)
 
     def test_they_make_up_for_a_landmark_that_looks_different(self, world, network, cpu):
         # The structure at the landmark itself is hidden, as by an implant; what is around it is not.
-        look = described(network, world, cpu, (0, world.truth[0]))
+        refiner = described(network, world, cpu, (0, world.truth[0]))
         image, middle = world.working(1), np.round(world.truth[1][0]).astype(int)
         image[tuple(slice(m - 3, m + 4) for m in middle)] = 0.95
-        found = refine_positions(look, image, world.truth[1] + 2, cpu, prior=PRIOR)
+        found = refine_positions(refiner, image, world.truth[1] + 2, cpu, prior=PRIOR)
         assert np.linalg.norm(found.positions[0] - world.truth[1][0]) < 1.5
 
-    def test_most_of_them_win(self, textured_cohort, patch_close_up, cpu):
+    def test_most_of_them_win(self, textured_cohort, pixel_patch_embedding, cpu):
         # A strip on one side moved otherwise: a fifth of the points goes astray, and a mean would follow.
         world = textured_cohort([(0, 0)], (128, 128))
         position = np.array([[64.0, 64.0]])
-        look = described(patch_close_up(2, 64), world, cpu, (0, position))
+        refiner = described(pixel_patch_embedding(2, 64), world, cpu, (0, position))
         image = world.working(0)
         image[:, 74:] = np.roll(image, 9, axis=0)[:, 74:]
-        found = refine_positions(look, image, position + 2, cpu, prior=PRIOR)
+        found = refine_positions(refiner, image, position + 2, cpu, prior=PRIOR)
         assert np.linalg.norm(found.positions - position) < 0.75
 
 
-class TestSupport:
-    """Which part of the landmark and its surroundings looks alike and leads back."""
+class TestConsensus:
+    """Share of the landmark and its neighbouring points that refiner alike and return to their start."""
 
-    def support(self, look, image, position, cpu):
-        return refine_positions(look, image, position, cpu, prior=PRIOR).support[0]
+    def consensus(self, refiner, image, position, cpu):
+        return refine_positions(refiner, image, position, cpu, prior=PRIOR).consensus[0]
 
     @pytest.fixture
-    def scene(self, textured_cohort, patch_close_up, cpu):
+    def scene(self, textured_cohort, pixel_patch_embedding, cpu):
         world = textured_cohort([(0, 0)], (128, 128))
         position = np.array([[64.0, 64.0]])
-        return described(patch_close_up(2, 64), world, cpu, (0, position)), world.working(0), position
+        return described(pixel_patch_embedding(2, 64), world, cpu, (0, position)), world.working(0), position
 
     def test_noise_takes_it_although_the_way_back_is_right(self, scene, cpu):
-        look, image, position = scene
+        refiner, image, position = scene
         noisy = image + np.random.default_rng(0).normal(0, 0.06, image.shape).astype(np.float32)
-        found = refine_positions(look, noisy, position, cpu, prior=2.0)
+        found = refine_positions(refiner, noisy, position, cpu, prior=2.0)
         assert np.linalg.norm(found.positions - position) < 1
-        assert found.support[0] < 0.85 * self.support(look, image, position, cpu)
+        assert found.consensus[0] < 0.85 * self.consensus(refiner, image, position, cpu)
 
     def test_a_way_back_that_ends_elsewhere_takes_it_although_all_looks_alike(self, scene, cpu, monkeypatch):
-        look, image, position = scene
-        before = self.support(look, image, position, cpu)
-        home = dataclasses.replace(look.descriptors, offsets=look.descriptors.offsets + 6)
-        moved = dataclasses.replace(look, descriptors=home)  # vectors of one place, said to be of another
-        assert self.support(moved, image, position, cpu) < 0.3 * before
+        refiner, image, position = scene
+        before = self.consensus(refiner, image, position, cpu)
+        home = dataclasses.replace(refiner.descriptors, offsets=refiner.descriptors.offsets + 6)
+        moved = dataclasses.replace(refiner, descriptors=home)  # vectors of one place, said to be of another
+        assert self.consensus(moved, image, position, cpu) < 0.3 * before
 
 
-def test_priors_are_three_quarters_of_a_cell_on_the_canvas():
-    embedding = Embedding(EmbeddingConfig(2, 2, size=8, channels=(4,) * 5))  # stride 4, shrunk twice
+def test_the_prior_of_matches_is_three_quarters_of_a_cell_on_the_working_grid():
+    embedding = Embedding(EmbeddingConfig(2, 2, size=8, channels=(4,) * 5))  # stride 4, downsampled twice
     assert embedding_prior(embedding) == 6
-    detector = DetectorNetwork(DetectorConfig(2, 2, 1, channels=(4,) * 5))
-    assert detector_prior(detector) == 3

@@ -6,13 +6,11 @@ import pytest
 import torch
 
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.detector import detector as detector_module
 from napari_landmark.detection.model.store import load_model
 from napari_landmark.detection.training.options import TrainingOptions
 from napari_landmark.detection.training.train import train
 from napari_landmark.learning.batches import KeptImages, kept_images, load_batch
 from napari_landmark.learning.device import choose_device
-from napari_landmark.progress import CancelToken
 from napari_landmark.synthetic import SCHEMA
 
 CARD = "cuda"
@@ -30,17 +28,9 @@ def study_on_card(tmp_path, cohort, phantoms, small_close_ups):
     return study
 
 
-def test_a_training_is_stopped_and_resumed(study_on_card, cohort, monkeypatch):
-    token, honest = CancelToken(), detector_module.training_step
-
-    def step(*arguments, **options):
-        token.cancel()
-        return honest(*arguments, **options)
-
+def test_a_training_is_stopped_and_resumed(study_on_card, cohort, cancel_in):
     assert isinstance(kept_images(cohort, choose_device(CARD)), KeptImages)
-    with monkeypatch.context() as patch:
-        patch.setattr(detector_module, "training_step", step)
-        assert train(study_on_card, cohort, options=FEW, cancel=token).cancelled
+    assert train(study_on_card, cohort, options=FEW, cancel=cancel_in("detector", 1)).cancelled
     report = train(study_on_card, cohort, options=FEW, resume=True)
     assert not report.cancelled
     assert [history.steps for history in report.histories] == [3, 2, 5, 3, 2]
@@ -52,7 +42,7 @@ def test_a_model_of_a_card_sees_the_same_on_a_processor(study_on_card, cohort):
     seen = []
     for name in (CARD, "cpu"):
         model, device = load_model(study_on_card, device=name), choose_device(name)
-        images = load_batch(cohort, [0], model.embedding.config.downsampling, device)
-        seen.append([m.cpu() for m in model.embedding.embed(images, device)])
+        images = load_batch(cohort, [0], 1, device)
+        seen.append([m.cpu() for m in model.embedding.embed(images)])
     for on_card, on_processor in zip(*seen, strict=True):
         assert (on_card * on_processor).sum(1).min() > 0.98  # a card computes in bfloat16

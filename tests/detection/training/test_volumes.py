@@ -1,4 +1,4 @@
-"""The whole way through in three dimensions."""
+"""All stages of a training, and detection, in three dimensions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import SimpleITK as sitk
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.detector import detector as detector_module
-from napari_landmark.detection.embedding import embedding as embedding_module
+from napari_landmark.detection.detector import detector_training
+from napari_landmark.detection.embedding import embedding_training
 from napari_landmark.detection.embedding.embedding import EmbeddingConfig
 from napari_landmark.detection.model.store import load_model
 from napari_landmark.detection.training import stages
@@ -41,15 +41,9 @@ def volumes(tmp_path):
 def test_the_stages_of_a_training_and_detection(tmp_path, volumes, monkeypatch, small_close_ups):
     small = EmbeddingConfig(3, 1, size=8, channels=(4, 4, 8, 8, 8))
     monkeypatch.setattr(stages, "embedding_config", lambda canvas: small)
-    for module, name, option in (
-        (embedding_module, "training_step", "pairs"),
-        (embedding_module, "cross_step", "pairs"),
-        (detector_module, "training_step", "batch"),
-    ):
-        honest = getattr(module, name)
-        monkeypatch.setattr(
-            module, name, lambda *a, honest=honest, option=option, **o: honest(*a, **{**o, option: 1})
-        )
+    monkeypatch.setattr(embedding_training, "SELF_PAIRS", 1)
+    monkeypatch.setattr(embedding_training, "CROSS_PAIRS", 1)
+    monkeypatch.setattr(detector_training, "DETECTOR_BATCH", 1)
     cohort = Cohort.from_folder(volumes)
     assert cohort.canvas == (64, 64, 64)
     study = Study.create(tmp_path / "study", schema=SCHEMA, images=volumes, template="0.nii.gz")
@@ -65,9 +59,9 @@ def test_the_stages_of_a_training_and_detection(tmp_path, volumes, monkeypatch, 
     assert detection.landmarks.positions().shape == (3, 3)
     assert cohort.geometry(1).contains(detection.landmarks.positions(), margin=12).all()
     assert detection.heatmaps.shape == (3, 16, 16, 16)
-    assert model.refiner.descriptors.offsets.shape == (1, 3, 3)
-    closer = detection.landmarks.positions()
-    look, model.refiner = model.refiner, None
-    assert not np.allclose(model.detect(cohort.read(1)).landmarks.positions(), closer)
-    model.refiner, model.detector = look, None
+    assert model.look.descriptors.offsets.shape == (1, 3, 3)
+    refined = detection.landmarks.positions()
+    refiner, model.look = model.look, None
+    assert not np.allclose(model.detect(cohort.read(1)).landmarks.positions(), refined)
+    model.look, model.detector = refiner, None
     assert np.isfinite(model.detect(cohort.read(0)).landmarks.positions()).all()
