@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, default_colors
 from napari_landmark.gui.presets import PRESETS
+from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.base import button, note, problem_text
 from napari_landmark.gui.widgets.landmark_table import swatch
@@ -73,7 +74,7 @@ class SchemaDialog(QDialog):
     def save(self) -> None:
         """Write the landmarks; InputError where a name is empty or twice there."""
         renames, schema = self.wanted()
-        self._session.schema_edits.set(schema, renames=renames)
+        SchemaEditor(self._session).set_schema(schema, renames=renames)
 
     def wanted(self) -> tuple[dict[str, str], LandmarkSchema]:
         """Which landmarks were renamed, old names to new ones, and the landmarks as they shall be."""

@@ -12,7 +12,8 @@ from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_landmark.gui.keys import bind_keys
-from napari_landmark.gui.layers.layer_manager import LayerManager, get_layer_manager, get_session
+from napari_landmark.gui.layers.layer_manager import LayerManager
+from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import in_dialog
 
@@ -54,7 +55,7 @@ class DockWidget(Listener):
         from napari_landmark.gui.widgets.study_bar import StudyBar
 
         self.viewer = viewer
-        self.stage: LayerManager = get_layer_manager(viewer)
+        self.layer_manager: LayerManager = get_layer_manager(viewer)
         bind_keys(viewer, self.session)
         self.study_bar = StudyBar(viewer, self.session)
         self.content = QWidget()

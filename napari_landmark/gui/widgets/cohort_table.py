@@ -80,13 +80,13 @@ class CohortTable(Listener):
         mean, worst = expected_error(session, name)
         geometry = session.geometry(name)
         off = "" if math.isinf(mean) else f"{length(mean, geometry)} ({length(worst, geometry)})"
-        for column, text in enumerate((name, _STATES[session.known.state(name)], off)):
+        for column, text in enumerate((name, _STATES[session.landmark_store.state(name)], off)):
             item = QTableWidgetItem(text)
             item.setToolTip(name)
             self.table.setItem(row, column, item)
 
     def _on_image(self) -> None:
-        row = self._rows.get(self.session.image)
+        row = self._rows.get(self.session.current_image)
         if row is not None:
             self.table.selectRow(row)
             self.table.scrollToItem(self.table.item(row, 0))

@@ -68,7 +68,7 @@ class LandmarkTable(Listener):
     def refresh(self) -> None:
         """Show the landmarks of the image at hand."""
         session = self.session
-        if not session.image or session.schema is None:
+        if not session.current_image or session.schema is None:
             self.table.setRowCount(0)
             return
         schema, result, geometry = session.schema, session.result(), session.geometry()
@@ -89,20 +89,20 @@ class LandmarkTable(Listener):
         return text
 
     def _on_landmarks(self, image: str) -> None:
-        if image == self.session.image:
+        if image == self.session.current_image:
             self.refresh()
 
     def _on_landmark(self) -> None:
         schema = self.session.schema
-        if schema is not None and self.session.landmark in schema:
-            row = schema.index(self.session.landmark)
+        if schema is not None and self.session.current_landmark in schema:
+            row = schema.index(self.session.current_landmark)
             self.table.selectRow(row)
             if self.table.item(row, 0) is not None:
                 self.table.scrollToItem(self.table.item(row, 0))
 
     def _on_clicked(self, row: int, column: int) -> None:
         name = self.table.item(row, 0).text()
-        self.session.choose(name)
+        self.session.select_landmark(name)
         self.picked.emit(name)
 
 

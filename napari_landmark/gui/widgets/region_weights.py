@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from qtpy.QtWidgets import QAbstractItemView, QDoubleSpinBox, QHeaderView, QTableWidget, QTableWidgetItem
-
-from napari_landmark.data.errors import InputError
-from napari_landmark.data.files.small_file import read_small_text
 
 
 class RegionWeights(QTableWidget):
@@ -72,17 +67,3 @@ class RegionWeights(QTableWidget):
 
     def _value(self, label: int) -> float:
         return self._given.get(label, self._usual.get(label, 1.0))
-
-
-def weights_of(folder: Path | None) -> dict[int, float]:
-    """Weights of the labels that a registration model was trained with, read without torch.
-
-    Empty where the model does not say, or cannot be read; what is wrong with it is told when it is loaded.
-    """
-    if folder is None:
-        return {}
-    try:
-        record = json.loads(read_small_text(folder / "model.json"))["training"]
-        return {int(label): float(value) for label, value in record["options"]["weights"]["regions"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, InputError):
-        return {}
