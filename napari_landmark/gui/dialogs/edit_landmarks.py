@@ -1,4 +1,4 @@
-"""The dialog in which landmarks are named, coloured, defined, ordered and removed."""
+"""Dialog to name, colour, define, order and remove the landmarks of a study."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ from qtpy.QtWidgets import (
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, default_colors
+from napari_landmark.gui.controls import button, note, problem_text, swatch
 from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session.session import Session
-from napari_landmark.gui.widgets.base import button, note, problem_text
-from napari_landmark.gui.widgets.landmark_table import swatch
 
 _ORIGINAL, _COLOR = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 
 
 class SchemaDialog(QDialog):
-    """AnnotationEditor the landmarks of the open study; a renamed landmark keeps its positions in every image."""
+    """Table of the landmarks of the open study; a renamed landmark keeps its positions in every image."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -71,12 +70,12 @@ class SchemaDialog(QDialog):
         self.resize(720, 480)
 
     def save(self) -> None:
-        """Write the landmarks; InputError where a name is empty or twice there."""
+        """Write the landmarks; InputError where a name is empty or given twice."""
         renames, schema = self.wanted()
         self._session.schema_edits.set(schema, renames=renames)
 
     def wanted(self) -> tuple[dict[str, str], LandmarkSchema]:
-        """Which landmarks were renamed, old names to new ones, and the landmarks as they shall be."""
+        """Renamed landmarks (old name to new name), and the new schema."""
         items = [self.table.item(row, 0) for row in range(self.table.rowCount())]
         schema = LandmarkSchema(
             tuple(item.text().strip() for item in items),
@@ -104,9 +103,9 @@ class SchemaDialog(QDialog):
     def _on_preset(self, number: int) -> None:
         if number:
             schema = list(PRESETS.values())[number]()
-            there = {self.table.item(row, 0).text() for row in range(self.table.rowCount())}
+            present = {self.table.item(row, 0).text() for row in range(self.table.rowCount())}
             for name, text in zip(schema.names, schema.definitions, strict=True):
-                if name not in there:
+                if name not in present:
                     self._append(name, "", text)
         self.preset.setCurrentIndex(0)
 
@@ -127,7 +126,7 @@ class SchemaDialog(QDialog):
             i for i in self._session.names if name and self._session.annotation(i)[name].status.is_manual
         ]
         if placed:
-            question = f"{name} is placed in {len(placed)} image(s). Remove it all the same?"
+            question = f"{name} is annotated in {len(placed)} image(s). Remove it all the same?"
             if QMessageBox.question(self, "Remove landmark", question) != QMessageBox.StandardButton.Yes:
                 return
         self.table.removeRow(row)
@@ -138,9 +137,9 @@ class SchemaDialog(QDialog):
         if row < 0 or not 0 <= other < self.table.rowCount():
             return
         for column in range(2):
-            here, there = self.table.takeItem(row, column), self.table.takeItem(other, column)
-            self.table.setItem(row, column, there)
-            self.table.setItem(other, column, here)
+            moved, replaced = self.table.takeItem(row, column), self.table.takeItem(other, column)
+            self.table.setItem(row, column, replaced)
+            self.table.setItem(other, column, moved)
         self.table.selectRow(other)
 
     def _on_save(self) -> None:

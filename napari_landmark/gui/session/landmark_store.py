@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 
 from napari_landmark.data.errors import InputError
@@ -45,6 +46,7 @@ class LandmarkStore:
         self._annotations: dict[str, LandmarkSet] = {}
         self._predictions: dict[str, LandmarkSet] = {}
         self._states: dict[str, str] = {}
+        self._errors: dict[str, tuple[float, float]] = {}
         self.reload()
 
     def reload(self) -> None:
@@ -52,6 +54,7 @@ class LandmarkStore:
         annotations, predictions = self._study.annotations(), self._study.predictions()
         self._annotations, self._predictions = annotations, predictions
         self._states.clear()
+        self._errors.clear()
 
     def annotation(self, image: str) -> LandmarkSet:
         """What persons said about an image."""
@@ -68,15 +71,38 @@ class LandmarkStore:
     def state(self, image: str) -> str:
         """'annotated', 'corrected', 'predicted' or '' for an image nobody looked at."""
         if image not in self._states:
-            statuses = {mark.status for mark in self.result(image).values()}
+            # Without merging both: asked for every image of the cohort whenever a study is shown.
+            statuses = {mark.status for mark in self._annotations.get(image, {}).values()}
             if Status.CORRECTED in statuses:
                 state = "corrected"
             elif Status.PLACED in statuses or Status.MISSING in statuses:
                 state = "annotated"
             else:
-                state = "predicted" if Status.PREDICTED in statuses else ""
-            self._states[image] = state  # asked for every image whenever one is shown
+                names, predicted = self._study.schema.names, self._predictions.get(image, {}).values()
+                found = any(mark.position is not None and mark.name in names for mark in predicted)
+                state = "predicted" if found else ""
+            self._states[image] = state
         return self._states[image]
+
+    def expected_error(self, image: str) -> tuple[float, float]:
+        """Mean and largest expected error in native pixels of the predictions that no annotation replaces.
+
+        Minus infinity, twice, where there is none: such images come last in review.
+        """
+        if image not in self._errors:
+            annotation, names = self._annotations.get(image, {}), self._study.schema.names
+            errors = [
+                mark.expected_error
+                for name, mark in self._predictions.get(image, {}).items()
+                if mark.expected_error is not None
+                and mark.position is not None
+                and name in names
+                and not (name in annotation and annotation[name].status.is_manual)
+            ]
+            self._errors[image] = (
+                (sum(errors) / len(errors), max(errors)) if errors else (-math.inf, -math.inf)
+            )
+        return self._errors[image]
 
     def placed_counts(self, images: Collection[str]) -> dict[str, int]:
         """How many landmarks persons placed or corrected, for those of the images that have any."""
@@ -103,6 +129,7 @@ class LandmarkStore:
         self._study.save_annotations(image, marks, geometry)
         self._annotations[image] = marks
         self._states.pop(image, None)
+        self._errors.pop(image, None)
 
     def check_right(self) -> None:
         """InputError where another program annotates the study, or did since it was read here."""
@@ -130,4 +157,5 @@ class LandmarkStore:
         else:
             self._predictions.update({image: self._study.load_predictions(image) for image in images})
         self._states.clear()
+        self._errors.clear()
         return self._predictions != before

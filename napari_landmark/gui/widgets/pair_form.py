@@ -1,4 +1,4 @@
-"""The form in which a person chooses the layers of a pair and the model that registers it."""
+"""Form of the Register widget: layers of the pair, weights of the regions, registration model."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QSizePolicy
 from napari_landmark.gui.jobs.pair_inputs import ChosenLayers, can_be_registered
 from napari_landmark.gui.jobs.register import registration_models
 from napari_landmark.gui.layers.layer_manager import LayerManager
-from napari_landmark.gui.widgets.base import Listener
+from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.widgets.region_weights import RegionWeights, weights_of
 
 NO_MODEL, FROM_FOLDER = "None: from these two alone", "From a folder…"
 _ROWS = (
-    ("fixed", "Fixed image", Image, "Stays as it is; the other one is laid over it"),
-    ("moving", "Moving image", Image, "Is laid over the fixed one"),
+    ("fixed", "Fixed image", Image, "Stays as it is; the moving image is warped onto it"),
+    ("moving", "Moving image", Image, "Is warped onto the fixed image"),
     ("fixed_labels", "Its labels", Labels, "Regions of the fixed image, such as bones"),
     ("moving_labels", "Its labels", Labels, "The same regions of the moving image, with the same numbers"),
     ("fixed_points", "Its points", Points, "Points of the fixed image"),
@@ -38,10 +38,10 @@ _ORDER = ("fixed", "fixed_labels", "fixed_points", "moving", "moving_labels", "m
 
 
 class PairForm(Listener):
-    """Combo boxes that follow the layers of the viewer, the weights of the regions, and the model."""
+    """Combo boxes that follow the layers of the viewer, table of region weights, and choice of the model."""
 
     changed = Signal()
-    """Another layer or model was chosen."""
+    """Emitted when another layer or model is chosen."""
 
     def __init__(self, viewer: ViewerModel, stage: LayerManager, session: Any) -> None:
         super().__init__(session)
@@ -55,7 +55,7 @@ class PairForm(Listener):
         self.guide = CheckBox(
             value=True,
             text="Points guide the registration",
-            tooltip="Off: their distance only tells how good the registration is",
+            tooltip="Off: their distance only measures the registration",
         )
         self.model = ComboBox(
             label="Model",
@@ -83,16 +83,16 @@ class PairForm(Listener):
         self.offer_models()
 
     def chosen(self) -> ChosenLayers:
-        """What is chosen now."""
+        """Layers that are selected now."""
         return ChosenLayers(**{key: box.value for key, box in self.boxes.items()})
 
     @property
     def model_folder(self) -> Path | None:
-        """Folder of the model; None without one."""
+        """Folder of the selected model; None without one."""
         return self._folders.get(self.model.value)
 
     def candidates(self, kind: type[Layer]) -> list[tuple[str, Layer]]:
-        """Layers that can be chosen: not those that show a result."""
+        """Names and layers of a kind that can be selected; layers that show a result are left out."""
         found = [
             layer
             for layer in self._viewer.layers
@@ -106,7 +106,7 @@ class PairForm(Listener):
         return [(layer.name, layer) for layer in found]
 
     def offer_models(self, *, choose: Path | None = None) -> None:
-        """Show the models there are; `choose` is the folder of the one to take."""
+        """List the models; `choose` is the folder of the one to select."""
         models = registration_models(self.session.study)
         others = {name: path for name, path in self._folders.items() if path not in models.values()}
         others = {name: path for name, path in others.items() if not name.startswith("Model ")}
@@ -120,7 +120,7 @@ class PairForm(Listener):
         self.weights.start_from(weights_of(self.model_folder))
 
     def take_folder(self, folder: Path) -> None:
-        """Choose a model by its folder."""
+        """Select a model by its folder."""
         if folder not in self._folders.values():
             self._folders[f"{folder.name} ({folder.parent})"] = folder
         self.offer_models(choose=folder)
@@ -161,14 +161,14 @@ class PairForm(Listener):
 
 
 def _labels_in(array: Any) -> set[int]:
-    """Labels of a map, those of a large volume from a sample; none where it is not a label map."""
+    """Labels of a label map, from a sample where it is large; empty where the values are no label map."""
     step = max(1, int((array.size / _SAMPLES) ** (1 / array.ndim)))
     found = {int(label) for label in np.unique(np.asarray(array[(slice(None, None, step),) * array.ndim]))}
     return found if len(found) <= _MOST_LABELS else set()
 
 
 class _Choices:
-    """Layers of one kind, asked for by a combo box; holds the form weakly, so that it can go."""
+    """Choices of a combo box: layers of one kind. Refers weakly to the form, so that it can be deleted."""
 
     def __init__(self, form: PairForm, kind: type[Layer]) -> None:
         self._form, self._kind = weakref.ref(form), kind

@@ -1,4 +1,4 @@
-"""The widget in which two images are laid over each other."""
+"""Dock widget that registers two images and trains registration models."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
+from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.pair_inputs import read_pair
 from napari_landmark.gui.jobs.register import REGISTERING, PairResult, register_job, save_job
@@ -22,21 +23,21 @@ from napari_landmark.gui.layers.registration_layers import (
     same_place,
 )
 from napari_landmark.gui.preferences import Preferences
-from napari_landmark.gui.widgets.base import DockWidget, button, emphasise, note, problem_text
+from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.pair_form import PairForm
 from napari_landmark.gui.widgets.pair_numbers import numbers_text
 from napari_landmark.gui.widgets.register_train import RegistrationTraining
 
 _SWITCHES = {
-    CHECKERBOARD: "Squares of both images by turns: edges should go on across them",
-    GRID: "Lines that are straight in the moving image",
-    ARROWS: "From points of the fixed image to where they lie in the moving one",
+    CHECKERBOARD: "Squares of the fixed and the warped image by turns: edges should continue across them",
+    GRID: "Deformed grid: its lines are straight in the moving image",
+    ARROWS: "Displacement from points of the fixed image to the same points of the moving one",
     JACOBIAN: "Green: the moving image shrinks; pink: it grows. Folds are marked in a layer of their own",
 }
 
 
 class RegisterWidget(DockWidget):
-    """Register: choose two images, see one laid over the other, and how well it fits."""
+    """Register: a fixed and a moving image, the warped image over the fixed one, and quality metrics."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
@@ -58,7 +59,9 @@ class RegisterWidget(DockWidget):
             box.setToolTip(_SWITCHES[kind])
             box.toggled.connect(self._on_switch)
         self.save = button(
-            "Save…", self._on_save, tip="Warped image, labels and points, the transform and the numbers"
+            "Save…",
+            self._on_save,
+            tip="Warped image, label map and points, the transform and the quality metrics",
         )
         self.training = RegistrationTraining(self.session, self.form.weights)
         self.training.trained.connect(self._on_trained)
@@ -73,7 +76,7 @@ class RegisterWidget(DockWidget):
         self.refresh()
 
     def refresh(self, *_: object) -> None:
-        """Show what can be done and what was found."""
+        """Show the state of the registration and its result."""
         running, result = self._registering, self.stage.registration.result
         idle = running is None
         self.run.setText("Register" if idle else "Cancelling…" if running.cancelled else "Cancel")
@@ -94,9 +97,8 @@ class RegisterWidget(DockWidget):
         self.save.setEnabled(self.session.job is None)
         for kind, box in self.switches.items():
             layer = self.stage.registration.get(kind)
-            box.blockSignals(True)
-            box.setChecked(layer is not None and layer.visible)
-            box.blockSignals(False)
+            with QSignalBlocker(box):
+                box.setChecked(layer is not None and layer.visible)
 
     def _lay_out(self) -> None:
         self.shown = QWidget()
@@ -137,7 +139,7 @@ class RegisterWidget(DockWidget):
 
             def show(result: PairResult) -> None:
                 layers.show(result, place)
-                moving.visible = False  # it lay over the fixed one
+                moving.visible = False  # it would hide the fixed one
 
             job.succeeded.connect(show)  # whether this widget is still open or not
             self.session.run(job)
@@ -150,12 +152,13 @@ class RegisterWidget(DockWidget):
         if job is not self._registering:
             self._registering = job if job is not None and job.title == REGISTERING else None
             if self._registering is not None:
-                for signal, slot in (
+                self.follow(
+                    job,
                     (job.succeeded, self._on_registered),
                     (job.failed, self._on_failed),
                     (job.cancelling, self.refresh),
-                ):
-                    self.listen(signal, slot)
+                    until=(job.succeeded, job.failed),
+                )
         self.refresh()
 
     def _on_registered(self, result: Any) -> None:

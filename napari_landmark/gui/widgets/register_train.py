@@ -1,4 +1,4 @@
-"""The fold of the Register widget in which a model is trained on the images of the study."""
+"""Section of the Register widget that trains a registration model on the images of the study."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from magicgui.widgets import CheckBox, FileEdit, FloatSpinBox
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
+from napari_landmark.gui.controls import button, note, problem_text
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.register import (
     TRAINING,
@@ -16,21 +17,21 @@ from napari_landmark.gui.jobs.register import (
     stopped_registration,
     train_registration_job,
 )
+from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.session import Session
-from napari_landmark.gui.widgets.base import Listener, button, note, problem_text
 from napari_landmark.gui.widgets.loss_plot import LossPlot
 from napari_landmark.gui.widgets.region_weights import RegionWeights
 from napari_landmark.progress import ProgressEvent
 
 
 class RegistrationTraining(Listener):
-    """Label maps, time, and a button that trains.
+    """Label maps, duration and the button of a registration training.
 
     Parameters
     ----------
     weights : RegionWeights
-        Of the widget that this is part of: one table holds for pairs and for training.
+        Table of the Register widget; its weights are used for pairs and for training.
     """
 
     trained = Signal(object)
@@ -47,15 +48,20 @@ class RegistrationTraining(Listener):
             label="Label maps",
             nullable=True,
             value=None,
-            tooltip="A folder of label maps of some of the images: files of the same names",
+            tooltip="Folder of label maps of some of the images: files of the same names",
         )
         self.minutes = FloatSpinBox(
-            label="Minutes", value=0, min=0, max=24 * 60, step=1, tooltip="0: as long as suits the device"
+            label="Minutes",
+            value=0,
+            min=0,
+            max=24 * 60,
+            step=1,
+            tooltip="0: suited to the device",
         )
         self.landmarks = CheckBox(
             value=False,
             text="Landmarks of the study guide it",
-            tooltip="Those you placed and those that a model found",
+            tooltip="Annotations and predictions",
         )
         self.form = QWidget()
         form = QFormLayout(self.form)
@@ -65,7 +71,7 @@ class RegistrationTraining(Listener):
             form.addRow(row.label, row.native)
         form.addRow(self.landmarks.native)
         self.run = button("Train on the study", self._on_run)
-        self.resume = button("Resume", self._on_resume, tip="Go on with the training that was stopped")
+        self.resume = button("Resume", self._on_resume, tip="Resume the training that was stopped")
         self.stage_text = note()
         self.plot = LossPlot()
         layout = QVBoxLayout(self)
@@ -79,13 +85,13 @@ class RegistrationTraining(Listener):
         self.refresh()
 
     def refresh(self, *_: object) -> None:
-        """Show the session as it is."""
+        """Show the state of the session."""
         study, training = self.session.study, self._training
         count = len(self.session.names)
         self.about.setText(
-            "Open or make a study first: the model learns from its images."
+            "Open or make a study first: the model is trained on its images."
             if study is None
-            else f"Learns to register the {count} images of {study.folder.name}. Label maps of a few of them help."
+            else f"Trains on the {count} images of {study.folder.name}. Label maps of a few of them help."
         )
         idle = training is None
         self.run.setText("Train on the study" if idle else "Cancelling…" if training.cancelled else "Cancel")
@@ -107,7 +113,7 @@ class RegistrationTraining(Listener):
 
     def _on_resume(self) -> None:
         stopped = stopped_registration(self.session.study)
-        if stopped is None:  # gone since
+        if stopped is None:  # deleted meanwhile
             self.refresh()
         else:
             self._start(resume=stopped)
@@ -136,13 +142,14 @@ class RegistrationTraining(Listener):
         if job is not self._training:
             self._training = job if job is not None and job.title == TRAINING else None
             if self._training is not None:
-                for signal, slot in (
+                self.follow(
+                    job,
                     (job.progressed, self._on_progress),
                     (job.succeeded, self._on_done),
                     (job.failed, self._on_failed),
                     (job.cancelling, self.refresh),
-                ):
-                    self.listen(signal, slot)
+                    until=(job.succeeded, job.failed),
+                )
         self.refresh()
 
     def _on_progress(self, event: ProgressEvent) -> None:

@@ -1,4 +1,4 @@
-"""The widget in which a person sees what was found, and corrects it."""
+"""Dock widget to run a model, review its predictions, correct them and export the result."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel
 
 from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.detection.model.choice import default_folder, was_stopped
+from napari_landmark.gui.controls import button, emphasise, note
 from napari_landmark.gui.dialogs.export import ExportButton
 from napari_landmark.gui.jobs.train import Maps, detect_job, heatmap_job, model_names, train_job
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.preferences import Preferences
-from napari_landmark.gui.widgets.base import DockWidget, button, emphasise, note
 from napari_landmark.gui.widgets.cohort_table import CohortTable
+from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
 
 
-class DetectWidget(DockWidget):
-    """Detect and review: run a model, look at the worst images first, drag what is wrong, export."""
+class ReviewWidget(DockWidget):
+    """Detect and review: predictions of a model, images with the largest expected error first."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self.hint = note()
         self.models = QComboBox()
-        self.models.setToolTip("Which of the study's models detects; the newest is on top")
+        self.models.setToolTip("Model of the study that detects; the newest is on top")
         self.detect_all = button(
             "Detect in all", lambda: self._on_detect(None), tip="In all images of the study"
         )
         self.detect_one = button(
-            "In this", lambda: self._on_detect(self.session.image), tip="Only in the image at hand"
+            "In this", lambda: self._on_detect(self.session.image), tip="Only in the current image"
         )
         self.heatmaps = QCheckBox("Heatmap of the landmark")
-        self.heatmaps.setToolTip("Where the model sees the landmark at hand: brighter is more likely")
+        self.heatmaps.setToolTip("Heatmap of the model for the current landmark: brighter is more likely")
         self.heatmaps.toggled.connect(self._on_heatmaps)
         self.colors = QComboBox()
         self.colors.addItems(["Colour: confidence", "Colour: landmark"])
@@ -42,18 +43,22 @@ class DetectWidget(DockWidget):
         self.table = LandmarkTable(self.session, with_errors=True)
         self.table.picked.connect(self.stage.look_at)
         self.accept = button(
-            "Accept image", self._on_accept, tip=f"All its points are right: {keys_text('k')}"
+            "Accept image", self._on_accept, tip=f"All its predictions are right: {keys_text('k')}"
         )
         self.missing = button("Missing", self._on_missing, tip=keys_text("u"))
-        self.back = button("Back to prediction", self._on_back, tip="Forget what I said about this landmark")
+        self.back = button(
+            "Back to prediction",
+            self._on_back,
+            tip="Remove the annotation of this landmark: its prediction is shown again",
+        )
         self.again = button(
             "Train again with my corrections",
             self._on_again,
-            tip="Every image that you corrected or accepted teaches the next model",
+            tip="The next model is also trained on the images that you corrected or accepted",
         )
         self.export = ExportButton(self.session)
         self._lay_out()
-        # Heatmaps wait until a person stays at an image.
+        # Heatmaps wait until the user stays at an image.
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(250)
@@ -98,7 +103,7 @@ class DetectWidget(DockWidget):
         self.body.addLayout(row)
 
     def refresh(self, *_: object) -> None:
-        """Show the session as it is."""
+        """Show the state of the session."""
         session = self.session
         has = bool(session.image)
         self.content.setVisible(has)
@@ -111,7 +116,7 @@ class DetectWidget(DockWidget):
         predicted = any(mark.status is Status.PREDICTED for mark in result.values())
         anything = any(session.known.state(name) in ("predicted", "corrected") for name in session.names)
         self.hint.setVisible(not names)
-        self.hint.setText("There is no model yet: place landmarks in one image and <b>train</b> first.")
+        self.hint.setText("There is no model yet: annotate one image and <b>train</b> first.")
         for widget in (self.detect_all, self.detect_one, self.again):
             widget.setEnabled(idle and bool(names))
         self.heatmaps.setEnabled(bool(names))
@@ -134,7 +139,7 @@ class DetectWidget(DockWidget):
         self.about.setText(f"<b>{session.landmark}</b> {definition}")
 
     def _offer(self, names: list[str]) -> None:
-        """Show the models; the one that the terminal would take is chosen."""
+        """List the models and select the default one, which the command line takes as well."""
         study = self.session.study
         labels = [
             f"{name} (stopped early)" if was_stopped(study.models_dir / name) else name for name in names
@@ -162,7 +167,7 @@ class DetectWidget(DockWidget):
                 device=Preferences.read().device,
                 image=image,
             )
-            self.listen(job.succeeded, self._on_found)
+            self.follow(job, (job.succeeded, self._on_found), until=(job.failed,))
             session.run(job)
 
         session.attempt(begin)
@@ -190,7 +195,7 @@ class DetectWidget(DockWidget):
                 self._pause.start()
             return
         job = heatmap_job(session, model=self.models.currentData(), device=Preferences.read().device)
-        self.listen(job.succeeded, self._on_maps)
+        self.follow(job, (job.succeeded, self._on_maps), until=(job.failed,))
         session.attempt(lambda: session.run(job))
 
     def _on_maps(self, maps: Maps) -> None:
@@ -208,7 +213,7 @@ class DetectWidget(DockWidget):
 
     def _on_again(self) -> None:
         def begin() -> None:
-            # The Train widget shows how it goes, with all its settings at their defaults.
+            # The Train widget shows the progress; all settings have their defaults.
             self.open_dock("Train")
             self.session.run(train_job(self.session, device=Preferences.read().device))
 

@@ -1,4 +1,4 @@
-"""Which image to annotate: asked for with a button, found as long work, shown as a short list."""
+"""Panel that suggests which image to annotate as the template."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QListWidget, QListWidget
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.detection.suggestion import DEFAULT_MINUTES, Suggestion
+from napari_landmark.gui.controls import button, note
 from napari_landmark.gui.jobs.job import Job
+from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.session import Session
-from napari_landmark.gui.widgets.base import Listener, button, note
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 SUGGESTING = "Comparing the images"
@@ -22,12 +23,12 @@ _SMALLER = (
     "Choose a smaller 'Working resolution' in Train > Advanced and close other programs, then try again."
 )
 _TIP = (
-    "Names the images that are best annotated: it learns from all images for the minutes given, without any "
-    "landmark, and tries how surely places of each are found in the others"
+    "Ranks the images as templates: an embedding is trained on all images for the minutes given, without any "
+    "landmark, and positions of each image are matched in the others and back"
 )
 _MEANING = (
-    "<small>Best first; click one to go to it. The number, 0 to 1, says how surely places of that image were "
-    "found in the others and back. Annotate one of these in which you can see every landmark.{}</small>"
+    "<small>Best first; click one to go to it. The score, 0 to 1: how consistently positions of that image are "
+    "matched in the others and back. Annotate one of these in which you can see every landmark.{}</small>"
 )
 _PART = " Stopped early: only a part of the images was compared."
 
@@ -87,7 +88,7 @@ def suggest_job(session: Session, *, minutes: float = DEFAULT_MINUTES, device: s
 
 
 class SuggestImage(Listener):
-    """A button with the minutes it may take, and what was suggested."""
+    """Button with the minutes it may take, and the list of suggested images."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -97,7 +98,7 @@ class SuggestImage(Listener):
         self.minutes.setDecimals(1)
         self.minutes.setValue(DEFAULT_MINUTES)
         self.minutes.setSuffix(" min")
-        self.minutes.setToolTip("How long to learn from the images; comparing them takes a little longer")
+        self.minutes.setToolTip("Duration of the training; comparing the images takes a little longer")
         self.best = QListWidget()
         # Letters are keys of the viewer; the list would search its rows for them.
         self.best.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -119,7 +120,7 @@ class SuggestImage(Listener):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show what was suggested, and whether more can be asked for."""
+        """Show the suggestions, and whether the images can be compared now."""
         found, names = self.session.suggestions, self.session.names
         self.best.clear()
         for suggestion in found.best if found else ():
@@ -147,7 +148,7 @@ class SuggestImage(Listener):
         self.run.setToolTip(why or _TIP)
 
     def _mark(self) -> None:
-        """Mark the image at hand, where it is one of them."""
+        """Select the current image where it is among the suggestions."""
         names = [self.best.item(row).data(Qt.ItemDataRole.UserRole) for row in range(self.best.count())]
         self.best.setCurrentRow(names.index(self.session.image) if self.session.image in names else -1)
 
@@ -161,4 +162,4 @@ class SuggestImage(Listener):
     def _on_clicked(self, item: QListWidgetItem) -> None:
         name = item.data(Qt.ItemDataRole.UserRole)
         self.session.attempt(lambda: self.session.show(name))
-        self._mark()  # also where it could not be read
+        self._mark()  # back to the current image where that one could not be read
