@@ -35,8 +35,8 @@ class Listener(QWidget):
         signal.connect(slot)
         self._connections.append((signal, slot))
 
-    def follow(self, sender: QObject, *connections: tuple[Any, Callable], until: Iterable[Any]) -> None:
-        """Call slots for the signals of a Qt object that may end before the widget does, such as a job.
+    def follow(self, sender: object, *connections: tuple[Any, Callable], until: Iterable[Any]) -> None:
+        """Call slots for the Qt signals of an object that may end before the widget does, such as a job.
 
         Parameters
         ----------
@@ -56,7 +56,8 @@ class Listener(QWidget):
             followed.pop(number, None)
             _disconnect(handles)
 
-        last = [(signal, end) for signal in (*until, sender.destroyed)]
+        destroyed = [sender.destroyed] if isinstance(sender, QObject) else []
+        last = [(signal, end) for signal in (*until, *destroyed)]
         handles += [signal.connect(slot) for signal, slot in (*connections, *last)]
 
 

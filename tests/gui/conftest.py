@@ -14,7 +14,8 @@ from napari.components import ViewerModel
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
-from napari_landmark.gui.layers.layer_manager import LayerManager, get_layer_manager, get_session
+from napari_landmark.gui.layers.layer_manager import LayerManager
+from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.session import Session
 from napari_landmark.synthetic import hand_phantom
@@ -85,7 +86,7 @@ def viewer(study, cohort) -> ViewerModel:
 
 
 @pytest.fixture
-def stage(viewer) -> LayerManager:
+def layer_manager(viewer) -> LayerManager:
     return get_layer_manager(viewer)
 
 
@@ -99,7 +100,7 @@ def predict(session: Session, name: str, positions: np.ndarray, *, error: float 
         np.full(len(positions), error),
     )
     session.study.save_predictions(name, marks, session.geometry(name))
-    session.take_predictions({name: marks})
+    session.load_predictions({name: marks})
 
 
 @pytest.fixture

@@ -21,9 +21,10 @@ from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.dialogs.export import export
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs.open_study import open_job
-from napari_landmark.gui.layers.layer_manager import get_session
 from napari_landmark.gui.layers.open_layers import export_layers, open_images
+from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.presets import cephalometric
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.annotate import AnnotateWidget
 from napari_landmark.gui.widgets.cohort_table import CohortTable
 from napari_landmark.gui.widgets.loss_plot import LossPlot
@@ -50,50 +51,50 @@ class TestAnnotate:
     def test_it_says_what_to_click(self, annotate, session):
         assert "thumb_tip" in annotate.task.text()
         assert annotate.definition.text() == "Tip of the thumb."
-        session.edits.place_next((5, 5))
+        AnnotationEditor(session).place_next((5, 5))
         assert "index_tip" in annotate.task.text()
         assert "1 of 4 done" in annotate.task.text()
 
     def test_the_table_shows_each_state(self, annotate, session):
-        session.edits.place_next((5, 5))
-        session.edits.mark_missing("index_tip")
+        AnnotationEditor(session).place_next((5, 5))
+        AnnotationEditor(session).mark_missing("index_tip")
         states = [annotate.table.table.item(row, 1).text() for row in range(4)]
         assert states == ["✓ placed", "missing", "to place", "to place"]
 
     def test_a_row_makes_its_landmark_the_next(self, annotate, session):
         annotate.table._on_clicked(2, 0)
-        session.edits.place_next((5, 5))
+        AnnotationEditor(session).place_next((5, 5))
         assert session.result()["middle_tip"].position == (5, 5)
 
     def test_it_leads_on_when_all_is_done(self, annotate, session):
         assert annotate.onward.isHidden()
         for row in range(3):
-            session.edits.place_next((row + 5, 5))
-        session.edits.mark_missing("capitate")
+            AnnotationEditor(session).place_next((row + 5, 5))
+        AnnotationEditor(session).mark_missing("capitate")
         assert not annotate.onward.isHidden()
 
     def test_keys(self, annotate, viewer, session):
         keymap = {str(key): action for key, action in viewer.keymap.items()}
         keymap["N"](viewer)
-        assert session.landmark == "index_tip"
+        assert session.current_landmark == "index_tip"
         keymap["U"](viewer)
         assert session.result()["index_tip"].status is Status.MISSING
         keymap["Ctrl+Z"](viewer)
         assert session.result()["index_tip"].status is Status.UNPLACED
         keymap["."](viewer)
-        assert session.image == "hand_001.png"
+        assert session.current_image == "hand_001.png"
         keymap[","](viewer)
-        assert session.image == "hand_000.png"
+        assert session.current_image == "hand_000.png"
 
     def test_import_adds_what_is_new_and_keeps_the_rest(self, annotate, session, tmp_path):
-        session.edits.place("thumb_tip", (5, 5))
+        AnnotationEditor(session).place("thumb_tip", (5, 5))
         path = tmp_path / "some.csv"
         path.write_text("image,landmark,x,y\nhand_000.png,capitate,9,8\nhand_000.png,new one,3,4\n")
         assert annotate.import_file(path) == 2
         assert session.schema.names == (*NAMES, "new one")
         assert session.result()["capitate"].position == (8, 9)
         assert session.result()["thumb_tip"].position == (5, 5)
-        session.edits.undo()
+        AnnotationEditor(session).undo()
         assert session.result()["capitate"].status is Status.UNPLACED
 
     def test_import_of_another_image_is_refused(self, annotate, session, tmp_path):
@@ -137,7 +138,7 @@ class TestCalibration:
 
 class TestSchemaDialog:
     def test_renaming_ordering_and_adding(self, session, qtbot):
-        session.edits.place("capitate", (5, 5))
+        AnnotationEditor(session).place("capitate", (5, 5))
         dialog = SchemaDialog(session)
         qtbot.addWidget(dialog)
         dialog.table.item(3, 0).setText("wrist")
@@ -198,7 +199,7 @@ class TestNewStudy:
         empty.add_points([(5, 6), (7, 8)], features={"name": ["one", "two"]})
         dialog, session = self.create(empty, qtbot, tmp_path / "new")
         assert dialog.landmarks.currentText() == "The named points in the viewer"
-        assert session.image == "hand_002.png"
+        assert session.current_image == "hand_002.png"
         assert session.study.template == "hand_002.png"
         assert session.result()["two"].position == (7, 8)
         assert len(session.names) == 4
@@ -245,7 +246,7 @@ class TestNewStudy:
         marks = LandmarkSet(schema, [Landmark("two", (5, 9000), Status.PLACED)])
         starting = {"hand_000.png": LandmarkSet(schema), "hand_001.png": marks}
         create = {"schema": schema, "images": hands[0]}
-        session.run(open_job(session, tmp_path / "new", create=create, starting=starting))
+        session.run(open_job(session, tmp_path / "new", create=create, annotations=starting))
         qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
         assert "two: (9000, 5) lies outside of hand_001.png" in heard[0]
         assert not (tmp_path / "new").exists()
@@ -259,7 +260,7 @@ class TestOpenImages:
         assert name == "a_b.tif"
         from napari_landmark.data.images.image import read_image
 
-        assert read_image(tmp_path / name).array[0, 0] == 59
+        assert read_image(tmp_path / name).array[0, 0] == 72  # Rec. 709
 
     def test_another_grid_than_the_files_is_not_taken_for_it(self, hands):
         from skimage.io import imread
@@ -303,7 +304,7 @@ class TestTrain:
         widget = TrainWidget(viewer)
         qtbot.addWidget(widget)
         assert not widget.run.isEnabled()
-        session.edits.place_next((5, 5))
+        AnnotationEditor(session).place_next((5, 5))
         assert widget.run.isEnabled()
         assert "1 landmarks" not in widget.ready.text()
 
@@ -314,7 +315,7 @@ class TestTrain:
         assert widget.size.currentText() == "64 pixels"
         monkeypatch.setattr(widget, "_train", lambda **options: started.append(options))
         widget.size.setCurrentText("128 pixels")
-        session.edits.place("thumb_tip", (12, 12))
+        AnnotationEditor(session).place("thumb_tip", (12, 12))
         assert widget.size.currentText() == "128 pixels"  # a choice waits
         with monkeypatch.context() as patch:  # reading fails
             patch.setattr(Study, "images", Path("nowhere"))
@@ -353,7 +354,7 @@ class TestReview:
         for number, name in enumerate(session.names):
             predict(session, name, truth[name], error=1.0 + number)
         session.show("hand_003.png")
-        session.edits.accept()
+        AnnotationEditor(session).accept()
         table = CohortTable(session)
         qtbot.addWidget(table)
         assert table.names == ["hand_002.png", "hand_001.png", "hand_000.png", "hand_003.png"]
@@ -367,7 +368,7 @@ class TestReview:
         qtbot.addWidget(table)
         before = table.names
         table._on_clicked(0, 0)
-        session.edits.place("thumb_tip", (5, 5))
+        AnnotationEditor(session).place("thumb_tip", (5, 5))
         assert table.names == before
         assert table.table.item(0, 1).text() == "✓ corrected"
 
@@ -378,6 +379,7 @@ class TestReview:
             folder = session.study.models_dir / name
             folder.mkdir()
             (folder / "model.json").write_text(json.dumps({"training": {"complete": complete}}))
+            session.models.refresh(session.study)
             widget.refresh()
             chosen = widget.models.currentData()
             assert chosen == ("001" if name == "001" else "002")
@@ -392,10 +394,10 @@ class TestReview:
         qtbot.addWidget(widget)
         assert not widget.detect_all.isEnabled()
         assert not widget.hint.isHidden()
-        predict(session, session.image, truth[session.image])
+        predict(session, session.current_image, truth[session.current_image])
         assert widget.accept.isEnabled()
-        session.edits.place("thumb_tip", (5, 5))
-        session.choose("thumb_tip")
+        AnnotationEditor(session).place("thumb_tip", (5, 5))
+        session.select_landmark("thumb_tip")
         assert widget.back.isEnabled()
         widget.back.click()
         assert session.result()["thumb_tip"].status is Status.PREDICTED
@@ -425,9 +427,9 @@ class TestExport:
 
     def test_formats_of_one_image_make_a_folder(self, session, truth, tmp_path, qtbot):
         session.study.update(spacing=0.5)
-        from napari_landmark.gui.jobs.open_study import regather_job
+        from napari_landmark.gui.jobs.open_study import reread_job
 
-        session.run(regather_job(session))
+        session.run(reread_job(session))
         qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
         for name in session.names[:2]:
             predict(session, name, truth[name])

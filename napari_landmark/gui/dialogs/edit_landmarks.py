@@ -23,6 +23,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, default_colors
 from napari_landmark.gui.controls import button, note, problem_text, swatch
 from napari_landmark.gui.presets import PRESETS
+from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.session.session import Session
 
 _ORIGINAL, _COLOR = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
@@ -72,7 +73,7 @@ class SchemaDialog(QDialog):
     def save(self) -> None:
         """Write the landmarks; InputError where a name is empty or given twice."""
         renames, schema = self.wanted()
-        self._session.schema_edits.set(schema, renames=renames)
+        SchemaEditor(self._session).set_schema(schema, renames=renames)
 
     def wanted(self) -> tuple[dict[str, str], LandmarkSchema]:
         """Renamed landmarks (old name to new name), and the new schema."""

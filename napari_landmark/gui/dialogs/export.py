@@ -51,7 +51,7 @@ class ExportButton(QPushButton):
         if whole and FORMATS[suffix].one_image:
             chosen = QFileDialog.getExistingDirectory(self, "Folder for one file of each image")
         else:
-            stem = "landmarks" if whole else Path(session.image).stem
+            stem = "landmarks" if whole else Path(session.current_image).stem
             start = str(session.study.folder / f"{stem}{suffix}")
             chosen, _ = QFileDialog.getSaveFileName(self, "Export landmarks", start, f"*{suffix}")
         if chosen:
@@ -81,7 +81,7 @@ def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> i
         Number of images written; those without any landmark are left out.
     """
     path = Path(path)
-    names = session.names if whole else (session.image,)
+    names = session.names if whole else (session.current_image,)
     sets = {name: session.result(name) for name in names}
     sets = {name: marks for name, marks in sets.items() if _any_landmark(marks)}
     if not sets:
@@ -115,7 +115,7 @@ def _record(
     write_run_record(
         path,
         "export",
-        {"study": study.folder, "image": None if whole else session.image},
+        {"study": study.folder, "image": None if whole else session.current_image},
         files=files,
         geometries=[session.geometry(name) for name in sets],
         landmarks=dict(statuses),

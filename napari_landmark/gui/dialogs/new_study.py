@@ -48,7 +48,7 @@ class NewStudyDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("New study")
         self._viewer, self._session = viewer, session
-        self._open: OpenImages | None = open_images(viewer) if not session.image else None
+        self._open: OpenImages | None = open_images(viewer) if not session.current_image else None
         self.from_folder = QRadioButton("A folder of images")
         self.from_layers = QRadioButton()
         self.images = _PathEdit("Choose the folder of images")
@@ -95,7 +95,7 @@ class NewStudyDialog(QDialog):
             create={"schema": schema, "images": images},
             image=image,
             adding=free,
-            starting=starting,
+            annotations=starting,
         )
 
     def _schema(self) -> LandmarkSchema:
@@ -155,7 +155,7 @@ class NewStudyDialog(QDialog):
         if (
             names_of_points(self._viewer)
             and self.landmarks.currentText() == _UNNAMED
-            and not self._session.image
+            and not self._session.current_image
         ):
             self.landmarks.addItem(_FROM_POINTS)
             self.landmarks.setCurrentText(_FROM_POINTS)

@@ -1,4 +1,4 @@
-"""What is known about the landmarks of every image: what persons said, and what models said."""
+"""Annotations and predictions of every image of a study, in memory and in its files."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from napari_landmark.data.study.study import Study
 
 
 class LandmarkStore:
-    """The annotations and predictions of a study, as they are in its files.
+    """Annotations and predictions of a study, as they are in its files.
 
     Parameters
     ----------
     study : Study
     earlier : LandmarkStore, optional
-        Of the study that was open before; where that is the same one, its right to annotate is taken over.
+        Store of the study that was open before; where that is the same one, its lock is taken over.
 
     Attributes
     ----------
     in_use : str
-        Why this study can only be looked at: another program annotates it. Empty where it can be annotated.
+        Message that another program annotates the study, so that it is read-only; else empty.
 
     Raises
     ------
@@ -50,26 +50,26 @@ class LandmarkStore:
         self.reload()
 
     def reload(self) -> None:
-        """Read all of it again, since the landmarks of the study changed."""
+        """Read all files again."""
         annotations, predictions = self._study.annotations(), self._study.predictions()
         self._annotations, self._predictions = annotations, predictions
         self._states.clear()
         self._errors.clear()
 
     def annotation(self, image: str) -> LandmarkSet:
-        """What persons said about an image."""
+        """Annotation of an image; unplaced landmarks where there is none."""
         return self._annotations.get(image) or LandmarkSet(self._study.schema)
 
     def prediction(self, image: str) -> LandmarkSet:
-        """What models said about an image."""
+        """Prediction of an image; unplaced landmarks where there is none."""
         return self._predictions.get(image) or LandmarkSet(self._study.schema)
 
     def result(self, image: str) -> LandmarkSet:
-        """What persons said, and the prediction wherever they said nothing."""
+        """Annotation of an image, completed by its prediction."""
         return self.annotation(image).merged_with_prediction(self.prediction(image))
 
     def state(self, image: str) -> str:
-        """'annotated', 'corrected', 'predicted' or '' for an image nobody looked at."""
+        """State of an image: 'annotated', 'corrected', 'predicted', or '' without any landmark."""
         if image not in self._states:
             # Without merging both: asked for every image of the cohort whenever a study is shown.
             statuses = {mark.status for mark in self._annotations.get(image, {}).values()}
@@ -105,7 +105,7 @@ class LandmarkStore:
         return self._errors[image]
 
     def placed_counts(self, images: Collection[str]) -> dict[str, int]:
-        """How many landmarks persons placed or corrected, for those of the images that have any."""
+        """Number of manual positions by image, for those of the named images that have any."""
         counts = {
             image: sum(mark.position is not None for mark in marks.values())
             for image, marks in self._annotations.items()
@@ -115,16 +115,22 @@ class LandmarkStore:
 
     @property
     def any_annotation(self) -> bool:
-        """Whether a person said anything about any image."""
+        """Whether any image has an annotation."""
         return any(mark.status.is_manual for marks in self._annotations.values() for mark in marks.values())
 
     @property
     def any_prediction(self) -> bool:
-        """Whether a model found anything in any image."""
+        """Whether any image has a prediction."""
         return bool(self._predictions)
 
     def annotate(self, image: str, marks: LandmarkSet, geometry: Geometry) -> None:
-        """Keep what a person said; the file is written before anything else knows of it."""
+        """Replace the annotation of an image; its file is written first.
+
+        Raises
+        ------
+        InputError
+            Another program annotates the study, or the file cannot be written.
+        """
         self.check_right()
         self._study.save_annotations(image, marks, geometry)
         self._annotations[image] = marks
@@ -132,7 +138,7 @@ class LandmarkStore:
         self._errors.pop(image, None)
 
     def check_right(self) -> None:
-        """InputError where another program annotates the study, or did since it was read here."""
+        """Raise InputError where another program annotates the study, or did since it was read."""
         if self._lock is not None:
             return
         self._lock = StudyLock(self._study.folder, ANNOTATING)
@@ -140,17 +146,17 @@ class LandmarkStore:
         self._study.__dict__.update(Study.open(self._study.folder).__dict__)
         self.reload()
         raise InputError(
-            f"{self._study.folder}: was annotated elsewhere, and was read again now: do that once more"
+            f"{self._study.folder}: was annotated by another program and has been read again: repeat your last step"
         )
 
     def release(self) -> None:
-        """Let other programs annotate the study."""
+        """Release the lock, so that other programs can annotate the study."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
-    def take_predictions(self, images: Iterable[str] | None = None) -> bool:
-        """Read what models left in the files, of some images or of all; returns whether that is anything new."""
+    def load_predictions(self, images: Iterable[str] | None = None) -> bool:
+        """Read predictions again, of the named images or of all; returns whether any changed."""
         before = dict(self._predictions)
         if images is None:
             self._predictions = self._study.predictions()

@@ -13,10 +13,10 @@ from napari_landmark.gui.controls import button, note
 from napari_landmark.gui.dialogs.calibration import Calibration
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.jobs.landmark_files import read_for
-from napari_landmark.gui.jobs.open_study import regather_job
+from napari_landmark.gui.jobs.open_study import reread_job
 from napari_landmark.gui.keys import keys_text
-from napari_landmark.gui.session.annotation_editor import check_positions
-from napari_landmark.gui.session.schema_editor import merged_schema
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor, check_positions
+from napari_landmark.gui.session.schema_editor import SchemaEditor, merged_schema
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
 from napari_landmark.gui.widgets.suggest import SuggestImage
@@ -27,6 +27,7 @@ class AnnotateWidget(DockWidget):
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
+        self.editor = AnnotationEditor(self.session)
         self._calibration: Calibration | None = None
         self.task = note()
         self.definition = note()
@@ -40,12 +41,10 @@ class AnnotateWidget(DockWidget):
         self.skip = button("Skip", lambda: self.session.skip(1), tip=keys_text("n"))
         self.clear = button("Clear", self._on_clear, tip="Remove the annotation of this landmark")
         self.table = LandmarkTable(self.session)
-        self.table.picked.connect(self.stage.look_at)
-        self.undo = button(
-            "Undo", lambda: self.session.attempt(self.session.edits.undo), tip=keys_text("Control-Z")
-        )
+        self.table.picked.connect(self.layer_manager.center_on)
+        self.undo = button("Undo", lambda: self.session.attempt(self.editor.undo), tip=keys_text("Control-Z"))
         self.redo = button(
-            "Redo", lambda: self.session.attempt(self.session.edits.redo), tip=keys_text("Control-Shift-Z")
+            "Redo", lambda: self.session.attempt(self.editor.redo), tip=keys_text("Control-Shift-Z")
         )
         self.edit = button("Edit landmarks…", self._on_edit, tip="Names, colours, definitions, order")
         self.load = button("Import…", self._on_import, tip="Landmarks of this image from a file")
@@ -86,13 +85,13 @@ class AnnotateWidget(DockWidget):
     def refresh(self) -> None:
         """Show the state of the session."""
         session = self.session
-        has = bool(session.image)
+        has = bool(session.current_image)
         self.content.setVisible(has)
         if not has:
             return
         schema, result = session.schema, session.result()
         unplaced = sum(mark.status is Status.UNPLACED for mark in result.values())
-        row = schema.index(session.landmark) if session.landmark in schema else 0
+        row = schema.index(session.current_landmark) if session.current_landmark in schema else 0
         name, color = schema.names[row], schema.colors[row]
         dot = f"<span style='color:{color}'>⬤</span>"
         status = result[name].status
@@ -114,9 +113,9 @@ class AnnotateWidget(DockWidget):
         self.definition.setVisible(bool(schema.definitions[row]))
         self.place.setChecked(session.placing)
         self.place.setText("Clicking places" if session.placing else "Place by clicking")
-        self.undo.setEnabled(bool(session.edits.undo_stack.undo_label))
-        self.redo.setEnabled(bool(session.edits.undo_stack.redo_label))
-        self.undo.setToolTip(f"{session.edits.undo_stack.undo_label} ({keys_text('Control-Z')})")
+        self.undo.setEnabled(bool(session.undo_stack.undo_label))
+        self.redo.setEnabled(bool(session.undo_stack.redo_label))
+        self.undo.setToolTip(f"{session.undo_stack.undo_label} ({keys_text('Control-Z')})")
         self.clear.setEnabled(status.is_manual)
         self.edit.setEnabled(session.job is None)
         self.calibrate.setEnabled(session.job is None)
@@ -143,31 +142,36 @@ class AnnotateWidget(DockWidget):
             The file cannot be read, is about other images, or a position is outside the image.
         """
         session = self.session
-        found = read_for(path, session.image, {name: session.geometry(name) for name in session.names})
+        found = read_for(
+            path, session.current_image, {name: session.geometry(name) for name in session.names}
+        )
         placed = [mark for mark in found.values() if mark.status is not Status.UNPLACED]
-        check_positions(placed, session.geometry(), session.image)  # before new landmarks are defined
+        # Before new landmarks are defined.
+        check_positions(placed, session.geometry(), session.current_image)
         new = [mark.name for mark in placed if mark.name not in session.schema]
         if new:
-            untouched = len(session.schema) == 1 and session.adding and not session.known.any_annotation
-            session.schema_edits.set(
+            untouched = (
+                len(session.schema) == 1 and session.adding and not session.landmark_store.any_annotation
+            )
+            SchemaEditor(session).set_schema(
                 found.schema if untouched else merged_schema(session.schema, found.schema)
             )
-        session.edits.say_all(LandmarkSet(session.schema, placed), f"Import {Path(path).name}")
+        self.editor.import_landmarks(LandmarkSet(session.schema, placed), f"Import {Path(path).name}")
         return len(placed)
 
     def _on_landmarks(self, image: str) -> None:
-        if image == self.session.image:
+        if image == self.session.current_image:
             self.refresh()
 
     def _on_place(self, on: bool) -> None:
         self.session.set_placing(on)
-        self.stage.activate()
+        self.layer_manager.activate()
 
     def _on_missing(self) -> None:
-        self.session.attempt(lambda: self.session.edits.mark_missing(self.session.landmark))
+        self.session.attempt(lambda: self.editor.mark_missing(self.session.current_landmark))
 
     def _on_clear(self) -> None:
-        self.session.attempt(lambda: self.session.edits.clear(self.session.landmark))
+        self.session.attempt(lambda: self.editor.clear(self.session.current_landmark))
 
     def _on_edit(self) -> None:
         dialog = SchemaDialog(self.session, self)
@@ -202,13 +206,13 @@ class AnnotateWidget(DockWidget):
 
     def _calibrated(self, spacing: float | None) -> None:
         self._calibration = None
-        self.stage.activate()
+        self.layer_manager.activate()
         if spacing is None:
             return
 
         def apply() -> None:
             self.session.study.update(spacing=spacing)
-            self.session.run(regather_job(self.session))
+            self.session.run(reread_job(self.session))
 
         self.session.attempt(apply)
 

@@ -47,7 +47,7 @@ class CohortTable(Listener):
         self._on_image()
 
     def _on_image(self) -> None:
-        self.view.select(self.model.row(self.session.image))
+        self.view.select(self.model.row(self.session.current_image))
 
     def _on_clicked(self, index: QModelIndex) -> None:
         name = self.names[index.row()]

@@ -36,7 +36,7 @@ class CohortTableModel(QAbstractTableModel):
 
     def update(self) -> None:
         """Take over all images and sort them; those without an expected error come last."""
-        session, known = self._session, self._session.known
+        session, known = self._session, self._session.landmark_store
         errors = {} if known is None else {name: known.expected_error(name) for name in session.names}
         names = sorted(errors, key=lambda name: -errors[name][0])
         self.beginResetModel()
@@ -71,7 +71,7 @@ class CohortTableModel(QAbstractTableModel):
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Text or tool tip of a cell."""
-        name, known = self._names[index.row()], self._session.known
+        name, known = self._names[index.row()], self._session.landmark_store
         if role == Qt.ItemDataRole.ToolTipRole:
             return name
         if role != Qt.ItemDataRole.DisplayRole or known is None:
@@ -95,7 +95,7 @@ class CohortTableModel(QAbstractTableModel):
         return None
 
     def _error(self, name: str) -> str:
-        mean, largest = self._session.known.expected_error(name)
+        mean, largest = self._session.landmark_store.expected_error(name)
         if math.isinf(mean):
             return ""
         geometry = self._session.geometry(name)

@@ -8,7 +8,8 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_landmark.gui.controls import NARROWEST
 from napari_landmark.gui.keys import bind_keys
-from napari_landmark.gui.layers.layer_manager import LayerManager, get_layer_manager, get_session
+from napari_landmark.gui.layers.layer_manager import LayerManager
+from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.widgets.study_bar import StudyBar
 
@@ -27,6 +28,7 @@ class DockWidget(Listener):
         Everything below the study bar.
     body : QVBoxLayout
         Layout of `content`.
+    layer_manager : LayerManager
     """
 
     _docked = False
@@ -34,7 +36,7 @@ class DockWidget(Listener):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__(get_session(viewer))
         self.viewer = viewer
-        self.stage: LayerManager = get_layer_manager(viewer)
+        self.layer_manager: LayerManager = get_layer_manager(viewer)
         bind_keys(viewer, self.session)
         self.study_bar = StudyBar(viewer, self.session)
         self.content = QWidget()

@@ -48,13 +48,13 @@ class LandmarkTable(Listener):
         self._on_landmark()
 
     def _on_landmarks(self, image: str) -> None:
-        if image == self.session.image:
+        if image == self.session.current_image:
             self.refresh()
 
     def _on_landmark(self) -> None:
-        self.view.select(self.model.row(self.session.landmark))
+        self.view.select(self.model.row(self.session.current_landmark))
 
     def _on_clicked(self, index: QModelIndex) -> None:
         name = self.model.name(index.row())
-        self.session.choose(name)
+        self.session.select_landmark(name)
         self.picked.emit(name)

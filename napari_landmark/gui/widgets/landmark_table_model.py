@@ -47,7 +47,7 @@ class LandmarkTableModel(QAbstractTableModel):
     def update(self) -> None:
         """Take over the landmarks of the current image; only rows that differ are signalled as changed."""
         session = self._session
-        schema = session.schema if session.image else None
+        schema = session.schema if session.current_image else None
         rows: list[tuple[Landmark, str]] = []
         if schema is not None:
             geometry = session.geometry()

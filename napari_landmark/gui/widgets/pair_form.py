@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from napari.layers import Image, Labels, Layer, Points
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QSizePolicy
 
-from napari_landmark.gui.jobs.pair_inputs import ChosenLayers, can_be_registered
-from napari_landmark.gui.jobs.register import registration_models
 from napari_landmark.gui.layers.layer_manager import LayerManager
+from napari_landmark.gui.layers.pair_inputs import ChosenLayers, can_be_registered
 from napari_landmark.gui.listener import Listener
-from napari_landmark.gui.widgets.region_weights import RegionWeights, weights_of
+from napari_landmark.gui.session.registration_models import RegistrationModelInfo
+from napari_landmark.gui.widgets.region_weights import RegionWeights
 
 NO_MODEL, FROM_FOLDER = "None: from these two alone", "From a folder…"
 _ROWS = (
@@ -43,10 +44,11 @@ class PairForm(Listener):
     changed = Signal()
     """Emitted when another layer or model is chosen."""
 
-    def __init__(self, viewer: ViewerModel, stage: LayerManager, session: Any) -> None:
+    def __init__(self, viewer: ViewerModel, layer_manager: LayerManager, session: Any) -> None:
         super().__init__(session)
-        self._viewer, self._stage = viewer, stage
+        self._viewer, self._layer_manager = viewer, layer_manager
         self._folders: dict[str, Path] = {}
+        self._weights_of: dict[Path, Mapping[int, float]] = {}
         self._listed: list[int] | None = None
         self.boxes = {
             key: ComboBox(label=label, choices=_Choices(self, kind), nullable=True, tooltip=tip)
@@ -91,6 +93,10 @@ class PairForm(Listener):
         """Folder of the selected model; None without one."""
         return self._folders.get(self.model.value)
 
+    def _region_weights(self) -> Mapping[int, float]:
+        """Weights of the labels that the selected model was trained with; empty without a model."""
+        return {} if self.model_folder is None else self._weights_of[self.model_folder]
+
     def candidates(self, kind: type[Layer]) -> list[tuple[str, Layer]]:
         """Names and layers of a kind that can be selected; layers that show a result are left out."""
         found = [
@@ -98,8 +104,8 @@ class PairForm(Listener):
             for layer in self._viewer.layers
             if isinstance(layer, kind)
             and layer.ndim in (2, 3)
-            and not self._stage.registration.owns(layer)
-            and not self._stage.heatmaps.owns(layer)
+            and not self._layer_manager.registration.owns(layer)
+            and not self._layer_manager.heatmaps.owns(layer)
             and (kind is not Image or can_be_registered(layer))
             and (kind is not Points or layer.editable)
         ]
@@ -107,22 +113,25 @@ class PairForm(Listener):
 
     def offer_models(self, *, choose: Path | None = None) -> None:
         """List the models; `choose` is the folder of the one to select."""
-        models = registration_models(self.session.study)
+        models = {_title(model): model.folder for model in self.session.models.registration_models}
         others = {name: path for name, path in self._folders.items() if path not in models.values()}
         others = {name: path for name, path in others.items() if not name.startswith("Model ")}
         self._folders = {**models, **others}
+        for model in self.session.models.registration_models:
+            self._weights_of[model.folder] = model.region_weights
         value = self.model.value
         with self.model.changed.blocked():
             self.model.choices = [NO_MODEL, *self._folders, FROM_FOLDER]
             names = [name for name, path in self._folders.items() if path == choose]
             kept = value if value in self._folders else NO_MODEL
             self.model.value = names[0] if names else kept
-        self.weights.start_from(weights_of(self.model_folder))
+        self.weights.start_from(self._region_weights())
 
     def take_folder(self, folder: Path) -> None:
         """Select a model by its folder."""
         if folder not in self._folders.values():
             self._folders[f"{folder.name} ({folder.parent})"] = folder
+            self._weights_of[folder] = RegistrationModelInfo.read(folder).region_weights
         self.offer_models(choose=folder)
 
     def _on_layers(self, event: Any = None) -> None:
@@ -156,8 +165,13 @@ class PairForm(Listener):
             chosen = QFileDialog.getExistingDirectory(self, "Choose the folder of a registration model")
             if chosen:
                 self.take_folder(Path(chosen))
-        self.weights.start_from(weights_of(self.model_folder))
+        self.weights.start_from(self._region_weights())
         self.changed.emit()
+
+
+def _title(model: RegistrationModelInfo) -> str:
+    name = f"Model {model.folder.name} of this study"
+    return f"{name} (stopped early)" if model.stopped_early else name
 
 
 def _labels_in(array: Any) -> set[int]:

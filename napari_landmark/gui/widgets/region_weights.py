@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QAbstractItemView, QDoubleSpinBox, QHeaderView, QTableWidget, QTableWidgetItem
-
-from napari_landmark.data.errors import InputError
-from napari_landmark.data.files.small_file import read_small_text
 
 
 class RegionWeights(QTableWidget):
@@ -72,17 +67,3 @@ class RegionWeights(QTableWidget):
 
     def _value(self, label: int) -> float:
         return self._given.get(label, self._usual.get(label, 1.0))
-
-
-def weights_of(folder: Path | None) -> dict[int, float]:
-    """Region weights of the training of a registration model, read without torch.
-
-    Empty where the model has none or cannot be read; its errors are reported when it is loaded.
-    """
-    if folder is None:
-        return {}
-    try:
-        record = json.loads(read_small_text(folder / "model.json"))["training"]
-        return {int(label): float(value) for label, value in record["options"]["weights"]["regions"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, InputError):
-        return {}

@@ -12,8 +12,9 @@ from superqt import QCollapsible
 
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.jobs.pair_inputs import read_pair
-from napari_landmark.gui.jobs.register import REGISTERING, PairResult, register_job, save_job
+from napari_landmark.gui.jobs.register import register_job, save_pair_job
+from napari_landmark.gui.layers.pair_inputs import read_pair
+from napari_landmark.gui.layers.pair_result import PairResult
 from napari_landmark.gui.layers.registration_layers import (
     ARROWS,
     CHECKERBOARD,
@@ -23,6 +24,7 @@ from napari_landmark.gui.layers.registration_layers import (
     same_place,
 )
 from napari_landmark.gui.preferences import Preferences
+from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.pair_form import PairForm
 from napari_landmark.gui.widgets.pair_numbers import numbers_text
@@ -45,7 +47,7 @@ class RegisterWidget(DockWidget):
         self.study_bar.refresh()
         self._registering: Job | None = None
         self._problem = ""
-        self.form = PairForm(self.viewer, self.stage, self.session)
+        self.form = PairForm(self.viewer, self.layer_manager, self.session)
         self.run = button("Register", self._on_run, strong=True)
         self.outcome = note()
         self.numbers = note()
@@ -77,7 +79,7 @@ class RegisterWidget(DockWidget):
 
     def refresh(self, *_: object) -> None:
         """Show the state of the registration and its result."""
-        running, result = self._registering, self.stage.registration.result
+        running, result = self._registering, self.layer_manager.registration.result
         idle = running is None
         self.run.setText("Register" if idle else "Cancelling…" if running.cancelled else "Cancel")
         self.run.setEnabled(self.session.job is None if idle else not running.cancelled)
@@ -90,13 +92,13 @@ class RegisterWidget(DockWidget):
             text = f"<b>{result.pair.moving.name}</b> on <b>{result.pair.fixed.name}</b> in {seconds:.0f} s{early}"
         self.outcome.setText(text)
         self.outcome.setVisible(bool(text))
-        self.numbers.setText("" if result is None else numbers_text(result.numbers, guided=result.guided))
-        self.shown.setVisible(result is not None and self.stage.registration.get(WARPED) is not None)
+        self.numbers.setText("" if result is None else numbers_text(result.measures, guided=result.guided))
+        self.shown.setVisible(result is not None and self.layer_manager.registration.get(WARPED) is not None)
         self.numbers.setVisible(result is not None)
         self.save.setVisible(result is not None)
         self.save.setEnabled(self.session.job is None)
         for kind, box in self.switches.items():
-            layer = self.stage.registration.get(kind)
+            layer = self.layer_manager.registration.get(kind)
             with QSignalBlocker(box):
                 box.setChecked(layer is not None and layer.visible)
 
@@ -127,7 +129,7 @@ class RegisterWidget(DockWidget):
         def begin() -> None:
             chosen = self.form.chosen()
             pair = read_pair(chosen)
-            place, layers, moving = same_place(chosen.fixed), self.stage.registration, chosen.moving
+            place, layers, moving = same_place(chosen.fixed), self.layer_manager.registration, chosen.moving
             job = register_job(
                 self.session,
                 pair,
@@ -150,7 +152,7 @@ class RegisterWidget(DockWidget):
     def _on_job(self) -> None:
         job = self.session.job
         if job is not self._registering:
-            self._registering = job if job is not None and job.title == REGISTERING else None
+            self._registering = job if job is not None and job.kind is JobKind.REGISTER else None
             if self._registering is not None:
                 self.follow(
                     job,
@@ -170,13 +172,13 @@ class RegisterWidget(DockWidget):
         self.refresh()
 
     def _on_blend(self, value: int) -> None:
-        layer = self.stage.registration.get(WARPED)
+        layer = self.layer_manager.registration.get(WARPED)
         if layer is not None:
             layer.opacity = value / 100
 
     def _on_switch(self, on: bool) -> None:
         for kind, box in self.switches.items():
-            layer = self.stage.registration.get(kind)
+            layer = self.layer_manager.registration.get(kind)
             if layer is not None:
                 layer.visible = box.isChecked()
 
@@ -184,7 +186,7 @@ class RegisterWidget(DockWidget):
         self.form.offer_models(choose=folder)
 
     def _on_save(self) -> None:
-        result = self.stage.registration.result
+        result = self.layer_manager.registration.result
         chosen = QFileDialog.getExistingDirectory(self, "Folder for the registered images")
         if chosen and result is not None:
-            self.session.attempt(lambda: self.session.run(save_job(self.session, result, Path(chosen))))
+            self.session.attempt(lambda: self.session.run(save_pair_job(self.session, result, Path(chosen))))

@@ -11,14 +11,10 @@ from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_landmark.gui.controls import button, note, problem_text
 from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.jobs.register import (
-    TRAINING,
-    TrainedRegistration,
-    stopped_registration,
-    train_registration_job,
-)
+from napari_landmark.gui.jobs.register_train import TrainedRegistration, train_registration_job
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.preferences import Preferences
+from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.loss_plot import LossPlot
 from napari_landmark.gui.widgets.region_weights import RegionWeights
@@ -97,7 +93,7 @@ class RegistrationTraining(Listener):
         self.run.setText("Train on the study" if idle else "Cancelling…" if training.cancelled else "Cancel")
         ready = count > 1 and self.session.job is None
         self.run.setEnabled(ready if idle else not training.cancelled)
-        self.resume.setVisible(idle and stopped_registration(study) is not None)
+        self.resume.setVisible(idle and self.session.models.interrupted_registration is not None)
         self.resume.setEnabled(ready)
         self.form.setEnabled(idle and study is not None)
         self.stage_text.setText(self._outcome if idle else self.stage_text.text())
@@ -112,7 +108,7 @@ class RegistrationTraining(Listener):
         self._start()
 
     def _on_resume(self) -> None:
-        stopped = stopped_registration(self.session.study)
+        stopped = self.session.models.interrupted_registration
         if stopped is None:  # deleted meanwhile
             self.refresh()
         else:
@@ -140,7 +136,7 @@ class RegistrationTraining(Listener):
     def _on_job(self) -> None:
         job = self.session.job
         if job is not self._training:
-            self._training = job if job is not None and job.title == TRAINING else None
+            self._training = job if job is not None and job.kind is JobKind.TRAIN_REGISTRATION else None
             if self._training is not None:
                 self.follow(
                     job,

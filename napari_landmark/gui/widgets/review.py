@@ -7,12 +7,14 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel
 
 from napari_landmark.data.landmarks import LandmarkSet, Status
-from napari_landmark.detection.model.choice import default_folder, was_stopped
 from napari_landmark.gui.controls import button, emphasise, note
 from napari_landmark.gui.dialogs.export import ExportButton
-from napari_landmark.gui.jobs.train import Maps, detect_job, heatmap_job, model_names, train_job
+from napari_landmark.gui.jobs.detect import Heatmaps, detect_job, heatmap_job
+from napari_landmark.gui.jobs.train import train_job
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.preferences import Preferences
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.widgets.cohort_table import CohortTable
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
@@ -23,6 +25,7 @@ class ReviewWidget(DockWidget):
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
+        self.editor = AnnotationEditor(self.session)
         self.hint = note()
         self.models = QComboBox()
         self.models.setToolTip("Model of the study that detects; the newest is on top")
@@ -30,7 +33,7 @@ class ReviewWidget(DockWidget):
             "Detect in all", lambda: self._on_detect(None), tip="In all images of the study"
         )
         self.detect_one = button(
-            "In this", lambda: self._on_detect(self.session.image), tip="Only in the current image"
+            "In this", lambda: self._on_detect(self.session.current_image), tip="Only in the current image"
         )
         self.heatmaps = QCheckBox("Heatmap of the landmark")
         self.heatmaps.setToolTip("Heatmap of the model for the current landmark: brighter is more likely")
@@ -41,7 +44,7 @@ class ReviewWidget(DockWidget):
         self.cohort = CohortTable(self.session)
         self.about = note()
         self.table = LandmarkTable(self.session, with_errors=True)
-        self.table.picked.connect(self.stage.look_at)
+        self.table.picked.connect(self.layer_manager.center_on)
         self.accept = button(
             "Accept image", self._on_accept, tip=f"All its predictions are right: {keys_text('k')}"
         )
@@ -105,16 +108,18 @@ class ReviewWidget(DockWidget):
     def refresh(self, *_: object) -> None:
         """Show the state of the session."""
         session = self.session
-        has = bool(session.image)
+        has = bool(session.current_image)
         self.content.setVisible(has)
         if not has:
             return
-        names = model_names(session)
-        self._offer(names)
+        names = session.models.names
+        self._offer()
         idle = session.job is None
         result = session.result()
         predicted = any(mark.status is Status.PREDICTED for mark in result.values())
-        anything = any(session.known.state(name) in ("predicted", "corrected") for name in session.names)
+        anything = any(
+            session.landmark_store.state(name) in ("predicted", "corrected") for name in session.names
+        )
         self.hint.setVisible(not names)
         self.hint.setText("There is no model yet: annotate one image and <b>train</b> first.")
         for widget in (self.detect_all, self.detect_one, self.again):
@@ -124,8 +129,8 @@ class ReviewWidget(DockWidget):
         self.accept.setEnabled(predicted)
         emphasise(self.accept, predicted)
         self.colors.setCurrentIndex(0 if session.color_by_confidence else 1)
-        mark = result.get(session.landmark)
-        prediction = session.prediction().get(session.landmark)
+        mark = result.get(session.current_landmark)
+        prediction = session.prediction().get(session.current_landmark)
         self.back.setEnabled(
             mark is not None
             and mark.status.is_manual
@@ -134,23 +139,20 @@ class ReviewWidget(DockWidget):
         )
         self.missing.setEnabled(mark is not None and mark.status is not Status.MISSING)
         definition = ""
-        if session.landmark in session.schema:
-            definition = session.schema.definitions[session.schema.index(session.landmark)]
-        self.about.setText(f"<b>{session.landmark}</b> {definition}")
+        if session.current_landmark in session.schema:
+            definition = session.schema.definitions[session.schema.index(session.current_landmark)]
+        self.about.setText(f"<b>{session.current_landmark}</b> {definition}")
 
-    def _offer(self, names: list[str]) -> None:
+    def _offer(self) -> None:
         """List the models and select the default one, which the command line takes as well."""
-        study = self.session.study
-        labels = [
-            f"{name} (stopped early)" if was_stopped(study.models_dir / name) else name for name in names
-        ]
+        models = self.session.models
+        labels = [f"{m.name} (stopped early)" if m.stopped_early else m.name for m in models.landmark_models]
         if labels == [self.models.itemText(row) for row in range(self.models.count())]:
             return
         self.models.clear()
-        for label, name in zip(labels, names, strict=True):
+        for label, name in zip(labels, models.names, strict=True):
             self.models.addItem(label, name)
-        chosen = default_folder(study)
-        self.models.setCurrentIndex(self.models.findData(chosen.name) if chosen else -1)
+        self.models.setCurrentIndex(self.models.findData(models.default) if models.default else -1)
 
     def _on_image(self) -> None:
         self.refresh()
@@ -184,32 +186,32 @@ class ReviewWidget(DockWidget):
         if on:
             self._compute_heatmaps()
         else:
-            self.stage.heatmaps.clear()
+            self.layer_manager.heatmaps.clear()
 
     def _compute_heatmaps(self) -> None:
         session = self.session
-        if not self.heatmaps.isChecked() or not session.image:
+        if not self.heatmaps.isChecked() or not session.current_image:
             return
         if session.job is not None:  # tried again when that is done
-            if session.job.title != "Training":
+            if session.job.kind is not JobKind.TRAIN:
                 self._pause.start()
             return
         job = heatmap_job(session, model=self.models.currentData(), device=Preferences.read().device)
         self.follow(job, (job.succeeded, self._on_maps), until=(job.failed,))
         session.attempt(lambda: session.run(job))
 
-    def _on_maps(self, maps: Maps) -> None:
-        if maps.image == self.session.image:
-            self.stage.heatmaps.show(maps.names, maps.heatmaps, maps.matrix, maps.offset)
+    def _on_maps(self, maps: Heatmaps) -> None:
+        if maps.image == self.session.current_image:
+            self.layer_manager.heatmaps.show(maps.names, maps.heatmaps, maps.matrix, maps.offset)
 
     def _on_accept(self) -> None:
-        self.session.attempt(self.session.edits.accept)
+        self.session.attempt(self.editor.accept)
 
     def _on_missing(self) -> None:
-        self.session.attempt(lambda: self.session.edits.mark_missing(self.session.landmark))
+        self.session.attempt(lambda: self.editor.mark_missing(self.session.current_landmark))
 
     def _on_back(self) -> None:
-        self.session.attempt(lambda: self.session.edits.clear(self.session.landmark))
+        self.session.attempt(lambda: self.editor.clear(self.session.current_landmark))
 
     def _on_again(self) -> None:
         def begin() -> None:

@@ -24,6 +24,7 @@ from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.listener import Listener
+from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import ProgressEvent
 
@@ -129,11 +130,11 @@ class StudyBar(Listener):
 
     def _on_image(self) -> None:
         session = self.session
-        if not session.image:
+        if not session.current_image:
             return
-        number = session.names.index(session.image)
+        number = session.names.index(session.current_image)
         self.images.setCurrentIndex(number)
-        self.images.setItemText(number, self._line(session.image))
+        self.images.setItemText(number, self._line(session.current_image))
         self.count.setText(f"{number + 1} of {len(session.names)}")
         self.previous.setEnabled(number > 0)
         self.next.setEnabled(number + 1 < len(session.names))
@@ -146,7 +147,7 @@ class StudyBar(Listener):
             self._show_state()
 
     def _show_state(self) -> None:
-        counts = Counter(self.session.known.state(name) for name in self.session.names)
+        counts = Counter(self.session.landmark_store.state(name) for name in self.session.names)
         parts = [
             f"{counts[state]} {state}" for state in ("annotated", "corrected", "predicted") if counts[state]
         ]
@@ -171,7 +172,7 @@ class StudyBar(Listener):
 
     def _on_job(self) -> None:
         job = self.session.job
-        self.running.setVisible(job is not None and (self.shows_training or job.title != "Training"))
+        self.running.setVisible(job is not None and (self.shows_training or job.kind is not JobKind.TRAIN))
         for widget in (self.new, self.open):
             widget.setEnabled(job is None)
         if job is not None:
@@ -209,4 +210,4 @@ def open_layers_count(viewer: ViewerModel) -> int:
 
 
 def _mark(session: Session, name: str) -> str:
-    return {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}[session.known.state(name)]
+    return {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}[session.landmark_store.state(name)]

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QListWidget, QListWidgetItem, QVBoxLayout
 
-from napari_landmark.data.errors import InputError
-from napari_landmark.detection.suggestion import DEFAULT_MINUTES, Suggestion
+from napari_landmark.detection.suggestion import DEFAULT_MINUTES
 from napari_landmark.gui.controls import button, note
-from napari_landmark.gui.jobs.job import Job
+from napari_landmark.gui.jobs.suggest import PARTIAL, suggest_job
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.session import Session
-from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
-SUGGESTING = "Comparing the images"
-_COUNT = 5
 _ROW_HEIGHT = 20
-_SMALLER = (
-    "Choose a smaller 'Working resolution' in Train > Advanced and close other programs, then try again."
-)
 _TIP = (
     "Ranks the images as templates: an embedding is trained on all images for the minutes given, without any "
     "landmark, and positions of each image are matched in the others and back"
@@ -30,61 +21,6 @@ _MEANING = (
     "<small>Best first; click one to go to it. The score, 0 to 1: how consistently positions of that image are "
     "matched in the others and back. Annotate one of these in which you can see every landmark.{}</small>"
 )
-_PART = " Stopped early: only a part of the images was compared."
-
-
-@dataclass(frozen=True)
-class Suggested:
-    """The images that are best annotated.
-
-    Parameters
-    ----------
-    best : tuple of Suggestion
-        The best first.
-    partial : bool
-        Whether it was stopped before all were compared.
-    """
-
-    best: tuple[Suggestion, ...]
-    partial: bool = False
-
-
-def suggest_job(session: Session, *, minutes: float = DEFAULT_MINUTES, device: str = "auto") -> Job:
-    """Long work that ranks the images of the open study as templates.
-
-    Succeeds with a `Suggested`, which the session keeps; None where it was cancelled before an image was judged.
-    """
-    study, cohort = session.study, session.cohort
-    assert study is not None and cohort is not None
-
-    def work(progress: Progress, cancel: CancelToken) -> Suggested | None:
-        progress(ProgressEvent("Preparing", 0.0))
-        from napari_landmark.detection.template_selection import suggest
-
-        try:
-            best = suggest(
-                cohort, count=_COUNT, minutes=minutes, device=device, progress=progress, cancel=cancel
-            )
-        except InputError:
-            if cancel.cancelled:  # it has nothing to say then, which is no failure
-                return None
-            raise
-        return Suggested(tuple(best), cancel.cancelled)
-
-    job = Job(SUGGESTING, work, smaller=_SMALLER)
-
-    def done(found: Suggested | None) -> None:
-        if found is None:
-            session.message.emit("info", "Stopped before any image was compared: nothing is suggested.")
-        elif session.study is not None and session.study.folder == study.folder:
-            session.take_suggestions(found)
-            names = ", ".join(suggestion.image for suggestion in found.best)
-            session.message.emit("info", f"Best to annotate: {names}.{_PART if found.partial else ''}")
-
-    # Here and not in the widget, which may be closed meanwhile.
-    job.succeeded.connect(done)
-    job.failed.connect(lambda text: session.message.emit("error", text))
-    return job
 
 
 class SuggestImage(Listener):
@@ -131,7 +67,7 @@ class SuggestImage(Listener):
                 self.best.addItem(item)
         rows = self.best.count()
         self.best.setFixedHeight(rows * _ROW_HEIGHT + 6)
-        self.meaning.setText(_MEANING.format(_PART if found and found.partial else ""))
+        self.meaning.setText(_MEANING.format(PARTIAL if found and found.partial else ""))
         for widget in (self.best, self.meaning):
             widget.setVisible(rows > 0)
         self._mark()
@@ -150,7 +86,9 @@ class SuggestImage(Listener):
     def _mark(self) -> None:
         """Select the current image where it is among the suggestions."""
         names = [self.best.item(row).data(Qt.ItemDataRole.UserRole) for row in range(self.best.count())]
-        self.best.setCurrentRow(names.index(self.session.image) if self.session.image in names else -1)
+        self.best.setCurrentRow(
+            names.index(self.session.current_image) if self.session.current_image in names else -1
+        )
 
     def _on_run(self) -> None:
         def begin() -> None:

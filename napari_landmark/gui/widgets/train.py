@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
@@ -14,18 +12,13 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QProgressBar,
 from superqt import QCollapsible
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.detection.model.choice import was_stopped
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.jobs.job import Job, time_left
-from napari_landmark.gui.jobs.open_study import Opened, regather_job
-from napari_landmark.gui.jobs.train import (
-    Preview,
-    interrupted_training,
-    model_names,
-    train_job,
-    training_outcome,
-)
+from napari_landmark.gui.jobs.open_study import Opened, reread_job
+from napari_landmark.gui.jobs.train import Preview, train_job, training_outcome
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
+from napari_landmark.gui.session.model_list import LandmarkModelInfo
+from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.loss_plot import LossPlot
 from napari_landmark.progress import ProgressEvent
@@ -81,7 +74,7 @@ class TrainWidget(DockWidget):
         self.content.setVisible(session.study is not None)
         if session.study is None:
             return
-        annotated = session.known.placed_counts(session.names)
+        annotated = session.landmark_store.placed_counts(session.names)
         placed = sum(annotated.values())
         idle = training is None
         count = len(annotated)
@@ -94,9 +87,9 @@ class TrainWidget(DockWidget):
         self.run.setText("Train" if idle else "Cancelling…" if training.cancelled else "Cancel")
         busy_otherwise = session.job is not None and idle
         self.run.setEnabled(bool(annotated) and not busy_otherwise and (idle or not training.cancelled))
-        names = model_names(session)
+        names = session.models.names
         emphasise(self.run, idle and not names)
-        stopped = interrupted_training(session) if idle else None
+        stopped = session.models.interrupted_training if idle else None
         self.resume.setVisible(stopped is not None)
         self.resume.setEnabled(session.job is None)
         self.progress.setVisible(not idle)
@@ -105,9 +98,9 @@ class TrainWidget(DockWidget):
         done = idle and bool(names)
         self.onward.setVisible(done)
         emphasise(self.onward, done and not self._failed)
-        self.report.setVisible(done and (session.study.folder / "report" / "report.html").exists())
+        self.report.setVisible(done and session.models.has_report)
         if names:
-            made = [f"{name} ({_made(session.study.models_dir / name)})" for name in names[:4]]
+            made = [f"{model.name} ({_made(model)})" for model in session.models.landmark_models[:4]]
             self.models.setText("Models of this study, all kept: " + ", ".join(made))
         self.models.setVisible(bool(names))
         self.plot.setVisible(not idle or bool(self.plot.stages))
@@ -171,7 +164,7 @@ class TrainWidget(DockWidget):
             if size == max(self.session.cohort.canvas):
                 self._train(resume=resume)
                 return
-            reading = regather_job(self.session, preferences=replace(self._preferences, working_size=size))
+            reading = reread_job(self.session, preferences=replace(self._preferences, working_size=size))
             self._resuming = resume
             self.follow(reading, (reading.succeeded, self._on_read_again), until=(reading.failed,))
             self.session.run(reading)
@@ -202,7 +195,7 @@ class TrainWidget(DockWidget):
         job = self.session.job
         if job is self._training:
             return
-        if job is None or job.title != "Training":
+        if job is None or job.kind is not JobKind.TRAIN:
             self._training = None
             return
         self._training = job
@@ -227,8 +220,8 @@ class TrainWidget(DockWidget):
 
     def _on_shown(self, shown: object) -> None:
         running = isinstance(shown, Preview) and self._training is not None
-        if running and shown.image == self.session.image:
-            self.stage.show_preview(shown.landmarks)
+        if running and shown.image == self.session.current_image:
+            self.layer_manager.preview.show(shown.landmarks)
 
     def _on_done(self, report: Any) -> None:
         self._outcome = training_outcome(report)
@@ -244,10 +237,9 @@ class TrainWidget(DockWidget):
             self.session.message.emit("warning", f"No browser opened; the report is {page}")
 
 
-def _made(folder: Path) -> str:
+def _made(model: LandmarkModelInfo) -> str:
     """Date of a model, and whether its training was stopped early."""
-    try:
-        when = datetime.fromtimestamp((folder / "model.json").stat().st_mtime).strftime("%d %b %H:%M")
-    except OSError:
+    if model.created is None:
         return "incomplete"
-    return f"{when}, stopped early" if was_stopped(folder) else when
+    when = model.created.strftime("%d %b %H:%M")
+    return f"{when}, stopped early" if model.stopped_early else when

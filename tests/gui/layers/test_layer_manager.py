@@ -18,8 +18,9 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.layers.heatmap_layers import along_image_axes
-from napari_landmark.gui.layers.layer_manager import get_layer_manager, get_session
 from napari_landmark.gui.layers.layer_transforms import layer_place
+from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.cohort_table import CohortTable
 from napari_landmark.gui.widgets.study_bar import StudyBar
 
@@ -32,8 +33,8 @@ def session(viewer):
 
 
 @pytest.fixture
-def layer(stage):
-    return stage.landmarks.layer
+def layer(layer_manager):
+    return layer_manager.landmarks.layer
 
 
 def drag(layer, row, position):
@@ -49,12 +50,12 @@ class TestPoints:
         layer.add([20, 15])
         assert session.result()["thumb_tip"].position == (20, 15)
         assert list(layer.features["name"]) == ["thumb_tip"]
-        assert session.landmark == "index_tip"
+        assert session.current_landmark == "index_tip"
 
     def test_rows_are_known_by_name(self, session, layer):
-        session.choose("capitate")
+        session.select_landmark("capitate")
         layer.add([20, 15])
-        session.choose("thumb_tip")
+        session.select_landmark("thumb_tip")
         layer.add([30, 16])
         assert list(layer.features["name"]) == ["thumb_tip", "capitate"]
         np.testing.assert_allclose(layer.data, [(30, 16), (20, 15)])
@@ -65,7 +66,7 @@ class TestPoints:
         drag(layer, 1, (40, 20))
         assert session.result()["index_tip"].position == pytest.approx((40, 20))
         assert session.result()["thumb_tip"].position == (20, 15)
-        assert session.landmark == "index_tip"
+        assert session.current_landmark == "index_tip"
 
     def test_a_drag_out_of_the_image_is_taken_back(self, session, layer):
         layer.add([20, 15])
@@ -87,13 +88,13 @@ class TestPoints:
 
     def test_undo_takes_the_point_away(self, session, layer):
         layer.add([20, 15])
-        session.edits.undo()
+        AnnotationEditor(session).undo()
         assert len(layer.data) == 0
         layer.add([21, 15])
         assert session.result()["thumb_tip"].position == (21, 15)
 
     def test_colours_say_how_sure_the_model_is(self, session, layer, truth):
-        predict(session, session.image, truth[session.image])
+        predict(session, session.current_image, truth[session.current_image])
         assert layer.face_colorbar.visible
         red, blue = layer.face_color[0][0], layer.face_color[-1][2]
         assert red > 0.8
@@ -103,17 +104,17 @@ class TestPoints:
         assert not layer.face_colorbar.visible
 
     def test_the_bar_of_confidences_is_drawn_unseen_while_the_study_opens(self, session, cohort, truth):
-        session.edits.place("capitate", (5, 5))
+        AnnotationEditor(session).place("capitate", (5, 5))
         for name in NAMES[:3]:
-            session.edits.mark_missing(name)
+            AnnotationEditor(session).mark_missing(name)
         predict(session, "hand_001.png", truth["hand_001.png"])
         session.close()  # two viewers cannot both annotate
         viewer = ViewerModel()
         get_session(viewer).open(session.study, cohort)
         bar = viewer.layers["Landmarks"].face_colorbar
         assert (bar.visible, bar.opacity) == (True, 0)
-        get_session(viewer).edits.undo()
-        get_session(viewer).edits.clear("capitate")
+        AnnotationEditor(get_session(viewer)).undo()
+        AnnotationEditor(get_session(viewer)).clear("capitate")
         assert not bar.visible
         get_session(viewer).step(1)
         assert (bar.visible, bar.opacity) == (True, 1)
@@ -122,7 +123,7 @@ class TestPoints:
     def test_equal_confidences_beside_a_bar_that_is_drawn_already(
         self, make_napari_viewer, session, cohort, truth
     ):
-        session.edits.place("capitate", (5, 5))
+        AnnotationEditor(session).place("capitate", (5, 5))
         found = LandmarkSet.from_array(
             session.schema, truth["hand_001.png"], status=Status.PREDICTED, confidence=np.full(4, 0.7)
         )
@@ -138,14 +139,14 @@ class TestPoints:
         again.close()
 
     def test_rings_are_as_wide_as_the_expected_error(self, viewer, session, truth):
-        predict(session, session.image, truth[session.image], error=3.0)
+        predict(session, session.current_image, truth[session.current_image], error=3.0)
         np.testing.assert_allclose(viewer.layers["Expected error"].size, 6.0)
 
     def test_picking_a_point_makes_it_the_one_at_hand(self, session, layer, truth):
-        predict(session, session.image, truth[session.image])
+        predict(session, session.current_image, truth[session.current_image])
         layer.mode = "select"
         layer.selected_data = {2}
-        assert session.landmark == "middle_tip"
+        assert session.current_landmark == "middle_tip"
 
 
 class TestImage:
@@ -155,10 +156,10 @@ class TestImage:
         assert len(viewer.layers) == before
         assert "hand_001.png" in viewer.layers
 
-    def test_units_and_axes_are_always_said(self, viewer, session, stage, truth):
-        predict(session, session.image, truth[session.image])
-        stage.show_preview(session.result())
-        stage.heatmaps.show(NAMES, np.ones((4, 8, 6), np.float32), np.eye(2) * 4, np.zeros(2))
+    def test_units_and_axes_are_always_said(self, viewer, session, layer_manager, truth):
+        predict(session, session.current_image, truth[session.current_image])
+        layer_manager.preview.show(session.result())
+        layer_manager.heatmaps.show(NAMES, np.ones((4, 8, 6), np.float32), np.eye(2) * 4, np.zeros(2))
         assert len(viewer.layers) == 6
         for layer in viewer.layers:
             assert layer.axis_labels == ("y", "x"), layer.name
@@ -223,11 +224,11 @@ class TestUnreadable:
 
     def test_clicks_stay_with_the_picture_that_is_seen(self, broken):
         session, seen = get_session(broken), []
-        session.image_changed.connect(lambda: seen.append(session.image))
+        session.image_changed.connect(lambda: seen.append(session.current_image))
         with pytest.raises(InputError, match=r"hand_002\.png"):
             session.step(1)
         broken.layers["Landmarks"].add([20, 15])
-        assert session.image == "hand_001.png"
+        assert session.current_image == "hand_001.png"
         assert seen == []
         assert list(session.study.annotations()) == ["hand_001.png"]
 
@@ -251,20 +252,20 @@ class TestUnreadable:
         lost = session.study.images / "hand_002.png"
         shutil.copy(hands[0] / lost.name, lost)
         session.step(1)
-        session.edits.place("capitate", (5, 5))
+        AnnotationEditor(session).place("capitate", (5, 5))
         session.step(-1)
         lost.unlink()
-        session._reader._reading.clear()  # what was read ahead would hide it
+        session._prefetcher._reading.clear()  # what was read ahead would hide it
         with pytest.raises(InputError, match=r"hand_002\.png"):
-            session.edits.undo()
-        assert session.image == "hand_001.png"
+            AnnotationEditor(session).undo()
+        assert session.current_image == "hand_001.png"
         assert session.result("hand_002.png")["capitate"].status is Status.UNPLACED
 
     def test_opening_begins_with_the_next_that_can_be_read(self, broken, tmp_path):
         session, heard = get_session(broken), []
         session.message.connect(lambda kind, text: heard.append(text))
         session.open(session.study, session.cohort, image="hand_003.png")
-        assert session.image == "hand_000.png"
+        assert session.current_image == "hand_000.png"
         assert "hand_003.png" in heard[0]
         for path in session.study.images.iterdir():
             path.write_bytes(b"")
@@ -275,10 +276,10 @@ class TestUnreadable:
 
 
 class TestHeatmaps:
-    def test_they_show_the_landmark_at_hand(self, viewer, session, stage):
+    def test_they_show_the_landmark_at_hand(self, viewer, session, layer_manager):
         maps = np.stack([np.full((8, 6), 0.1 * n, np.float32) for n in range(4)])
-        stage.heatmaps.show(NAMES, maps, np.eye(2) * 4, np.full(2, 1.5))
-        session.choose("capitate")
+        layer_manager.heatmaps.show(NAMES, maps, np.eye(2) * 4, np.full(2, 1.5))
+        session.select_landmark("capitate")
         np.testing.assert_allclose(viewer.layers["Heatmap"].data, maps[3])
         np.testing.assert_allclose(viewer.layers["All heatmaps"].data, maps.max(axis=0))
         assert viewer.layers["Heatmap"].blending == "additive"
@@ -310,8 +311,8 @@ class TestHeatmaps:
         peak = np.unravel_index(np.argmax(layer.data), layer.data.shape)
         np.testing.assert_allclose(layer.data_to_world(peak), image.data_to_world(landmark), atol=1e-9)
 
-    def test_they_go_with_their_image(self, viewer, session, stage):
-        stage.heatmaps.show(NAMES, np.ones((4, 8, 6), np.float32), np.eye(2) * 4, np.zeros(2))
+    def test_they_go_with_their_image(self, viewer, session, layer_manager):
+        layer_manager.heatmaps.show(NAMES, np.ones((4, 8, 6), np.float32), np.eye(2) * 4, np.zeros(2))
         session.step(1)
         assert "Heatmap" not in viewer.layers
 

@@ -9,7 +9,8 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
-from napari_landmark.gui.layers.layer_manager import get_session
+from napari_landmark.gui.layers.viewer_session import get_session
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.annotate import AnnotateWidget
 
 from ..conftest import NAMES, predict
@@ -39,7 +40,7 @@ def test_a_file_that_does_not_fit_defines_no_landmarks(annotate, session, tmp_pa
 
 def test_a_dialog_swaps_names_and_takes_that_of_a_removed_one(session, qtbot):
     for row, name in enumerate(NAMES):
-        session.edits.place(name, (row, row))
+        AnnotationEditor(session).place(name, (row, row))
     dialog = SchemaDialog(session)
     qtbot.addWidget(dialog)
     dialog.table.item(0, 0).setText("index_tip")
@@ -60,7 +61,7 @@ class TestClickingPlaces:
 
     def agree(self, annotate, viewer):
         active = viewer.layers.selection.active
-        clicks_place = active is annotate.stage.landmarks.layer and active.mode == "add"
+        clicks_place = active is annotate.layer_manager.landmarks.layer and active.mode == "add"
         return clicks_place == annotate.place.isChecked() == (annotate.place.text() == "Clicking places")
 
     @pytest.mark.parametrize("length", [25.0, None])
@@ -76,7 +77,7 @@ class TestClickingPlaces:
         assert self.agree(annotate, viewer)
 
     def test_after_opening_another_study(self, annotate, viewer, session, cohort, tmp_path, truth):
-        predict(session, session.image, truth[session.image])
+        predict(session, session.current_image, truth[session.current_image])
         session.set_placing(False)
         other = Study.create(tmp_path / "other", schema=LandmarkSchema(NAMES))
         viewer.layers.selection.active = viewer.layers[0]
@@ -85,7 +86,7 @@ class TestClickingPlaces:
         assert self.agree(annotate, viewer)
 
     def test_with_the_tools_of_napari(self, annotate, viewer, session):
-        layer = annotate.stage.landmarks.layer
+        layer = annotate.layer_manager.landmarks.layer
         for mode in ("select", "add", "pan_zoom"):
             layer.mode = mode
             assert session.placing == (mode == "add")
@@ -94,14 +95,14 @@ class TestClickingPlaces:
         assert layer.mode == "add"
 
     def test_after_the_points_were_deleted(self, annotate, viewer, session):
-        viewer.layers.remove(annotate.stage.landmarks.layer)
+        viewer.layers.remove(annotate.layer_manager.landmarks.layer)
         session.step(1)
         assert annotate.place.isChecked()
         assert self.agree(annotate, viewer)
 
     def test_after_the_image_was_deleted(self, annotate, viewer, session):
-        viewer.layers.remove(annotate.stage.image)
+        viewer.layers.remove(annotate.layer_manager.image)
         session.step(1)
-        assert annotate.stage.landmarks.layer.visible
+        assert annotate.layer_manager.landmarks.layer.visible
         assert annotate.place.isChecked()
         assert self.agree(annotate, viewer)

@@ -15,17 +15,18 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.gui.jobs import register as registering
-from napari_landmark.gui.jobs.pair_inputs import ChosenLayers, read_pair
-from napari_landmark.gui.jobs.register import register_job, registration_models
-from napari_landmark.gui.layers.layer_manager import get_session
+from napari_landmark.gui.jobs.register import register_job
+from napari_landmark.gui.layers.pair_inputs import ChosenLayers, read_pair
 from napari_landmark.gui.layers.registration_layers import same_place
 from napari_landmark.gui.layers.registration_views import draw_views
+from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.widgets.pair_form import NO_MODEL
-from napari_landmark.gui.widgets.pair_numbers import measure, numbers_text
+from napari_landmark.gui.widgets.pair_numbers import numbers_text
 from napari_landmark.gui.widgets.register import RegisterWidget
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.pairwise.output import PAIR_FILES
+from napari_landmark.registration.pairwise.pair_measures import measure_pair
 from napari_landmark.registration.pairwise.result import Registration
 from napari_landmark.registration.transform.transform import Transform
 
@@ -205,7 +206,15 @@ class TestViews:
         assert views.checkerboard.max() == 255
 
     def test_numbers(self, pair):
-        numbers = measure(shifted(pair.fixed.geometry, pair.moving.geometry), pair)
+        numbers = measure_pair(
+            shifted(pair.fixed.geometry, pair.moving.geometry),
+            pair.fixed,
+            pair.moving,
+            fixed_labels=pair.fixed_labels,
+            moving_labels=pair.moving_labels,
+            fixed_landmarks=pair.fixed_landmarks,
+            moving_landmarks=pair.moving_landmarks,
+        )
         assert numbers.similarity[1] > 0.99 > numbers.similarity[0]
         assert numbers.dice[3][1] == 1.0 > numbers.dice[3][0]
         assert numbers.unit == "mm"
@@ -378,8 +387,8 @@ class TestModels:
         widget.training.run.click()
         wait(qtbot, viewer)
         assert "Trained" in widget.training.stage_text.text()
-        (folder,) = registration_models(get_session(viewer).study).values()
-        assert widget.form.model_folder == folder
+        (model,) = get_session(viewer).models.registration_models
+        assert widget.form.model_folder == model.folder
         for name in ("hand_000.png", "hand_001.png"):
             viewer.add_image(imread(hands[0] / name), name=f"my {name}")
         widget.form.boxes["fixed"].value = viewer.layers["my hand_000.png"]
@@ -396,15 +405,14 @@ class TestModels:
         widget.training.run.click()
         assert widget.training.run.text() == "Cancelling…"
         wait(qtbot, viewer)
-        (name,) = registration_models(get_session(viewer).study)
-        assert name == "Model 001 of this study (stopped early)"
-        assert widget.form.model.value == name
+        assert widget.form.model.value == "Model 001 of this study (stopped early)"
         assert widget.training.resume.isVisibleTo(widget.training)
         widget.training.minutes.value = 0.2
         widget.training.resume.click()
         wait(qtbot, viewer)
         assert "Trained" in widget.training.stage_text.text()
-        assert list(registration_models(get_session(viewer).study)) == ["Model 001 of this study"]
+        (model,) = get_session(viewer).models.registration_models
+        assert (model.folder.name, model.stopped_early) == ("001", False)
         assert not widget.training.resume.isVisibleTo(widget.training)
 
     def test_resuming_asks_for_the_label_maps(self, studied, hands, qtbot, quick, tmp_path):
