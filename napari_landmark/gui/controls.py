@@ -7,7 +7,7 @@ from html import escape
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QHeaderView, QLabel, QPushButton, QSizePolicy, QTableView
 
 from napari_landmark.gui.wording import in_dialog
 
@@ -46,6 +46,26 @@ def swatch(color: str) -> QIcon:
     picture = QPixmap(14, 14)
     picture.fill(QColor(color))
     return QIcon(picture)
+
+
+def set_headers(view: QTableView, *, stretched: int, row_height: int | None = None) -> None:
+    """Hide the row headers of a table and let one column take the free width.
+
+    Parameters
+    ----------
+    view : QTableView
+    stretched : int
+        Number of the column.
+    row_height : int, optional
+        In pixels.
+    """
+    rows, columns = view.verticalHeader(), view.horizontalHeader()
+    if rows is None or columns is None:  # Qt makes both; its types do not say so
+        return
+    rows.hide()
+    if row_height is not None:
+        rows.setDefaultSectionSize(row_height)
+    columns.setSectionResizeMode(stretched, QHeaderView.ResizeMode.Stretch)
 
 
 class _Note(QLabel):

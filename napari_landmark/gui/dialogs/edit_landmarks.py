@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QHBoxLayout,
-    QHeaderView,
     QMessageBox,
     QTableWidget,
     QTableWidgetItem,
@@ -21,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, default_colors
-from napari_landmark.gui.controls import button, note, problem_text, swatch
+from napari_landmark.gui.controls import button, note, problem_text, set_headers, swatch
 from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.session.session import Session
@@ -39,8 +38,7 @@ class SchemaDialog(QDialog):
         self.table = QTableWidget(0, 2)
         self.table.setHorizontalHeaderLabels(["Name (double-click to change)", "Definition"])
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        set_headers(self.table, stretched=1)
         self.preset = QComboBox()
         self.preset.addItems(["Add a set…", *list(PRESETS)[1:]])
         self.preset.activated.connect(self._on_preset)
@@ -62,10 +60,8 @@ class SchemaDialog(QDialog):
         layout.addLayout(row)
         layout.addWidget(self.problem)
         layout.addWidget(buttons)
-        assert session.schema is not None
-        for name, color, text in zip(
-            session.schema.names, session.schema.colors, session.schema.definitions, strict=True
-        ):
+        schema = session.require_study().schema
+        for name, color, text in zip(schema.names, schema.colors, schema.definitions, strict=True):
             self._append(name, color, text, original=name)
         self.table.resizeColumnToContents(0)
         self.resize(720, 480)
@@ -77,11 +73,13 @@ class SchemaDialog(QDialog):
 
     def wanted(self) -> tuple[dict[str, str], LandmarkSchema]:
         """Renamed landmarks (old name to new name), and the new schema."""
-        items = [self.table.item(row, 0) for row in range(self.table.rowCount())]
+        rows = range(self.table.rowCount())
+        items = [item for row in rows if (item := self.table.item(row, 0)) is not None]
+        definitions = [item for row in rows if (item := self.table.item(row, 1)) is not None]
         schema = LandmarkSchema(
             tuple(item.text().strip() for item in items),
             tuple(item.data(_COLOR) for item in items),
-            tuple(self.table.item(row, 1).text().strip() for row in range(len(items))),
+            tuple(item.text().strip() for item in definitions),
         )
         pairs = [(item.data(_ORIGINAL), item.text().strip()) for item in items]
         return {old: new for old, new in pairs if old and old != new}, schema
@@ -104,7 +102,8 @@ class SchemaDialog(QDialog):
     def _on_preset(self, number: int) -> None:
         if number:
             schema = list(PRESETS.values())[number]()
-            present = {self.table.item(row, 0).text() for row in range(self.table.rowCount())}
+            rows = range(self.table.rowCount())
+            present = {item.text() for row in rows if (item := self.table.item(row, 0)) is not None}
             for name, text in zip(schema.names, schema.definitions, strict=True):
                 if name not in present:
                     self._append(name, "", text)

@@ -37,7 +37,8 @@ class ExportButton(QPushButton):
         menu = QMenu(self)
         for whole in (True, False):
             title = "All images" if whole else "This image"
-            part = menu.addMenu(title)
+            part = QMenu(title, menu)
+            menu.addMenu(part)
             for suffix, known in FORMATS.items():
                 if known.write is not None:
                     text = f"{_TITLES.get(suffix, suffix)} ({suffix})…"
@@ -106,7 +107,7 @@ def _record(
     session: Session, path: Path, files: list[Path], sets: dict[str, LandmarkSet], *, whole: bool
 ) -> None:
     """Write the record: number of landmarks of each status, and the training records of the models."""
-    study = session.study
+    study = session.require_study()
     statuses = Counter(mark.status.value for marks in sets.values() for mark in marks.values())
     models = {}
     for record in sorted(study.models_dir.glob("*/run.json")):

@@ -122,7 +122,9 @@ class NewStudyDialog(QDialog):
         buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
         )
-        buttons.button(QDialogButtonBox.StandardButton.Ok).setText("Create study")
+        create = buttons.button(QDialogButtonBox.StandardButton.Ok)
+        if create is not None:
+            create.setText("Create study")
         buttons.accepted.connect(self._on_accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

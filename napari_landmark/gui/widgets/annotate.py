@@ -42,9 +42,11 @@ class AnnotateWidget(DockWidget):
         self.clear = button("Clear", self._on_clear, tip="Remove the annotation of this landmark")
         self.table = LandmarkTable(self.session)
         self.table.picked.connect(self.layer_manager.center_on)
-        self.undo = button("Undo", lambda: self.session.attempt(self.editor.undo), tip=keys_text("Control-Z"))
+        self.undo = button("Undo", lambda: self.session.attempt(self.editor.undo), tip=_UNDO)
         self.redo = button(
-            "Redo", lambda: self.session.attempt(self.editor.redo), tip=keys_text("Control-Shift-Z")
+            "Redo",
+            lambda: self.session.attempt(self.editor.redo),
+            tip=_REDO,
         )
         self.edit = button("Edit landmarks…", self._on_edit, tip="Names, colours, definitions, order")
         self.load = button("Import…", self._on_import, tip="Landmarks of this image from a file")
@@ -84,12 +86,12 @@ class AnnotateWidget(DockWidget):
 
     def refresh(self) -> None:
         """Show the state of the session."""
-        session = self.session
-        has = bool(session.current_image)
+        session, schema = self.session, self.session.schema
+        has = bool(session.current_image) and schema is not None
         self.content.setVisible(has)
-        if not has:
+        if not has or schema is None:
             return
-        schema, result = session.schema, session.result()
+        result = session.result()
         unplaced = sum(mark.status is Status.UNPLACED for mark in result.values())
         row = schema.index(session.current_landmark) if session.current_landmark in schema else 0
         name, color = schema.names[row], schema.colors[row]
@@ -115,7 +117,8 @@ class AnnotateWidget(DockWidget):
         self.place.setText("Clicking places" if session.placing else "Place by clicking")
         self.undo.setEnabled(bool(session.undo_stack.undo_label))
         self.redo.setEnabled(bool(session.undo_stack.redo_label))
-        self.undo.setToolTip(f"{session.undo_stack.undo_label} ({keys_text('Control-Z')})")
+        last = session.undo_stack.undo_label
+        self.undo.setToolTip(_UNDO + (f"<br>Last change: {last}" if last else ""))
         self.clear.setEnabled(status.is_manual)
         self.edit.setEnabled(session.job is None)
         self.calibrate.setEnabled(session.job is None)
@@ -141,22 +144,18 @@ class AnnotateWidget(DockWidget):
         InputError
             The file cannot be read, is about other images, or a position is outside the image.
         """
-        session = self.session
-        found = read_for(
-            path, session.current_image, {name: session.geometry(name) for name in session.names}
-        )
+        session, schema = self.session, self.session.require_study().schema
+        geometries = {name: session.geometry(name) for name in session.names}
+        found = read_for(path, session.current_image, geometries)
         placed = [mark for mark in found.values() if mark.status is not Status.UNPLACED]
         # Before new landmarks are defined.
         check_positions(placed, session.geometry(), session.current_image)
-        new = [mark.name for mark in placed if mark.name not in session.schema]
+        new = [mark.name for mark in placed if mark.name not in schema]
         if new:
-            untouched = (
-                len(session.schema) == 1 and session.adding and not session.landmark_store.any_annotation
-            )
-            SchemaEditor(session).set_schema(
-                found.schema if untouched else merged_schema(session.schema, found.schema)
-            )
-        self.editor.import_landmarks(LandmarkSet(session.schema, placed), f"Import {Path(path).name}")
+            untouched = len(schema) == 1 and session.adding and not session.require_store().any_annotation
+            schema = found.schema if untouched else merged_schema(schema, found.schema)
+            SchemaEditor(session).set_schema(schema)
+        self.editor.import_landmarks(LandmarkSet(schema, placed), f"Import {Path(path).name}")
         return len(placed)
 
     def _on_landmarks(self, image: str) -> None:
@@ -211,10 +210,12 @@ class AnnotateWidget(DockWidget):
             return
 
         def apply() -> None:
-            self.session.study.update(spacing=spacing)
+            self.session.require_study().update(spacing=spacing)
             self.session.run(reread_job(self.session))
 
         self.session.attempt(apply)
 
 
+_UNDO = f"Undo the last change (goes to its image): {keys_text('Control-Z')}"
+_REDO = f"Redo the change that was undone last: {keys_text('Control-Shift-Z')}"
 _SOURCES = {"file": "file", "user": "calibration", "unknown": "file"}

@@ -36,8 +36,8 @@ class CohortTableModel(QAbstractTableModel):
 
     def update(self) -> None:
         """Take over all images and sort them; those without an expected error come last."""
-        session, known = self._session, self._session.landmark_store
-        errors = {} if known is None else {name: known.expected_error(name) for name in session.names}
+        session, store = self._session, self._session.landmark_store
+        errors = {} if store is None else {name: store.expected_error(name) for name in session.names}
         names = sorted(errors, key=lambda name: -errors[name][0])
         self.beginResetModel()
         self._names = names
@@ -71,14 +71,14 @@ class CohortTableModel(QAbstractTableModel):
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Text or tool tip of a cell."""
-        name, known = self._names[index.row()], self._session.landmark_store
+        name, store = self._names[index.row()], self._session.landmark_store
         if role == Qt.ItemDataRole.ToolTipRole:
             return name
-        if role != Qt.ItemDataRole.DisplayRole or known is None:
+        if role != Qt.ItemDataRole.DisplayRole or store is None:
             return None
         if index.column() == 0:
             return name
-        return _STATES[known.state(name)] if index.column() == 1 else self._error(name)
+        return _STATES[store.state(name)] if index.column() == 1 else self._error(name)
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
@@ -95,7 +95,7 @@ class CohortTableModel(QAbstractTableModel):
         return None
 
     def _error(self, name: str) -> str:
-        mean, largest = self._session.landmark_store.expected_error(name)
+        mean, largest = self._session.require_store().expected_error(name)
         if math.isinf(mean):
             return ""
         geometry = self._session.geometry(name)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QAbstractItemView, QDoubleSpinBox, QHeaderView, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import QAbstractItemView, QDoubleSpinBox, QTableWidget, QTableWidgetItem
+
+from napari_landmark.gui.controls import set_headers
 
 
 class RegionWeights(QTableWidget):
@@ -17,9 +19,7 @@ class RegionWeights(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setShowGrid(False)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(28)
-        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        set_headers(self, stretched=0, row_height=28)
         self.setToolTip(
             "Weight of each region in the loss: 1 is usual, 0 leaves it out, 5 counts five times as much"
         )

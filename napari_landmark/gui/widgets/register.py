@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QSlider,
 from superqt import QCollapsible
 
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
-from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.register import register_job, save_pair_job
 from napari_landmark.gui.layers.pair_inputs import read_pair
 from napari_landmark.gui.layers.pair_result import PairResult
@@ -24,10 +23,10 @@ from napari_landmark.gui.layers.registration_layers import (
     same_place,
 )
 from napari_landmark.gui.preferences import Preferences
-from napari_landmark.gui.session.running_job import JobKind
+from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.widgets.dock_widget import DockWidget
+from napari_landmark.gui.widgets.measures_text import measures_text
 from napari_landmark.gui.widgets.pair_form import PairForm
-from napari_landmark.gui.widgets.pair_numbers import numbers_text
 from napari_landmark.gui.widgets.register_train import RegistrationTraining
 
 _SWITCHES = {
@@ -45,7 +44,7 @@ class RegisterWidget(DockWidget):
         super().__init__(napari_viewer)
         self.study_bar.asks_for_study = False
         self.study_bar.refresh()
-        self._registering: Job | None = None
+        self._registering: RunningJob | None = None
         self._problem = ""
         self.form = PairForm(self.viewer, self.layer_manager, self.session)
         self.run = button("Register", self._on_run, strong=True)
@@ -81,8 +80,8 @@ class RegisterWidget(DockWidget):
         """Show the state of the registration and its result."""
         running, result = self._registering, self.layer_manager.registration.result
         idle = running is None
-        self.run.setText("Register" if idle else "Cancelling…" if running.cancelled else "Cancel")
-        self.run.setEnabled(self.session.job is None if idle else not running.cancelled)
+        self.run.setText("Register" if running is None else "Cancelling…" if running.cancelled else "Cancel")
+        self.run.setEnabled(self.session.job is None if running is None else not running.cancelled)
         emphasise(self.run, idle)
         self.form.setEnabled(idle)
         text = self._problem
@@ -92,7 +91,7 @@ class RegisterWidget(DockWidget):
             text = f"<b>{result.pair.moving.name}</b> on <b>{result.pair.fixed.name}</b> in {seconds:.0f} s{early}"
         self.outcome.setText(text)
         self.outcome.setVisible(bool(text))
-        self.numbers.setText("" if result is None else numbers_text(result.measures, guided=result.guided))
+        self.numbers.setText("" if result is None else measures_text(result.measures, guided=result.guided))
         self.shown.setVisible(result is not None and self.layer_manager.registration.get(WARPED) is not None)
         self.numbers.setVisible(result is not None)
         self.save.setVisible(result is not None)
@@ -107,8 +106,9 @@ class RegisterWidget(DockWidget):
         shown = QVBoxLayout(self.shown)
         shown.setContentsMargins(0, 0, 0, 0)
         row = QHBoxLayout()
-        for widget in (QLabel("Fixed"), self.blend, QLabel("Warped")):
-            row.addWidget(widget)
+        row.addWidget(QLabel("Fixed"))
+        row.addWidget(self.blend)
+        row.addWidget(QLabel("Warped"))
         shown.addLayout(row)
         boxes = list(self.switches.values())
         for pair in (boxes[:2], boxes[2:]):
@@ -141,7 +141,8 @@ class RegisterWidget(DockWidget):
 
             def show(result: PairResult) -> None:
                 layers.show(result, place)
-                moving.visible = False  # it would hide the fixed one
+                if moving is not None:
+                    moving.visible = False  # it would hide the fixed one
 
             job.succeeded.connect(show)  # whether this widget is still open or not
             self.session.run(job)
@@ -152,8 +153,9 @@ class RegisterWidget(DockWidget):
     def _on_job(self) -> None:
         job = self.session.job
         if job is not self._registering:
-            self._registering = job if job is not None and job.kind is JobKind.REGISTER else None
-            if self._registering is not None:
+            self._registering = None
+            if job is not None and job.kind is JobKind.REGISTER:
+                self._registering = job
                 self.follow(
                     job,
                     (job.succeeded, self._on_registered),

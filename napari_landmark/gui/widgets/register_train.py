@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, FileEdit, FloatSpinBox
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_landmark.gui.controls import button, note, problem_text
-from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.register_train import TrainedRegistration, train_registration_job
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.preferences import Preferences
-from napari_landmark.gui.session.running_job import JobKind
+from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.loss_plot import LossPlot
 from napari_landmark.gui.widgets.region_weights import RegionWeights
@@ -36,11 +36,11 @@ class RegistrationTraining(Listener):
     def __init__(self, session: Session, weights: RegionWeights) -> None:
         super().__init__(session)
         self._weights = weights
-        self._training: Job | None = None
+        self._training: RunningJob | None = None
         self._outcome = ""
         self.about = note()
         self.labels = FileEdit(
-            mode="d",
+            mode=FileDialogMode.EXISTING_DIRECTORY,
             label="Label maps",
             nullable=True,
             value=None,
@@ -74,7 +74,7 @@ class RegistrationTraining(Listener):
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.about, self.form, self.run, self.resume, self.stage_text, self.plot):
             layout.addWidget(widget)
-        for signal in (session.study_changed, session.landmarks_changed, session.predictions_changed):
+        for signal in (session.study_changed, session.models.changed):
             self.listen(signal, self.refresh)
         self.listen(session.job_changed, self._on_job)
         self._on_job()
@@ -90,9 +90,13 @@ class RegistrationTraining(Listener):
             else f"Trains on the {count} images of {study.folder.name}. Label maps of a few of them help."
         )
         idle = training is None
-        self.run.setText("Train on the study" if idle else "Cancelling…" if training.cancelled else "Cancel")
         ready = count > 1 and self.session.job is None
-        self.run.setEnabled(ready if idle else not training.cancelled)
+        if training is None:
+            self.run.setText("Train on the study")
+            self.run.setEnabled(ready)
+        else:
+            self.run.setText("Cancelling…" if training.cancelled else "Cancel")
+            self.run.setEnabled(not training.cancelled)
         self.resume.setVisible(idle and self.session.models.interrupted_registration is not None)
         self.resume.setEnabled(ready)
         self.form.setEnabled(idle and study is not None)
@@ -122,7 +126,7 @@ class RegistrationTraining(Listener):
             self.session.run(
                 train_registration_job(
                     self.session,
-                    labels=None if folder in (None, Path(), Path("")) else Path(folder),
+                    labels=folder if isinstance(folder, Path) and folder != Path() else None,
                     minutes=self.minutes.value or None,
                     weights=self._weights.weights(),
                     landmarks=self.landmarks.value,
@@ -136,8 +140,9 @@ class RegistrationTraining(Listener):
     def _on_job(self) -> None:
         job = self.session.job
         if job is not self._training:
-            self._training = job if job is not None and job.kind is JobKind.TRAIN_REGISTRATION else None
-            if self._training is not None:
+            self._training = None
+            if job is not None and job.kind is JobKind.TRAIN_REGISTRATION:
+                self._training = job
                 self.follow(
                     job,
                     (job.progressed, self._on_progress),

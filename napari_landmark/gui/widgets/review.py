@@ -74,6 +74,7 @@ class ReviewWidget(DockWidget):
             session.predictions_changed,
             session.job_changed,
             session.view_changed,
+            session.models.changed,
         ):
             self.listen(signal, self.refresh)
         self.listen(session.image_changed, self._on_image)
@@ -107,19 +108,17 @@ class ReviewWidget(DockWidget):
 
     def refresh(self, *_: object) -> None:
         """Show the state of the session."""
-        session = self.session
+        session, schema, store = self.session, self.session.schema, self.session.landmark_store
         has = bool(session.current_image)
         self.content.setVisible(has)
-        if not has:
+        if not has or schema is None or store is None:
             return
         names = session.models.names
         self._offer()
         idle = session.job is None
         result = session.result()
         predicted = any(mark.status is Status.PREDICTED for mark in result.values())
-        anything = any(
-            session.landmark_store.state(name) in ("predicted", "corrected") for name in session.names
-        )
+        anything = any(store.state(name) in ("predicted", "corrected") for name in session.names)
         self.hint.setVisible(not names)
         self.hint.setText("There is no model yet: annotate one image and <b>train</b> first.")
         for widget in (self.detect_all, self.detect_one, self.again):
@@ -139,8 +138,8 @@ class ReviewWidget(DockWidget):
         )
         self.missing.setEnabled(mark is not None and mark.status is not Status.MISSING)
         definition = ""
-        if session.current_landmark in session.schema:
-            definition = session.schema.definitions[session.schema.index(session.current_landmark)]
+        if session.current_landmark in schema:
+            definition = schema.definitions[schema.index(session.current_landmark)]
         self.about.setText(f"<b>{session.current_landmark}</b> {definition}")
 
     def _offer(self) -> None:
@@ -169,7 +168,7 @@ class ReviewWidget(DockWidget):
                 device=Preferences.read().device,
                 image=image,
             )
-            self.follow(job, (job.succeeded, self._on_found), until=(job.failed,))
+            self.follow(job, (job.succeeded, self._on_found), until=(job.succeeded, job.failed))
             session.run(job)
 
         session.attempt(begin)
@@ -197,7 +196,7 @@ class ReviewWidget(DockWidget):
                 self._pause.start()
             return
         job = heatmap_job(session, model=self.models.currentData(), device=Preferences.read().device)
-        self.follow(job, (job.succeeded, self._on_maps), until=(job.failed,))
+        self.follow(job, (job.succeeded, self._on_maps), until=(job.succeeded, job.failed))
         session.attempt(lambda: session.run(job))
 
     def _on_maps(self, maps: Heatmaps) -> None:

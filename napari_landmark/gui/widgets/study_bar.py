@@ -78,7 +78,7 @@ class StudyBar(Listener):
         self.hint.setVisible(not has and self.asks_for_study)
         emphasise(self.new, not has and self.asks_for_study)
         self.new.setText("New study…")
-        if not has:
+        if study is None:
             self._on_layers()
             return
         self.title.setText(f"<b>{study.folder.name}</b>")
@@ -94,8 +94,10 @@ class StudyBar(Listener):
         self.navigation = QWidget()
         row = QHBoxLayout(self.navigation)
         row.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.previous, self.images, self.next, self.count):
-            row.addWidget(widget, 1 if widget is self.images else 0)
+        row.addWidget(self.previous)
+        row.addWidget(self.images, 1)
+        row.addWidget(self.next)
+        row.addWidget(self.count)
         self.running = QWidget()
         run = QHBoxLayout(self.running)
         run.setContentsMargins(0, 0, 0, 0)
@@ -147,7 +149,7 @@ class StudyBar(Listener):
             self._show_state()
 
     def _show_state(self) -> None:
-        counts = Counter(self.session.landmark_store.state(name) for name in self.session.names)
+        counts = Counter(self.session.require_store().state(name) for name in self.session.names)
         parts = [
             f"{counts[state]} {state}" for state in ("annotated", "corrected", "predicted") if counts[state]
         ]
@@ -210,4 +212,6 @@ def open_layers_count(viewer: ViewerModel) -> int:
 
 
 def _mark(session: Session, name: str) -> str:
-    return {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}[session.landmark_store.state(name)]
+    return {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}[
+        session.require_store().state(name)
+    ]

@@ -35,6 +35,7 @@ class SuggestImage(Listener):
         self.minutes.setValue(DEFAULT_MINUTES)
         self.minutes.setSuffix(" min")
         self.minutes.setToolTip("Duration of the training; comparing the images takes a little longer")
+        self._images: list[str] = []
         self.best = QListWidget()
         # Letters are keys of the viewer; the list would search its rows for them.
         self.best.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -59,6 +60,7 @@ class SuggestImage(Listener):
         """Show the suggestions, and whether the images can be compared now."""
         found, names = self.session.suggestions, self.session.names
         self.best.clear()
+        self._images = [s.image for s in found.best if s.image in names] if found else []
         for suggestion in found.best if found else ():
             if suggestion.image in names:
                 item = QListWidgetItem(f"{suggestion.score:.2f}   {suggestion.image}")
@@ -85,10 +87,8 @@ class SuggestImage(Listener):
 
     def _mark(self) -> None:
         """Select the current image where it is among the suggestions."""
-        names = [self.best.item(row).data(Qt.ItemDataRole.UserRole) for row in range(self.best.count())]
-        self.best.setCurrentRow(
-            names.index(self.session.current_image) if self.session.current_image in names else -1
-        )
+        image, names = self.session.current_image, self._images
+        self.best.setCurrentRow(names.index(image) if image in names else -1)
 
     def _on_run(self) -> None:
         def begin() -> None:

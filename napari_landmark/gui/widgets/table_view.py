@@ -5,6 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import QAbstractTableModel, Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView
 
+from napari_landmark.gui.controls import set_headers
+
 WIDEST_TEXTS = Qt.ItemDataRole.UserRole + 1
 """Role of a column's header data: texts among which is the widest one of the column."""
 _MARGIN = 3  # Qt's own around the text of a cell
@@ -30,12 +32,10 @@ class TableView(QTableView):
         self.setShowGrid(False)
         # Letters are keys of the viewer; the table would search its rows for them.
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        rows, columns = self.verticalHeader(), self.horizontalHeader()
-        if rows is not None and columns is not None:  # Qt makes both
-            rows.hide()
-            rows.setDefaultSectionSize(row_height)
+        columns = self.horizontalHeader()
+        if columns is not None:
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-            columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        set_headers(self, stretched=0, row_height=row_height)
         self.setMinimumHeight(90)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
 

@@ -13,12 +13,12 @@ from superqt import QCollapsible
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
-from napari_landmark.gui.jobs.job import Job, time_left
+from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import Opened, reread_job
 from napari_landmark.gui.jobs.train import Preview, train_job, training_outcome
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
 from napari_landmark.gui.session.model_list import LandmarkModelInfo
-from napari_landmark.gui.session.running_job import JobKind
+from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.loss_plot import LossPlot
 from napari_landmark.progress import ProgressEvent
@@ -32,7 +32,7 @@ class TrainWidget(DockWidget):
         self._preferences = Preferences.read()
         self._drawn: Cohort | None = None  # cohort whose working resolution is shown
         self.study_bar.shows_training = False  # this widget has a larger progress bar
-        self._training: Job | None = None
+        self._training: RunningJob | None = None
         self._outcome, self._failed, self._resuming = "", False, False
         self.ready = note()
         self.run = button("Train", self._on_run)
@@ -64,17 +64,18 @@ class TrainWidget(DockWidget):
         for signal in (self.session.study_changed, self.session.landmarks_changed, self.session.job_changed):
             self.listen(signal, self.refresh)
         self.listen(self.session.job_changed, self._on_job)
-        self.listen(self.session.image_changed, self.refresh)
+        for changed in (self.session.image_changed, self.session.models.changed):
+            self.listen(changed, self.refresh)
         self._on_job()
         self.refresh()
 
     def refresh(self, *_: object) -> None:
         """Show the state of the session."""
-        session, training = self.session, self._training
-        self.content.setVisible(session.study is not None)
-        if session.study is None:
+        session, training, store = self.session, self._training, self.session.landmark_store
+        self.content.setVisible(store is not None)
+        if store is None:
             return
-        annotated = session.landmark_store.placed_counts(session.names)
+        annotated = store.placed_counts(session.names)
         placed = sum(annotated.values())
         idle = training is None
         count = len(annotated)
@@ -84,9 +85,9 @@ class TrainWidget(DockWidget):
             images = "one image" if count == 1 else f"{count} images"
             marks = "one landmark" if placed == 1 else f"{placed} landmarks"
             self.ready.setText(f"Trains on {len(session.names)} images, with {marks} annotated in {images}.")
-        self.run.setText("Train" if idle else "Cancelling…" if training.cancelled else "Cancel")
-        busy_otherwise = session.job is not None and idle
-        self.run.setEnabled(bool(annotated) and not busy_otherwise and (idle or not training.cancelled))
+        self.run.setText("Train" if training is None else "Cancelling…" if training.cancelled else "Cancel")
+        free = session.job is None if training is None else not training.cancelled
+        self.run.setEnabled(bool(annotated) and free)
         names = session.models.names
         emphasise(self.run, idle and not names)
         stopped = session.models.interrupted_training if idle else None
@@ -161,12 +162,14 @@ class TrainWidget(DockWidget):
     def _start(self, *, resume: bool) -> None:
         def begin() -> None:
             size = int(self.working_size.currentText().split()[0])
-            if size == max(self.session.cohort.canvas):
+            if size == max(self.session.require_cohort().canvas):
                 self._train(resume=resume)
                 return
             reading = reread_job(self.session, preferences=replace(self._preferences, working_size=size))
             self._resuming = resume
-            self.follow(reading, (reading.succeeded, self._on_read_again), until=(reading.failed,))
+            self.follow(
+                reading, (reading.succeeded, self._on_read_again), until=(reading.succeeded, reading.failed)
+            )
             self.session.run(reading)
 
         self.session.attempt(begin)
@@ -219,8 +222,9 @@ class TrainWidget(DockWidget):
         self.stage_text.setVisible(True)
 
     def _on_shown(self, shown: object) -> None:
-        running = isinstance(shown, Preview) and self._training is not None
-        if running and shown.image == self.session.current_image:
+        if not isinstance(shown, Preview) or self._training is None:
+            return
+        if shown.image == self.session.current_image:
             self.layer_manager.preview.show(shown.landmarks)
 
     def _on_done(self, report: Any) -> None:
@@ -232,6 +236,8 @@ class TrainWidget(DockWidget):
         self.refresh()
 
     def _on_report(self) -> None:
+        if self.session.study is None:
+            return
         page = self.session.study.report_dir / "report.html"
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(page))):
             self.session.message.emit("warning", f"No browser opened; the report is {page}")
