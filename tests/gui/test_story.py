@@ -118,10 +118,10 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     assert len(Study.open(tmp_path / "study").predictions()) == 4
 
     review = open_widget("Detect and review")
-    errors = [float(review.cohort.table.item(row, 2).text().split()[0]) for row in range(3)]
+    errors = [float(review.cohort.view.model().index(row, 2).data().split()[0]) for row in range(3)]
     assert errors == sorted(errors, reverse=True)  # the worst come first, the template last
     assert review.cohort.names[-1] == "hand_000.png"
-    review.cohort._on_clicked(0, 0)
+    review.cohort.view.clicked.emit(review.cohort.view.model().index(0, 0))
     worst = session.current_image
     assert worst == review.cohort.names[0]
     assert layer_manager.landmarks.layer.face_colorbar.visible

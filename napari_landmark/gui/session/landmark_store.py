@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 
 from napari_landmark.data.errors import InputError
@@ -45,6 +46,7 @@ class LandmarkStore:
         self._annotations: dict[str, LandmarkSet] = {}
         self._predictions: dict[str, LandmarkSet] = {}
         self._states: dict[str, str] = {}
+        self._errors: dict[str, tuple[float, float]] = {}
         self.reload()
 
     def reload(self) -> None:
@@ -52,6 +54,7 @@ class LandmarkStore:
         annotations, predictions = self._study.annotations(), self._study.predictions()
         self._annotations, self._predictions = annotations, predictions
         self._states.clear()
+        self._errors.clear()
 
     def annotation(self, image: str) -> LandmarkSet:
         """Annotation of an image; unplaced landmarks where there is none."""
@@ -68,15 +71,38 @@ class LandmarkStore:
     def state(self, image: str) -> str:
         """State of an image: 'annotated', 'corrected', 'predicted', or '' without any landmark."""
         if image not in self._states:
-            statuses = {mark.status for mark in self.result(image).values()}
+            # Without merging both: needed for every image of the cohort whenever a study is opened.
+            statuses = {mark.status for mark in self._annotations.get(image, {}).values()}
             if Status.CORRECTED in statuses:
                 state = "corrected"
             elif Status.PLACED in statuses or Status.MISSING in statuses:
                 state = "annotated"
             else:
-                state = "predicted" if Status.PREDICTED in statuses else ""
-            self._states[image] = state  # needed for every image whenever one is shown
+                names, predicted = self._study.schema.names, self._predictions.get(image, {}).values()
+                found = any(mark.position is not None and mark.name in names for mark in predicted)
+                state = "predicted" if found else ""
+            self._states[image] = state
         return self._states[image]
+
+    def expected_error(self, image: str) -> tuple[float, float]:
+        """Mean and largest expected error in native pixels of the predictions that no annotation replaces.
+
+        Minus infinity, twice, where there is none: such images come last in review.
+        """
+        if image not in self._errors:
+            # Without merging both: needed for every image of the cohort whenever a study is opened.
+            marks = self._annotations.get(image)
+            manual = {name for name, mark in marks.items() if mark.status.is_manual} if marks else set()
+            names = set(self._study.schema.names) - manual
+            errors = [
+                mark.expected_error
+                for name, mark in self._predictions.get(image, {}).items()
+                if mark.expected_error is not None and mark.position is not None and name in names
+            ]
+            self._errors[image] = (
+                (sum(errors) / len(errors), max(errors)) if errors else (-math.inf, -math.inf)
+            )
+        return self._errors[image]
 
     def placed_counts(self, images: Collection[str]) -> dict[str, int]:
         """Number of manual positions by image, for those of the named images that have any."""
@@ -109,6 +135,7 @@ class LandmarkStore:
         self._study.save_annotations(image, marks, geometry)
         self._annotations[image] = marks
         self._states.pop(image, None)
+        self._errors.pop(image, None)
 
     def check_right(self) -> None:
         """Raise InputError where another program annotates the study, or did since it was read."""
@@ -136,4 +163,5 @@ class LandmarkStore:
         else:
             self._predictions.update({image: self._study.load_predictions(image) for image in images})
         self._states.clear()
+        self._errors.clear()
         return self._predictions != before

@@ -19,7 +19,7 @@ from napari_landmark.gui.jobs.train import Preview, train_job
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.model_list import LandmarkModelInfo, ModelList
-from napari_landmark.gui.widgets.review import DetectWidget
+from napari_landmark.gui.widgets.review import ReviewWidget
 from napari_landmark.gui.widgets.train import TrainWidget
 
 
@@ -138,7 +138,7 @@ def test_heatmaps_that_cannot_be_computed_are_told_once(session, viewer, qtbot, 
 
     monkeypatch.setattr(ModelCache, "load", fail)
     session.models = ModelList((LandmarkModelInfo("001", None, False),))
-    widget = DetectWidget(viewer)
+    widget = ReviewWidget(viewer)
     qtbot.addWidget(widget)
     widget.heatmaps.click()
     widget.deleteLater()  # closed meanwhile

@@ -241,11 +241,11 @@ class TestUnreadable:
         bar.next.click()
         bar.images.setCurrentIndex(3)
         bar._on_chosen(3)
-        table.table.selectRow(2)
-        table._on_clicked(2, 0)
+        table.view.selectRow(2)
+        table.view.clicked.emit(table.view.model().index(2, 0))
         assert heard == ["error"] * 3
         assert bar.images.currentIndex() == 1
-        assert table.table.currentRow() == 1
+        assert table.view.currentIndex().row() == 1
 
     def test_undoing_there_is_saved_though_it_cannot_be_shown(self, broken, hands):
         session = get_session(broken)

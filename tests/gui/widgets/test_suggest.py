@@ -14,16 +14,10 @@ from napari_landmark.data.study.study import Study
 from napari_landmark.detection import template_selection as template
 from napari_landmark.detection.suggestion import DEFAULT_MINUTES, Suggestion
 from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.widgets.annotate import AnnotateWidget
 from napari_landmark.progress import ProgressEvent
-
-
-@pytest.fixture
-def session(viewer):
-    return get_session(viewer)
 
 
 @pytest.fixture
