@@ -106,6 +106,11 @@ def predict(session: Session, name: str, positions: np.ndarray, *, error: float 
     session.load_predictions({name: marks})
 
 
+def on_disk(session: Session, image: str = "") -> LandmarkSet:
+    """The annotation of an image in the study's files."""
+    return Study.open(session.study.folder).load_annotations(image or session.current_image)
+
+
 @pytest.fixture
 def messages(session) -> list[tuple[str, str]]:
     heard: list[tuple[str, str]] = []

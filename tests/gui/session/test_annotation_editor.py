@@ -10,11 +10,7 @@ from napari_landmark.data.study.study import Study
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor, check_positions
 from napari_landmark.gui.session.schema_editor import SchemaEditor
 
-from ..conftest import NAMES, predict
-
-
-def on_disk(session, image=""):
-    return Study.open(session.study.folder).load_annotations(image or session.current_image)
+from ..conftest import NAMES, on_disk, predict
 
 
 class TestPlacing:

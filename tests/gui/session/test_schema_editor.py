@@ -13,7 +13,7 @@ from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.schema_editor import SchemaEditor, merged_schema
 
-from ..conftest import NAMES, predict
+from ..conftest import NAMES, on_disk, predict
 
 
 class TestSchema:
