@@ -1,4 +1,4 @@
-"""Long work tells where it stands, stops when asked to, and says in one line why it failed."""
+"""Long work reports progress, can be cancelled, and gives its error as one line."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_failure_is_told_in_one_line(session, qtbot, caplog):
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "remedy"),
     [
         (InputError("a.png: is broken"), "a.png: is broken"),
         (MemoryError(), "Working resolution"),
@@ -85,8 +85,8 @@ def test_a_failure_is_told_in_one_line(session, qtbot, caplog):
         (OSError(28, "No space left on device", "/data/x"), "/data/x: No space left on device"),
     ],
 )
-def test_the_line_says_what_to_do(error, said):
-    assert said in explain(error)
+def test_the_message_has_a_remedy(error, remedy):
+    assert remedy in explain(error)
 
 
 def test_time_left():

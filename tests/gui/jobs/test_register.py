@@ -18,7 +18,7 @@ from ..pairs import FIXED_CENTRE, SHIFT, all_chosen, wait
 
 
 def test_a_real_registration_of_two_layers(pair_viewer, qtbot):
-    """Few steps on small images: the spot comes to lie on the spot."""
+    """A few steps on small images register a spot."""
     pair = read_pair(ChosenLayers(pair_viewer.layers["first"], pair_viewer.layers["second"]))
     session, found = get_session(pair_viewer), []
     job = register_job(session, pair, device="cpu")

@@ -33,7 +33,7 @@ def heard(session):
 
 @pytest.fixture
 def finish(monkeypatch, truth):
-    """A training that waits for the event, then says what is in the dict: its predictions and its end."""
+    """A training with given predictions and a given end."""
     event, end = threading.Event(), {"images": list(truth), "cancelled": False, "error": None}
 
     def train(study, cohort, **_):

@@ -22,7 +22,7 @@ def session(viewer):
 
 
 class TestHeatmaps:
-    def test_they_show_the_landmark_at_hand(self, viewer, session, layer_manager):
+    def test_they_show_the_current_landmark(self, viewer, session, layer_manager):
         maps = np.stack([np.full((8, 6), 0.1 * n, np.float32) for n in range(4)])
         layer_manager.heatmaps.show(NAMES, maps, np.eye(2) * 4, np.full(2, 1.5))
         session.select_landmark("capitate")
@@ -34,7 +34,7 @@ class TestHeatmaps:
     @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
     @pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, -1), (1, -1, -1)])
     def test_volumes_show_the_plane_of_the_image(self, order, signs):
-        # A bright voxel of the heatmap lies where its landmark does, in the slice that the viewer shows.
+        # A bright voxel of the heatmap has the position of its landmark, in the slice that the viewer shows.
         shape, step = (24, 40, 32), 4
         heat_shape = tuple(shape[axis] // step for axis in order)
         matrix = np.zeros((3, 3))

@@ -24,14 +24,14 @@ def layer(layer_manager):
 
 
 def drag(layer, row, position):
-    """What napari's mouse bindings do when a point is dragged."""
+    """Drag a point as napari's mouse bindings do."""
     layer._set_drag_start({row}, layer.data[row])
     layer._move({row}, position)
     layer._drag_start = None
 
 
 class TestPoints:
-    def test_a_click_places_the_landmark_at_hand(self, session, layer):
+    def test_a_click_places_the_current_landmark(self, session, layer):
         assert layer.mode == "add"
         layer.add([20, 15])
         assert session.result()["thumb_tip"].position == (20, 15)
@@ -79,7 +79,7 @@ class TestPoints:
         layer.add([21, 15])
         assert session.result()["thumb_tip"].position == (21, 15)
 
-    def test_colours_say_how_sure_the_model_is(self, session, layer, truth):
+    def test_colours_show_the_confidence(self, session, layer, truth):
         predict(session, session.current_image, truth[session.current_image])
         assert layer.face_colorbar.visible
         red, blue = layer.face_color[0][0], layer.face_color[-1][2]
@@ -89,7 +89,7 @@ class TestPoints:
         session.view_changed.emit()
         assert not layer.face_colorbar.visible
 
-    def test_the_bar_of_confidences_is_drawn_unseen_while_the_study_opens(self, session, cohort, truth):
+    def test_the_bar_of_confidences_is_drawn_invisibly_while_the_study_opens(self, session, cohort, truth):
         AnnotationEditor(session).place("capitate", (5, 5))
         for name in NAMES[:3]:
             AnnotationEditor(session).mark_missing(name)
@@ -128,7 +128,7 @@ class TestPoints:
         predict(session, session.current_image, truth[session.current_image], error=3.0)
         np.testing.assert_allclose(viewer.layers["Expected error"].size, 6.0)
 
-    def test_picking_a_point_makes_it_the_one_at_hand(self, session, layer, truth):
+    def test_clicking_a_point_selects_its_landmark(self, session, layer, truth):
         predict(session, session.current_image, truth[session.current_image])
         layer.mode = "select"
         layer.selected_data = {2}

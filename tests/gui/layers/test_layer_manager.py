@@ -26,7 +26,7 @@ class TestImage:
         assert len(viewer.layers) == before
         assert "hand_001.png" in viewer.layers
 
-    def test_units_and_axes_are_always_said(self, viewer, session, layer_manager, truth):
+    def test_units_and_axes_are_always_set(self, viewer, session, layer_manager, truth):
         predict(session, session.current_image, truth[session.current_image])
         layer_manager.preview.show(session.result())
         layer_manager.heatmaps.show(NAMES, np.ones((4, 8, 6), np.float32), np.eye(2) * 4, np.zeros(2))

@@ -50,7 +50,7 @@ class TestInputs:
             ({"fixed": Image(np.full(SHAPE, np.nan), name="hole")}, "hole: holds values that are not finite"),
         ],
     )
-    def test_what_does_not_fit_is_said(self, labelled, others, reason):
+    def test_what_does_not_fit_is_named(self, labelled, others, reason):
         with pytest.raises(InputError, match=reason):
             read_pair(all_chosen(labelled, **others))
 

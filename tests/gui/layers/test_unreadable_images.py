@@ -70,7 +70,7 @@ class TestUnreadable:
         AnnotationEditor(session).place("capitate", (5, 5))
         session.step(-1)
         lost.unlink()
-        session._prefetcher._reading.clear()  # what was read ahead would hide it
+        session._prefetcher._reading.clear()  # read ahead, it could still be shown
         with pytest.raises(InputError, match=r"hand_002\.png"):
             AnnotationEditor(session).undo()
         assert session.current_image == "hand_001.png"

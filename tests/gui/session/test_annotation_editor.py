@@ -81,7 +81,7 @@ class TestStates:
         AnnotationEditor(session).clear("capitate")
         assert session.result()["capitate"].status is Status.PREDICTED
 
-    def test_accepting_makes_predictions_a_persons_word(self, session, truth):
+    def test_accepting_turns_predictions_into_annotations(self, session, truth):
         predict(session, session.current_image, truth[session.current_image])
         AnnotationEditor(session).place("thumb_tip", (5, 5))
         assert AnnotationEditor(session).accept() == 3

@@ -1,4 +1,4 @@
-"""A second viewer on one study may look, is told why it cannot annotate, and never undoes what the first one did."""
+"""A second viewer of a study is read-only, with a message, and never overwrites annotations of the first one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_landmark.gui.session.session import Session
 
 @pytest.fixture
 def second(study, cohort, session):
-    """Another session on the study that `session` has open, and what it was told."""
+    """Another session with the same study open; `told` are its messages."""
     other, told = Session(), []
     other.message.connect(lambda kind, text: told.append((kind, text)))
     other.told = told
