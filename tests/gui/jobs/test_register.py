@@ -27,7 +27,7 @@ def test_a_real_registration_of_two_layers(pair_viewer, qtbot):
     wait(qtbot, pair_viewer)
     carried = found[0].registration.transform.to_moving([FIXED_CENTRE])[0]
     assert np.linalg.norm(carried - (FIXED_CENTRE + SHIFT)) < 2.0
-    assert found[0].numbers.similarity[1] > 0.95
+    assert found[0].measures.similarity[1] > 0.95
     assert job.title == registering.REGISTERING
 
 
