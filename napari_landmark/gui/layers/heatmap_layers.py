@@ -136,5 +136,5 @@ def along_image_axes(
     offset = np.array(offset, dtype=float)
     for axis in np.flatnonzero(steps < 0):
         offset[axis] += steps[axis] * (permuted.shape[axis + 1] - 1)
-        permuted = np.flip(permuted, axis + 1)
+        permuted = np.flip(permuted, int(axis) + 1)
     return permuted, np.diag(np.abs(steps)), offset

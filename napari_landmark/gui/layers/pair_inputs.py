@@ -82,7 +82,7 @@ def read_pair(chosen: ChosenLayers) -> PairInputs:
             f"{chosen.fixed.name} is {kinds[chosen.fixed.ndim]} and {chosen.moving.name} "
             f"{kinds[chosen.moving.ndim]}: choose two of a kind."
         )
-    landmarks = _landmarks(chosen)
+    landmarks = _landmarks(chosen, (chosen.fixed, chosen.moving))
     return PairInputs(
         image_of(chosen.fixed),
         image_of(chosen.moving),
@@ -123,10 +123,11 @@ def _labels(layer: Labels | None, image: Image) -> NDArray[np.integer] | None:
     return values
 
 
-def _landmarks(chosen: ChosenLayers) -> tuple[LandmarkSet | None, LandmarkSet | None]:
+def _landmarks(
+    chosen: ChosenLayers, images: tuple[Image, Image]
+) -> tuple[LandmarkSet | None, LandmarkSet | None]:
     """Landmarks of both images, matched by name where both layers have names, else by order."""
     layers = (chosen.fixed_points, chosen.moving_points)
-    images = (chosen.fixed, chosen.moving)
     for layer, image in zip(layers, images, strict=True):
         if layer is not None and layer.ndim != image.ndim:
             raise InputError(f"{layer.name} has points of {layer.ndim} axes, {image.name} has {image.ndim}.")
@@ -137,16 +138,18 @@ def _landmarks(chosen: ChosenLayers) -> tuple[LandmarkSet | None, LandmarkSet | 
             f"{there[0].name} has {len(there[0].data)} points and {there[1].name} {len(there[1].data)}: without "
             "names they correspond by their order, so add or delete some."
         )
-    sets = [
-        _landmark_set(layer, image, named) if layer is not None and len(layer.data) else None
-        for layer, image in zip(layers, images, strict=True)
-    ]
-    if None not in sets and not set(sets[0]) & set(sets[1]):
+    fixed, moving = (
+        _landmark_set(layer, image, named=named) for layer, image in zip(layers, images, strict=True)
+    )
+    if fixed is not None and moving is not None and not set(fixed) & set(moving):
         raise InputError(f"{there[0].name} and {there[1].name} have no name in common: name points alike.")
-    return sets[0], sets[1]
+    return fixed, moving
 
 
-def _landmark_set(layer: Points, image: Image, named: bool) -> LandmarkSet:
+def _landmark_set(layer: Points | None, image: Image, *, named: bool) -> LandmarkSet | None:
+    """Points of a layer as landmarks of an image; None without points."""
+    if layer is None or not len(layer.data):
+        return None
     positions = points_between(layer, image)
     names = [str(name) for name in layer.features["name"]] if named else []
     names = names or [f"point {number}" for number in range(1, len(positions) + 1)]

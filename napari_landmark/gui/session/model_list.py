@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from psygnal import Signal
-
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.model.choice import default_folder, model_folders, was_stopped
 from napari_landmark.gui.session.registration_models import (
@@ -45,71 +43,50 @@ class LandmarkModelInfo:
         return cls(folder.name, created, was_stopped(folder))
 
 
+@dataclass(frozen=True)
 class ModelList:
-    """Models of the open study and trainings that can be resumed.
+    """Models of a study and trainings that can be resumed.
 
-    The session refreshes it when a study is opened and when long work ends; reading an attribute never
-    accesses the disk.
-
-    Attributes
+    Parameters
     ----------
-    landmark_models : tuple of LandmarkModelInfo
+    landmark_models : tuple of LandmarkModelInfo, optional
         Complete ones, newest first.
-    default : str
+    default : str, optional
         Name of the landmark model that detects unless another one is selected; empty without models.
-    interrupted_training : Path or None
+    interrupted_training : Path or None, optional
         Folder of a landmark training that can be resumed.
-    has_report : bool
+    has_report : bool, optional
         Whether a training wrote its report.
-    registration_models : tuple of RegistrationModelInfo
+    registration_models : tuple of RegistrationModelInfo, optional
         Complete ones, newest first.
-    interrupted_registration : Path or None
+    interrupted_registration : Path or None, optional
         Folder of a registration training that can be resumed.
     """
 
-    changed = Signal()
-    """Something in the list changed."""
+    landmark_models: tuple[LandmarkModelInfo, ...] = ()
+    default: str = ""
+    interrupted_training: Path | None = None
+    has_report: bool = False
+    registration_models: tuple[RegistrationModelInfo, ...] = ()
+    interrupted_registration: Path | None = None
 
-    def __init__(self) -> None:
-        self._forget()
+    @classmethod
+    def read(cls, study: Study) -> ModelList:
+        """Read the list from the folder of a study."""
+        default = default_folder(study)
+        return cls(
+            tuple(map(LandmarkModelInfo.read, reversed(model_folders(study)))),
+            "" if default is None else default.name,
+            interrupted_training(study),
+            (study.report_dir / "report.html").exists(),
+            tuple(registration_models(study)),
+            interrupted_registration(study),
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the landmark models, newest first."""
         return tuple(model.name for model in self.landmark_models)
-
-    def refresh(self, study: Study | None) -> None:
-        """Read the list from the folder of a study; without a study the list is empty."""
-        before = self._state()
-        self._forget()
-        if study is not None:
-            self.landmark_models = tuple(map(LandmarkModelInfo.read, reversed(model_folders(study))))
-            default = default_folder(study)
-            self.default = "" if default is None else default.name
-            self.interrupted_training = interrupted_training(study)
-            self.has_report = (study.report_dir / "report.html").exists()
-            self.registration_models = tuple(registration_models(study))
-            self.interrupted_registration = interrupted_registration(study)
-        if self._state() != before:
-            self.changed.emit()
-
-    def _forget(self) -> None:
-        self.landmark_models: tuple[LandmarkModelInfo, ...] = ()
-        self.default = ""
-        self.interrupted_training: Path | None = None
-        self.has_report = False
-        self.registration_models: tuple[RegistrationModelInfo, ...] = ()
-        self.interrupted_registration: Path | None = None
-
-    def _state(self) -> tuple[object, ...]:
-        return (
-            self.landmark_models,
-            self.default,
-            self.interrupted_training,
-            self.has_report,
-            self.registration_models,
-            self.interrupted_registration,
-        )
 
 
 def interrupted_training(study: Study) -> Path | None:

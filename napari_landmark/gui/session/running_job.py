@@ -76,6 +76,10 @@ class RunningJob(Protocol):
     def cancelling(self) -> JobSignal:
         """Signal that the work was asked to stop."""
 
+    @property
+    def destroyed(self) -> JobSignal:
+        """Signal that the job is deleted, after which no signal may be disconnected."""
+
     def start(self) -> None:
         """Begin in a thread."""
 

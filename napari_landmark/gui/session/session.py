@@ -39,7 +39,8 @@ class Session:
     undo_stack : UndoStack
         Changes of annotations that can be undone.
     models : ModelList
-        Models of the study and trainings that can be resumed.
+        Models of the study and trainings that can be resumed; read when a study is opened and a job ended, so
+        that widgets need not access the disk.
     current_image : str
         Name of the image that is shown; empty without a study.
     current_landmark : str
@@ -70,6 +71,8 @@ class Session:
     """Predictions of the cohort changed."""
     suggestions_changed = Signal()
     """Images were compared as templates."""
+    models_changed = Signal()
+    """Models of the study, or trainings that can be resumed, changed."""
     job_changed = Signal()
     """Long work began or ended."""
     view_changed = Signal()
@@ -121,7 +124,7 @@ class Session:
         self.study, self.cohort, self.landmark_store, self.adding = study, cohort, store, adding
         self._prefetcher = prefetcher
         self.undo_stack.clear()
-        self.models.refresh(study)
+        self.models = ModelList.read(study)
         self.current_image = ""
         self.color_by_confidence = store.any_prediction
         self.placing = not store.any_prediction
@@ -283,6 +286,13 @@ class Session:
         self.view_changed.emit()
         self.landmarks_changed.emit(self.current_image)
 
+    def refresh_models(self) -> None:
+        """Read the models of the study from its folder."""
+        models = ModelList() if self.study is None else ModelList.read(self.study)
+        if models != self.models:
+            self.models = models
+            self.models_changed.emit()
+
     def set_suggestions(self, suggestions: SuggestedImages) -> None:
         """Keep a ranking of the images while the study is open."""
         self.suggestions = suggestions
@@ -308,5 +318,5 @@ class Session:
 
     def _on_job_ended(self) -> None:
         self.job = None
-        self.models.refresh(self.study)
+        self.refresh_models()
         self.job_changed.emit()

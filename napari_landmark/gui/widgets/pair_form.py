@@ -75,7 +75,7 @@ class PairForm(Listener):
         form.addRow(self.weights)
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
             self.listen(event, self._on_layers)
-        for signal in (session.study_changed, session.models.changed):
+        for signal in (session.study_changed, session.models_changed):
             self.listen(signal, self.offer_models)
         for box in self.boxes.values():
             box.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # long names

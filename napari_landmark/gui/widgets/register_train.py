@@ -74,7 +74,7 @@ class RegistrationTraining(Listener):
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.about, self.form, self.run, self.resume, self.stage_text, self.plot):
             layout.addWidget(widget)
-        for signal in (session.study_changed, session.models.changed):
+        for signal in (session.study_changed, session.models_changed):
             self.listen(signal, self.refresh)
         self.listen(session.job_changed, self._on_job)
         self._on_job()

@@ -74,7 +74,7 @@ class ReviewWidget(DockWidget):
             session.predictions_changed,
             session.job_changed,
             session.view_changed,
-            session.models.changed,
+            session.models_changed,
         ):
             self.listen(signal, self.refresh)
         self.listen(session.image_changed, self._on_image)

@@ -64,7 +64,7 @@ class TrainWidget(DockWidget):
         for signal in (self.session.study_changed, self.session.landmarks_changed, self.session.job_changed):
             self.listen(signal, self.refresh)
         self.listen(self.session.job_changed, self._on_job)
-        for changed in (self.session.image_changed, self.session.models.changed):
+        for changed in (self.session.image_changed, self.session.models_changed):
             self.listen(changed, self.refresh)
         self._on_job()
         self.refresh()

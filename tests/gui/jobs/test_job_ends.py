@@ -18,7 +18,7 @@ from napari_landmark.gui.jobs.model_cache import ModelCache
 from napari_landmark.gui.jobs.train import Preview, train_job
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
-from napari_landmark.gui.session.model_list import LandmarkModelInfo
+from napari_landmark.gui.session.model_list import LandmarkModelInfo, ModelList
 from napari_landmark.gui.widgets.review import ReviewWidget
 from napari_landmark.gui.widgets.train import TrainWidget
 
@@ -137,7 +137,7 @@ def test_heatmaps_that_cannot_be_computed_are_told_once(session, viewer, qtbot, 
         raise InputError("the model is damaged; use --device cpu, or auto")
 
     monkeypatch.setattr(ModelCache, "load", fail)
-    session.models.landmark_models = (LandmarkModelInfo("001", None, False),)
+    session.models = ModelList((LandmarkModelInfo("001", None, False),))
     widget = ReviewWidget(viewer)
     qtbot.addWidget(widget)
     widget.heatmaps.click()

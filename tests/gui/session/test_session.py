@@ -238,7 +238,7 @@ class TestImages:
         predict(session, "hand_001.png", truth["hand_001.png"])
         again = type(session)()
         again.open(Study.open(session.study.folder), cohort)
-        assert again.image == "hand_000.png"  # the template
+        assert again.current_image == "hand_000.png"  # the template
         assert again.result()["capitate"].position == (5, 5)
         np.testing.assert_allclose(again.result("hand_001.png").positions(), truth["hand_001.png"], atol=1e-5)
         again.close()

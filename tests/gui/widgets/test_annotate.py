@@ -138,7 +138,7 @@ class TestAnnotate:
     def test_import_of_another_image_is_refused(self, annotate, session, tmp_path):
         path = tmp_path / "some.csv"
         path.write_text("image,landmark,x,y\na.png,capitate,9,8\nb.png,capitate,9,8\n")
-        with pytest.raises(InputError, match=r"nothing about hand_000.png; it is about a.png, b.png"):
+        with pytest.raises(InputError, match=r"no landmarks of hand_000.png; it has those of a.png, b.png"):
             annotate.import_file(path)
 
 
