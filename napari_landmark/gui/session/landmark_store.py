@@ -90,18 +90,15 @@ class LandmarkStore:
         Minus infinity, twice, where there is none: such images come last in review.
         """
         if image not in self._errors:
-            annotation, names = self._annotations.get(image, {}), self._study.schema.names
+            manual = {n for n, mark in self._annotations.get(image, {}).items() if mark.status.is_manual}
+            open_names = set(self._study.schema.names) - manual
             errors = [
                 mark.expected_error
                 for name, mark in self._predictions.get(image, {}).items()
-                if mark.expected_error is not None
-                and mark.position is not None
-                and name in names
-                and not (name in annotation and annotation[name].status.is_manual)
+                if name in open_names and mark.position is not None and mark.expected_error is not None
             ]
-            self._errors[image] = (
-                (sum(errors) / len(errors), max(errors)) if errors else (-math.inf, -math.inf)
-            )
+            none = (-math.inf, -math.inf)
+            self._errors[image] = (sum(errors) / len(errors), max(errors)) if errors else none
         return self._errors[image]
 
     def placed_counts(self, images: Collection[str]) -> dict[str, int]:
