@@ -99,9 +99,8 @@ class LandmarkStore:
                 for name, mark in self._predictions.get(image, {}).items()
                 if mark.expected_error is not None and mark.position is not None and name in names
             ]
-            self._errors[image] = (
-                (sum(errors) / len(errors), max(errors)) if errors else (-math.inf, -math.inf)
-            )
+            none = (-math.inf, -math.inf)
+            self._errors[image] = (sum(errors) / len(errors), max(errors)) if errors else none
         return self._errors[image]
 
     def placed_counts(self, images: Collection[str]) -> dict[str, int]:

@@ -102,7 +102,7 @@ class AnnotateWidget(DockWidget):
         elif unplaced == 0 and session.adding:
             task = "Click to add one more landmark, or go on to training."
         elif unplaced == 0:
-            task = f"All landmarks are placed. {dot} <b>{name}</b>: drag its point to move it."
+            task = f"All landmarks are annotated. {dot} <b>{name}</b>: drag its point to move it."
         elif status is Status.MISSING:
             task = f"{dot} <b>{name}</b> is missing in this image."
         else:

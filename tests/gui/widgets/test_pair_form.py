@@ -42,7 +42,7 @@ def test_the_table_starts_from_the_weights_of_the_model(
         widget.form.take_folder(tmp_path / name)
         assert spin.value() == value
     assert table.weights() == {3: 2.5}  # label 8 is in no label map
-    spin.setValue(1.0)  # what the person says stays, whichever model
+    spin.setValue(1.0)  # a weight of the user stays, whichever model
     widget.form.take_folder(tmp_path / "two")
     assert spin.value() == 1.0
     assert table.weights() == {3: 1.0}

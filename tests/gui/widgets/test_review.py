@@ -20,7 +20,6 @@ def test_a_model_that_was_stopped_is_marked_and_not_chosen(viewer, session, qtbo
         folder.mkdir()
         (folder / "model.json").write_text(json.dumps({"training": {"complete": complete}}))
         session.refresh_models()
-        widget.refresh()
         chosen = widget.models.currentData()
         assert chosen == ("001" if name == "001" else "002")
     labels = [widget.models.itemText(row) for row in range(3)]
