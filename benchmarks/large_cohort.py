@@ -38,7 +38,7 @@ def draw(folder: Path, count: int) -> Path:
     from PIL import Image
     from scipy import ndimage
 
-    from napari_landmark.data.formats import write_landmarks
+    from napari_landmark.data.formats.registry import write_landmarks
     from napari_landmark.synthetic import hand_phantom
 
     images = folder / "images"

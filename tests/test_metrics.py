@@ -56,7 +56,7 @@ class TestNumbers:
         assert result.per_landmark["b"].mre_mm is None
         assert result.unit == "px"
 
-    def test_an_image_nobody_predicted_needs_no_spacing(self):
+    def test_an_image_without_prediction_needs_no_spacing(self):
         geometries = {"1": Geometry((9, 9), (0.5, 0.5))}
         result = evaluate({"1": FOUND["1"]}, TRUTH, geometries=geometries)
         assert result.mre_mm == pytest.approx(1.25)

@@ -11,7 +11,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.synthetic import hand_phantom
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import read_geometry, read_image
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet

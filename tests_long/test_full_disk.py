@@ -16,7 +16,7 @@ from kill_worker import GEOMETRY, SCHEMA, numbered, small_trainings
 
 from napari_landmark.cli.app import main
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.study.study import Study
 from napari_landmark.synthetic import hand_phantom
 

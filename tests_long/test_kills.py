@@ -23,7 +23,7 @@ import kill_worker
 from kill_worker import ENDINGS, GEOMETRY, SCHEMA, numbered, small_trainings
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.model.choice import model_folders
 from napari_landmark.detection.model.store import can_resume, load_model

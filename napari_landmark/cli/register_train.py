@@ -34,7 +34,7 @@ def run_register_train(
     resume: bool,
     region_weights: Sequence[str],
 ) -> None:
-    """Train a registration model on a folder; everything given is checked before anything is written."""
+    """Train a registration model on a folder; all input is checked before anything is written."""
     from napari_landmark.registration.losses import LossWeights
     from napari_landmark.registration.options import default_registration_options
     from napari_landmark.registration.training.train import train_registration
@@ -80,7 +80,7 @@ def run_register_train(
 
 
 def parse_region_weights(given: Sequence[str]) -> dict[int, float]:
-    """'3=2.5' as {3: 2.5}; InputError for anything else."""
+    """Weights by label from texts such as '3=2.5'; InputError for anything else."""
     weights: dict[int, float] = {}
     for text in given:
         label, _, value = text.partition("=")
@@ -119,7 +119,7 @@ def _gather(folder: Path, spacing: float | None) -> Cohort:
 
 
 def _axes(folder: Path) -> int:
-    """2 for pictures and 3 for volumes, from the first image that can be read."""
+    """Number of axes, 2 or 3, of the first image that can be read."""
     for _, path in image_files(folder)[0]:
         try:
             return read_geometry(path).ndim

@@ -15,14 +15,15 @@ from napari_landmark.progress import ProgressEvent
 def run_suggest(
     *, images: Path, count: int, minutes: float | None, device: str, seed: int, spacing: float | None
 ) -> None:
-    """Name the images that are best annotated, one a line, the best first."""
+    """Print the best template images, one a line, the best first."""
     if count < 1:
         raise InputError(f"--count {count}: ask for at least one image")
     if minutes is not None and not 0 < minutes < float("inf"):
         raise InputError(f"--minutes {minutes}: must be a number above 0")
     if not images.is_dir():
         raise InputError(f"{images}: there is no such folder; --images names the folder of the cohort")
-    from napari_landmark.detection.template_selection import DEFAULT_MINUTES, suggest
+    from napari_landmark.detection.suggestion import DEFAULT_MINUTES
+    from napari_landmark.detection.template_selection import suggest
 
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         cohort = Cohort.from_folder(

@@ -168,9 +168,7 @@ class Geometry:
 
     def _matrix(self) -> NDArray[np.float64]:
         if self.spacing is None:
-            raise UnknownSpacingError(
-                "the distance between pixels is not known: give it in mm per pixel or calibrate the image"
-            )
+            raise UnknownSpacingError("the distance between pixels, in mm per pixel, is not known")
         return np.asarray(self.direction) * np.asarray(self.spacing)
 
 

@@ -9,8 +9,6 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QHeaderView, QLabel, QPushButton, QSizePolicy, QTableView
 
-from napari_landmark.gui.wording import in_dialog
-
 NARROWEST = 330
 """Least width of a dock in pixels."""
 
@@ -38,7 +36,7 @@ def emphasise(widget: QPushButton, on: bool = True) -> None:
 
 def problem_text(text: str) -> str:
     """Format an error message as rich text that is readable in both themes."""
-    return f"<span style='color:#e5484d'>⚠ <b>{escape(in_dialog(text))}</b></span>"
+    return f"<span style='color:#e5484d'>⚠ <b>{escape(text)}</b></span>"
 
 
 def swatch(color: str) -> QIcon:

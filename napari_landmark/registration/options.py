@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, replace
 
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.learning.device import Device
 from napari_landmark.learning.loop import Budget
 from napari_landmark.registration.losses import LossWeights
@@ -48,11 +48,19 @@ class RegistrationOptions:
         for name in ("minutes", "limit_minutes"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
-                raise InputError(f"--{name.replace('_', '-')} {value}: must be a number above 0")
+                raise InputError(
+                    f"{name.replace('_', ' ')} {value}: must be a number above 0",
+                    code=ErrorCode.INVALID_OPTION,
+                    option=name,
+                )
         for name, least in (("steps", 1), ("seed", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} {value!r}: must be a whole number from {least} on")
+                raise InputError(
+                    f"{name} {value!r}: must be a whole number from {least} on",
+                    code=ErrorCode.INVALID_OPTION,
+                    option=name,
+                )
         if not isinstance(self.warped_labels, bool):
             raise InputError(f"warped_labels {self.warped_labels!r}: must be true or false")
 

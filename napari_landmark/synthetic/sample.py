@@ -1,4 +1,4 @@
-"""The demonstration's cohort on disk."""
+"""Sample data of the demonstration on disk."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SAMPLE_SPACING = 0.5  # mm; the files do not hold it, as with many a radiograph'
 
 
 def write_sample_data(folder: str | Path) -> None:
-    """Write the demonstration's cohort: images, label maps, one template's landmarks and held-out truth.
+    """Write the sample cohort: images, label maps, landmarks of one template and held-out truth.
 
     Parameters
     ----------
     folder : str or Path
-        Made if it is not there. ``images/`` gets the training images, ``heldout/images/`` others with their
+        Created if missing. ``images/`` gets the training images, ``heldout/images/`` others with their
         landmarks in ``heldout/truth.csv``, ``labels/`` one label map for each image of both, and
         ``template.csv`` the landmarks of the first training image.
     """

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.landmarks import LandmarkSchema, Status
 from napari_landmark.data.study.provenance import sha256
 from napari_landmark.data.study.study import Study
@@ -55,9 +55,9 @@ class TestThereAndBack:
     )
     def test_what_others_lose_is_said(self, work, capsys, form, lost):
         assert convert("in.csv", form, "--images", "images", "--spacing", "0.5") == 0
-        said = capsys.readouterr().err.splitlines()
-        assert len(said) == len(lost)
-        for line, what in zip(said, lost, strict=True):
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == len(lost)
+        for line, what in zip(lines, lost, strict=True):
             assert f"does not keep the {what} landmarks" in line
 
     def test_names_for_a_format_without(self, work):

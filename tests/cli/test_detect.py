@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.landmarks import Status
 from napari_landmark.detection.inference import folder as detection
 

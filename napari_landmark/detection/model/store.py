@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.data.study.provenance import versions
 from napari_landmark.data.study.study import Study
@@ -40,7 +40,7 @@ def load_model(study: Study, *, name: str | None = None, device: str = "auto") -
         folder = next((folder for folder in model_folders(study) if folder.name == name), None)
     if folder is None:
         what = f"no model {name!r}" if name else "no trained model yet"
-        raise InputError(f"{study.folder}: has {what}; run `napari-landmark train` first")
+        raise InputError(f"{study.folder}: has {what}", code=ErrorCode.NO_MODEL)
     return read_model(folder, device=choose_device(device))
 
 
@@ -58,7 +58,9 @@ def unfinished_folder(study: Study) -> Path:
     """Folder of the newest interrupted training; InputError where there is none."""
     folders = _interrupted(study)
     if not folders:
-        raise InputError(f"{study.folder}: has no interrupted training to resume; leave out --resume")
+        raise InputError(
+            f"{study.folder}: has no interrupted training to resume", code=ErrorCode.NOTHING_TO_RESUME
+        )
     return folders[-1]
 
 
@@ -90,14 +92,15 @@ def recorded_options(
             **{**recorded, "device": options.device, "minutes": options.minutes or recorded["minutes"]}
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
+        raise InputError(f"{path}: cannot be read ({error})", code=ErrorCode.TRAINING_CHANGED) from error
     if lacking := [key for key in now if key not in record]:
         raise InputError(
-            f"{path}: is of an older version, which did not keep the {lacking[0]}; start without --resume"
+            f"{path}: is of an older version, which did not keep the {lacking[0]}",
+            code=ErrorCode.TRAINING_CHANGED,
         )
     for key, what in _MUST_AGREE.items():
         if record[key] != now[key]:
-            raise InputError(f"{path}: {what} since that training; start without --resume")
+            raise InputError(f"{path}: {what} since that training", code=ErrorCode.TRAINING_CHANGED)
     return options, record["templates_digest"] == now["templates_digest"]
 
 

@@ -24,6 +24,7 @@ from napari_landmark.gui.controls import button, note, problem_text, set_headers
 from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.session.session import Session
+from napari_landmark.gui.wording import word
 
 _ORIGINAL, _COLOR = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 
@@ -146,6 +147,6 @@ class SchemaDialog(QDialog):
         try:
             self.save()
         except InputError as error:
-            self.problem.setText(problem_text(str(error)))
+            self.problem.setText(problem_text(word(error)))
             return
         self.accept()

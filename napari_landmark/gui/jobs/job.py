@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.gui.session.running_job import JobKind
+from napari_landmark.gui.wording import word
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 logger = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class Job(QObject):
 def explain(error: BaseException, memory_advice: str = MEMORY_ADVICE) -> str:
     """Message for the user in one line: the failure and its remedy."""
     if isinstance(error, InputError):
-        return str(error)
+        return word(error)
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text.lower():
         return f"Out of memory. {memory_advice}"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from napari_landmark.data.cohort.cohort import image_files
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import FORMATS, read_landmarks
+from napari_landmark.data.formats.landmark_format import Unit
+from napari_landmark.data.formats.registry import input_format, read_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import read_geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
@@ -16,9 +17,8 @@ _FAR = 10**6
 
 
 def is_in_millimetres(path: str | Path) -> bool:
-    """Whether a file has world positions of one image, as the formats of 3D Slicer do."""
-    name = Path(path).name.lower()
-    return any(name.endswith(suffix) for suffix, known in FORMATS.items() if known.one_image)
+    """Whether a file has world coordinates, as the formats of 3D Slicer do."""
+    return input_format(path).unit is Unit.MILLIMETRES
 
 
 def read_world(path: str | Path) -> dict[str, LandmarkSet]:
@@ -33,9 +33,8 @@ def read_beside_images(path: str | Path) -> dict[str, LandmarkSet]:
     try:
         return read_landmarks(path)
     except InputError:
-        if Path(path).suffix.lower() != ".tps":
+        if not input_format(path).reading_needs_images:
             raise
-    # TPS counts rows from below, hence needs the height of the images.
     geometries = {}
     for name, file in image_files(Path(path).parent)[0]:
         try:

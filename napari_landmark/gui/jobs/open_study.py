@@ -10,11 +10,11 @@ from typing import Any, Protocol
 from napari_landmark.data.cohort.cohort import DEFAULT_WORKING_SIZE, Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.study.creation import create_study
 from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.preferences import Preferences
-from napari_landmark.gui.session.annotation_editor import check_positions
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
@@ -139,7 +139,8 @@ def open_job(
     folder : Path
         Of the study.
     create : dict, optional
-        Keyword arguments of `Study.create`; the study is created after its images were read.
+        Keyword arguments of `create_study`: schema, images, spacing. The study is created after its images were
+        read.
     image : str, optional
         Name of the first image to show.
     adding : bool, optional
@@ -163,12 +164,7 @@ def open_job(
             planned = _Planned(Path(images), create.get("spacing"), folder)
             cohort = read_cohort(planned, preferences, progress=progress, cancel=cancel)
             known = {name: marks for name, marks in (annotations or {}).items() if name in cohort.names}
-            for name, marks in known.items():
-                check_positions(marks.values(), cohort.geometry(cohort.index(name)), name)
-            study = Study.create(folder, **create)
-            for name, marks in known.items():
-                study.save_annotations(name, marks, cohort.geometry(cohort.index(name)))
-                study.update(template=study.template or name)
+            study = create_study(folder, cohort, annotations=known, **create)
             return Opened(study, cohort)
         except ReadingStopped:
             return None

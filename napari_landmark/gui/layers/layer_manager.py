@@ -19,7 +19,7 @@ from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, 
 from napari_landmark.gui.layers.preview_layer import PreviewLayer
 from napari_landmark.gui.layers.registration_layers import RegistrationLayers
 from napari_landmark.gui.session.session import Session
-from napari_landmark.gui.wording import in_dialog
+from napari_landmark.gui.wording import word
 
 _NOTIFY = {"info": show_info, "warning": show_warning, "error": show_error}
 
@@ -107,7 +107,7 @@ class LayerManager:
         try:
             image = session.read_image()
         except InputError as error:
-            show_error(str(error))
+            show_error(word(error))
             return
         self.preview.clear()
         self.heatmaps.clear()
@@ -156,7 +156,7 @@ class LayerManager:
 
     @staticmethod
     def _on_message(kind: str, text: str) -> None:
-        _NOTIFY[kind](in_dialog(text))
+        _NOTIFY[kind](text)
 
 
 def _full_range(array: np.ndarray) -> tuple[float, float]:

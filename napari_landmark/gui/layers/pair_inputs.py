@@ -156,7 +156,7 @@ def _landmark_set(layer: Points | None, image: Image, *, named: bool) -> Landmar
     try:
         schema = LandmarkSchema(tuple(names))
     except InputError as error:
-        raise InputError(f"{layer.name}: {error}") from error
+        raise error.prefixed(layer.name) from error
     return LandmarkSet(
         schema, (Landmark(n, tuple(p), Status.PLACED) for n, p in zip(names, positions, strict=True))
     )

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.gui.wording import word
 
 _KEPT_BYTES = 600 * 1024**2
 _KEPT_IMAGES = 8
@@ -63,7 +64,7 @@ class ImagePrefetcher:
             try:
                 self.read(self._cohort.index(name))
             except InputError as error:
-                problem = problem or str(error)
+                problem = problem or word(error)
             else:
                 return name, problem
         self.close()

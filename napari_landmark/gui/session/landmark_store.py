@@ -10,6 +10,7 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.data.study.lock import ANNOTATING, StudyLock
 from napari_landmark.data.study.study import Study
+from napari_landmark.gui.wording import word
 
 
 class LandmarkStore:
@@ -42,7 +43,7 @@ class LandmarkStore:
             try:
                 self._lock = StudyLock(study.folder, ANNOTATING)
             except InputError as error:
-                self.in_use = str(error)
+                self.in_use = word(error)
         self._annotations: dict[str, LandmarkSet] = {}
         self._predictions: dict[str, LandmarkSet] = {}
         self._states: dict[str, str] = {}

@@ -21,6 +21,7 @@ from napari_landmark.gui.session.model_list import ModelList
 from napari_landmark.gui.session.running_job import RunningJob
 from napari_landmark.gui.session.suggested_images import SuggestedImages
 from napari_landmark.gui.session.undo import UndoStack
+from napari_landmark.gui.wording import word
 
 _NO_STUDY = "No study is open: open one, or make one from a folder of images."
 
@@ -314,7 +315,7 @@ class Session:
         try:
             action()
         except InputError as error:
-            self.message.emit("error", str(error))
+            self.message.emit("error", word(error))
 
     def _on_job_ended(self) -> None:
         self.job = None

@@ -7,16 +7,17 @@ from pathlib import Path
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QLabel, QPushButton
 
-from napari_landmark.data.formats import FORMATS
-from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.formats.registry import landmark_formats
+from napari_landmark.data.landmarks import LandmarkSet, Status, check_inside
+from napari_landmark.data.study.schema_migration import merged_schema
 from napari_landmark.gui.controls import button, note
 from napari_landmark.gui.dialogs.calibration import Calibration
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.jobs.landmark_files import read_for
 from napari_landmark.gui.jobs.open_study import reread_job
 from napari_landmark.gui.keys import keys_text
-from napari_landmark.gui.session.annotation_editor import AnnotationEditor, check_positions
-from napari_landmark.gui.session.schema_editor import SchemaEditor, merged_schema
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
 from napari_landmark.gui.widgets.suggest import SuggestImage
@@ -149,7 +150,7 @@ class AnnotateWidget(DockWidget):
         found = read_for(path, session.current_image, geometries)
         placed = [mark for mark in found.values() if mark.status is not Status.UNPLACED]
         # Before new landmarks are defined.
-        check_positions(placed, session.geometry(), session.current_image)
+        check_inside(placed, session.geometry(), image=session.current_image)
         new = [mark.name for mark in placed if mark.name not in schema]
         if new:
             untouched = len(schema) == 1 and session.adding and not session.require_store().any_annotation
@@ -178,7 +179,9 @@ class AnnotateWidget(DockWidget):
         dialog.deleteLater()
 
     def _on_import(self) -> None:
-        kinds = " ".join(f"*{suffix}" for suffix, known in FORMATS.items() if known.read)
+        kinds = " ".join(
+            f"*{suffix}" for known in landmark_formats() if known.read for suffix in known.suffixes
+        )
         path, _ = QFileDialog.getOpenFileName(self, "Import landmarks", "", f"Landmarks ({kinds})")
         if path:
             self.session.attempt(lambda: self.import_file(path))

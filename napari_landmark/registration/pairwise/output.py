@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.nrrd import write_nrrd
-from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.images.display import scale_to_unit
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSet

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.options import RegistrationOptions
@@ -83,7 +83,7 @@ class InterruptedRun:
             given = dict(record["options"])
             options = RegistrationOptions(**{**given, "weights": LossWeights.from_json(given.get("weights"))})
         except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
+            raise InputError(f"{path}: cannot be read ({error})", code=ErrorCode.TRAINING_CHANGED) from error
         return cls(path, record, options, _spent(folder / "model.json"))
 
     def options_with(self, now: RegistrationOptions) -> RegistrationOptions:
@@ -105,7 +105,7 @@ class InterruptedRun:
         """Refuse (InputError) to go on with other images or labels: the networks would mean something else."""
         for key, what in _MUST_AGREE.items():
             if self.record[key] != now[key]:
-                raise InputError(f"{self.path}: {what} since that training; start without --resume")
+                raise InputError(f"{self.path}: {what} since that training", code=ErrorCode.TRAINING_CHANGED)
 
 
 def _spent(path: Path) -> float:

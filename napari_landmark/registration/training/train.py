@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.device import choose_device
@@ -67,7 +67,7 @@ def train_registration(
     if len(cohort) < 2:
         raise InputError(f"{cohort.folder}: holds one usable image: registration needs at least two to learn")
     if resume and (folder is None or not (folder / CHECKPOINT).exists()):
-        raise InputError(f"{folder}: has no interrupted training to resume; leave out --resume")
+        raise InputError(f"{folder}: has no interrupted training to resume", code=ErrorCode.NOTHING_TO_RESUME)
     started = time.monotonic()
     before = InterruptedRun.read(folder) if resume and folder is not None else None
     if before is not None:

@@ -19,7 +19,7 @@ from scipy.spatial.transform import Rotation
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.images.dicom_spacing import dicom_header
 from napari_landmark.data.images.image import read_geometry, read_image
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.study.provenance import sha256
 from napari_landmark.gui.dialogs.export import export
 

@@ -102,5 +102,5 @@ class TestNewStudy:
         create = {"schema": schema, "images": hands[0]}
         session.run(open_job(session, tmp_path / "new", create=create, annotations=starting))
         qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
-        assert "two: (9000, 5) lies outside of hand_001.png" in heard[0]
+        assert "hand_001.png: landmark 'two' at (9000, 5) lies outside" in heard[0]
         assert not (tmp_path / "new").exists()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
+from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status, check_inside
 from napari_landmark.data.study.study import Study
-from napari_landmark.gui.session.annotation_editor import AnnotationEditor, check_positions
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.schema_editor import SchemaEditor
 
 from ..conftest import NAMES, on_disk, predict
@@ -110,12 +110,12 @@ class TestImport:
         assert on_disk(session)["capitate"].position == (5, 5)
 
     @pytest.mark.parametrize(
-        ("position", "reason"), [((7, 7, 7), "3 coordinates"), ((7, 9000), r"\(9000, 7\) lies outside of")]
+        ("position", "reason"), [((7, 7, 7), "3 coordinates"), ((7, 9000), r"at \(9000, 7\) lies outside")]
     )
     def test_landmarks_that_do_not_lie_on_the_image_are_refused(self, session, position, reason):
         found = [Landmark("capitate", (5, 5), Status.PLACED), Landmark("thumb_tip", position, Status.PLACED)]
-        with pytest.raises(InputError, match=f"thumb_tip: .*{reason}"):
-            check_positions(found, session.geometry(), session.current_image)
+        with pytest.raises(InputError, match=f"'thumb_tip' .*{reason}"):
+            check_inside(found, session.geometry(), image=session.current_image)
         with pytest.raises(InputError, match="thumb_tip"):
             AnnotationEditor(session).import_landmarks(LandmarkSet(session.schema, found[1:]), "Import")
         assert session.result().ndim is None

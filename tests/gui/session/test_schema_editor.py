@@ -7,11 +7,12 @@ import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.study.schema_migration import merged_schema
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.running_job import JobKind
-from napari_landmark.gui.session.schema_editor import SchemaEditor, merged_schema
+from napari_landmark.gui.session.schema_editor import SchemaEditor
 
 from ..conftest import NAMES, on_disk, predict
 

@@ -5,8 +5,8 @@ import pytest
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.working_grid import fit_canvas_transform
-from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.errors import ErrorCode, InputError
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.learning.device import choose_device
 from napari_landmark.progress import CancelToken
@@ -267,8 +267,9 @@ class TestTraining:
             record["options"]["steps"] = "8"
             content = json.dumps(record)
         path.write_text(content)
-        with pytest.raises(InputError, match=r"run\.json.*start without --resume"):
+        with pytest.raises(InputError, match=r"run\.json") as caught:
             train_registration(cohort, labels, options=FEW, folder=tmp_path, resume=True)
+        assert caught.value.code is ErrorCode.TRAINING_CHANGED
 
     def test_nothing_to_resume(self, cohort, labels, tmp_path):
         with pytest.raises(InputError, match="resume"):
