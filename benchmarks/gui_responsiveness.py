@@ -22,7 +22,7 @@ from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.train import train_job
-from napari_landmark.gui.layers.layer_manager import get_session
+from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.synthetic import SCHEMA, hand_phantom
 
 

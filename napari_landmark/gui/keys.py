@@ -1,4 +1,4 @@
-"""Keys of the viewer that work while a study is open; they are the ones napari leaves free."""
+"""Keys of the viewer while a study is open; napari does not use them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from napari.components import ViewerModel
 
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.session import Session
 
 KEYS: dict[str, tuple[str, str]] = {
@@ -19,40 +20,41 @@ KEYS: dict[str, tuple[str, str]] = {
     "Control-Z": ("Ctrl+Z", "undo"),
     "Control-Shift-Z": ("Ctrl+Shift+Z", "redo"),
 }
-"""By napari's name of the key: what is written on it, and what it does."""
+"""Label and action of each key, by napari's name of the key."""
 
 _BOUND: weakref.WeakSet[ViewerModel] = weakref.WeakSet()
 
 
 def bind_keys(viewer: ViewerModel, session: Session) -> None:
-    """Bind the keys once for each viewer."""
+    """Bind the keys of a viewer; a second call changes nothing."""
     viewer = getattr(viewer, "__wrapped__", viewer)
     if viewer in _BOUND:
         return
     _BOUND.add(viewer)
+    editor = AnnotationEditor(session)
     actions: dict[str, Callable[[], object]] = {
         ".": lambda: session.step(1),
         ",": lambda: session.step(-1),
         "n": lambda: session.skip(1),
         "j": lambda: session.skip(-1),
-        "u": lambda: session.edits.mark_missing(session.landmark),
-        "k": session.edits.accept,
-        "Control-Z": session.edits.undo,
-        "Control-Shift-Z": session.edits.redo,
+        "u": lambda: editor.mark_missing(session.current_landmark),
+        "k": editor.accept,
+        "Control-Z": editor.undo,
+        "Control-Shift-Z": editor.redo,
     }
     for key, action in actions.items():
         viewer.bind_key(key, _key_handler(session, action), overwrite=True)
 
 
 def keys_text(*keys: str) -> str:
-    """What the keys do, as rich text; all of them if none is named."""
+    """Labels and actions of the named keys, or of all, as rich text."""
     parts = (f"<b>{KEYS[key][0]}</b>&nbsp;{KEYS[key][1].replace(' ', '&nbsp;')}" for key in keys or KEYS)
     return " &nbsp; ".join(parts)  # a line breaks between keys only
 
 
 def _key_handler(session: Session, action: Callable[[], object]) -> Callable[[ViewerModel], None]:
     def pressed(viewer: ViewerModel) -> None:
-        if session.image:
+        if session.current_image:
             session.attempt(action)
 
     return pressed

@@ -1,19 +1,24 @@
-"""What napari calls besides the widgets: readers, writers, sample data. Light to import."""
+"""Readers, writers and sample data of the npe2 manifest; light to import."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-LayerData = tuple[Any, dict[str, Any], str]
+if TYPE_CHECKING:
+    from napari_landmark.data.geometry import Geometry
+    from napari_landmark.data.landmarks import LandmarkSet
+
+LayerData = tuple[Any, dict[str, Any], str] | tuple[None]
+"""Data, attributes and type of a layer; (None,) tells napari that there is nothing to show, which is no error."""
 _METADATA = "napari_landmark"
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
-    """A reader of landmark files; None for anything else. Never raises and reads nothing yet."""
+    """Reader of landmark files; None for other files. Never raises, and opens no file."""
     try:
         paths = [path] if isinstance(path, str | Path) else list(path)
         names = [Path(p).name.lower() for p in paths]
@@ -24,22 +29,22 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
 
 
 def write_csv(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write a points layer as a CSV table of landmarks; returns the files written."""
+    """Write a points layer as a CSV table of landmarks; returns the written files."""
     return _write(path if path.lower().endswith(".csv") else f"{path}.csv", data, attributes)
 
 
 def write_slicer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write a points layer as a Slicer markups file; returns the files written."""
+    """Write a points layer as a Slicer markups file; returns the written files."""
     return _write(path if path.lower().endswith(".mrk.json") else f"{path}.mrk.json", data, attributes)
 
 
 def hand_phantoms() -> list[LayerData]:
-    """Drawn hand radiographs: the first one is shown, the others lie in the same folder."""
+    """Open the first synthetic hand radiograph; the others are in the same folder."""
     return [_first_hand()]
 
 
 def annotated_hand_phantoms() -> list[LayerData]:
-    """Drawn hand radiographs with the landmarks of the first one."""
+    """Open the first synthetic hand radiograph with its landmarks."""
     from napari_landmark.gui.layers.layer_transforms import layer_place
     from napari_landmark.synthetic import hand_phantom
 
@@ -60,7 +65,7 @@ def annotated_hand_phantoms() -> list[LayerData]:
 
 
 def sample_folder() -> Path:
-    """The folder of the drawn hand radiographs; they are drawn when they are first asked for."""
+    """Folder of the synthetic hand radiographs, which are written at the first call."""
     from napari_landmark.gui.preferences import Preferences
     from napari_landmark.synthetic.sample import write_sample_data
 
@@ -84,30 +89,30 @@ def _first_hand() -> LayerData:
 def _read(path: str | Sequence[str]) -> list[LayerData]:
     from napari_landmark.gui.jobs.landmark_files import is_in_millimetres, read_beside_images, read_world
 
-    layers = []
+    layers: list[LayerData] = []
     for file in [path] if isinstance(path, str | Path) else path:
         world = is_in_millimetres(file)
         for image, marks in (read_world(file) if world else read_beside_images(file)).items():
             if marks.ndim is not None:
                 layers.append(_points_layer(file, image, marks, "mm" if world else "pixel"))
-    return layers or [(None,)]  # type: ignore[list-item]  napari's way to say: nothing to show, no error
+    return layers or [(None,)]
 
 
-def _points_layer(file: str, image: str, marks: Any, unit: str) -> LayerData:
-    there = [mark for mark in marks.values() if mark.position is not None]
-    positions = np.array([mark.position for mark in there])
+def _points_layer(file: str, image: str, marks: LandmarkSet, unit: str) -> LayerData:
+    placed = [mark for mark in marks.values() if mark.position is not None]
+    positions = np.array([mark.position for mark in placed])
     if unit == "mm" and np.ptp(positions[:, 0]) == 0 and positions[0, 0] == 0:
-        positions = positions[:, 1:]  # points of a picture: they lie in its plane
+        positions = positions[:, 1:]  # points of a 2D image have z = 0
     ndim = positions.shape[1]
     colors = dict(zip(marks.schema.names, marks.schema.colors, strict=True))
     attributes = {
         "name": f"Landmarks of {image}" if image else Path(file).name,
         "features": {
-            "name": [mark.name for mark in there],
-            "status": [str(mark.status) for mark in there],
-            "confidence": [np.nan if mark.confidence is None else mark.confidence for mark in there],
+            "name": [mark.name for mark in placed],
+            "status": [str(mark.status) for mark in placed],
+            "confidence": [np.nan if mark.confidence is None else mark.confidence for mark in placed],
         },
-        "face_color": [colors[mark.name] for mark in there],
+        "face_color": [colors[mark.name] for mark in placed],
         "text": {"string": "{name}", "anchor": "upper_left", "color": "white"},
         "canvas_size_limits": (9, 18),
         "axis_labels": ("z", "y", "x")[3 - ndim :],
@@ -123,17 +128,19 @@ def _write(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
     features = attributes.get("features")
+    features = {} if features is None else features
     rows = np.asarray(data, dtype=float)
-    named = features is not None and "name" in features
     names = (
-        [str(name) for name in features["name"]] if named else [f"landmark {n + 1}" for n in range(len(rows))]
+        [str(name) for name in features["name"]]
+        if "name" in features
+        else [f"landmark {n + 1}" for n in range(len(rows))]
     )
     statuses = (
         [Status(str(status)) for status in features["status"]]
-        if features is not None and "status" in features
+        if "status" in features
         else [Status.PLACED] * len(rows)
     )
-    schema = LandmarkSchema(tuple(names))  # says which name is there twice
+    schema = LandmarkSchema(tuple(names))  # raises InputError for a name that occurs twice
     marks = LandmarkSet(
         schema,
         (Landmark(n, tuple(row), status) for n, row, status in zip(names, rows, statuses, strict=True)),
@@ -145,8 +152,8 @@ def _write(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     return [path]
 
 
-def _geometries(image: str, rows: np.ndarray, attributes: dict[str, Any]) -> dict[str, Any]:
-    """The place of the points, where their layer says in which lengths it is measured."""
+def _geometries(image: str, rows: np.ndarray, attributes: dict[str, Any]) -> dict[str, Geometry]:
+    """Geometry of the image of the points; empty where the units of their layer are not millimetres."""
     from napari_landmark.data.geometry import Geometry
 
     ndim = rows.shape[1]
@@ -158,7 +165,7 @@ def _geometries(image: str, rows: np.ndarray, attributes: dict[str, Any]) -> dic
     translate = np.asarray(attributes.get("translate", np.zeros(ndim)), dtype=float)
     linear = affine[:ndim, :ndim] * scale
     spacing = np.linalg.norm(linear, axis=0)
-    # The size of the image is not known here; the points must lie in it.
+    # The size of the image is unknown; it must contain the points.
     shape = tuple(np.maximum(np.ceil(rows.max(axis=0, initial=1)) + 1, 2).astype(int))
     origin = affine[:ndim, :ndim] @ translate + affine[:ndim, ndim]
     return {image: Geometry(shape, tuple(spacing), tuple(origin), tuple(map(tuple, linear / spacing)))}

@@ -1,4 +1,4 @@
-"""What a person chose in napari's Preferences for this plugin."""
+"""Settings of the plugin in napari's Preferences."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ WORKING_SIZES = (384, 512, 768, 1024)
 
 @dataclass(frozen=True)
 class Preferences:
-    """Defaults of the widgets.
+    """Defaults of the widgets and jobs.
 
     Parameters
     ----------
     device : str
-        Where to train and detect.
+        Device of training and detection.
     working_size : int
-        Longest side in pixels that images are drawn at for the models.
+        Longest side of the working grid in pixels.
     cache : Path
-        Folder for what is drawn once.
+        Folder for resampled images and sample data.
     """
 
     device: str = "auto"
@@ -32,7 +32,7 @@ class Preferences:
 
     @classmethod
     def read(cls) -> Preferences:
-        """The preferences as they are now; the defaults where napari has no such page."""
+        """Read the current settings; the defaults where napari has no page for the plugin."""
         section = _section()
         cache = str(getattr(section, "cache_folder", "") or "")
         return cls(

@@ -1,4 +1,4 @@
-"""Sets of landmarks that many people place, with the definitions of the textbooks."""
+"""Landmark schemas of common use, with the definitions of textbooks."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ _WRIST = {
 
 
 def cephalometric() -> LandmarkSchema:
-    """The 19 landmarks of lateral cephalograms in the order of the ISBI 2015 challenge."""
+    """Schema of the 19 landmarks of lateral cephalograms, in the order of the ISBI 2015 challenge."""
     return LandmarkSchema(tuple(_CEPHALOMETRIC), definitions=tuple(_CEPHALOMETRIC.values()))
 
 
 def hand_phantom() -> LandmarkSchema:
-    """The landmarks of the drawn hand radiographs."""
+    """Schema of the synthetic hand radiographs."""
     from napari_landmark.synthetic import LANDMARKS
 
     return LandmarkSchema(LANDMARKS, definitions=tuple(_hand_definition(name) for name in LANDMARKS))
 
 
 def unnamed() -> LandmarkSchema:
-    """One landmark to begin with, for those who name landmarks while they place them."""
+    """Schema of one landmark, for users who name landmarks while they place them."""
     return LandmarkSchema(("landmark 1",))
 
 
@@ -68,7 +68,7 @@ PRESETS = {
     "Lateral cephalogram, 19 landmarks (ISBI 2015)": cephalometric,
     "Hand phantom (sample data)": hand_phantom,
 }
-"""By the title that a person chooses from."""
+"""Functions that make a schema, by the title that the user selects."""
 
 
 def _hand_definition(name: str) -> str:

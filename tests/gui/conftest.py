@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,13 @@ from napari.components import ViewerModel
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
-from napari_landmark.gui.layers.layer_manager import LayerManager, get_layer_manager, get_session
+from napari_landmark.gui.layers.layer_manager import LayerManager
+from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.session import Session
 from napari_landmark.synthetic import hand_phantom
+
+from .pairs import FIXED_CENTRE, SHIFT, SIDE, blob, shifted
 
 NAMES = ("thumb_tip", "index_tip", "middle_tip", "capitate")
 DOWNSAMPLING = 4
@@ -85,7 +89,7 @@ def viewer(study, cohort) -> ViewerModel:
 
 
 @pytest.fixture
-def stage(viewer) -> LayerManager:
+def layer_manager(viewer) -> LayerManager:
     return get_layer_manager(viewer)
 
 
@@ -99,7 +103,12 @@ def predict(session: Session, name: str, positions: np.ndarray, *, error: float 
         np.full(len(positions), error),
     )
     session.study.save_predictions(name, marks, session.geometry(name))
-    session.take_predictions({name: marks})
+    session.load_predictions({name: marks})
+
+
+def on_disk(session: Session, image: str = "") -> LandmarkSet:
+    """The annotation of an image in the study's files."""
+    return Study.open(session.study.folder).load_annotations(image or session.current_image)
 
 
 @pytest.fixture
@@ -108,3 +117,55 @@ def messages(session) -> list[tuple[str, str]]:
     session.message.connect(lambda kind, text: heard.append((kind, text)))
     session._heard = heard  # psygnal keeps no strong reference to what only a lambda holds
     return heard
+
+
+@pytest.fixture
+def pair_viewer() -> ViewerModel:
+    """Two images as other readers open them: one mirrored and shifted, one in micrometres."""
+    viewer = ViewerModel()
+    affine = np.diag([-0.5, 0.25, 1.0])
+    affine[:2, 2] = (40, 7)
+    viewer.add_image(blob(FIXED_CENTRE), name="first", affine=affine, units=("mm", "mm"))
+    viewer.add_image(
+        blob(FIXED_CENTRE + SHIFT), name="second", scale=(500, 250), units=("um", "um"), translate=(900, 0)
+    )
+    yield viewer
+    get_session(viewer).close()
+
+
+@pytest.fixture
+def labelled(pair_viewer) -> ViewerModel:
+    """With labels and points of both."""
+    from napari_landmark.gui.layers.registration_layers import same_place
+
+    first, second = pair_viewer.layers["first"], pair_viewer.layers["second"]
+    for layer, centre in ((first, FIXED_CENTRE), (second, FIXED_CENTRE + SHIFT)):
+        pair_viewer.add_labels(
+            (blob(centre) > 80).astype(np.uint8) * 3, name=f"labels of {layer.name}", **same_place(layer)
+        )
+        pair_viewer.add_points(
+            [centre, centre + SIDE],
+            name=f"points of {layer.name}",
+            features={"name": ["middle", "side"]},
+            **same_place(layer),
+        )
+    return pair_viewer
+
+
+@pytest.fixture
+def known_registration(monkeypatch):
+    """A registration that finds the right transform at once, or waits for the event."""
+    from napari_landmark.registration.pairwise import register as pair
+    from napari_landmark.registration.result import Registration
+
+    asked, go = {}, threading.Event()
+    go.set()
+
+    def register_pair(fixed, moving, *, cancel, **how):
+        asked.update(how)
+        while not go.wait(0.01) and not cancel.cancelled:
+            pass
+        return Registration(shifted(fixed.geometry, moving.geometry), 1.0, {"similarity": 0.1})
+
+    monkeypatch.setattr(pair, "register_pair", register_pair)
+    return asked, go

@@ -15,7 +15,8 @@ from napari_landmark.detection.training.options import TrainingOptions
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs import train as training
-from napari_landmark.gui.layers.layer_manager import get_session
+from napari_landmark.gui.layers.viewer_session import get_session
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 
 from .conftest import predict
 
@@ -68,10 +69,10 @@ def use(viewer, widget, truth):
     session = get_session(viewer)
     for name in session.names:
         predict(session, name, truth[name])
-    session.edits.place("capitate", truth[session.image][3])
+    AnnotationEditor(session).place("capitate", truth[session.current_image][3])
     session.step(1)
     session.skip()
-    session.edits.undo()
+    AnnotationEditor(session).undo()
     widget.grab()
 
 
@@ -110,7 +111,7 @@ def test_closing_while_a_training_runs(window, qtbot, truth, monkeypatch):
         lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 5000, 5000, 5000, 5000, 5000),
     )
     session = get_session(window)
-    session.edits.place("capitate", truth[session.image][3])
+    AnnotationEditor(session).place("capitate", truth[session.current_image][3])
     docks = [open_dock(window, name)[0] for name in WIDGETS]
     job = training.train_job(session, device="cpu")
     session.run(job)

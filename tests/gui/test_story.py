@@ -17,8 +17,9 @@ from napari_landmark.gui.dialogs.export import export
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs import train as training
 from napari_landmark.gui.jobs.open_study import open_job
-from napari_landmark.gui.layers.layer_manager import get_layer_manager, get_session
 from napari_landmark.gui.layers.layer_transforms import camera_of
+from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.synthetic import hand_phantom, sample
 
 
@@ -84,7 +85,7 @@ def drag(viewer, qtbot, layer, start, end):
 def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_viewer):
     viewer, open_widget = dock
     annotate = open_widget("Annotate template")
-    session, stage = get_session(viewer), get_layer_manager(viewer)
+    session, layer_manager = get_session(viewer), get_layer_manager(viewer)
     viewer.open_sample("napari-landmark", "hands")
     assert "open images" in annotate.study_bar.new.text()
 
@@ -94,14 +95,14 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     assert dialog.problem.text() == ""
     dialog.deleteLater()
     wait_for_job(qtbot, session)
-    assert session.image == "hand_000.png"
+    assert session.current_image == "hand_000.png"
     assert [layer.name for layer in viewer.layers] == ["hand_000.png", "Expected error", "Landmarks"]
     qtbot.wait(100)
 
     # Simulated clicks on the canvas place every landmark, one after another.
     truth = hand_phantom(0).landmarks.positions(2)
     for position in truth:
-        click(viewer, qtbot, stage.landmarks.layer, position)
+        click(viewer, qtbot, layer_manager.landmarks.layer, position)
     placed = Study.open(tmp_path / "study").load_annotations("hand_000.png")
     assert {mark.status for mark in placed.values()} == {Status.PLACED}
     # A click hits a pixel of the screen, not less.
@@ -117,20 +118,20 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     assert len(Study.open(tmp_path / "study").predictions()) == 4
 
     review = open_widget("Detect and review")
-    errors = [float(review.cohort.table.item(row, 2).text().split()[0]) for row in range(3)]
+    errors = [float(review.cohort.view.model().index(row, 2).data().split()[0]) for row in range(3)]
     assert errors == sorted(errors, reverse=True)  # the worst come first, the template last
     assert review.cohort.names[-1] == "hand_000.png"
-    review.cohort._on_clicked(0, 0)
-    worst = session.image
+    review.cohort.view.clicked.emit(review.cohort.view.model().index(0, 0))
+    worst = session.current_image
     assert worst == review.cohort.names[0]
-    assert stage.landmarks.layer.face_colorbar.visible
+    assert layer_manager.landmarks.layer.face_colorbar.visible
     review.heatmaps.setChecked(True)
     wait_for_job(qtbot, session)
     qtbot.wait(20)
     assert {"Heatmap", "All heatmaps"} <= {layer.name for layer in viewer.layers}
 
     # A point is dragged: it counts as corrected and is on the disk.
-    layer = stage.landmarks.layer
+    layer = layer_manager.landmarks.layer
     assert layer.mode == "select"
     rows = layer.data
     apart = [np.linalg.norm(np.delete(rows, n, 0) - rows[n], axis=1).min() for n in range(len(rows))]
@@ -156,11 +157,11 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     reopened = get_session(again)
     reopened.run(open_job(reopened, tmp_path / "study"))
     wait_for_job(qtbot, reopened)
-    assert reopened.image == "hand_000.png"
+    assert reopened.current_image == "hand_000.png"
     reopened.show(worst)
     assert reopened.result() == session.result()
     assert len(again.layers["Landmarks"].data) == 23
-    assert training.model_names(reopened) == ["001"]
+    assert reopened.models.names == ("001",)
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def trained_on(dock, qtbot, study, cohort, truth):
     session = get_session(viewer)
     session.open(study, cohort)
     for position in truth["hand_000.png"]:
-        session.edits.place_next(position)
+        AnnotationEditor(session).place_next(position)
     return viewer, session, open_widget("Train")
 
 
@@ -193,7 +194,7 @@ class TestCancelling:
         wait_for_job(qtbot, session)
         qtbot.waitUntil(lambda: widget.run.text() == "Train", timeout=5000)
         assert "Stopped" in widget.stage_text.text()
-        assert training.model_names(session) == ["001"]
+        assert session.models.names == ("001",)
         assert not widget.resume.isHidden()
         monkeypatch.setattr(
             training,
@@ -202,7 +203,7 @@ class TestCancelling:
         )
         widget.run.click()
         wait_for_job(qtbot, session)
-        assert training.model_names(session) == ["002", "001"]
+        assert session.models.names == ("002", "001")
         assert len(session.study.predictions()) == 4
 
     def test_resume_goes_on_where_it_stopped(self, trained_on, qtbot):
@@ -223,7 +224,7 @@ class TestCancelling:
         (history,) = json.loads((session.study.models_dir / "001" / "history.json").read_text())["stages"]
         assert first > stopped["steps"] > 0
         assert history["steps"] > stopped["steps"]
-        assert training.model_names(session) == ["001"]
+        assert session.models.names == ("001",)
         assert not widget.resume.isHidden()
 
     def test_closing_the_dock_leaves_the_training_alone(self, trained_on, qtbot):

@@ -1,4 +1,4 @@
-"""Finding the spacing from two points of a known distance, such as the ends of a ruler in the picture."""
+"""Calibration of the spacing from two points of a known distance, such as the ends of a ruler in the image."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ _NAME = "Calibration: click both ends"
 
 
 class Calibration:
-    """Lets a person click two points, then asks for their distance.
+    """Layer in which the user clicks two points, and the question for their distance.
 
     Parameters
     ----------
     ask : callable
-        Called when both points are there; gives their distance in millimetres, or None.
+        Called with both points placed; returns their distance in millimetres, or None to give up.
     done : callable
-        Called at the end with millimetres per pixel, or None where nothing came of it.
+        Called at the end with millimetres per pixel, or None without a result.
+
+    Raises
+    ------
+    InputError
+        The current image is a volume.
     """
 
     def __init__(
@@ -59,7 +64,7 @@ class Calibration:
         self._layer.events.data.connect(self._on_data)
 
     def stop(self) -> None:
-        """Take the layer away."""
+        """Remove the layer."""
         viewer, layer = self._viewer(), self._layer
         self._layer = None
         if layer is not None:
@@ -87,7 +92,14 @@ class Calibration:
 
 
 def spacing_from(first: np.ndarray, second: np.ndarray, millimetres: float) -> float:
-    """Millimetres per pixel of an image in which two points lie so far apart.
+    """Spacing of an image in millimetres per pixel from the distance between two of its points.
+
+    Parameters
+    ----------
+    first, second : (2,) array
+        Index coordinates.
+    millimetres : float
+        Distance between them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The dialog in which landmarks are named, coloured, defined, ordered and removed."""
+"""Dialog to name, colour, define, order and remove the landmarks of a study."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QHBoxLayout,
-    QHeaderView,
     QMessageBox,
     QTableWidget,
     QTableWidgetItem,
@@ -21,17 +20,17 @@ from qtpy.QtWidgets import (
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, default_colors
+from napari_landmark.gui.controls import button, note, problem_text, set_headers, swatch
 from napari_landmark.gui.presets import PRESETS
+from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.session.session import Session
-from napari_landmark.gui.widgets.base import button, note, problem_text
-from napari_landmark.gui.widgets.landmark_table import swatch
 from napari_landmark.gui.wording import word
 
 _ORIGINAL, _COLOR = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 
 
 class SchemaDialog(QDialog):
-    """AnnotationEditor the landmarks of the open study; a renamed landmark keeps its positions in every image."""
+    """Table of the landmarks of the open study; a renamed landmark keeps its positions in every image."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -40,8 +39,7 @@ class SchemaDialog(QDialog):
         self.table = QTableWidget(0, 2)
         self.table.setHorizontalHeaderLabels(["Name (double-click to change)", "Definition"])
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        set_headers(self.table, stretched=1)
         self.preset = QComboBox()
         self.preset.addItems(["Add a set…", *list(PRESETS)[1:]])
         self.preset.activated.connect(self._on_preset)
@@ -63,26 +61,26 @@ class SchemaDialog(QDialog):
         layout.addLayout(row)
         layout.addWidget(self.problem)
         layout.addWidget(buttons)
-        assert session.schema is not None
-        for name, color, text in zip(
-            session.schema.names, session.schema.colors, session.schema.definitions, strict=True
-        ):
+        schema = session.require_study().schema
+        for name, color, text in zip(schema.names, schema.colors, schema.definitions, strict=True):
             self._append(name, color, text, original=name)
         self.table.resizeColumnToContents(0)
         self.resize(720, 480)
 
     def save(self) -> None:
-        """Write the landmarks; InputError where a name is empty or twice there."""
+        """Write the landmarks; InputError where a name is empty or given twice."""
         renames, schema = self.wanted()
-        self._session.schema_edits.set(schema, renames=renames)
+        SchemaEditor(self._session).set_schema(schema, renames=renames)
 
     def wanted(self) -> tuple[dict[str, str], LandmarkSchema]:
-        """Which landmarks were renamed, old names to new ones, and the landmarks as they shall be."""
-        items = [self.table.item(row, 0) for row in range(self.table.rowCount())]
+        """Renamed landmarks (old name to new name), and the new schema."""
+        rows = range(self.table.rowCount())
+        items = [item for row in rows if (item := self.table.item(row, 0)) is not None]
+        definitions = [item for row in rows if (item := self.table.item(row, 1)) is not None]
         schema = LandmarkSchema(
             tuple(item.text().strip() for item in items),
             tuple(item.data(_COLOR) for item in items),
-            tuple(self.table.item(row, 1).text().strip() for row in range(len(items))),
+            tuple(item.text().strip() for item in definitions),
         )
         pairs = [(item.data(_ORIGINAL), item.text().strip()) for item in items]
         return {old: new for old, new in pairs if old and old != new}, schema
@@ -105,9 +103,10 @@ class SchemaDialog(QDialog):
     def _on_preset(self, number: int) -> None:
         if number:
             schema = list(PRESETS.values())[number]()
-            there = {self.table.item(row, 0).text() for row in range(self.table.rowCount())}
+            rows = range(self.table.rowCount())
+            present = {item.text() for row in rows if (item := self.table.item(row, 0)) is not None}
             for name, text in zip(schema.names, schema.definitions, strict=True):
-                if name not in there:
+                if name not in present:
                     self._append(name, "", text)
         self.preset.setCurrentIndex(0)
 
@@ -128,7 +127,7 @@ class SchemaDialog(QDialog):
             i for i in self._session.names if name and self._session.annotation(i)[name].status.is_manual
         ]
         if placed:
-            question = f"{name} is placed in {len(placed)} image(s). Remove it all the same?"
+            question = f"{name} is annotated in {len(placed)} image(s). Remove it all the same?"
             if QMessageBox.question(self, "Remove landmark", question) != QMessageBox.StandardButton.Yes:
                 return
         self.table.removeRow(row)
@@ -139,9 +138,9 @@ class SchemaDialog(QDialog):
         if row < 0 or not 0 <= other < self.table.rowCount():
             return
         for column in range(2):
-            here, there = self.table.takeItem(row, column), self.table.takeItem(other, column)
-            self.table.setItem(row, column, there)
-            self.table.setItem(other, column, here)
+            moved, replaced = self.table.takeItem(row, column), self.table.takeItem(other, column)
+            self.table.setItem(row, column, replaced)
+            self.table.setItem(other, column, moved)
         self.table.selectRow(other)
 
     def _on_save(self) -> None:

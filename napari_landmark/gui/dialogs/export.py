@@ -1,4 +1,4 @@
-"""Writing results for other programs."""
+"""Export of annotations and predictions to files of other programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_landmark.gui.session.session import Session
 
 
 class ExportButton(QPushButton):
-    """A button with a menu: this image or all images, in any format that can be written."""
+    """Button with a menu: the current image or all images, in any format that can be written."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -28,7 +28,8 @@ class ExportButton(QPushButton):
         menu = QMenu(self)
         for whole in (True, False):
             title = "All images" if whole else "This image"
-            part = menu.addMenu(title)
+            part = QMenu(title, menu)
+            menu.addMenu(part)
             for known in landmark_formats():
                 if known.write is not None:
                     text, suffix = f"{known.title} ({known.suffix})…", known.suffix
@@ -42,7 +43,7 @@ class ExportButton(QPushButton):
         if whole and format_of_suffix(suffix).one_image:
             chosen = QFileDialog.getExistingDirectory(self, "Folder for one file of each image")
         else:
-            stem = "landmarks" if whole else Path(session.image).stem
+            stem = "landmarks" if whole else Path(session.current_image).stem
             start = str(session.study.folder / f"{stem}{suffix}")
             chosen, _ = QFileDialog.getSaveFileName(self, "Export landmarks", start, f"*{suffix}")
         if chosen:
@@ -55,28 +56,28 @@ class ExportButton(QPushButton):
 
 
 def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> int:
-    """Write what is known of the image at hand or of all images, and beside it what it was made of.
+    """Write the landmarks of the current image or of all images, and a record of their provenance beside them.
 
     Parameters
     ----------
     path : str or Path
-        A file; a folder where all images go to a format that holds one.
+        A file; a folder where all images are written in a format of one image a file.
     suffix : str
         Of the format, such as '.csv'; added to the path where it is missing.
     whole : bool
-        All images, and not only the one at hand.
+        All images, and not only the current one.
 
     Returns
     -------
     int
-        How many images were written; those without any landmark are left out.
+        Number of images written; those without any landmark are left out.
     """
     path = Path(path)
-    names = session.names if whole else (session.image,)
+    names = session.names if whole else (session.current_image,)
     sets = {name: session.result(name) for name in names}
-    sets = {name: marks for name, marks in sets.items() if _something(marks)}
+    sets = {name: marks for name, marks in sets.items() if _any_landmark(marks)}
     if not sets:
-        raise InputError("No landmark is placed or predicted yet: there is nothing to export.")
+        raise InputError("No landmark is annotated or predicted yet: there is nothing to export.")
     geometries = {name: session.geometry(name) for name in sets}
     files: list[Path] = []
     if whole and format_of_suffix(suffix).one_image:
@@ -96,9 +97,9 @@ def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> i
 def _record(
     session: Session, path: Path, files: list[Path], sets: dict[str, LandmarkSet], *, whole: bool
 ) -> None:
-    """Who placed how many landmarks, and how the models were trained that say the others."""
-    study = session.study
-    said = Counter(mark.status.value for marks in sets.values() for mark in marks.values())
+    """Write the record: number of landmarks of each status, and the training records of the models."""
+    study = session.require_study()
+    statuses = Counter(mark.status.value for marks in sets.values() for mark in marks.values())
     models = {}
     for record in sorted(study.models_dir.glob("*/run.json")):
         with suppress(InputError, OSError, ValueError, RecursionError):
@@ -106,14 +107,14 @@ def _record(
     write_run_record(
         path,
         "export",
-        {"study": study.folder, "image": None if whole else session.image},
+        {"study": study.folder, "image": None if whole else session.current_image},
         files=files,
         geometries=[session.geometry(name) for name in sets],
-        landmarks=dict(said),
+        landmarks=dict(statuses),
         models=models,
         images={"count": len(sets)},
     )
 
 
-def _something(marks: LandmarkSet) -> bool:
+def _any_landmark(marks: LandmarkSet) -> bool:
     return any(mark.position is not None or mark.status.is_manual for mark in marks.values())

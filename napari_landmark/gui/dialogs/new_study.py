@@ -1,4 +1,4 @@
-"""The dialog that makes a study: which images, which landmarks, where it is kept."""
+"""Dialog that creates a study from images and a set of landmarks."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.study import Study
+from napari_landmark.gui.controls import note, problem_text
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.landmark_files import is_in_millimetres, read_beside_images, read_names
 from napari_landmark.gui.jobs.open_study import open_job
@@ -34,22 +35,21 @@ from napari_landmark.gui.layers.open_layers import (
 )
 from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session.session import Session
-from napari_landmark.gui.widgets.base import note, problem_text
 from napari_landmark.gui.wording import word
 
 _FROM_FILE = "From a landmark file…"
 _FROM_POINTS = "The named points in the viewer"
-_FREE = next(iter(PRESETS))
+_UNNAMED = next(iter(PRESETS))
 
 
 class NewStudyDialog(QDialog):
-    """Asks for what a study needs; everything is filled in as far as it can be guessed."""
+    """Images, landmarks and folder of a new study, filled in from the open layers where they are known."""
 
     def __init__(self, viewer: ViewerModel, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("New study")
         self._viewer, self._session = viewer, session
-        self._open: OpenImages | None = open_images(viewer) if not session.image else None
+        self._open: OpenImages | None = open_images(viewer) if not session.current_image else None
         self.from_folder = QRadioButton("A folder of images")
         self.from_layers = QRadioButton()
         self.images = _PathEdit("Choose the folder of images")
@@ -66,7 +66,7 @@ class NewStudyDialog(QDialog):
         self.resize(620, 0)
 
     def job(self) -> Job:
-        """The work that makes and opens the study; InputError where something is missing."""
+        """Job that creates and opens the study; InputError where something is missing."""
         folder = Path(self.folder.text()).expanduser()
         if not self.folder.text():
             raise InputError("Choose a folder for the study.")
@@ -76,7 +76,7 @@ class NewStudyDialog(QDialog):
         if self.from_layers.isChecked() and self._open is not None:
             images = folder / "images"
             if images.exists():
-                raise InputError(f"{images}: is there already; choose another folder for the study.")
+                raise InputError(f"{images}: exists already; choose another folder for the study.")
             image = export_layers(self._open.layers, images)[0]
         else:
             if not self.images.text():
@@ -88,15 +88,15 @@ class NewStudyDialog(QDialog):
             marks = points_on(self._viewer, self._open.layers[0], schema)
             starting = {} if marks is None else {image: marks}
         if self.landmarks.currentText() == _FROM_FILE:
-            starting.update(_placed_in(self.file.text(), schema))
-        free = self.landmarks.currentText() == _FREE
+            starting.update(_annotations_in(self.file.text(), schema))
+        free = self.landmarks.currentText() == _UNNAMED
         return open_job(
             self._session,
             folder,
             create={"schema": schema, "images": images},
             image=image,
             adding=free,
-            starting=starting,
+            annotations=starting,
         )
 
     def _schema(self) -> LandmarkSchema:
@@ -123,12 +123,16 @@ class NewStudyDialog(QDialog):
         buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
         )
-        buttons.button(QDialogButtonBox.StandardButton.Ok).setText("Create study")
+        create = buttons.button(QDialogButtonBox.StandardButton.Ok)
+        if create is not None:
+            create.setText("Create study")
         buttons.accepted.connect(self._on_accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addWidget(
-            note("A study keeps your landmarks, the model and what it finds. Your images stay as they are.")
+            note(
+                "A study keeps your landmarks, the models and their predictions. Your images stay as they are."
+            )
         )
         layout.addLayout(form)
         layout.addWidget(self.problem)
@@ -153,8 +157,8 @@ class NewStudyDialog(QDialog):
             self.folder.edit.setText(str(_free_folder(Path.home() / "landmark study")))
         if (
             names_of_points(self._viewer)
-            and self.landmarks.currentText() == _FREE
-            and not self._session.image
+            and self.landmarks.currentText() == _UNNAMED
+            and not self._session.current_image
         ):
             self.landmarks.addItem(_FROM_POINTS)
             self.landmarks.setCurrentText(_FROM_POINTS)
@@ -184,7 +188,7 @@ class NewStudyDialog(QDialog):
 
 
 class _PathEdit(QWidget):
-    """A path with a button that lets it be chosen."""
+    """Line for a path, with a button to browse."""
 
     def __init__(self, title: str, *, file: bool = False) -> None:
         super().__init__()
@@ -198,7 +202,7 @@ class _PathEdit(QWidget):
         layout.addWidget(choose)
 
     def text(self) -> str:
-        """The path, without spaces around it."""
+        """Path without spaces around it."""
         return self.edit.text().strip()
 
     def browse(self) -> None:
@@ -212,17 +216,17 @@ class _PathEdit(QWidget):
 
 
 def _free_folder(folder: Path) -> Path:
-    """The folder, with a number where it is taken."""
+    """Folder that does not exist yet, with a number added where needed."""
     free, number = folder, 2
     while free.exists():
         free, number = folder.with_name(f"{folder.name} {number}"), number + 1
     return free
 
 
-def _placed_in(path: str, schema: LandmarkSchema) -> dict[str, LandmarkSet]:
-    """Landmarks of a file that persons placed; predictions of a model are no annotation."""
+def _annotations_in(path: str, schema: LandmarkSchema) -> dict[str, LandmarkSet]:
+    """Annotations of a landmark file by image; predictions in it are left out."""
     if is_in_millimetres(path):
-        return {}  # imported into its image once that is open and its place in the world is known
+        return {}  # in world coordinates: imported once the image is open and its geometry known
     return {
         name: LandmarkSet(schema, (m for m in marks.values() if m.status.is_manual))
         for name, marks in read_beside_images(path).items()

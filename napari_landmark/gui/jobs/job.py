@@ -1,4 +1,4 @@
-"""Long work in a thread: progress, cancelling, and what to tell when it fails."""
+"""Long work in a thread: progress, cancellation, and the message of its failure."""
 
 from __future__ import annotations
 
@@ -12,82 +12,86 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.wording import word
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 logger = logging.getLogger(__name__)
 
 Work = Callable[[Progress, CancelToken], Any]
-"""Does something long; reports to the first and asks the second, now and then, whether to stop."""
+"""Function of the thread; reports to the first and polls the second for cancellation."""
 
-
-SMALLER = (
+MEMORY_ADVICE = (
     "Choose a smaller 'Working resolution' in Train > Advanced and close other programs, then train again."
 )
 
 
 class Job(QObject):
-    """Something long that runs in a thread while the viewer stays usable.
+    """Long work in a thread while the viewer stays usable.
 
-    The work polls its token and returns normally when it is asked to stop, so that it can put away what
-    it has. All signals reach the main thread, which alone may touch layers and widgets.
+    The work polls its token and returns normally when it is cancelled, so that it can save partial results.
+    All signals reach the main thread, which alone may touch layers and widgets.
 
     Parameters
     ----------
-    title : str
-        What is done, for the person: 'Training'.
+    kind : JobKind
     work : callable
         Runs in the thread; must touch neither widgets nor layers.
-    smaller : str, optional
-        What a person can do where memory does not suffice.
+    memory_advice : str, optional
+        Remedy for the user where memory does not suffice.
     """
 
     progressed = Signal(object)
     """A `ProgressEvent`."""
     shown = Signal(object)
-    """Whatever the work wants to show on the way, sent with `show`."""
+    """An intermediate result, sent with `show`."""
     succeeded = Signal(object)
-    """What the work returned."""
+    """The result of the work."""
     failed = Signal(str)
-    """Why it could not be done, to be shown as it is."""
+    """The message of the error, to be shown as it is."""
     cancelling = Signal()
-    """The end was asked for."""
+    """The work was asked to stop."""
     ended = Signal()
-    """Last of all, however it ended."""
+    """The thread ended, successfully or not; emitted before `succeeded` or `failed`."""
 
-    def __init__(self, title: str, work: Work, *, smaller: str = SMALLER) -> None:
+    def __init__(self, kind: JobKind, work: Work, *, memory_advice: str = MEMORY_ADVICE) -> None:
         super().__init__()
-        self.title = title
+        self.kind = kind
         self.last_event: ProgressEvent | None = None
-        self._work, self._smaller = work, smaller
+        self._work, self._memory_advice = work, memory_advice
         self._token = CancelToken()
         self._finished = threading.Event()
         self._worker: Any = None
         self.progressed.connect(self._remember)
 
+    @property
+    def title(self) -> str:
+        """Name of the work for the user."""
+        return self.kind.value
+
     def start(self) -> None:
-        """Begin, in napari's pool of workers, so that napari asks before it closes the window."""
+        """Begin in napari's pool of workers, so that napari asks before it closes the window."""
         self._worker = create_worker(self._run, _start_thread=False, _progress={"desc": self.title})
         self._worker.returned.connect(self._on_returned)
         self._worker.start()
 
     def cancel(self) -> None:
-        """Ask the work to stop at the next good moment."""
+        """Ask the work to stop as soon as it can."""
         if not self._token.cancelled:
             self._token.cancel()
             self.cancelling.emit()
 
     @property
     def cancelled(self) -> bool:
-        """Whether the end was asked for."""
+        """Whether the work was asked to stop."""
         return self._token.cancelled
 
-    def show(self, something: object) -> None:
-        """Called by the work, in its thread."""
-        self.shown.emit(something)
+    def show(self, result: object) -> None:
+        """Send an intermediate result; called by the work in its thread."""
+        self.shown.emit(result)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the thread to end, without the signals being handled; whether it did."""
+        """Wait for the end of the thread, without handling signals; returns whether it ended."""
         return self._finished.wait(seconds)
 
     def _run(self) -> tuple[Any, BaseException | None]:
@@ -96,7 +100,7 @@ class Job(QObject):
         sys.setswitchinterval(min(usual, 0.001))
         try:
             return self._work(self.progressed.emit, self._token), None
-        except Exception as error:  # whatever happens in the thread, a person is told of it
+        except Exception as error:  # the user is told of any failure in the thread
             if not isinstance(error, InputError):
                 logger.exception("%s failed", self.title)
             return None, error
@@ -107,31 +111,31 @@ class Job(QObject):
     def _on_returned(self, outcome: tuple[Any, BaseException | None]) -> None:
         result, error = outcome
         self._worker = None
-        # Ended before the result is told, so that whoever hears of it can begin the next work.
+        # `ended` first, so that a slot of `succeeded` can start the next job.
         self.ended.emit()
         if error is None:
             self.succeeded.emit(result)
         else:
-            self.failed.emit(explain(error, self._smaller))
+            self.failed.emit(explain(error, self._memory_advice))
 
     def _remember(self, event: ProgressEvent) -> None:
         self.last_event = event
 
 
-def explain(error: BaseException, smaller: str = SMALLER) -> str:
-    """One line for the person: what happened and what to do."""
+def explain(error: BaseException, memory_advice: str = MEMORY_ADVICE) -> str:
+    """Message for the user in one line: the failure and its remedy."""
     if isinstance(error, InputError):
         return word(error)
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text.lower():
-        return f"Out of memory. {smaller}"
+        return f"Out of memory. {memory_advice}"
     if isinstance(error, OSError):
         return f"{error.filename or 'A file'}: {error.strerror or error}"
     return f"{text}. This should not happen: please report it with the log (View > Toggle Console shows it)."
 
 
 def time_left(event: ProgressEvent) -> str:
-    """'2 min 10 s left', or nothing where it is not known."""
+    """Estimated time left in words, '2 min 10 s left'; empty where unknown."""
     if event.seconds_left is None or event.fraction >= 1:
         return ""
     minutes, seconds = divmod(round(event.seconds_left), 60)

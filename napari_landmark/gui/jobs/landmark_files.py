@@ -1,4 +1,4 @@
-"""Reading landmark files where it is not known yet which images they are about."""
+"""Reading landmark files for which the images are not yet known."""
 
 from __future__ import annotations
 
@@ -17,21 +17,19 @@ _FAR = 10**6
 
 
 def is_in_millimetres(path: str | Path) -> bool:
-    """Whether a file holds world coordinates (the formats of 3D Slicer)."""
+    """Whether a file has world coordinates, as the formats of 3D Slicer do."""
     return input_format(path).unit is Unit.MILLIMETRES
 
 
 def read_world(path: str | Path) -> dict[str, LandmarkSet]:
-    """Landmarks of a file in millimetres, as if the image had one voxel in each cubic millimetre.
-
-    Positions are [z, y, x] in mm, in the world that images have in the viewer.
-    """
+    """Read landmarks of a file in millimetres: positions are [z, y, x] in mm, in the world of the viewer."""
     name = Path(path).name.split(".")[0]
+    # With one voxel a millimetre, index coordinates are world coordinates.
     return read_landmarks(path, geometries={name: Geometry((_FAR,) * 3, (1.0,) * 3)})
 
 
 def read_beside_images(path: str | Path) -> dict[str, LandmarkSet]:
-    """Landmarks of a file in pixels; the images are looked for in its folder where the format needs them."""
+    """Read landmarks of a file in pixels; where the format needs its images, they are searched in its folder."""
     try:
         return read_landmarks(path)
     except InputError:
@@ -47,7 +45,7 @@ def read_beside_images(path: str | Path) -> dict[str, LandmarkSet]:
 
 
 def read_names(path: str | Path) -> LandmarkSchema:
-    """Which landmarks a file is about."""
+    """Read the schema of a landmark file; InputError where it is empty."""
     sets = read_world(path) if is_in_millimetres(path) else read_beside_images(path)
     if not sets:
         raise InputError(f"{path}: holds no landmarks: choose another file")
@@ -55,19 +53,20 @@ def read_names(path: str | Path) -> LandmarkSchema:
 
 
 def read_for(path: str | Path, image: str, geometries: Mapping[str, Geometry]) -> LandmarkSet:
-    """Landmarks of one image from a file.
+    """Read the landmarks of one image from a file.
 
     Parameters
     ----------
+    path : str or Path
     image : str
-        Its name; a file that is about a single image is taken for this one.
+        Name of the image; a file with a single image of another name is read for this one.
     geometries : mapping of str to Geometry
         Of all images.
 
     Raises
     ------
     InputError
-        The file is about several other images.
+        The file cannot be read, or has several other images only.
     """
     known = {image: geometries[image]} if is_in_millimetres(path) else geometries
     sets = read_landmarks(path, geometries=known)
@@ -75,5 +74,5 @@ def read_for(path: str | Path, image: str, geometries: Mapping[str, Geometry]) -
         return sets[image]
     if len(sets) == 1:
         return next(iter(sets.values()))
-    there = ", ".join(list(sets)[:3]) or "no image"
-    raise InputError(f"{path}: has nothing about {image}; it is about {there}")
+    others = ", ".join(list(sets)[:3]) or "no image"
+    raise InputError(f"{path}: has no landmarks of {image}; it has those of {others}")

@@ -1,69 +1,114 @@
-"""Opening a study, or making one from a folder of images, as long work."""
+"""Opening a study, or creating one from a folder of images, as long work."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from napari_landmark.data.cohort.cohort import DEFAULT_WORKING_SIZE, Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.creation import create_study
+from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.preferences import Preferences
+from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import Cancelled, CancelToken, Progress
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A study with the images it is about."""
+    """A study with its images.
+
+    Parameters
+    ----------
+    study : Study
+    cohort : Cohort
+    """
 
     study: Study
     cohort: Cohort
 
 
-def gather(
-    study: Study,
+class ImageSource(Protocol):
+    """Images of a study, or of one that is not created yet; see `Study`."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the study."""
+
+    @property
+    def images(self) -> Path | None:
+        """Folder of the images."""
+
+    @property
+    def places_of_images(self) -> tuple[Path, ...]:
+        """Folders in which the images are expected."""
+
+    @property
+    def extra(self) -> tuple[Path, ...]:
+        """Image files outside the folder."""
+
+    @property
+    def spacing(self) -> Spacing:
+        """Spacing for images whose files have none."""
+
+
+def read_cohort(
+    source: ImageSource,
     preferences: Preferences,
     *,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> Cohort:
-    """The images of a study, drawn at working resolution.
+    """Read the images of a study and resample them to the working grid.
+
+    Parameters
+    ----------
+    source : ImageSource
+        The study.
+    preferences : Preferences
+        For the working resolution and the folder of the cache.
+    progress : Progress, optional
+    cancel : CancelToken, optional
 
     Raises
     ------
     InputError
-        The study does not say where its images are, or none can be used.
+        The study does not name the folder of its images, or none can be read.
+    Cancelled
+        `cancel` was set.
     """
-    if study.images is None:
+    images = source.images
+    if images is None:
         raise InputError(
-            f"{study.folder}: does not say where its images are: make a new study from the folder"
+            f"{source.folder}: does not say where its images are: make a new study from the folder"
         )
 
-    if not study.images.is_dir():
-        places = " nor ".join(str(place) for place in study.places_of_images)
+    if not images.is_dir():
+        folders = " nor ".join(str(folder) for folder in source.places_of_images)
         raise InputError(
-            f"{study.folder}: its images are not in {places}; put them back, or make a new study from "
+            f"{source.folder}: its images are not in {folders}; put them back, or make a new study from "
             "their folder: New study…"
         )
 
     return Cohort.from_folder(
-        study.images,
-        spacing=study.spacing,
-        working_size=_asked_for(preferences.working_size),
+        images,
+        spacing=source.spacing,
+        working_size=_working_size(preferences.working_size),
         cache_dir=preferences.cache,
-        extra=study.extra,
+        extra=source.extra,
         progress=progress,
         cancel=cancel,
     )
 
 
-def _asked_for(working_size: int) -> int | None:
-    """A size that the person chose; None lets pictures and volumes each have their own."""
+def _working_size(working_size: int) -> int | None:
+    """A size that the user selected; None for the defaults, which differ between 2D and 3D."""
     return None if working_size == DEFAULT_WORKING_SIZE[2] else working_size
 
 
@@ -75,23 +120,26 @@ def open_job(
     image: str = "",
     adding: bool = False,
     preferences: Preferences | None = None,
-    starting: dict[str, LandmarkSet] | None = None,
+    annotations: Mapping[str, LandmarkSet] | None = None,
 ) -> Job:
-    """Long work that opens a study and shows it.
+    """Open a study and show it; succeeds with `Opened`, None where it was cancelled.
 
     Parameters
     ----------
+    session : Session
     folder : Path
         Of the study.
     create : dict, optional
-        Keyword arguments of `create_study`: schema, images, spacing. The study is created only once its images
-        could be read.
+        Keyword arguments of `create_study`: schema, images, spacing. The study is created after its images were
+        read.
     image : str, optional
-        Which image to show first.
+        Name of the first image to show.
     adding : bool, optional
         Whether clicks define new landmarks.
-    starting : dict of str to LandmarkSet, optional
-        Annotations to begin with, by image; where one does not lie on its image no study is made.
+    preferences : Preferences, optional
+        By default those of napari.
+    annotations : mapping of str to LandmarkSet, optional
+        First annotations of a created study, by image; where one is outside its image no study is created.
     """
     preferences = preferences or Preferences.read()
 
@@ -99,56 +147,65 @@ def open_job(
         try:
             if create is None:
                 study = Study.open(folder)
-                return Opened(study, gather(study, preferences, progress=progress, cancel=cancel))
-            # Tried on a study that is not written: a folder without images must not leave half a study.
+                return Opened(study, read_cohort(study, preferences, progress=progress, cancel=cancel))
+            # Read before the study is written: a folder without images must not leave half a study.
             images = create["images"]
             if not Path(images).is_dir():
                 raise InputError(f"{images}: there is no such folder of images")
             planned = _Planned(Path(images), create.get("spacing"), folder)
-            cohort = gather(planned, preferences, progress=progress, cancel=cancel)  # type: ignore[arg-type]
-            known = {name: marks for name, marks in (starting or {}).items() if name in cohort.names}
+            cohort = read_cohort(planned, preferences, progress=progress, cancel=cancel)
+            known = {name: marks for name, marks in (annotations or {}).items() if name in cohort.names}
             study = create_study(folder, cohort, annotations=known, **create)
             return Opened(study, cohort)
         except Cancelled:
             return None
 
-    job = Job("Reading images", work)
+    job = Job(JobKind.READ_IMAGES, work)
 
     def show(opened: Opened | None) -> None:
         if opened is None:
             session.message.emit("info", "Reading was cancelled; what was read is kept for the next time.")
             return
         session.attempt(lambda: session.open(opened.study, opened.cohort, image=image, adding=adding))
-        tell_problems(session, opened.cohort)
+        _report_skipped_files(session, opened.cohort)
 
     job.succeeded.connect(show)
     job.failed.connect(lambda text: session.message.emit("error", text))
     return job
 
 
-def regather_job(session: Session, *, preferences: Preferences | None = None) -> Job:
-    """Long work that reads the images of the open study again, after its spacing or resolution changed."""
-    assert session.study is not None
+def reread_job(session: Session, *, preferences: Preferences | None = None) -> Job:
+    """Read the images of the open study again, after its spacing or working resolution changed."""
     return open_job(
-        session, session.study.folder, image=session.image, adding=session.adding, preferences=preferences
+        session,
+        session.require_study().folder,
+        image=session.current_image,
+        adding=session.adding,
+        preferences=preferences,
     )
 
 
-def tell_problems(session: Session, cohort: Cohort) -> None:
-    """Say which files are left out, the first few by name."""
-    if not cohort.skipped_files:
+def _report_skipped_files(session: Session, cohort: Cohort) -> None:
+    """Tell the user of skipped files, the first three by name."""
+    skipped = cohort.skipped_files
+    if not skipped:
         return
-    first = "; ".join(f"{problem.name} {problem.reason}" for problem in cohort.skipped_files[:3])
-    more = f"; and {len(cohort.skipped_files) - 3} more" if len(cohort.skipped_files) > 3 else ""
-    count = len(cohort.skipped_files)
+    first = "; ".join(f"{file.name} {file.reason}" for file in skipped[:3])
+    more = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+    count = len(skipped)
     session.message.emit("warning", f"{count} file{'s' * (count > 1)} left out: {first}{more}")
 
 
 @dataclass(frozen=True)
 class _Planned:
-    """What `gather` needs of a study that is not made yet."""
+    """Images of a study that is not created yet."""
 
     images: Path
-    spacing: Any
+    spacing: Spacing
     folder: Path
     extra: tuple[Path, ...] = ()
+
+    @property
+    def places_of_images(self) -> tuple[Path, ...]:
+        """The only folder of its images."""
+        return (self.images,)

@@ -1,4 +1,4 @@
-"""Where the model sees a landmark: heatmaps over the image at hand."""
+"""Layers of the heatmaps of the current image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ _ONE, _ALL = "Heatmap", "All heatmaps"
 
 
 class HeatmapLayers:
-    """One layer for the landmark at hand and one for the brightest of all landmarks, added over the image."""
+    """Two layers over the image: heatmap of the current landmark, and maximum of all heatmaps.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    session : Session
+    """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         self._viewer = weakref.ref(viewer)
@@ -28,13 +34,13 @@ class HeatmapLayers:
         session.landmark_changed.connect(self._on_landmark_changed)
 
     def show(self, names: tuple[str, ...], heatmaps: NDArray, matrix: NDArray, offset: NDArray) -> None:
-        """Show the heatmaps of the image at hand.
+        """Show the heatmaps of the current image.
 
         Parameters
         ----------
         names : tuple of str
             Of the landmarks, in the order of the maps.
-        heatmaps : (n, *shape) array
+        heatmaps : (landmarks, *shape) array
             0 to 1.
         matrix, offset : array
             Image index = matrix @ heatmap index + offset.
@@ -46,14 +52,14 @@ class HeatmapLayers:
         self._heatmaps, self._names = heatmaps, names
         place = layer_place(self._session.geometry(), matrix, offset)
         self._put(viewer, _ALL, heatmaps.max(axis=0), "cyan", place, visible=False)
-        self._put(viewer, _ONE, self._selected(), "magma", place, visible=True)
+        self._put(viewer, _ONE, self._selected(heatmaps), "magma", place, visible=True)
 
     def owns(self, layer: Layer) -> bool:
-        """Whether a layer of the viewer is one of those made here."""
+        """Whether a layer of the viewer is one of these layers."""
         return any(layer is own for own in self._layers.values())
 
     def clear(self) -> None:
-        """Take the heatmaps away: they belong to another image."""
+        """Remove the heatmaps."""
         viewer = self._viewer()
         for layer in self._layers.values():
             if viewer is not None and layer in viewer.layers:
@@ -61,11 +67,10 @@ class HeatmapLayers:
         self._layers.clear()
         self._heatmaps = None
 
-    def _selected(self) -> NDArray[np.float32]:
-        assert self._heatmaps is not None
-        if self._session.landmark in self._names:
-            return self._heatmaps[self._names.index(self._session.landmark)]
-        return np.zeros_like(self._heatmaps[0])
+    def _selected(self, heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._session.current_landmark in self._names:
+            return heatmaps[self._names.index(self._session.current_landmark)]
+        return np.zeros_like(heatmaps[0])
 
     def _put(
         self,
@@ -79,7 +84,7 @@ class HeatmapLayers:
     ) -> None:
         known = self._layers.get(name)
         if known is not None and known in viewer.layers:
-            visible = known.visible  # as the person left it
+            visible = known.visible  # as the user left it
             viewer.layers.remove(known)
         selected = set(viewer.layers.selection)
         layer = viewer.add_image(
@@ -101,16 +106,16 @@ class HeatmapLayers:
         layer = self._layers.get(_ONE)
         viewer = self._viewer()
         if self._heatmaps is not None and layer is not None and viewer is not None and layer in viewer.layers:
-            layer.data = self._selected()
+            layer.data = self._selected(self._heatmaps)
 
 
 def along_image_axes(
     heatmaps: NDArray, matrix: NDArray, offset: NDArray
 ) -> tuple[NDArray, NDArray[np.float64], NDArray[np.float64]]:
-    """Heatmaps with their axes in the order and the direction of the image's.
+    """Permute and flip the axes of heatmaps to those of the image.
 
-    The canvas of volumes follows the axes of the world, and the viewer slices a layer along its own axes:
-    one whose axes are exchanged by its transform would show another plane than the image.
+    The working grid of volumes follows the axes of the world, and napari slices a layer along its own axes:
+    a layer whose axes its transform permutes would show another plane than the image.
 
     Parameters
     ----------
@@ -123,13 +128,13 @@ def along_image_axes(
     heatmaps : (n, *shape) array
         A view.
     matrix, offset : arrays
-        As above, the matrix positive and diagonal.
+        As above; the matrix is diagonal and positive.
     """
-    order = np.abs(matrix).argmax(axis=1)  # the axis of the heatmap that runs along each axis of the image
+    order = np.abs(matrix).argmax(axis=1)  # axis of the heatmap parallel to each axis of the image
     steps = matrix[np.arange(len(order)), order]
-    turned = heatmaps.transpose(0, *(order + 1))
+    permuted = heatmaps.transpose(0, *(order + 1))
     offset = np.array(offset, dtype=float)
     for axis in np.flatnonzero(steps < 0):
-        offset[axis] += steps[axis] * (turned.shape[axis + 1] - 1)
-        turned = np.flip(turned, axis + 1)
-    return turned, np.diag(np.abs(steps)), offset
+        offset[axis] += steps[axis] * (permuted.shape[axis + 1] - 1)
+        permuted = np.flip(permuted, int(axis) + 1)
+    return permuted, np.diag(np.abs(steps)), offset

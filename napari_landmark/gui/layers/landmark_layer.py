@@ -1,4 +1,4 @@
-"""The landmarks of the image at hand as points that can be clicked, dragged and deleted."""
+"""Landmarks of the current image as points that can be added, dragged and deleted."""
 
 from __future__ import annotations
 
@@ -16,29 +16,35 @@ from napari.utils import Colormap
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, put
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
 
 NAME = "Landmarks"
-_SHADOW = "Expected error"
+_RINGS = "Expected error"
 CONFIDENCE_COLORS = Colormap(
     [[0.90, 0.11, 0.14], [1.0, 0.75, 0.15], [0.25, 0.85, 0.95]], name="landmark confidence"
 )
-"""Red is unsure, light blue is sure: told apart by people who do not tell red from green, too."""
+"""From red (low) to light blue (high), which remain distinct without red-green vision."""
 _BORDERS = {Status.PREDICTED: "#000000aa", Status.PLACED: "#ffffff", Status.CORRECTED: "#ffffff"}
 
 
 class LandmarkLayer:
-    """Keeps a points layer and the session alike.
+    """A points layer that follows the session, and the session follows its edits.
 
-    What is done to the points goes to the session, and what the session says goes to the points; a row of
-    the layer is known by its name, never by its number. A second layer below shows the expected errors as
-    rings and the names' shadows, by which they can be read on any background.
+    Rows of the layer are identified by the landmark's name, never by their number. A second layer below
+    shows the expected errors as rings, and shadows of the names, so that they are legible on any background.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    session : Session
     """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         self._viewer = weakref.ref(viewer)
         self._session = session
+        self._editor = AnnotationEditor(session)
         self._layer: Points | None = None
         self._rings: Points | None = None
         self._syncing = False
@@ -50,32 +56,33 @@ class LandmarkLayer:
 
     @property
     def layer(self) -> Points | None:
-        """The layer, None while there is none in the viewer."""
+        """The points layer; None while it is not in the viewer."""
         viewer = self._viewer()
         return self._layer if viewer is not None and self._layer in viewer.layers else None
 
     def owns(self, layer: Layer) -> bool:
-        """Whether a layer of the viewer is one of those made here."""
+        """Whether a layer of the viewer is one of these layers."""
         return layer in (self._layer, self._rings)
 
     def show_image(self) -> bool:
-        """Show the landmarks of the image at hand; returns whether the layers had to be made for it."""
+        """Show the landmarks of the current image; returns whether the layers were made anew."""
         viewer = self._viewer()
-        if viewer is None or not self._session.image:
+        if viewer is None or not self._session.current_image:
             return False
         geometry = self._session.geometry()
         place = layer_place(geometry)
-        missing = self.layer is None or self._layer.ndim != geometry.ndim
-        if missing:
+        made = self.layer is None or self.layer.ndim != geometry.ndim
+        if made:
             self._remove()
             self._make(viewer, geometry.ndim, place)
-        put(self._rings, place)
-        put(self._layer, place)
+        for layer in (self._rings, self._layer):
+            if layer is not None:
+                put(layer, place)
         self.refresh()
-        return missing
+        return made
 
     def refresh(self, *_: object) -> None:
-        """Draw what the session says."""
+        """Draw the landmarks of the session."""
         layer = self.layer
         if layer is None or self._syncing or self._session.study is None:
             return
@@ -88,11 +95,12 @@ class LandmarkLayer:
         self._on_zoom()
 
     def _make(self, viewer: ViewerModel, ndim: int, place: dict[str, Any]) -> None:
-        self._rings = viewer.add_points(
+        features = _features(LandmarkSet(self._session.require_study().schema))
+        rings = viewer.add_points(
             np.empty((0, ndim)),
             ndim=ndim,
-            name=_SHADOW,
-            features=_features(LandmarkSet(self._session.study.schema)),
+            name=_RINGS,
+            features=features,
             face_color="transparent",
             border_color="#ffd34d",
             border_width=1.0,
@@ -100,22 +108,22 @@ class LandmarkLayer:
             text={"string": "{name}", "color": "black", "anchor": "upper_left", "size": 10},
             **place,
         )
-        self._rings.editable = False
-        self._layer = viewer.add_points(
+        rings.editable = False
+        layer = viewer.add_points(
             np.empty((0, ndim)),
             ndim=ndim,
             name=NAME,
-            features=_features(LandmarkSet(self._session.study.schema)),
+            features=features,
             border_width=0.06,
             canvas_size_limits=(11, 20),
             text={"string": "{name}", "color": "#ffffff", "anchor": "upper_left", "size": 10},
             **place,
         )
-        self._layer.face_colorbar.size = (16, 110)
-        self._bar_drawn = False
-        self._layer.events.data.connect(self._on_data)
-        self._layer.events.mode.connect(self._on_mode)
-        self._layer.selected_data.events.items_changed.connect(self._on_selected)
+        layer.face_colorbar.size = (16, 110)
+        layer.events.data.connect(self._on_data)
+        layer.events.mode.connect(self._on_mode)
+        layer.selected_data.events.items_changed.connect(self._on_selected)
+        self._rings, self._layer, self._bar_drawn = rings, layer, False
         self._on_zoom()
 
     def _remove(self) -> None:
@@ -129,9 +137,9 @@ class LandmarkLayer:
         marks = [mark for mark in result.values() if mark.position is not None]
         positions = np.array([mark.position for mark in marks], dtype=float).reshape(-1, layer.ndim)
         features = _features(result)
-        names = self._names()
+        names = _names(layer)
         selected = {names[row] for row in layer.selected_data if row < len(names)}
-        with _drawn_once(layer, len(marks)):
+        with _single_refresh(layer, len(marks)):
             layer.selected_data = set()
             layer.data = positions
             layer.features = features
@@ -139,12 +147,12 @@ class LandmarkLayer:
             self._paint(layer, marks, result)
         if self._rings is not None:
             rings = self._rings
-            with _drawn_once(rings, len(marks)):
+            with _single_refresh(rings, len(marks)):
                 rings.data = positions
                 rings.features = features
                 if len(marks):
                     errors = [mark.expected_error or 0.0 for mark in marks]
-                    # A ring of no size would not be drawn, and neither would the name's shadow.
+                    # A ring of size 0 is not drawn, and neither is the shadow of its name.
                     rings.size = np.maximum(2 * np.array(errors), 1e-3)
 
     def _paint(self, layer: Points, marks: list[Landmark], result: LandmarkSet) -> None:
@@ -167,39 +175,35 @@ class LandmarkLayer:
     def _show_bar(self, layer: Points, shown: bool) -> None:
         """Show or hide the bar of confidences.
 
-        napari takes half a second to draw it for the first time. Where predictions come later it is drawn while
-        the study opens, unseen, rather than when the person goes to the next image.
+        napari takes half a second to draw it for the first time. In a study with predictions it is drawn
+        invisible while the study opens, rather than when the next image is shown.
         """
         bar = layer.face_colorbar
-        unseen = not shown and not self._bar_drawn and self._session.known.any_prediction
-        self._bar_drawn = self._bar_drawn or shown or unseen
-        bar.opacity = 0.0 if unseen else 1.0
-        if bar.visible != (shown or unseen):
-            bar.visible = shown or unseen
-
-    def _names(self) -> list[str]:
-        return list(self._layer.features["name"]) if self._layer is not None else []
+        invisible = not shown and not self._bar_drawn and self._session.require_store().any_prediction
+        self._bar_drawn = self._bar_drawn or shown or invisible
+        bar.opacity = 0.0 if invisible else 1.0
+        if bar.visible != (shown or invisible):
+            bar.visible = shown or invisible
 
     def _on_data(self, event: Any) -> None:
-        """Points were added, dragged or deleted in the canvas or by a script."""
-        action = str(event.action)
-        if self._syncing or action not in ("added", "changed", "removed"):
+        """Save points that were added, dragged or deleted by the mouse or by a script."""
+        action, layer, session = str(event.action), self._layer, self._session
+        if layer is None or self._syncing or action not in ("added", "changed", "removed"):
             return
-        layer, session = self._layer, self._session
-        names = self._names()
+        names = _names(layer)
         before = session.result()
-        self._syncing = True  # what the session answers is drawn once, at the end
+        self._syncing = True  # the changes of the session are drawn once, at the end
         try:
             if action == "added":
                 for index in event.data_indices:
-                    session.edits.place_next(layer.data[index])
+                    self._editor.place_next(layer.data[index])
             elif action == "changed":
                 for index in event.data_indices:
-                    session.choose(names[index])
-                    session.edits.place(names[index], layer.data[index])
+                    session.select_landmark(names[index])
+                    self._editor.place(names[index], layer.data[index])
             else:
                 for name in [n for n, mark in before.items() if mark.position is not None and n not in names]:
-                    session.edits.remove(name)
+                    self._editor.remove(name)
         except InputError as error:
             session.message.emit("warning", word(error))
         finally:
@@ -207,60 +211,61 @@ class LandmarkLayer:
         self.refresh()
 
     def _on_mode(self, event: Any = None) -> None:
-        """A tool was chosen in napari's own controls: clicks place with the one that adds points."""
+        """Follow the tool in napari's controls: clicks place with the one that adds points."""
         layer = self.layer
         if layer is not None and (str(layer.mode) == "add") != self._session.placing:
             self._session.set_placing(str(layer.mode) == "add")
 
     def _on_selected(self, event: Any = None) -> None:
-        """A click on a point makes it the landmark at hand."""
+        """Make the clicked point the current landmark."""
         if self._syncing or self._layer is None or len(self._layer.selected_data) != 1:
             return
         (row,) = self._layer.selected_data
-        names = self._names()
+        names = _names(self._layer)
         if str(self._layer.mode) == "select" and row < len(names):
-            self._session.choose(names[row])
+            self._session.select_landmark(names[row])
 
     def _on_landmarks_changed(self, image: str) -> None:
-        if image == self._session.image:
+        if image == self._session.current_image:
             self.refresh()
 
     def _on_landmark_changed(self) -> None:
-        """The landmark at hand is larger than the others."""
-        layer = self.layer
-        if layer is None or not len(layer.data) or self._syncing:
+        """Draw the current landmark larger and its ring brighter than the others."""
+        layer, rings = self.layer, self._rings
+        if layer is None or rings is None or not len(layer.data) or self._syncing:
             return
         size = max(self._session.geometry().shape) / 80
-        here = [name == self._session.landmark for name in self._names()]
+        current = [name == self._session.current_landmark for name in _names(layer)]
         errors = layer.features["expected_error"] > 0
-        with _drawn_once(layer, len(layer.data)), _drawn_once(self._rings, len(self._rings.data)):
-            layer.size = [size * (1.5 if chosen else 1.0) for chosen in here]
-            # The ring of the landmark at hand is bright, the others stay in the background.
-            self._rings.border_color = [
-                "#ffd34d" if chosen and error else "#ffd34d55" if error else "transparent"
-                for chosen, error in zip(here, errors, strict=True)
+        with _single_refresh(layer, len(layer.data)), _single_refresh(rings, len(rings.data)):
+            layer.size = [size * (1.5 if selected else 1.0) for selected in current]
+            rings.border_color = [
+                "#ffd34d" if selected and error else "#ffd34d55" if error else "transparent"
+                for selected, error in zip(current, errors, strict=True)
             ]
 
     def _on_zoom(self, event: Any = None) -> None:
-        """Keep the names at the same distance from their points on the screen, and their shadows from them."""
-        viewer = self._viewer()
-        if viewer is None or self.layer is None or self._rings is None:
+        """Keep the distances of names and shadows from their points on the screen."""
+        viewer, layer, rings = self._viewer(), self.layer, self._rings
+        if viewer is None or layer is None or rings is None:
             return
         pixel = 1 / max(camera_of(viewer).zoom, 1e-9)
-        pixels = pixel / np.asarray(self._layer.scale)[-2:]
-        pad = np.zeros(self._layer.ndim - 2)
-        self._layer.text.translation = np.concatenate([pad, pixels * (4, 9)])
-        if len(self._rings.data):
-            self._rings.border_width = 1.6 * float(pixels.mean())
-        self._rings.text.translation = np.concatenate([pad, pixels * (5.2, 10.2)])
+        pixels = pixel / np.asarray(layer.scale)[-2:]
+        pad = np.zeros(layer.ndim - 2)
+        layer.text.translation = np.concatenate([pad, pixels * (4, 9)])
+        if len(rings.data):
+            rings.border_width = 1.6 * float(pixels.mean())
+        rings.text.translation = np.concatenate([pad, pixels * (5.2, 10.2)])
+
+
+def _names(layer: Points) -> list[str]:
+    """Names of the points, in the order of the rows."""
+    return [str(name) for name in layer.features["name"]]
 
 
 @contextlib.contextmanager
-def _drawn_once(layer: Points, count: int) -> Iterator[None]:
-    """Inside, several things of a layer change and it is drawn at the end; where napari offers that.
-
-    Only while the number of points stays: what is drawn refers to rows.
-    """
+def _single_refresh(layer: Points, count: int) -> Iterator[None]:
+    """Draw a layer once after several changes, where napari supports it and the number of points stays."""
     block = getattr(layer, "_block_refresh", None)
     if block is None or len(layer.data) != count:
         yield
@@ -271,7 +276,7 @@ def _drawn_once(layer: Points, count: int) -> Iterator[None]:
 
 
 def _features(landmarks: LandmarkSet) -> pd.DataFrame:
-    """What is known of the landmarks that lie somewhere; a person is sure."""
+    """Table of the landmarks that have a position; manual ones have confidence 1."""
     marks = [mark for mark in landmarks.values() if mark.position is not None]
     return pd.DataFrame(
         {

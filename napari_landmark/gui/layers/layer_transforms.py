@@ -1,4 +1,4 @@
-"""Where things lie in the viewer: the transforms that put index coordinates of an image into napari's world.
+"""Transforms from index coordinates of an image to napari's world.
 
 Every layer gets scale, units and axis labels; axes of napari and of arrays are in the same order here.
 """
@@ -17,14 +17,14 @@ _UNIT_NAMES = {"mm": "millimeter", "pixel": "pixel"}
 
 
 def camera_of(viewer: Any) -> Any:
-    """The camera of a viewer, which moved to its scene in napari 0.9."""
+    """Camera of a viewer; since napari 0.9 an attribute of its scene."""
     return getattr(viewer, "scene", viewer).camera
 
 
 def layer_place(
     geometry: Geometry, matrix: ArrayLike | None = None, offset: ArrayLike | None = None
 ) -> dict[str, Any]:
-    """Keyword arguments that put a layer where an image lies.
+    """Keyword arguments that place a layer as an image is placed in the world.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def layer_place(
         Of the image. Without spacing a pixel is one unit of the world.
     matrix : (ndim, ndim) array_like, optional
     offset : (ndim,) array_like, optional
-        Image index = matrix @ layer index + offset, for layers on a grid of their own; as the image by default.
+        Image index = matrix @ layer index + offset, for layers on another grid; by default the grid of the image.
 
     Returns
     -------
@@ -60,8 +60,8 @@ def layer_place(
 def _direction(geometry: Geometry) -> NDArray[np.float64]:
     """Directions of the axes as far as napari can show them.
 
-    Slices of a volume that is turned against the viewer's axes would be drawn wrongly. Such a volume is shown
-    along its own axes; what is placed in it lies where it was placed all the same.
+    napari draws slices of a volume that is rotated against the viewer's axes wrongly. Such a volume is shown
+    along its own axes; index coordinates of its landmarks are the same.
     """
     direction = np.asarray(geometry.direction)
     turned = np.abs(direction - np.diag(np.diag(direction))).max() > 1e-3
@@ -69,8 +69,8 @@ def _direction(geometry: Geometry) -> NDArray[np.float64]:
 
 
 def put(layer: Any, place: dict[str, Any]) -> None:
-    """Move a layer to a place given by `layer_place`."""
-    # Each assignment draws the layer anew, and most images of a cohort lie in the same place.
+    """Set the placement of a layer, as given by `layer_place`."""
+    # Each assignment draws the layer anew, and most images of a cohort have the same placement.
     if not np.allclose(layer.scale, place["scale"], rtol=1e-12, atol=0):
         layer.scale = place["scale"]
     if not np.allclose(layer.affine.affine_matrix, place["affine"], rtol=1e-12, atol=0):
@@ -82,10 +82,7 @@ def put(layer: Any, place: dict[str, Any]) -> None:
 
 
 def points_between(points_layer: Any, image_layer: Any) -> NDArray[np.float64]:
-    """Points of a layer as index coordinates of an image layer.
-
-    Both layers may come from any reader: rotated, mirrored or shifted in any way.
-    """
+    """(n, d) points of a layer in index coordinates of an image layer, each from any reader."""
     points = [
         image_layer.world_to_data(points_layer.data_to_world(point))
         for point in np.asarray(points_layer.data)
@@ -94,9 +91,9 @@ def points_between(points_layer: Any, image_layer: Any) -> NDArray[np.float64]:
 
 
 def geometry_of(layer: Any) -> Geometry:
-    """Geometry of an image layer from any reader, its whole transform taken into account.
+    """Geometry of an image layer from any reader, by its whole transform.
 
-    A layer whose units are not lengths, or that was never scaled, has no known spacing.
+    The spacing is unknown where the layer's units are not lengths.
     """
     shape = tuple(layer.data.shape[: layer.ndim])
     zero = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))

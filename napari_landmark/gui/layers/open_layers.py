@@ -1,4 +1,4 @@
-"""What is open in the viewer and could become a study: images and named points, whoever opened them."""
+"""Images and named points that are open in the viewer and can become a study."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import looks_like_image
 from napari_landmark.data.images.luminance import luminance
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
-from napari_landmark.gui.layers.layer_manager import METADATA, source_file
+from napari_landmark.gui.layers.layer_source import METADATA, source_file
 from napari_landmark.gui.layers.layer_transforms import geometry_of, points_between
 
 
 @dataclass(frozen=True)
 class OpenImages:
-    """What is open in a viewer and could become a study.
+    """Open images that can become a study.
 
     Parameters
     ----------
     layers : list of Image
-        Pictures or volumes, of one number of dimensions.
+        2D or 3D images.
     folder : Path or None
-        The folder that the first one came from, where the same pixels can be read again.
+        Folder of the first one, if the same pixels can be read from its file; else None.
     first : str
-        Name of its file.
+        Name of its file, or of its layer without a folder.
     preset : str
-        The set of landmarks that belongs to it, where it says so.
+        Title of the landmark preset in its metadata; empty without.
     """
 
     layers: list[Image]
@@ -40,7 +40,7 @@ class OpenImages:
 
 
 def open_images(viewer: ViewerModel) -> OpenImages | None:
-    """The images open in a viewer, None where there are none."""
+    """Find the visible images of a viewer; None where there are none."""
     layers = [layer for layer in viewer.layers if isinstance(layer, Image) and not layer.multiscale]
     layers = [layer for layer in layers if layer.ndim in (2, 3) and layer.visible]
     if not layers:
@@ -54,10 +54,10 @@ def open_images(viewer: ViewerModel) -> OpenImages | None:
 
 
 def export_layers(layers: list[Image], folder: Path) -> list[str]:
-    """Write layers as image files, as they lie in the viewer; returns the names.
+    """Write layers as image files with their placement in the viewer; returns the file names.
 
-    For images that no file of a known kind holds, or that another reader turned or mirrored: what is
-    annotated is what was seen.
+    For images without a file of a known format, or that another reader rotated or mirrored: the annotated
+    pixels are then those that were shown.
     """
     import SimpleITK as sitk
 
@@ -86,9 +86,9 @@ def export_layers(layers: list[Image], folder: Path) -> list[str]:
 
 
 def points_on(viewer: ViewerModel, image: Image, schema: LandmarkSchema) -> LandmarkSet | None:
-    """Named points that are open in the viewer, as landmarks of an image layer; None where there are none.
+    """Landmarks of an image layer from the first named points of the viewer; None where there are none.
 
-    Points come from any reader; their world coordinates decide where they lie.
+    Positions are transformed by world coordinates, so that the points may come from any reader.
     """
     for layer in viewer.layers:
         if (
@@ -110,7 +110,7 @@ def points_on(viewer: ViewerModel, image: Image, schema: LandmarkSchema) -> Land
 
 
 def names_of_points(viewer: ViewerModel) -> tuple[str, ...]:
-    """Names of the first named points open in the viewer, in order."""
+    """Names of the first named points of the viewer, in order."""
     for layer in viewer.layers:
         if isinstance(layer, Points) and "name" in layer.features and len(layer.data):
             return tuple(dict.fromkeys(str(name) for name in layer.features["name"]))
@@ -118,7 +118,7 @@ def names_of_points(viewer: ViewerModel) -> tuple[str, ...]:
 
 
 def _same_pixels(layer: Image, path: Path) -> bool:
-    """Whether this program reads the same grid from the file that the layer shows."""
+    """Whether `read_image` reads the same pixels from the file as the layer shows."""
     from napari_landmark.data.images.image import read_image
 
     try:
@@ -131,12 +131,12 @@ def _same_pixels(layer: Image, path: Path) -> bool:
 
 
 def _storable(array: np.ndarray) -> np.ndarray:
-    """The array in a type that image files have."""
+    """Convert an array to a type that image files support."""
     kinds = {"b": np.uint8, "e": np.float32, "l": np.int32, "q": np.int32, "L": np.uint32, "Q": np.uint32}
     return np.ascontiguousarray(array, dtype=kinds.get(array.dtype.char, array.dtype))
 
 
 def gray_values(layer: Image) -> np.ndarray:
-    """Pixels of a layer, colours as luminance."""
+    """Pixels of a layer; luminance of a colour image."""
     array = np.asarray(layer.data)
     return luminance(array) if layer.rgb else array

@@ -1,4 +1,4 @@
-"""A registration in the viewer: the warped image and everything that tells how it came to lie there."""
+"""Layers of a registered pair: warped image, checkerboard, grid, displacement, Jacobian, labels, points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari.layers import Layer
 from napari_landmark.data.images.display import display_range
 
 if TYPE_CHECKING:
-    from napari_landmark.gui.jobs.register import PairResult
+    from napari_landmark.gui.layers.pair_result import PairResult
     from napari_landmark.gui.layers.registration_views import Views
 
 WARPED, CHECKERBOARD, GRID = "Warped", "Checkerboard", "Deformed grid"
@@ -21,25 +21,30 @@ LABELS, POINTS = "Warped labels", "Warped points"
 
 
 class RegistrationLayers:
-    """Layers of the last registered pair; they replace those of the pair before."""
+    """Layers of the last registered pair; they replace those of the pair before.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    """
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = weakref.ref(viewer)
         self._layers: dict[str, Layer] = {}
         self.result: PairResult | None = None
-        """The registered pair that is shown."""
+        """Registered pair that is shown."""
 
     def owns(self, layer: Layer) -> bool:
-        """Whether a layer of the viewer is one of those made here."""
+        """Whether a layer of the viewer is one of these layers."""
         return any(layer is own for own in self._layers.values())
 
     def get(self, name: str) -> Layer | None:
-        """A layer by its kind; None where it is not in the viewer."""
+        """Layer of a kind; None while it is not in the viewer."""
         viewer, layer = self._viewer(), self._layers.get(name)
         return layer if viewer is not None and layer in viewer.layers else None
 
     def clear(self) -> None:
-        """Take all of them away."""
+        """Remove all layers."""
         viewer = self._viewer()
         for layer in self._layers.values():
             if viewer is not None and layer in viewer.layers:
@@ -47,14 +52,13 @@ class RegistrationLayers:
         self._layers.clear()
 
     def show(self, result: PairResult, place: dict[str, Any]) -> None:
-        """Lay a result over its fixed image.
-
-        What a person had switched on or off stays so.
+        """Show a result over its fixed image; layers stay visible or hidden as in the pair before.
 
         Parameters
         ----------
+        result : PairResult
         place : dict
-            Of the fixed image, from `same_place` when the work began: its layer may be gone or show another one.
+            Placement of the fixed image, from `same_place` when the work began: its layer may be gone by now.
         """
         viewer = self._viewer()
         if viewer is None:
@@ -135,7 +139,7 @@ class RegistrationLayers:
 
 
 def same_place(layer: Layer) -> dict[str, Any]:
-    """Keyword arguments that lay another layer over one from whatever reader."""
+    """Keyword arguments that place another layer over one from any reader."""
     return {
         "scale": layer.scale,
         "translate": layer.translate,

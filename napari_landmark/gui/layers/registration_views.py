@@ -1,4 +1,4 @@
-"""What there is to see of a registration, as arrays on the fixed image; free of napari, for a thread."""
+"""Arrays that show a registration on the grid of the fixed image; free of napari, so that a thread can draw them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_landmark.data.images.display import checkerboard, scale_to_unit
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.gui.jobs.pair_inputs import PairInputs
+from napari_landmark.gui.layers.pair_inputs import PairInputs
 from napari_landmark.registration.transform.fields_numpy import orientation
 from napari_landmark.registration.transform.grids import index_to_world
 from napari_landmark.registration.transform.transform import Transform
@@ -23,21 +23,21 @@ _MAP_SIDE = {2: 512, 3: 128}
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """Arrays that lie on the fixed image.
+    """Arrays on the grid of the fixed image.
 
     Parameters
     ----------
     warped, checkerboard, grid : arrays of the fixed image's shape
-        The moving image; squares of both images by turns, 0 to 255; lines that are straight in the moving image.
+        Warped moving image; checkerboard of both images, 0 to 255; warped grid lines of the moving image, 0 or 255.
     labels : integer array of that shape, or None
     landmarks : LandmarkSet or None
-        Of the moving image.
+        Warped landmarks of the moving image.
     arrows : (n, 2, d) array
-        Points of the fixed image, and the way to where they lie in the moving one, in pixels of the fixed one.
+        Points of the fixed image and their displacements to the moving one, in pixels of the fixed image.
     jacobian, folds : arrays
-        Volume in the moving image for each volume in the fixed one; where the field folds.
+        Jacobian determinant of the transform; 1 where it is not positive, else 0.
     step : int
-        Pixels of the fixed image for each of `jacobian` and `folds`.
+        Pixels of the fixed image for each element of `jacobian` and `folds`.
     """
 
     warped: NDArray
@@ -52,7 +52,7 @@ class Views:
 
 
 def draw_views(transform: Transform, pair: PairInputs) -> Views:
-    """Everything that is shown of a transform of a pair."""
+    """Draw all views of a registered pair."""
     warped = transform.warp_image(pair.moving).array
     lines = MedicalImage(straight_lines(transform.moving.shape), transform.moving, "grid")
     step = max(1, math.ceil(max(transform.fixed.shape) / _MAP_SIDE[transform.fixed.ndim]))
@@ -71,7 +71,7 @@ def draw_views(transform: Transform, pair: PairInputs) -> Views:
 
 
 def straight_lines(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """A grid of lines in the plane that is looked at: the last two axes."""
+    """Grid lines in the last two axes, which the viewer shows: 0 or 255."""
     step = max(4, round(max(shape[-2:]) / _LINES))
     width = max(1, step // 12)
     rows, columns = (np.arange(size) % step < width for size in shape[-2:])
@@ -80,7 +80,7 @@ def straight_lines(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def arrows(transform: Transform) -> NDArray[np.float64]:
-    """(n, 2, d) starts and ways, some points of the fixed image in rows and columns."""
+    """(n, 2, d) starts and displacements of regularly spaced points, in pixels of the fixed image."""
     shape = transform.fixed.shape
     step = max(1.0, max(shape) / _ARROWS[len(shape)])
     axes = [np.arange((size % step) / 2, size, step) for size in shape]
@@ -90,16 +90,16 @@ def arrows(transform: Transform) -> NDArray[np.float64]:
 
 
 def jacobian_map(transform: Transform, step: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Determinants, and 1 where the field folds, at every `step`-th pixel of the fixed image."""
+    """Jacobian determinant, and 1 where it is not positive, at every `step`-th pixel of the fixed image."""
     from scipy.ndimage import map_coordinates
 
     axes = [np.arange(0, size, step) for size in transform.fixed.shape]
     pixels = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
-    places = transform.grid.to_index(
+    positions = transform.grid.to_index(
         transform.fixed_world.to_world(pixels.reshape(-1, len(axes)).astype(float))
     )
     matrix, offset = index_to_world(transform.grid)
     turned = orientation(transform.displacement, matrix, offset)
-    values = map_coordinates(transform.jacobian() * turned, places.T, order=1, mode="nearest")
+    values = map_coordinates(transform.jacobian() * turned, positions.T, order=1, mode="nearest")
     values = values.reshape(pixels.shape[:-1])
     return values.astype(np.float32), (values <= 0).astype(np.uint8)

@@ -1,51 +1,45 @@
-"""What a person does to the landmarks of the image at hand: each step is saved at once and can be undone."""
+"""Editing the annotation of the current image: each change is saved at once and can be undone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status, check_axes, check_inside
-from napari_landmark.gui.session.undo import Change, UndoStack
-
-if TYPE_CHECKING:
-    from napari_landmark.gui.session.session import Session
+from napari_landmark.gui.session.schema_editor import SchemaEditor
+from napari_landmark.gui.session.session import Session
+from napari_landmark.gui.session.undo import Change
 
 
 class AnnotationEditor:
-    """Places, moves, clears and accepts landmarks.
+    """Place, move, clear and accept landmarks of the current image.
 
-    Every change goes through `_say`, which writes the file before anything is shown, so that what is on
-    the screen is on the disk.
+    Every change is written to the study's files before it is shown. Holds no state of its own: several
+    editors of one session share its undo stack.
 
     Parameters
     ----------
     session : Session
-        Whose image is edited.
-
-    Attributes
-    ----------
-    undo_stack : UndoStack
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.undo_stack = UndoStack()
-
-    def forget(self) -> None:
-        """Nothing can be undone any more: another study, or other names."""
-        self.undo_stack.clear()
 
     # -- one landmark ---------------------------------------------------------------------------------
 
     def place(self, name: str, position: Sequence[float]) -> None:
-        """Put a landmark of the image at hand somewhere (index coordinates), and go on to the next one.
+        """Set the position of a landmark.
+
+        Parameters
+        ----------
+        name : str
+        position : sequence of float
+            Index coordinates, in the order of the image's axes.
 
         Raises
         ------
         InputError
-            Where the position lies outside the image.
+            Where the position is outside the image.
         """
         session = self._session
         if not session.geometry().contains([position], margin=0.0)[0]:
@@ -58,117 +52,141 @@ class AnnotationEditor:
         self._set_template()
         # Rounded as the files are, so that a reopened study is the same to the last digit.
         mark = Landmark(name, tuple(round(float(value), 6) for value in position), status)
-        self._say(session.annotation().with_landmark(mark), f"{'Correct' if corrected else 'Place'} {name}")
+        label = f"{'Correct' if corrected else 'Place'} {name}"
+        self._annotate(session.annotation().with_landmark(mark), label)
 
     def place_next(self, position: Sequence[float]) -> None:
-        """Put the landmark at hand somewhere if it is nowhere yet, else the next one that is nowhere."""
+        """Place the current landmark if it is unplaced, else the next unplaced one, and select the one after it.
+
+        Raises
+        ------
+        InputError
+            Where all landmarks are placed and none can be added, or the position is outside the image.
+        """
         session = self._session
         if session.schema is None:
             return
-        name = session.landmark
+        name = session.current_landmark
         if name not in session.schema or session.result()[name].status is not Status.UNPLACED:
             name = session.next_unplaced(name)
         if not name and session.adding:
-            name = session.schema_edits.add()
+            name = SchemaEditor(session).add()
         if not name:
             raise InputError("every landmark of this image is placed: drag a point to move it")
         self.place(name, position)
-        session.choose(session.next_unplaced(name) or name)
+        session.select_landmark(session.next_unplaced(name) or name)
 
     def mark_missing(self, name: str) -> None:
-        """Say that a landmark cannot be seen in this image; no model will put it there again."""
+        """Mark a landmark as not visible in this image, which hides its prediction, and select the next one."""
         session = self._session
         marks = session.annotation().with_landmark(Landmark(name, status=Status.MISSING))
-        self._say(marks, f"Mark {name} as missing")
-        session.choose(session.next_unplaced(name))
+        self._annotate(marks, f"Mark {name} as missing")
+        session.select_landmark(session.next_unplaced(name))
 
     def clear(self, name: str) -> None:
-        """Take back what was said about a landmark; where a model found it, that is shown again."""
-        self._say(self._session.annotation().with_landmark(Landmark(name)), f"Clear {name}")
+        """Remove the annotation of a landmark; its prediction, if any, is shown again."""
+        self._annotate(self._session.annotation().with_landmark(Landmark(name)), f"Clear {name}")
 
     def remove(self, name: str) -> None:
-        """What deleting a point means: a placed one is open again, a predicted one is missing for good."""
+        """Delete the point of a landmark: with a prediction it becomes missing, else unplaced."""
         if self._session.prediction()[name].position is None:
             self.clear(name)
-            self._session.choose(name)
+            self._session.select_landmark(name)
         else:
             self.mark_missing(name)
 
     # -- many landmarks -------------------------------------------------------------------------------
 
     def accept(self) -> int:
-        """Say that all predicted landmarks of the image at hand are right; returns how many.
+        """Accept all predictions of the current image as annotation.
 
-        A prediction beyond the border goes to the border: what a person said lies on the image.
+        Predictions outside the image are moved to its border.
+
+        Returns
+        -------
+        int
+            Number of accepted landmarks.
 
         Raises
         ------
         InputError
-            Where predictions have other axes than the image.
+            Where predictions have another number of coordinates than the image has axes.
         """
         annotation, geometry = self._session.annotation(), self._session.geometry()
         predicted = [m for m in self._session.result().values() if m.status is Status.PREDICTED]
-        check_axes(predicted, geometry, image=self._session.image)
+        check_axes(predicted, geometry, image=self._session.current_image)
+        accepted = 0
         for mark in predicted:
+            if mark.position is None:
+                continue
             position = tuple(
                 min(max(value, -0.5), size - 0.5)
                 for value, size in zip(mark.position, geometry.shape, strict=True)
             )
             annotation = annotation.with_landmark(Landmark(mark.name, position, Status.PLACED))
-        if predicted:
-            self._say(annotation, "Accept the image")
-        return len(predicted)
+            accepted += 1
+        if accepted:
+            self._annotate(annotation, "Accept the image")
+        return accepted
 
-    def say_all(self, landmarks: LandmarkSet, label: str) -> None:
-        """Take over landmarks from elsewhere, such as a file; what they leave open stays as it is.
+    def import_landmarks(self, landmarks: LandmarkSet, label: str) -> None:
+        """Add landmarks from elsewhere, such as a file, to the annotation; unplaced ones change nothing.
+
+        Parameters
+        ----------
+        landmarks : LandmarkSet
+            In index coordinates of the current image.
+        label : str
+            Name of the change in the undo stack.
 
         Raises
         ------
         InputError
-            Where one of them does not lie on the image at hand; none is taken over then.
+            Where one of them is outside the current image; none is added then.
         """
         session = self._session
-        check_inside(landmarks.values(), session.geometry(), image=session.image)
+        check_inside(landmarks.values(), session.geometry(), image=session.current_image)
         annotation = session.annotation()
         for mark in landmarks.values():
             if mark.status is not Status.UNPLACED:
                 status = Status.PLACED if mark.status is Status.PREDICTED else mark.status
                 annotation = annotation.with_landmark(Landmark(mark.name, mark.position, status))
         self._set_template()
-        self._say(annotation, label)
-        session.choose_open()
+        self._annotate(annotation, label)
+        session.select_unplaced()
 
     # -- undo -----------------------------------------------------------------------------------------
 
     def undo(self) -> None:
-        """Take back the last change, in whatever image it was made."""
-        if change := self.undo_stack.undo():
+        """Undo the last change and show its image."""
+        if change := self._session.undo_stack.undo():
             self._apply(change, change.before)
 
     def redo(self) -> None:
-        """Do again what was undone."""
-        if change := self.undo_stack.redo():
+        """Redo the change that was undone last and show its image."""
+        if change := self._session.undo_stack.redo():
             self._apply(change, change.after)
 
-    def _say(self, annotation: LandmarkSet, label: str) -> None:
+    def _annotate(self, annotation: LandmarkSet, label: str) -> None:
         session = self._session
         before = session.annotation()
         if annotation == before:
             return
-        session.known.annotate(session.image, annotation, session.geometry())
-        self.undo_stack.push(Change(session.image, before, annotation, label))
-        session.landmarks_changed.emit(session.image)
+        session.require_store().annotate(session.current_image, annotation, session.geometry())
+        session.undo_stack.push(Change(session.current_image, before, annotation, label))
+        session.landmarks_changed.emit(session.current_image)
 
     def _apply(self, change: Change, annotation: LandmarkSet) -> None:
-        session, schema = self._session, self._session.schema
+        session, schema = self._session, self._session.require_study().schema
         known = LandmarkSet(schema, (mark for mark in annotation.values() if mark.name in schema))
-        session.known.annotate(change.image, known, session.geometry(change.image))
+        session.require_store().annotate(change.image, known, session.geometry(change.image))
         session.landmarks_changed.emit(change.image)
         session.show(change.image)
         if changed := [name for name in change.names if name in schema]:
-            session.choose(changed[0])
+            session.select_landmark(changed[0])
 
     def _set_template(self) -> None:
-        if not self._session.study.template:
-            self._session.known.check_right()
-            self._session.study.update(template=self._session.image)
+        session, study = self._session, self._session.require_study()
+        if not study.template:
+            session.require_store().check_right()
+            study.update(template=session.current_image)

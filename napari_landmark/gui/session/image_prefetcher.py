@@ -1,4 +1,4 @@
-"""Native images of a cohort, read ahead, so that going to the next one does not wait for the disk."""
+"""Reading ahead the native images of a cohort, so that showing the next one does not wait for the disk."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.gui.wording import word
 
 _KEPT_BYTES = 600 * 1024**2
 _KEPT_IMAGES = 8
 
 
 class ImagePrefetcher:
-    """Reads the images of one cohort, and the neighbours of the one asked for in the background."""
+    """Reader of the images of one cohort that reads the neighbours of each image in the background."""
 
     def __init__(self, cohort: Cohort) -> None:
         self._cohort = cohort
@@ -23,7 +24,12 @@ class ImagePrefetcher:
         self._reading: OrderedDict[int, Future[MedicalImage]] = OrderedDict()
 
     def read(self, number: int) -> MedicalImage:
-        """The image; its neighbours are read from now on.
+        """Read an image and begin to read its neighbours.
+
+        Parameters
+        ----------
+        number : int
+            Index in the cohort.
 
         Raises
         ------
@@ -31,7 +37,7 @@ class ImagePrefetcher:
             Where the file cannot be read.
         """
         image = self._request(number).result()
-        if image.array.nbytes * 3 < _KEPT_BYTES:  # of large volumes only the one that is looked at is held
+        if image.array.nbytes * 3 < _KEPT_BYTES:  # of large volumes only the current one is held
             for neighbour in (number + 1, number - 1):
                 if 0 <= neighbour < len(self._cohort):
                     self._request(neighbour)
@@ -39,19 +45,26 @@ class ImagePrefetcher:
         return image
 
     def first_readable(self, names: Iterable[str]) -> tuple[str, str]:
-        """The first of the images that can be read, and why an earlier one cannot, which is empty if none.
+        """Read images until one can be read.
+
+        Returns
+        -------
+        name : str
+            Of the first readable image.
+        problem : str
+            Error of the first unreadable one before it; empty if there is none.
 
         Raises
         ------
         InputError
-            None can be read; the reader is closed then.
+            None can be read; the prefetcher is closed then.
         """
         problem = ""
         for name in dict.fromkeys(names):
             try:
                 self.read(self._cohort.index(name))
             except InputError as error:
-                problem = problem or str(error)
+                problem = problem or word(error)
             else:
                 return name, problem
         self.close()
@@ -66,7 +79,7 @@ class ImagePrefetcher:
         future = self._reading.pop(number, None)
         if future is None or (future.done() and future.exception() is not None):
             future = self._pool.submit(self._cohort.read, number)
-        self._reading[number] = future  # the newest lie last
+        self._reading[number] = future  # the newest last
         return future
 
     def _forget(self, current: int) -> None:

@@ -1,7 +1,8 @@
-"""What is known about the landmarks of every image: what persons said, and what models said."""
+"""Annotations and predictions of every image of a study, in memory and in its files."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 
 from napari_landmark.data.errors import InputError
@@ -9,21 +10,22 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.data.study.lock import ANNOTATING, StudyLock
 from napari_landmark.data.study.study import Study
+from napari_landmark.gui.wording import word
 
 
 class LandmarkStore:
-    """The annotations and predictions of a study, as they are in its files.
+    """Annotations and predictions of a study, as they are in its files.
 
     Parameters
     ----------
     study : Study
     earlier : LandmarkStore, optional
-        Of the study that was open before; where that is the same one, its right to annotate is taken over.
+        Store of the study that was open before; where that is the same one, its lock is taken over.
 
     Attributes
     ----------
     in_use : str
-        Why this study can only be looked at: another program annotates it. Empty where it can be annotated.
+        Message that another program annotates the study, so that it is read-only; else empty.
 
     Raises
     ------
@@ -41,45 +43,69 @@ class LandmarkStore:
             try:
                 self._lock = StudyLock(study.folder, ANNOTATING)
             except InputError as error:
-                self.in_use = str(error)
+                self.in_use = word(error)
         self._annotations: dict[str, LandmarkSet] = {}
         self._predictions: dict[str, LandmarkSet] = {}
         self._states: dict[str, str] = {}
+        self._errors: dict[str, tuple[float, float]] = {}
         self.reload()
 
     def reload(self) -> None:
-        """Read all of it again, since the landmarks of the study changed."""
+        """Read all files again."""
         annotations, predictions = self._study.annotations(), self._study.predictions()
         self._annotations, self._predictions = annotations, predictions
         self._states.clear()
+        self._errors.clear()
 
     def annotation(self, image: str) -> LandmarkSet:
-        """What persons said about an image."""
+        """Annotation of an image; unplaced landmarks where there is none."""
         return self._annotations.get(image) or LandmarkSet(self._study.schema)
 
     def prediction(self, image: str) -> LandmarkSet:
-        """What models said about an image."""
+        """Prediction of an image; unplaced landmarks where there is none."""
         return self._predictions.get(image) or LandmarkSet(self._study.schema)
 
     def result(self, image: str) -> LandmarkSet:
-        """What persons said, and the prediction wherever they said nothing."""
+        """Annotation of an image, completed by its prediction."""
         return self.annotation(image).merged_with_prediction(self.prediction(image))
 
     def state(self, image: str) -> str:
-        """'annotated', 'corrected', 'predicted' or '' for an image nobody looked at."""
+        """State of an image: 'annotated', 'corrected', 'predicted', or '' without any landmark."""
         if image not in self._states:
-            statuses = {mark.status for mark in self.result(image).values()}
+            # Without merging both: needed for every image of the cohort whenever a study is opened.
+            statuses = {mark.status for mark in self._annotations.get(image, {}).values()}
             if Status.CORRECTED in statuses:
                 state = "corrected"
             elif Status.PLACED in statuses or Status.MISSING in statuses:
                 state = "annotated"
             else:
-                state = "predicted" if Status.PREDICTED in statuses else ""
-            self._states[image] = state  # asked for every image whenever one is shown
+                names, predicted = self._study.schema.names, self._predictions.get(image, {}).values()
+                found = any(mark.position is not None and mark.name in names for mark in predicted)
+                state = "predicted" if found else ""
+            self._states[image] = state
         return self._states[image]
 
+    def expected_error(self, image: str) -> tuple[float, float]:
+        """Mean and largest expected error in native pixels of the predictions that no annotation replaces.
+
+        Minus infinity, twice, where there is none: such images come last in review.
+        """
+        if image not in self._errors:
+            # Without merging both: needed for every image of the cohort whenever a study is opened.
+            marks = self._annotations.get(image)
+            manual = {name for name, mark in marks.items() if mark.status.is_manual} if marks else set()
+            names = set(self._study.schema.names) - manual
+            errors = [
+                mark.expected_error
+                for name, mark in self._predictions.get(image, {}).items()
+                if mark.expected_error is not None and mark.position is not None and name in names
+            ]
+            none = (-math.inf, -math.inf)
+            self._errors[image] = (sum(errors) / len(errors), max(errors)) if errors else none
+        return self._errors[image]
+
     def placed_counts(self, images: Collection[str]) -> dict[str, int]:
-        """How many landmarks persons placed or corrected, for those of the images that have any."""
+        """Number of manual positions by image, for those of the named images that have any."""
         counts = {
             image: sum(mark.position is not None for mark in marks.values())
             for image, marks in self._annotations.items()
@@ -89,23 +115,30 @@ class LandmarkStore:
 
     @property
     def any_annotation(self) -> bool:
-        """Whether a person said anything about any image."""
+        """Whether any image has an annotation."""
         return any(mark.status.is_manual for marks in self._annotations.values() for mark in marks.values())
 
     @property
     def any_prediction(self) -> bool:
-        """Whether a model found anything in any image."""
+        """Whether any image has a prediction."""
         return bool(self._predictions)
 
     def annotate(self, image: str, marks: LandmarkSet, geometry: Geometry) -> None:
-        """Keep what a person said; the file is written before anything else knows of it."""
+        """Replace the annotation of an image; its file is written first.
+
+        Raises
+        ------
+        InputError
+            Another program annotates the study, or the file cannot be written.
+        """
         self.check_right()
         self._study.save_annotations(image, marks, geometry)
         self._annotations[image] = marks
         self._states.pop(image, None)
+        self._errors.pop(image, None)
 
     def check_right(self) -> None:
-        """InputError where another program annotates the study, or did since it was read here."""
+        """Raise InputError where another program annotates the study, or did since it was read."""
         if self._lock is not None:
             return
         self._lock = StudyLock(self._study.folder, ANNOTATING)
@@ -113,21 +146,22 @@ class LandmarkStore:
         self._study.__dict__.update(Study.open(self._study.folder).__dict__)
         self.reload()
         raise InputError(
-            f"{self._study.folder}: was annotated elsewhere, and was read again now: do that once more"
+            f"{self._study.folder}: was annotated by another program and has been read again: repeat your last step"
         )
 
     def release(self) -> None:
-        """Let other programs annotate the study."""
+        """Release the lock, so that other programs can annotate the study."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
-    def take_predictions(self, images: Iterable[str] | None = None) -> bool:
-        """Read what models left in the files, of some images or of all; returns whether that is anything new."""
+    def load_predictions(self, images: Iterable[str] | None = None) -> bool:
+        """Read predictions again, of the named images or of all; returns whether any changed."""
         before = dict(self._predictions)
         if images is None:
             self._predictions = self._study.predictions()
         else:
             self._predictions.update({image: self._study.load_predictions(image) for image in images})
         self._states.clear()
+        self._errors.clear()
         return self._predictions != before

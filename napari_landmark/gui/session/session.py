@@ -1,12 +1,11 @@
-"""What the widgets of one viewer share: the study, the image and the landmark at hand, and what runs.
+"""State shared by all widgets of a viewer: study, current image, current landmark, running job.
 
-Nothing here knows napari or Qt. Widgets call the methods and listen to the signals; layers do the same.
+Free of napari and Qt. Widgets and layers call the methods and listen to the signals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from psygnal import Signal
 
@@ -16,131 +15,139 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
-from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.image_prefetcher import ImagePrefetcher
 from napari_landmark.gui.session.landmark_store import LandmarkStore
-from napari_landmark.gui.session.schema_editor import SchemaEditor
+from napari_landmark.gui.session.model_list import ModelList
+from napari_landmark.gui.session.running_job import RunningJob
+from napari_landmark.gui.session.suggested_images import SuggestedImages
+from napari_landmark.gui.session.undo import UndoStack
 from napari_landmark.gui.wording import word
 
-if TYPE_CHECKING:
-    from napari_landmark.gui.jobs.job import Job
-    from napari_landmark.gui.widgets.suggest import Suggested
+_NO_STUDY = "No study is open: open one, or make one from a folder of images."
 
 
 class Session:
-    """One study being worked on.
+    """State of one viewer.
+
+    `AnnotationEditor` changes landmarks of the current image, `SchemaEditor` the landmarks of the study.
 
     Attributes
     ----------
     study : Study or None
     cohort : Cohort or None
-    known : LandmarkStore or None
-        What persons and models said about every image.
-    edits : AnnotationEditor
-        What a person does to the landmarks of the image at hand, with undo.
-    schema_edits : SchemaEditor
-        Changing which landmarks there are.
-    image : str
-        Name of the image at hand; empty without a study.
-    landmark : str
-        Name of the landmark that the next click places; empty where none is left.
-    job : Job or None
+    landmark_store : LandmarkStore or None
+        Annotations and predictions of every image.
+    undo_stack : UndoStack
+        Changes of annotations that can be undone.
+    models : ModelList
+        Models of the study and trainings that can be resumed; read when a study is opened and a job ended, so
+        that widgets need not access the disk.
+    current_image : str
+        Name of the image that is shown; empty without a study.
+    current_landmark : str
+        Name of the landmark that the next click places; empty without a study.
+    job : RunningJob or None
         Long work that is running.
     adding : bool
-        Whether a click beyond the last landmark defines a new one.
+        Whether a click after the last landmark defines a new one.
     placing : bool
         Whether a click on the image places a landmark; see `set_placing`.
     color_by_confidence : bool
-        How points are coloured: by the model's confidence, or each landmark in its own colour.
+        Whether points have the colour of the confidence instead of the colour of their landmark.
     device : str
-        Where the last training ran; empty before.
-    suggestions : Suggested or None
-        Which images of the study are best annotated; None until somebody asked.
+        Device of the last training; empty before.
+    suggestions : SuggestedImages or None
+        Images that suit best as template; None until they were compared.
     """
 
     study_changed = Signal()
-    """Another study, or its landmarks, images or spacing."""
+    """Another study was opened, or its landmarks, images or spacing changed."""
     image_changed = Signal()
+    """Another image is the current one."""
     landmark_changed = Signal()
+    """Another landmark is the current one."""
     landmarks_changed = Signal(str)
-    """What is known about the landmarks of the image of that name changed."""
+    """Annotations or predictions of the image of that name changed."""
     predictions_changed = Signal()
-    """Models found landmarks anew in the cohort."""
+    """Predictions of the cohort changed."""
     suggestions_changed = Signal()
-    """It was found out which images are best annotated."""
+    """Images were compared as templates."""
+    models_changed = Signal()
+    """Models of the study, or trainings that can be resumed, changed."""
     job_changed = Signal()
     """Long work began or ended."""
     view_changed = Signal()
-    """How points are coloured, or whether a click places, changed."""
+    """The colours of points, or the effect of a click, changed."""
     message = Signal(str, str)
-    """Something to tell the person: 'info', 'warning' or 'error', and the text."""
+    """Message for the user: 'info', 'warning' or 'error', and the text."""
 
     def __init__(self) -> None:
         self.study: Study | None = None
         self.cohort: Cohort | None = None
-        self.known: LandmarkStore | None = None
-        self.edits = AnnotationEditor(self)
-        self.schema_edits = SchemaEditor(self)
-        self.image = ""
-        self.landmark = ""
-        self.job: Job | None = None
+        self.landmark_store: LandmarkStore | None = None
+        self.undo_stack = UndoStack()
+        self.models = ModelList()
+        self.current_image = ""
+        self.current_landmark = ""
+        self.job: RunningJob | None = None
         self.adding = False
         self.color_by_confidence = False
         self.placing = False
         self.device = ""
-        self.suggestions: Suggested | None = None
-        self._reader: ImagePrefetcher | None = None
+        self.suggestions: SuggestedImages | None = None
+        self._prefetcher: ImagePrefetcher | None = None
 
-    # -- the study ------------------------------------------------------------------------------------
+    # -- study ----------------------------------------------------------------------------------------
 
     def open(self, study: Study, cohort: Cohort, *, image: str = "", adding: bool = False) -> None:
-        """Work on a study from now on.
+        """Make a study the open one.
 
         Parameters
         ----------
         image : str, optional
-            The image to begin with; by default the template, or the first one.
+            Name of the first image to show; by default the template, else the first of the cohort.
         adding : bool, optional
-            Whether clicking beyond the last landmark defines new ones.
+            Whether a click after the last landmark defines a new one.
 
         Raises
         ------
         InputError
-            The study or none of its images can be read; nothing changed then.
+            The study's files or all of its images cannot be read; nothing changed then.
         """
-        known = LandmarkStore(study, self.known)
-        reader = ImagePrefetcher(cohort)
+        store = LandmarkStore(study, self.landmark_store)
+        prefetcher = ImagePrefetcher(cohort)
         wanted = [name for name in (image, study.template) if name in cohort.names]
-        first, problem = reader.first_readable([*wanted, *cohort.names])
-        if self._reader is not None:
-            self._reader.close()
+        first, problem = prefetcher.first_readable([*wanted, *cohort.names])
+        if self._prefetcher is not None:
+            self._prefetcher.close()
         if self.study is None or self.study.folder != study.folder:
             self.suggestions = None
-        self.study, self.cohort, self.known, self.adding = study, cohort, known, adding
-        self._reader = reader
-        self.edits.forget()
-        self.image = ""
-        self.color_by_confidence = known.any_prediction
-        self.placing = not known.any_prediction
+        self.study, self.cohort, self.landmark_store, self.adding = study, cohort, store, adding
+        self._prefetcher = prefetcher
+        self.undo_stack.clear()
+        self.models = ModelList.read(study)
+        self.current_image = ""
+        self.color_by_confidence = store.any_prediction
+        self.placing = not store.any_prediction
         self.study_changed.emit()
         self.show(first)
         if problem:
             self.message.emit("warning", f"{problem}; {first} is shown instead")
-        if known.in_use:
-            self.message.emit("warning", known.in_use)
+        if store.in_use:
+            self.message.emit("warning", store.in_use)
 
     def close(self) -> None:
-        """Stop long work and reading ahead; called when the viewer goes."""
+        """Cancel long work, stop reading ahead and let other programs annotate the study."""
         if self.job is not None:
             self.job.cancel()
-        if self._reader is not None:
-            self._reader.close()
-        if self.known is not None:
-            self.known.release()
+        if self._prefetcher is not None:
+            self._prefetcher.close()
+        if self.landmark_store is not None:
+            self.landmark_store.release()
 
     @property
     def schema(self) -> LandmarkSchema | None:
-        """The landmarks of the study."""
+        """Landmarks of the study."""
         return None if self.study is None else self.study.schema
 
     @property
@@ -148,72 +155,91 @@ class Session:
         """Names of all images."""
         return () if self.cohort is None else self.cohort.names
 
+    def require_study(self) -> Study:
+        """The open study; InputError without one."""
+        if self.study is None:
+            raise InputError(_NO_STUDY)
+        return self.study
+
+    def require_cohort(self) -> Cohort:
+        """Images of the open study; InputError without one."""
+        if self.cohort is None:
+            raise InputError(_NO_STUDY)
+        return self.cohort
+
+    def require_store(self) -> LandmarkStore:
+        """Landmarks of the open study; InputError without one."""
+        if self.landmark_store is None:
+            raise InputError(_NO_STUDY)
+        return self.landmark_store
+
     def set_placing(self, on: bool) -> None:
-        """Whether a click on the image places the landmark at hand."""
+        """Select whether a click on the image places the current landmark."""
         self.placing = on
         self.view_changed.emit()
 
-    # -- the image at hand ----------------------------------------------------------------------------
+    # -- current image --------------------------------------------------------------------------------
 
     def show(self, name: str) -> None:
-        """Go to an image.
+        """Make an image the current one.
 
         Raises
         ------
         InputError
-            There is no such image or its file cannot be read; the one at hand stays.
+            There is no such image or its file cannot be read; the current one stays.
         """
-        if self.cohort is None or name == self.image:
+        if self.cohort is None or name == self.current_image:
             return
-        assert self._reader is not None
-        # Read before anything names it: what is clicked on the old pixels must not go to the new image.
-        self._reader.read(self.cohort.index(name))
-        self.image = name
+        # Read before anything names it: a click on the old pixels must not be saved for the new image.
+        self._read(name)
+        self.current_image = name
         self.image_changed.emit()
-        self.choose_open()
+        self.select_unplaced()
 
     def step(self, by: int) -> None:
-        """Go so many images on, or back; stops at the ends."""
-        if self.cohort is not None and self.image:
-            number = self.cohort.index(self.image) + by
+        """Show the image that many positions on, or back; stops at the ends."""
+        if self.cohort is not None and self.current_image:
+            number = self.cohort.index(self.current_image) + by
             self.show(self.names[min(max(number, 0), len(self.names) - 1)])
 
     def read_image(self) -> MedicalImage:
-        """Pixels of the image at hand; InputError where the file cannot be read any more."""
-        assert self.cohort is not None and self._reader is not None
-        return self._reader.read(self.cohort.index(self.image))
+        """Read the current image; InputError where its file cannot be read any more."""
+        return self._read(self.current_image)
 
     def geometry(self, name: str = "") -> Geometry:
-        """Geometry of an image, by default of the one at hand."""
-        assert self.cohort is not None
-        return self.cohort.geometry(self.cohort.index(name or self.image))
+        """Geometry of an image, by default of the current one."""
+        cohort = self.require_cohort()
+        return cohort.geometry(cohort.index(name or self.current_image))
 
     def annotation(self, name: str = "") -> LandmarkSet:
-        """What persons said about an image, by default the one at hand."""
-        assert self.known is not None
-        return self.known.annotation(name or self.image)
+        """Annotation of an image, by default of the current one."""
+        return self.require_store().annotation(name or self.current_image)
 
     def prediction(self, name: str = "") -> LandmarkSet:
-        """What models said about an image, by default the one at hand."""
-        assert self.known is not None
-        return self.known.prediction(name or self.image)
+        """Prediction of an image, by default of the current one."""
+        return self.require_store().prediction(name or self.current_image)
 
     def result(self, name: str = "") -> LandmarkSet:
-        """What persons said, and the prediction wherever they said nothing."""
-        assert self.known is not None
-        return self.known.result(name or self.image)
+        """Annotation of an image, completed by its prediction; by default of the current one."""
+        return self.require_store().result(name or self.current_image)
 
-    # -- the landmark at hand -------------------------------------------------------------------------
+    def _read(self, name: str) -> MedicalImage:
+        number = self.require_cohort().index(name)
+        if self._prefetcher is None:
+            raise InputError(_NO_STUDY)
+        return self._prefetcher.read(number)
 
-    def choose(self, name: str) -> None:
-        """Make a landmark the one that is placed next and shown in detail."""
-        if self.schema is not None and name and name != self.landmark:
+    # -- current landmark -----------------------------------------------------------------------------
+
+    def select_landmark(self, name: str) -> None:
+        """Make a landmark the current one; InputError where the study has none of that name."""
+        if self.schema is not None and name and name != self.current_landmark:
             self.schema.index(name)
-            self.landmark = name
+            self.current_landmark = name
             self.landmark_changed.emit()
 
     def next_unplaced(self, after: str = "") -> str:
-        """The next landmark nobody placed, in schema order and around the end; empty where none is left."""
+        """Name of the next unplaced landmark in schema order, from the start again after the last; empty without."""
         if self.schema is None:
             return ""
         result, names = self.result(), self.schema.names
@@ -222,55 +248,60 @@ class Session:
         return next((name for name in order if result[name].status is Status.UNPLACED), "")
 
     def skip(self, by: int = 1) -> None:
-        """Choose the next landmark that is not placed, or any neighbour where all are."""
+        """Select the next unplaced landmark; the neighbour where all are placed, or `by` is negative."""
         if self.schema is None:
             return
         names = self.schema.names
-        if by > 0 and (name := self.next_unplaced(self.landmark)):
-            self.choose(name)
+        if by > 0 and (name := self.next_unplaced(self.current_landmark)):
+            self.select_landmark(name)
         else:
-            here = names.index(self.landmark) if self.landmark in names else -by
-            self.choose(names[(here + by) % len(names)])
+            row = names.index(self.current_landmark) if self.current_landmark in names else -by
+            self.select_landmark(names[(row + by) % len(names)])
 
-    def choose_open(self) -> None:
-        """Choose the first landmark that is not placed; in review the one at hand stays."""
+    def select_unplaced(self) -> None:
+        """Select the first unplaced landmark; in an image with a prediction the current one stays."""
         if self.schema is None:
             return
-        if self.landmark in self.schema and self.prediction().ndim is not None:
-            return  # the same landmark is looked at from image to image
-        name = self.next_unplaced() or self.landmark
-        self.choose(name if name in self.schema else self.schema.names[0])
+        if self.current_landmark in self.schema and self.prediction().ndim is not None:
+            return  # the same landmark is reviewed from image to image
+        name = self.next_unplaced() or self.current_landmark
+        self.select_landmark(name if name in self.schema else self.schema.names[0])
 
-    # -- what models say ------------------------------------------------------------------------------
+    # -- results of long work -------------------------------------------------------------------------
 
-    def take_predictions(self, found: Mapping[str, LandmarkSet] | None = None) -> None:
-        """Show new predictions: those given, which are in the study's files already, or all of the files."""
-        assert self.known is not None
-        self.known.take_predictions(found)
+    def load_predictions(self, images: Iterable[str] | None = None) -> None:
+        """Show the predictions in the study's files, of the named images or of all."""
+        self.require_store().load_predictions(images)
         self._show_predictions()
 
-    def take_new_predictions(self) -> bool:
-        """Show what work that did not come to its end left in the study's files; whether that was anything."""
-        assert self.known is not None
-        new = self.known.take_predictions()
+    def load_new_predictions(self) -> bool:
+        """Show the predictions that a cancelled or failed job saved; returns whether there were any."""
+        new = self.require_store().load_predictions()
         if new:
             self._show_predictions()
         return new
 
     def _show_predictions(self) -> None:
-        self.color_by_confidence = self.known.any_prediction
+        self.color_by_confidence = self.require_store().any_prediction
         self.predictions_changed.emit()
         self.view_changed.emit()
-        self.landmarks_changed.emit(self.image)
+        self.landmarks_changed.emit(self.current_image)
 
-    def take_suggestions(self, found: Suggested) -> None:
-        """Keep which images are best annotated while the study is open."""
-        self.suggestions = found
+    def refresh_models(self) -> None:
+        """Read the models of the study from its folder."""
+        models = ModelList() if self.study is None else ModelList.read(self.study)
+        if models != self.models:
+            self.models = models
+            self.models_changed.emit()
+
+    def set_suggestions(self, suggestions: SuggestedImages) -> None:
+        """Keep a ranking of the images while the study is open."""
+        self.suggestions = suggestions
         self.suggestions_changed.emit()
 
     # -- long work ------------------------------------------------------------------------------------
 
-    def run(self, job: Job) -> None:
+    def run(self, job: RunningJob) -> None:
         """Start long work; InputError while other work is running."""
         if self.job is not None:
             raise InputError(f"{self.job.title} is still running: cancel it or wait for its end")
@@ -280,7 +311,7 @@ class Session:
         job.start()
 
     def attempt(self, action: Callable[[], object]) -> None:
-        """Do what a person asked for; where it cannot be done, say why."""
+        """Call `action`; its InputError becomes an error message for the user."""
         try:
             action()
         except InputError as error:
@@ -288,4 +319,5 @@ class Session:
 
     def _on_job_ended(self) -> None:
         self.job = None
+        self.refresh_models()
         self.job_changed.emit()

@@ -1,4 +1,4 @@
-"""Undo and redo of what a person said about landmarks."""
+"""Undo and redo of changes of annotations."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from napari_landmark.data.landmarks import LandmarkSet
 
 @dataclass(frozen=True)
 class Change:
-    """The annotation of one image before and after something was done to it.
+    """One change of the annotation of one image.
 
     Parameters
     ----------
     image : str
         Name of the image.
     before, after : LandmarkSet
-        What persons said; sets cannot be changed, so keeping both costs next to nothing.
+        Annotations; immutable, so keeping both costs next to nothing.
     label : str
-        What was done, for the person: 'Place Sella'.
+        Name of the change for the user: 'Place Sella'.
     """
 
     image: str
@@ -28,17 +28,17 @@ class Change:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The landmarks that it is about."""
+        """Names of the landmarks that it changes."""
         return tuple(n for n, mark in self.after.items() if mark != self.before.get(n))
 
 
 class UndoStack:
-    """Changes that can be taken back, newest last.
+    """Changes that can be undone, newest last.
 
     Parameters
     ----------
     limit : int, optional
-        Older changes are forgotten.
+        Number of changes that are kept; older ones cannot be undone.
     """
 
     def __init__(self, limit: int = 500) -> None:
@@ -47,36 +47,36 @@ class UndoStack:
         self._undone: list[Change] = []
 
     def push(self, change: Change) -> None:
-        """Remember a change; what was undone before cannot be redone any more."""
+        """Add a change; changes that were undone cannot be redone any more."""
         self._done.append(change)
         del self._done[: -self._limit]
         self._undone.clear()
 
     def undo(self) -> Change | None:
-        """The change to take back, None where there is none."""
+        """Return the change to undo, None where there is none."""
         if not self._done:
             return None
         self._undone.append(self._done.pop())
         return self._undone[-1]
 
     def redo(self) -> Change | None:
-        """The change to do again, None where there is none."""
+        """Return the change to redo, None where there is none."""
         if not self._undone:
             return None
         self._done.append(self._undone.pop())
         return self._done[-1]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all changes."""
         self._done.clear()
         self._undone.clear()
 
     @property
     def undo_label(self) -> str:
-        """What `undo` would take back; empty where there is nothing."""
+        """Label of the change that `undo` returns; empty where there is none."""
         return self._done[-1].label if self._done else ""
 
     @property
     def redo_label(self) -> str:
-        """What `redo` would do again; empty where there is nothing."""
+        """Label of the change that `redo` returns; empty where there is none."""
         return self._undone[-1].label if self._undone else ""

@@ -1,4 +1,4 @@
-"""The widget in which a person places landmarks."""
+"""Dock widget to annotate the landmarks of an image."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QLabel, QPush
 from napari_landmark.data.formats.registry import landmark_formats
 from napari_landmark.data.landmarks import LandmarkSet, Status, check_inside
 from napari_landmark.data.study.schema_migration import merged_schema
+from napari_landmark.gui.controls import button, note
 from napari_landmark.gui.dialogs.calibration import Calibration
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.jobs.landmark_files import read_for
-from napari_landmark.gui.jobs.open_study import regather_job
+from napari_landmark.gui.jobs.open_study import reread_job
 from napari_landmark.gui.keys import keys_text
-from napari_landmark.gui.widgets.base import DockWidget, button, note
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.schema_editor import SchemaEditor
+from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
 from napari_landmark.gui.widgets.suggest import SuggestImage
 
 
 class AnnotateWidget(DockWidget):
-    """Annotate template: click the landmarks of one image, in any order, with the next one named."""
+    """Annotate template: place the landmarks of one image by clicking, in any order."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
+        self.editor = AnnotationEditor(self.session)
         self._calibration: Calibration | None = None
         self.task = note()
         self.definition = note()
@@ -36,19 +40,19 @@ class AnnotateWidget(DockWidget):
         self.place.clicked.connect(self._on_place)
         self.missing = button("Missing", self._on_missing, tip=keys_text("u"))
         self.skip = button("Skip", lambda: self.session.skip(1), tip=keys_text("n"))
-        self.clear = button("Clear", self._on_clear, tip="Take the landmark's point away")
+        self.clear = button("Clear", self._on_clear, tip="Remove the annotation of this landmark")
         self.table = LandmarkTable(self.session)
-        self.table.picked.connect(self.stage.look_at)
-        self.undo = button(
-            "Undo", lambda: self.session.attempt(self.session.edits.undo), tip=keys_text("Control-Z")
-        )
+        self.table.picked.connect(self.layer_manager.center_on)
+        self.undo = button("Undo", lambda: self.session.attempt(self.editor.undo), tip=_UNDO)
         self.redo = button(
-            "Redo", lambda: self.session.attempt(self.session.edits.redo), tip=keys_text("Control-Shift-Z")
+            "Redo",
+            lambda: self.session.attempt(self.editor.redo),
+            tip=_REDO,
         )
         self.edit = button("Edit landmarks…", self._on_edit, tip="Names, colours, definitions, order")
         self.load = button("Import…", self._on_import, tip="Landmarks of this image from a file")
         self.spacing = QLabel()
-        self.calibrate = button("Calibrate…", self._on_calibrate, tip="By two points of a known distance")
+        self.calibrate = button("Calibrate…", self._on_calibrate, tip="From two points of a known distance")
         self.suggest = SuggestImage(self.session)
         self.onward = button("Next: train ▸", lambda: self.open_dock("Train"), strong=True)
         self._lay_out()
@@ -82,29 +86,29 @@ class AnnotateWidget(DockWidget):
         self.body.addWidget(self.onward)
 
     def refresh(self) -> None:
-        """Show the session as it is."""
-        session = self.session
-        has = bool(session.image)
+        """Show the state of the session."""
+        session, schema = self.session, self.session.schema
+        has = bool(session.current_image) and schema is not None
         self.content.setVisible(has)
-        if not has:
+        if not has or schema is None:
             return
-        schema, result = session.schema, session.result()
-        waiting = sum(mark.status is Status.UNPLACED for mark in result.values())
-        row = schema.index(session.landmark) if session.landmark in schema else 0
+        result = session.result()
+        unplaced = sum(mark.status is Status.UNPLACED for mark in result.values())
+        row = schema.index(session.current_landmark) if session.current_landmark in schema else 0
         name, color = schema.names[row], schema.colors[row]
         dot = f"<span style='color:{color}'>⬤</span>"
         status = result[name].status
         if status is Status.UNPLACED:
             task = f"Click on {dot} <b>{name}</b>"
-        elif waiting == 0 and session.adding:
+        elif unplaced == 0 and session.adding:
             task = "Click to add one more landmark, or go on to training."
-        elif waiting == 0:
-            task = f"All landmarks have a place. {dot} <b>{name}</b>: drag its point to move it."
+        elif unplaced == 0:
+            task = f"All landmarks are annotated. {dot} <b>{name}</b>: drag its point to move it."
         elif status is Status.MISSING:
             task = f"{dot} <b>{name}</b> is missing in this image."
         else:
             task = f"{dot} <b>{name}</b>: drag its point to move it."
-        done = len(schema) - waiting
+        done = len(schema) - unplaced
         self.task.setText(
             f"<span style='font-size:15px'>{task}</span>&nbsp;&nbsp;({done} of {len(schema)} done)"
         )
@@ -112,9 +116,10 @@ class AnnotateWidget(DockWidget):
         self.definition.setVisible(bool(schema.definitions[row]))
         self.place.setChecked(session.placing)
         self.place.setText("Clicking places" if session.placing else "Place by clicking")
-        self.undo.setEnabled(bool(session.edits.undo_stack.undo_label))
-        self.redo.setEnabled(bool(session.edits.undo_stack.redo_label))
-        self.undo.setToolTip(f"{session.edits.undo_stack.undo_label} ({keys_text('Control-Z')})")
+        self.undo.setEnabled(bool(session.undo_stack.undo_label))
+        self.redo.setEnabled(bool(session.undo_stack.redo_label))
+        last = session.undo_stack.undo_label
+        self.undo.setToolTip(_UNDO + (f"<br>Last change: {last}" if last else ""))
         self.clear.setEnabled(status.is_manual)
         self.edit.setEnabled(session.job is None)
         self.calibrate.setEnabled(session.job is None)
@@ -125,42 +130,48 @@ class AnnotateWidget(DockWidget):
             size = " x ".join(f"{value:.3g}" for value in reversed(geometry.spacing))
             self.spacing.setText(f"Pixel size {size} mm (from the {_SOURCES[geometry.spacing_source]})")
         placed = any(mark.status is Status.PLACED for mark in session.annotation().values())
-        self.onward.setVisible(placed and (waiting == 0 or session.adding))
+        self.onward.setVisible(placed and (unplaced == 0 or session.adding))
 
     def import_file(self, path: str | Path) -> int:
-        """Take over landmarks of the image at hand from a file; returns how many have a place.
+        """Import annotations of the current image from a file.
+
+        Returns
+        -------
+        int
+            Number of landmarks that the file places or calls missing.
 
         Raises
         ------
         InputError
-            The file cannot be read, or speaks of other images.
+            The file cannot be read, is about other images, or a position is outside the image.
         """
-        session = self.session
-        found = read_for(path, session.image, {name: session.geometry(name) for name in session.names})
+        session, schema = self.session, self.session.require_study().schema
+        geometries = {name: session.geometry(name) for name in session.names}
+        found = read_for(path, session.current_image, geometries)
         placed = [mark for mark in found.values() if mark.status is not Status.UNPLACED]
-        check_inside(placed, session.geometry(), image=session.image)  # before landmarks are defined for it
-        new = [mark.name for mark in placed if mark.name not in session.schema]
+        # Before new landmarks are defined.
+        check_inside(placed, session.geometry(), image=session.current_image)
+        new = [mark.name for mark in placed if mark.name not in schema]
         if new:
-            untouched = len(session.schema) == 1 and session.adding and not session.known.any_annotation
-            session.schema_edits.set(
-                found.schema if untouched else merged_schema(session.schema, found.schema)
-            )
-        session.edits.say_all(LandmarkSet(session.schema, placed), f"Import {Path(path).name}")
+            untouched = len(schema) == 1 and session.adding and not session.require_store().any_annotation
+            schema = found.schema if untouched else merged_schema(schema, found.schema)
+            SchemaEditor(session).set_schema(schema)
+        self.editor.import_landmarks(LandmarkSet(schema, placed), f"Import {Path(path).name}")
         return len(placed)
 
     def _on_landmarks(self, image: str) -> None:
-        if image == self.session.image:
+        if image == self.session.current_image:
             self.refresh()
 
     def _on_place(self, on: bool) -> None:
         self.session.set_placing(on)
-        self.stage.activate()
+        self.layer_manager.activate()
 
     def _on_missing(self) -> None:
-        self.session.attempt(lambda: self.session.edits.mark_missing(self.session.landmark))
+        self.session.attempt(lambda: self.editor.mark_missing(self.session.current_landmark))
 
     def _on_clear(self) -> None:
-        self.session.attempt(lambda: self.session.edits.clear(self.session.landmark))
+        self.session.attempt(lambda: self.editor.clear(self.session.current_landmark))
 
     def _on_edit(self) -> None:
         dialog = SchemaDialog(self.session, self)
@@ -182,7 +193,7 @@ class AnnotateWidget(DockWidget):
         def ask() -> float | None:
             text = (
                 "Distance between the two points in millimetres.\n"
-                "It then holds for every image of this study."
+                "The pixel size then applies to every image of this study."
             )
             value, agreed = QInputDialog.getDouble(self, "Calibrate", text, 10.0, 0.001, 100_000.0, 3)
             return value if agreed else None
@@ -197,15 +208,17 @@ class AnnotateWidget(DockWidget):
 
     def _calibrated(self, spacing: float | None) -> None:
         self._calibration = None
-        self.stage.activate()
+        self.layer_manager.activate()
         if spacing is None:
             return
 
         def apply() -> None:
-            self.session.study.update(spacing=spacing)
-            self.session.run(regather_job(self.session))
+            self.session.require_study().update(spacing=spacing)
+            self.session.run(reread_job(self.session))
 
         self.session.attempt(apply)
 
 
+_UNDO = f"Undo the last change (goes to its image): {keys_text('Control-Z')}"
+_REDO = f"Redo the change that was undone last: {keys_text('Control-Shift-Z')}"
 _SOURCES = {"file": "file", "user": "calibration", "unknown": "file"}

@@ -1,4 +1,4 @@
-"""The loss of a running training as a curve, drawn with Qt alone."""
+"""Plot of the loss of a training, drawn with Qt alone."""
 
 from __future__ import annotations
 
@@ -14,24 +14,22 @@ _COLORS = ("#4d9fff", "#ff9a3c", "#3cd070", "#d65cff")
 
 
 class LossPlot(QWidget):
-    """One curve for each stage of the training, side by side; each has its own scale of values."""
+    """One loss curve for each stage of the training, side by side, each with its own scale."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stages: dict[str, list[tuple[int, float]]] = {}
         self.setMinimumHeight(120)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip(
-            "How wrong the network still is: the lower, the better. Each stage has its own scale."
-        )
+        self.setToolTip("Loss of the training: the lower, the better. Each stage has its own scale.")
 
     def clear(self) -> None:
-        """Forget all curves."""
+        """Remove all curves."""
         self.stages = {}
         self.update()
 
     def add(self, event: ProgressEvent) -> None:
-        """Take a point from the progress of a training."""
+        """Add the loss of a progress event; events without a finite loss or a later step are left out."""
         if event.loss is not None and math.isfinite(event.loss):
             points = self.stages.setdefault(event.stage, [])
             if not points or event.step > points[-1][0]:
@@ -39,11 +37,11 @@ class LossPlot(QWidget):
                 self.update()
 
     def add_history(self, stage: str, losses: list[list[float]]) -> None:
-        """Take a whole curve: (step, seconds, loss) of each point."""
+        """Set the curve of a stage from rows (step, seconds, loss)."""
         self.stages[stage] = [(int(step), float(loss)) for step, _, loss in losses]
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw the curves in the colours of the theme."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

@@ -1,8 +1,9 @@
-"""The form in which a person chooses the layers of a pair and the model that registers it."""
+"""Form of the Register widget: layers of the pair, weights of the regions, registration model."""
 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,16 @@ from napari.layers import Image, Labels, Layer, Points
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QSizePolicy
 
-from napari_landmark.gui.jobs.pair_inputs import ChosenLayers, can_be_registered
-from napari_landmark.gui.jobs.register import registration_models
 from napari_landmark.gui.layers.layer_manager import LayerManager
-from napari_landmark.gui.widgets.base import Listener
-from napari_landmark.gui.widgets.region_weights import RegionWeights, weights_of
+from napari_landmark.gui.layers.pair_inputs import ChosenLayers, can_be_registered
+from napari_landmark.gui.listener import Listener
+from napari_landmark.gui.session.registration_models import RegistrationModelInfo
+from napari_landmark.gui.widgets.region_weights import RegionWeights
 
 NO_MODEL, FROM_FOLDER = "None: from these two alone", "From a folder…"
 _ROWS = (
-    ("fixed", "Fixed image", Image, "Stays as it is; the other one is laid over it"),
-    ("moving", "Moving image", Image, "Is laid over the fixed one"),
+    ("fixed", "Fixed image", Image, "Stays as it is; the moving image is warped onto it"),
+    ("moving", "Moving image", Image, "Is warped onto the fixed image"),
     ("fixed_labels", "Its labels", Labels, "Regions of the fixed image, such as bones"),
     ("moving_labels", "Its labels", Labels, "The same regions of the moving image, with the same numbers"),
     ("fixed_points", "Its points", Points, "Points of the fixed image"),
@@ -38,15 +39,16 @@ _ORDER = ("fixed", "fixed_labels", "fixed_points", "moving", "moving_labels", "m
 
 
 class PairForm(Listener):
-    """Combo boxes that follow the layers of the viewer, the weights of the regions, and the model."""
+    """Combo boxes that follow the layers of the viewer, table of region weights, and choice of the model."""
 
     changed = Signal()
-    """Another layer or model was chosen."""
+    """Emitted when another layer or model is chosen."""
 
-    def __init__(self, viewer: ViewerModel, stage: LayerManager, session: Any) -> None:
+    def __init__(self, viewer: ViewerModel, layer_manager: LayerManager, session: Any) -> None:
         super().__init__(session)
-        self._viewer, self._stage = viewer, stage
+        self._viewer, self._layer_manager = viewer, layer_manager
         self._folders: dict[str, Path] = {}
+        self._weights_of: dict[Path, Mapping[int, float]] = {}
         self._listed: list[int] | None = None
         self.boxes = {
             key: ComboBox(label=label, choices=_Choices(self, kind), nullable=True, tooltip=tip)
@@ -55,7 +57,7 @@ class PairForm(Listener):
         self.guide = CheckBox(
             value=True,
             text="Points guide the registration",
-            tooltip="Off: their distance only tells how good the registration is",
+            tooltip="Off: their distance only measures the registration",
         )
         self.model = ComboBox(
             label="Model",
@@ -73,7 +75,7 @@ class PairForm(Listener):
         form.addRow(self.weights)
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
             self.listen(event, self._on_layers)
-        for signal in (session.study_changed, session.job_changed):
+        for signal in (session.study_changed, session.models_changed):
             self.listen(signal, self.offer_models)
         for box in self.boxes.values():
             box.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # long names
@@ -83,46 +85,53 @@ class PairForm(Listener):
         self.offer_models()
 
     def chosen(self) -> ChosenLayers:
-        """What is chosen now."""
+        """Layers that are selected now."""
         return ChosenLayers(**{key: box.value for key, box in self.boxes.items()})
 
     @property
     def model_folder(self) -> Path | None:
-        """Folder of the model; None without one."""
+        """Folder of the selected model; None without one."""
         return self._folders.get(self.model.value)
 
+    def _region_weights(self) -> Mapping[int, float]:
+        """Weights of the labels that the selected model was trained with; empty without a model."""
+        return {} if self.model_folder is None else self._weights_of[self.model_folder]
+
     def candidates(self, kind: type[Layer]) -> list[tuple[str, Layer]]:
-        """Layers that can be chosen: not those that show a result."""
+        """Names and layers of a kind that can be selected; layers that show a result are left out."""
         found = [
             layer
             for layer in self._viewer.layers
             if isinstance(layer, kind)
             and layer.ndim in (2, 3)
-            and not self._stage.registration.owns(layer)
-            and not self._stage.heatmaps.owns(layer)
+            and not self._layer_manager.registration.owns(layer)
+            and not self._layer_manager.heatmaps.owns(layer)
             and (kind is not Image or can_be_registered(layer))
             and (kind is not Points or layer.editable)
         ]
         return [(layer.name, layer) for layer in found]
 
     def offer_models(self, *, choose: Path | None = None) -> None:
-        """Show the models there are; `choose` is the folder of the one to take."""
-        models = registration_models(self.session.study)
+        """List the models; `choose` is the folder of the one to select."""
+        models = {_title(model): model.folder for model in self.session.models.registration_models}
         others = {name: path for name, path in self._folders.items() if path not in models.values()}
         others = {name: path for name, path in others.items() if not name.startswith("Model ")}
         self._folders = {**models, **others}
+        for model in self.session.models.registration_models:
+            self._weights_of[model.folder] = model.region_weights
         value = self.model.value
         with self.model.changed.blocked():
             self.model.choices = [NO_MODEL, *self._folders, FROM_FOLDER]
             names = [name for name, path in self._folders.items() if path == choose]
             kept = value if value in self._folders else NO_MODEL
             self.model.value = names[0] if names else kept
-        self.weights.start_from(weights_of(self.model_folder))
+        self.weights.start_from(self._region_weights())
 
     def take_folder(self, folder: Path) -> None:
-        """Choose a model by its folder."""
+        """Select a model by its folder."""
         if folder not in self._folders.values():
             self._folders[f"{folder.name} ({folder.parent})"] = folder
+            self._weights_of[folder] = RegistrationModelInfo.read(folder).region_weights
         self.offer_models(choose=folder)
 
     def _on_layers(self, event: Any = None) -> None:
@@ -156,19 +165,24 @@ class PairForm(Listener):
             chosen = QFileDialog.getExistingDirectory(self, "Choose the folder of a registration model")
             if chosen:
                 self.take_folder(Path(chosen))
-        self.weights.start_from(weights_of(self.model_folder))
+        self.weights.start_from(self._region_weights())
         self.changed.emit()
 
 
+def _title(model: RegistrationModelInfo) -> str:
+    name = f"Model {model.folder.name} of this study"
+    return f"{name} (stopped early)" if model.stopped_early else name
+
+
 def _labels_in(array: Any) -> set[int]:
-    """Labels of a map, those of a large volume from a sample; none where it is not a label map."""
+    """Labels of a label map, from a sample where it is large; empty where the values are no label map."""
     step = max(1, int((array.size / _SAMPLES) ** (1 / array.ndim)))
     found = {int(label) for label in np.unique(np.asarray(array[(slice(None, None, step),) * array.ndim]))}
     return found if len(found) <= _MOST_LABELS else set()
 
 
 class _Choices:
-    """Layers of one kind, asked for by a combo box; holds the form weakly, so that it can go."""
+    """Choices of a combo box: layers of one kind. Refers weakly to the form, so that it can be deleted."""
 
     def __init__(self, form: PairForm, kind: type[Layer]) -> None:
         self._form, self._kind = weakref.ref(form), kind

@@ -1,31 +1,27 @@
-"""A table of how much each labelled region counts."""
+"""Table of the loss weight of each labelled region."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
-from qtpy.QtWidgets import QAbstractItemView, QDoubleSpinBox, QHeaderView, QTableWidget, QTableWidgetItem
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QAbstractItemView, QDoubleSpinBox, QTableWidget, QTableWidgetItem
 
-from napari_landmark.data.errors import InputError
-from napari_landmark.data.files.small_file import read_small_text
+from napari_landmark.gui.controls import set_headers
 
 
 class RegionWeights(QTableWidget):
-    """One row for each label; what a person gave a label stays while other labels come and go."""
+    """One row for each label; a weight that the user gave stays while the label maps change."""
 
     def __init__(self) -> None:
         super().__init__(0, 2)
-        self.setHorizontalHeaderLabels(["Label", "Counts"])
+        self.setHorizontalHeaderLabels(["Label", "Weight"])
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setShowGrid(False)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(28)
-        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        set_headers(self, stretched=0, row_height=28)
         self.setToolTip(
-            "How much each region counts: 1 is usual, 0 leaves it out, 5 makes it five times as important"
+            "Weight of each region in the loss: 1 is usual, 0 leaves it out, 5 counts five times as much"
         )
         self.setMaximumHeight(150)
         self._given: dict[int, float] = {}
@@ -35,7 +31,7 @@ class RegionWeights(QTableWidget):
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """The labels in the table."""
+        """Labels in the table."""
         return tuple(self._spins)
 
     def show_labels(self, labels: Iterable[int]) -> None:
@@ -58,31 +54,16 @@ class RegionWeights(QTableWidget):
         self.setVisible(bool(wanted))
 
     def start_from(self, usual: Mapping[int, float]) -> None:
-        """What labels count that the person gave no weight: those of a model, 1 for the others."""
+        """Set the weights of labels that the user gave none, such as those of a model; 1 for the others."""
         self._usual = dict(usual)
         for label, spin in self._spins.items():
-            spin.blockSignals(True)  # it is not the person who gives it
-            spin.setValue(self._value(label))
-            spin.blockSignals(False)
+            with QSignalBlocker(spin):  # not a weight that the user gave
+                spin.setValue(self._value(label))
 
     def weights(self) -> dict[int, float]:
-        """The weights of the labels in the table for which the person or the model gave one."""
-        said = self._given.keys() | self._usual.keys()
-        return {label: self._value(label) for label in self._spins if label in said}
+        """Weights of the labels in the table for which the user or the model gave one."""
+        given = self._given.keys() | self._usual.keys()
+        return {label: self._value(label) for label in self._spins if label in given}
 
     def _value(self, label: int) -> float:
         return self._given.get(label, self._usual.get(label, 1.0))
-
-
-def weights_of(folder: Path | None) -> dict[int, float]:
-    """Weights of the labels that a registration model was trained with, read without torch.
-
-    Empty where the model does not say, or cannot be read; what is wrong with it is told when it is loaded.
-    """
-    if folder is None:
-        return {}
-    try:
-        record = json.loads(read_small_text(folder / "model.json"))["training"]
-        return {int(label): float(value) for label, value in record["options"]["weights"]["regions"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, InputError):
-        return {}

@@ -1,4 +1,4 @@
-"""The widget in which two images are laid over each other."""
+"""Dock widget that registers two images and trains registration models."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.jobs.pair_inputs import read_pair
-from napari_landmark.gui.jobs.register import REGISTERING, PairResult, register_job, save_job
+from napari_landmark.gui.controls import button, emphasise, note, problem_text
+from napari_landmark.gui.jobs.register import register_job, save_pair_job
+from napari_landmark.gui.layers.pair_inputs import read_pair
+from napari_landmark.gui.layers.pair_result import PairResult
 from napari_landmark.gui.layers.registration_layers import (
     ARROWS,
     CHECKERBOARD,
@@ -22,29 +23,30 @@ from napari_landmark.gui.layers.registration_layers import (
     same_place,
 )
 from napari_landmark.gui.preferences import Preferences
-from napari_landmark.gui.widgets.base import DockWidget, button, emphasise, note, problem_text
+from napari_landmark.gui.session.running_job import JobKind, RunningJob
+from napari_landmark.gui.widgets.dock_widget import DockWidget
+from napari_landmark.gui.widgets.measures_text import measures_text
 from napari_landmark.gui.widgets.pair_form import PairForm
-from napari_landmark.gui.widgets.pair_numbers import numbers_text
 from napari_landmark.gui.widgets.register_train import RegistrationTraining
 
 _SWITCHES = {
-    CHECKERBOARD: "Squares of both images by turns: edges should go on across them",
-    GRID: "Lines that are straight in the moving image",
-    ARROWS: "From points of the fixed image to where they lie in the moving one",
+    CHECKERBOARD: "Squares of the fixed and the warped image by turns: edges should continue across them",
+    GRID: "Deformed grid: its lines are straight in the moving image",
+    ARROWS: "Displacement from points of the fixed image to the same points of the moving one",
     JACOBIAN: "Green: the moving image shrinks; pink: it grows. Folds are marked in a layer of their own",
 }
 
 
 class RegisterWidget(DockWidget):
-    """Register: choose two images, see one laid over the other, and how well it fits."""
+    """Register: a fixed and a moving image, the warped image over the fixed one, and quality metrics."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self.study_bar.asks_for_study = False
         self.study_bar.refresh()
-        self._registering: Job | None = None
+        self._registering: RunningJob | None = None
         self._problem = ""
-        self.form = PairForm(self.viewer, self.stage, self.session)
+        self.form = PairForm(self.viewer, self.layer_manager, self.session)
         self.run = button("Register", self._on_run, strong=True)
         self.outcome = note()
         self.numbers = note()
@@ -58,7 +60,9 @@ class RegisterWidget(DockWidget):
             box.setToolTip(_SWITCHES[kind])
             box.toggled.connect(self._on_switch)
         self.save = button(
-            "Save…", self._on_save, tip="Warped image, labels and points, the transform and the numbers"
+            "Save…",
+            self._on_save,
+            tip="Warped image, label map and points, the transform and the quality metrics",
         )
         self.training = RegistrationTraining(self.session, self.form.weights)
         self.training.trained.connect(self._on_trained)
@@ -73,11 +77,11 @@ class RegisterWidget(DockWidget):
         self.refresh()
 
     def refresh(self, *_: object) -> None:
-        """Show what can be done and what was found."""
-        running, result = self._registering, self.stage.registration.result
+        """Show the state of the registration and its result."""
+        running, result = self._registering, self.layer_manager.registration.result
         idle = running is None
-        self.run.setText("Register" if idle else "Cancelling…" if running.cancelled else "Cancel")
-        self.run.setEnabled(self.session.job is None if idle else not running.cancelled)
+        self.run.setText("Register" if running is None else "Cancelling…" if running.cancelled else "Cancel")
+        self.run.setEnabled(self.session.job is None if running is None else not running.cancelled)
         emphasise(self.run, idle)
         self.form.setEnabled(idle)
         text = self._problem
@@ -87,24 +91,24 @@ class RegisterWidget(DockWidget):
             text = f"<b>{result.pair.moving.name}</b> on <b>{result.pair.fixed.name}</b> in {seconds:.0f} s{early}"
         self.outcome.setText(text)
         self.outcome.setVisible(bool(text))
-        self.numbers.setText("" if result is None else numbers_text(result.numbers, guided=result.guided))
-        self.shown.setVisible(result is not None and self.stage.registration.get(WARPED) is not None)
+        self.numbers.setText("" if result is None else measures_text(result.measures, guided=result.guided))
+        self.shown.setVisible(result is not None and self.layer_manager.registration.get(WARPED) is not None)
         self.numbers.setVisible(result is not None)
         self.save.setVisible(result is not None)
         self.save.setEnabled(self.session.job is None)
         for kind, box in self.switches.items():
-            layer = self.stage.registration.get(kind)
-            box.blockSignals(True)
-            box.setChecked(layer is not None and layer.visible)
-            box.blockSignals(False)
+            layer = self.layer_manager.registration.get(kind)
+            with QSignalBlocker(box):
+                box.setChecked(layer is not None and layer.visible)
 
     def _lay_out(self) -> None:
         self.shown = QWidget()
         shown = QVBoxLayout(self.shown)
         shown.setContentsMargins(0, 0, 0, 0)
         row = QHBoxLayout()
-        for widget in (QLabel("Fixed"), self.blend, QLabel("Warped")):
-            row.addWidget(widget)
+        row.addWidget(QLabel("Fixed"))
+        row.addWidget(self.blend)
+        row.addWidget(QLabel("Warped"))
         shown.addLayout(row)
         boxes = list(self.switches.values())
         for pair in (boxes[:2], boxes[2:]):
@@ -125,7 +129,7 @@ class RegisterWidget(DockWidget):
         def begin() -> None:
             chosen = self.form.chosen()
             pair = read_pair(chosen)
-            place, layers, moving = same_place(chosen.fixed), self.stage.registration, chosen.moving
+            place, layers, moving = same_place(chosen.fixed), self.layer_manager.registration, chosen.moving
             job = register_job(
                 self.session,
                 pair,
@@ -137,7 +141,8 @@ class RegisterWidget(DockWidget):
 
             def show(result: PairResult) -> None:
                 layers.show(result, place)
-                moving.visible = False  # it lay over the fixed one
+                if moving is not None:
+                    moving.visible = False  # it would hide the fixed one
 
             job.succeeded.connect(show)  # whether this widget is still open or not
             self.session.run(job)
@@ -148,14 +153,16 @@ class RegisterWidget(DockWidget):
     def _on_job(self) -> None:
         job = self.session.job
         if job is not self._registering:
-            self._registering = job if job is not None and job.title == REGISTERING else None
-            if self._registering is not None:
-                for signal, slot in (
+            self._registering = None
+            if job is not None and job.kind is JobKind.REGISTER:
+                self._registering = job
+                self.follow(
+                    job,
                     (job.succeeded, self._on_registered),
                     (job.failed, self._on_failed),
                     (job.cancelling, self.refresh),
-                ):
-                    self.listen(signal, slot)
+                    until=(job.succeeded, job.failed),
+                )
         self.refresh()
 
     def _on_registered(self, result: Any) -> None:
@@ -167,13 +174,13 @@ class RegisterWidget(DockWidget):
         self.refresh()
 
     def _on_blend(self, value: int) -> None:
-        layer = self.stage.registration.get(WARPED)
+        layer = self.layer_manager.registration.get(WARPED)
         if layer is not None:
             layer.opacity = value / 100
 
     def _on_switch(self, on: bool) -> None:
         for kind, box in self.switches.items():
-            layer = self.stage.registration.get(kind)
+            layer = self.layer_manager.registration.get(kind)
             if layer is not None:
                 layer.visible = box.isChecked()
 
@@ -181,7 +188,7 @@ class RegisterWidget(DockWidget):
         self.form.offer_models(choose=folder)
 
     def _on_save(self) -> None:
-        result = self.stage.registration.result
+        result = self.layer_manager.registration.result
         chosen = QFileDialog.getExistingDirectory(self, "Folder for the registered images")
         if chosen and result is not None:
-            self.session.attempt(lambda: self.session.run(save_job(self.session, result, Path(chosen))))
+            self.session.attempt(lambda: self.session.run(save_pair_job(self.session, result, Path(chosen))))

@@ -1,36 +1,33 @@
-"""The fold of the Register widget in which a model is trained on the images of the study."""
+"""Section of the Register widget that trains a registration model on the images of the study."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, FileEdit, FloatSpinBox
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
-from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.jobs.register import (
-    TRAINING,
-    TrainedRegistration,
-    stopped_registration,
-    train_registration_job,
-)
+from napari_landmark.gui.controls import button, note, problem_text
+from napari_landmark.gui.jobs.register_train import TrainedRegistration, train_registration_job
+from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.preferences import Preferences
+from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.session.session import Session
-from napari_landmark.gui.widgets.base import Listener, button, note, problem_text
 from napari_landmark.gui.widgets.loss_plot import LossPlot
 from napari_landmark.gui.widgets.region_weights import RegionWeights
 from napari_landmark.progress import ProgressEvent
 
 
 class RegistrationTraining(Listener):
-    """Label maps, time, and a button that trains.
+    """Label maps, duration and the button of a registration training.
 
     Parameters
     ----------
     weights : RegionWeights
-        Of the widget that this is part of: one table holds for pairs and for training.
+        Table of the Register widget; its weights are used for pairs and for training.
     """
 
     trained = Signal(object)
@@ -39,23 +36,28 @@ class RegistrationTraining(Listener):
     def __init__(self, session: Session, weights: RegionWeights) -> None:
         super().__init__(session)
         self._weights = weights
-        self._training: Job | None = None
+        self._training: RunningJob | None = None
         self._outcome = ""
         self.about = note()
         self.labels = FileEdit(
-            mode="d",
+            mode=FileDialogMode.EXISTING_DIRECTORY,
             label="Label maps",
             nullable=True,
             value=None,
-            tooltip="A folder of label maps of some of the images: files of the same names",
+            tooltip="Folder of label maps of some of the images: files of the same names",
         )
         self.minutes = FloatSpinBox(
-            label="Minutes", value=0, min=0, max=24 * 60, step=1, tooltip="0: as long as suits the device"
+            label="Minutes",
+            value=0,
+            min=0,
+            max=24 * 60,
+            step=1,
+            tooltip="0: suited to the device",
         )
         self.landmarks = CheckBox(
             value=False,
             text="Landmarks of the study guide it",
-            tooltip="Those you placed and those that a model found",
+            tooltip="Annotations and predictions",
         )
         self.form = QWidget()
         form = QFormLayout(self.form)
@@ -65,33 +67,37 @@ class RegistrationTraining(Listener):
             form.addRow(row.label, row.native)
         form.addRow(self.landmarks.native)
         self.run = button("Train on the study", self._on_run)
-        self.resume = button("Resume", self._on_resume, tip="Go on with the training that was stopped")
+        self.resume = button("Resume", self._on_resume, tip="Resume the training that was stopped")
         self.stage_text = note()
         self.plot = LossPlot()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.about, self.form, self.run, self.resume, self.stage_text, self.plot):
             layout.addWidget(widget)
-        for signal in (session.study_changed, session.landmarks_changed, session.predictions_changed):
+        for signal in (session.study_changed, session.models_changed):
             self.listen(signal, self.refresh)
         self.listen(session.job_changed, self._on_job)
         self._on_job()
         self.refresh()
 
     def refresh(self, *_: object) -> None:
-        """Show the session as it is."""
+        """Show the state of the session."""
         study, training = self.session.study, self._training
         count = len(self.session.names)
         self.about.setText(
-            "Open or make a study first: the model learns from its images."
+            "Open or make a study first: the model is trained on its images."
             if study is None
-            else f"Learns to register the {count} images of {study.folder.name}. Label maps of a few of them help."
+            else f"Trains on the {count} images of {study.folder.name}. Label maps of a few of them help."
         )
         idle = training is None
-        self.run.setText("Train on the study" if idle else "Cancelling…" if training.cancelled else "Cancel")
         ready = count > 1 and self.session.job is None
-        self.run.setEnabled(ready if idle else not training.cancelled)
-        self.resume.setVisible(idle and stopped_registration(study) is not None)
+        if training is None:
+            self.run.setText("Train on the study")
+            self.run.setEnabled(ready)
+        else:
+            self.run.setText("Cancelling…" if training.cancelled else "Cancel")
+            self.run.setEnabled(not training.cancelled)
+        self.resume.setVisible(idle and self.session.models.interrupted_registration is not None)
         self.resume.setEnabled(ready)
         self.form.setEnabled(idle and study is not None)
         self.stage_text.setText(self._outcome if idle else self.stage_text.text())
@@ -106,8 +112,8 @@ class RegistrationTraining(Listener):
         self._start()
 
     def _on_resume(self) -> None:
-        stopped = stopped_registration(self.session.study)
-        if stopped is None:  # gone since
+        stopped = self.session.models.interrupted_registration
+        if stopped is None:  # deleted meanwhile
             self.refresh()
         else:
             self._start(resume=stopped)
@@ -120,7 +126,7 @@ class RegistrationTraining(Listener):
             self.session.run(
                 train_registration_job(
                     self.session,
-                    labels=None if folder in (None, Path(), Path("")) else Path(folder),
+                    labels=folder if isinstance(folder, Path) and folder != Path() else None,
                     minutes=self.minutes.value or None,
                     weights=self._weights.weights(),
                     landmarks=self.landmarks.value,
@@ -134,15 +140,17 @@ class RegistrationTraining(Listener):
     def _on_job(self) -> None:
         job = self.session.job
         if job is not self._training:
-            self._training = job if job is not None and job.title == TRAINING else None
-            if self._training is not None:
-                for signal, slot in (
+            self._training = None
+            if job is not None and job.kind is JobKind.TRAIN_REGISTRATION:
+                self._training = job
+                self.follow(
+                    job,
                     (job.progressed, self._on_progress),
                     (job.succeeded, self._on_done),
                     (job.failed, self._on_failed),
                     (job.cancelling, self.refresh),
-                ):
-                    self.listen(signal, slot)
+                    until=(job.succeeded, job.failed),
+                )
         self.refresh()
 
     def _on_progress(self, event: ProgressEvent) -> None:

@@ -1,4 +1,4 @@
-"""The widget in which a person sees what was found, and corrects it."""
+"""Dock widget to run a model, review its predictions, correct them and export the result."""
 
 from __future__ import annotations
 
@@ -7,32 +7,36 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel
 
 from napari_landmark.data.landmarks import LandmarkSet, Status
-from napari_landmark.detection.model.store import default_folder, was_cancelled
+from napari_landmark.gui.controls import button, emphasise, note
 from napari_landmark.gui.dialogs.export import ExportButton
-from napari_landmark.gui.jobs.train import Maps, detect_job, heatmap_job, model_names, train_job
+from napari_landmark.gui.jobs.detect import Heatmaps, detect_job, heatmap_job
+from napari_landmark.gui.jobs.train import train_job
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.preferences import Preferences
-from napari_landmark.gui.widgets.base import DockWidget, button, emphasise, note
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.widgets.cohort_table import CohortTable
+from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
 
 
-class DetectWidget(DockWidget):
-    """Detect and review: run a model, look at the worst images first, drag what is wrong, export."""
+class ReviewWidget(DockWidget):
+    """Detect and review: predictions of a model, images with the largest expected error first."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
+        self.editor = AnnotationEditor(self.session)
         self.hint = note()
         self.models = QComboBox()
-        self.models.setToolTip("Which of the study's models detects; the newest is on top")
+        self.models.setToolTip("Model of the study that detects; the newest is on top")
         self.detect_all = button(
             "Detect in all", lambda: self._on_detect(None), tip="In all images of the study"
         )
         self.detect_one = button(
-            "In this", lambda: self._on_detect(self.session.image), tip="Only in the image at hand"
+            "In this", lambda: self._on_detect(self.session.current_image), tip="Only in the current image"
         )
         self.heatmaps = QCheckBox("Heatmap of the landmark")
-        self.heatmaps.setToolTip("Where the model sees the landmark at hand: brighter is more likely")
+        self.heatmaps.setToolTip("Heatmap of the model for the current landmark: brighter is more likely")
         self.heatmaps.toggled.connect(self._on_heatmaps)
         self.colors = QComboBox()
         self.colors.addItems(["Colour: confidence", "Colour: landmark"])
@@ -40,20 +44,24 @@ class DetectWidget(DockWidget):
         self.cohort = CohortTable(self.session)
         self.about = note()
         self.table = LandmarkTable(self.session, with_errors=True)
-        self.table.picked.connect(self.stage.look_at)
+        self.table.picked.connect(self.layer_manager.center_on)
         self.accept = button(
-            "Accept image", self._on_accept, tip=f"All its points are right: {keys_text('k')}"
+            "Accept image", self._on_accept, tip=f"All its predictions are right: {keys_text('k')}"
         )
         self.missing = button("Missing", self._on_missing, tip=keys_text("u"))
-        self.back = button("Back to prediction", self._on_back, tip="Forget what I said about this landmark")
+        self.back = button(
+            "Back to prediction",
+            self._on_back,
+            tip="Remove the annotation of this landmark: its prediction is shown again",
+        )
         self.again = button(
             "Train again with my corrections",
             self._on_again,
-            tip="Every image that you corrected or accepted teaches the next model",
+            tip="The next model is also trained on the images that you corrected or accepted",
         )
         self.export = ExportButton(self.session)
         self._lay_out()
-        # Heatmaps wait until a person stays at an image.
+        # Heatmaps wait until the user stays at an image.
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(250)
@@ -66,6 +74,7 @@ class DetectWidget(DockWidget):
             session.predictions_changed,
             session.job_changed,
             session.view_changed,
+            session.models_changed,
         ):
             self.listen(signal, self.refresh)
         self.listen(session.image_changed, self._on_image)
@@ -98,20 +107,20 @@ class DetectWidget(DockWidget):
         self.body.addLayout(row)
 
     def refresh(self, *_: object) -> None:
-        """Show the session as it is."""
-        session = self.session
-        has = bool(session.image)
+        """Show the state of the session."""
+        session, schema, store = self.session, self.session.schema, self.session.landmark_store
+        has = bool(session.current_image)
         self.content.setVisible(has)
-        if not has:
+        if not has or schema is None or store is None:
             return
-        names = model_names(session)
-        self._offer(names)
+        names = session.models.names
+        self._offer()
         idle = session.job is None
         result = session.result()
         predicted = any(mark.status is Status.PREDICTED for mark in result.values())
-        anything = any(session.known.state(name) in ("predicted", "corrected") for name in session.names)
+        anything = any(store.state(name) in ("predicted", "corrected") for name in session.names)
         self.hint.setVisible(not names)
-        self.hint.setText("There is no model yet: place landmarks in one image and <b>train</b> first.")
+        self.hint.setText("There is no model yet: annotate one image and <b>train</b> first.")
         for widget in (self.detect_all, self.detect_one, self.again):
             widget.setEnabled(idle and bool(names))
         self.heatmaps.setEnabled(bool(names))
@@ -119,8 +128,8 @@ class DetectWidget(DockWidget):
         self.accept.setEnabled(predicted)
         emphasise(self.accept, predicted)
         self.colors.setCurrentIndex(0 if session.color_by_confidence else 1)
-        mark = result.get(session.landmark)
-        prediction = session.prediction().get(session.landmark)
+        mark = result.get(session.current_landmark)
+        prediction = session.prediction().get(session.current_landmark)
         self.back.setEnabled(
             mark is not None
             and mark.status.is_manual
@@ -129,23 +138,20 @@ class DetectWidget(DockWidget):
         )
         self.missing.setEnabled(mark is not None and mark.status is not Status.MISSING)
         definition = ""
-        if session.landmark in session.schema:
-            definition = session.schema.definitions[session.schema.index(session.landmark)]
-        self.about.setText(f"<b>{session.landmark}</b> {definition}")
+        if session.current_landmark in schema:
+            definition = schema.definitions[schema.index(session.current_landmark)]
+        self.about.setText(f"<b>{session.current_landmark}</b> {definition}")
 
-    def _offer(self, names: list[str]) -> None:
-        """Show the models; the one that the terminal would take is chosen."""
-        study = self.session.study
-        labels = [
-            f"{name} (stopped early)" if was_cancelled(study.models_dir / name) else name for name in names
-        ]
+    def _offer(self) -> None:
+        """List the models and select the default one, which the command line takes as well."""
+        models = self.session.models
+        labels = [f"{m.name} (stopped early)" if m.stopped_early else m.name for m in models.landmark_models]
         if labels == [self.models.itemText(row) for row in range(self.models.count())]:
             return
         self.models.clear()
-        for label, name in zip(labels, names, strict=True):
+        for label, name in zip(labels, models.names, strict=True):
             self.models.addItem(label, name)
-        chosen = default_folder(study)
-        self.models.setCurrentIndex(self.models.findData(chosen.name) if chosen else -1)
+        self.models.setCurrentIndex(self.models.findData(models.default) if models.default else -1)
 
     def _on_image(self) -> None:
         self.refresh()
@@ -162,7 +168,7 @@ class DetectWidget(DockWidget):
                 device=Preferences.read().device,
                 image=image,
             )
-            self.listen(job.succeeded, self._on_found)
+            self.follow(job, (job.succeeded, self._on_found), until=(job.succeeded, job.failed))
             session.run(job)
 
         session.attempt(begin)
@@ -179,36 +185,36 @@ class DetectWidget(DockWidget):
         if on:
             self._compute_heatmaps()
         else:
-            self.stage.heatmaps.clear()
+            self.layer_manager.heatmaps.clear()
 
     def _compute_heatmaps(self) -> None:
         session = self.session
-        if not self.heatmaps.isChecked() or not session.image:
+        if not self.heatmaps.isChecked() or not session.current_image:
             return
         if session.job is not None:  # tried again when that is done
-            if session.job.title != "Training":
+            if session.job.kind is not JobKind.TRAIN:
                 self._pause.start()
             return
         job = heatmap_job(session, model=self.models.currentData(), device=Preferences.read().device)
-        self.listen(job.succeeded, self._on_maps)
+        self.follow(job, (job.succeeded, self._on_maps), until=(job.succeeded, job.failed))
         session.attempt(lambda: session.run(job))
 
-    def _on_maps(self, maps: Maps) -> None:
-        if maps.image == self.session.image:
-            self.stage.heatmaps.show(maps.names, maps.heatmaps, maps.matrix, maps.offset)
+    def _on_maps(self, maps: Heatmaps) -> None:
+        if maps.image == self.session.current_image:
+            self.layer_manager.heatmaps.show(maps.names, maps.heatmaps, maps.matrix, maps.offset)
 
     def _on_accept(self) -> None:
-        self.session.attempt(self.session.edits.accept)
+        self.session.attempt(self.editor.accept)
 
     def _on_missing(self) -> None:
-        self.session.attempt(lambda: self.session.edits.mark_missing(self.session.landmark))
+        self.session.attempt(lambda: self.editor.mark_missing(self.session.current_landmark))
 
     def _on_back(self) -> None:
-        self.session.attempt(lambda: self.session.edits.clear(self.session.landmark))
+        self.session.attempt(lambda: self.editor.clear(self.session.current_landmark))
 
     def _on_again(self) -> None:
         def begin() -> None:
-            # The Train widget shows how it goes, with all its settings at their defaults.
+            # The Train widget shows the progress; all settings have their defaults.
             self.open_dock("Train")
             self.session.run(train_job(self.session, device=Preferences.read().device))
 

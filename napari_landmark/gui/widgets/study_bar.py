@@ -1,4 +1,4 @@
-"""The bar on top of every widget: which study, which image, how far the work is, what runs."""
+"""Bar on top of every dock widget: study, current image, state of the cohort, running job."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_landmark.gui.controls import button, emphasise, note
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.keys import keys_text
+from napari_landmark.gui.listener import Listener
+from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
-from napari_landmark.gui.widgets.base import Listener, button, emphasise, note
 from napari_landmark.progress import ProgressEvent
 
 
 class StudyBar(Listener):
-    """Opens a study and goes through its images."""
+    """Buttons to open a study and to step through its images, and the progress of the running job."""
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         super().__init__(session)
         self.shows_training = True
         self.asks_for_study = True
         self._viewer = viewer
-        self.new = button(
-            "New study…", self._on_new, tip="From a folder of images, or from the images that are open"
-        )
-        self.open = button("Open study…", self._on_open, tip="A folder in which a study is kept")
+        self.new = button("New study…", self._on_new, tip="From a folder of images, or from the open images")
+        self.open = button("Open study…", self._on_open, tip="Folder of a study")
         self.hint = note()
         self.title = QLabel()
         self.title.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -69,7 +69,7 @@ class StudyBar(Listener):
         self._on_job()
 
     def refresh(self) -> None:
-        """Show the session as it is."""
+        """Show the state of the session."""
         study = self.session.study
         has = study is not None
         self.navigation.setVisible(has)
@@ -78,7 +78,7 @@ class StudyBar(Listener):
         self.hint.setVisible(not has and self.asks_for_study)
         emphasise(self.new, not has and self.asks_for_study)
         self.new.setText("New study…")
-        if not has:
+        if study is None:
             self._on_layers()
             return
         self.title.setText(f"<b>{study.folder.name}</b>")
@@ -94,8 +94,10 @@ class StudyBar(Listener):
         self.navigation = QWidget()
         row = QHBoxLayout(self.navigation)
         row.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.previous, self.images, self.next, self.count):
-            row.addWidget(widget, 1 if widget is self.images else 0)
+        row.addWidget(self.previous)
+        row.addWidget(self.images, 1)
+        row.addWidget(self.next)
+        row.addWidget(self.count)
         self.running = QWidget()
         run = QHBoxLayout(self.running)
         run.setContentsMargins(0, 0, 0, 0)
@@ -122,19 +124,19 @@ class StudyBar(Listener):
         found = open_layers_count(self._viewer)
         self.new.setText("Start with the open images…" if found else "New study…")
         self.hint.setText(
-            "Put landmarks on the open image, and the plugin finds them in all images of its folder."
+            "Annotate the open image, and the plugin detects its landmarks in all images of the folder."
             if found
-            else "Begin with a folder of images of one kind. You annotate one of them; the plugin finds the "
+            else "Begin with a folder of images of one kind. You annotate one of them; the plugin detects the "
             "same landmarks in all others.<br>To try it: <b>File › Open Sample › Landmarks</b>."
         )
 
     def _on_image(self) -> None:
         session = self.session
-        if not session.image:
+        if not session.current_image:
             return
-        number = session.names.index(session.image)
+        number = session.names.index(session.current_image)
         self.images.setCurrentIndex(number)
-        self.images.setItemText(number, self._line(session.image))
+        self.images.setItemText(number, self._line(session.current_image))
         self.count.setText(f"{number + 1} of {len(session.names)}")
         self.previous.setEnabled(number > 0)
         self.next.setEnabled(number + 1 < len(session.names))
@@ -147,18 +149,18 @@ class StudyBar(Listener):
             self._show_state()
 
     def _show_state(self) -> None:
-        counts = Counter(self.session.known.state(name) for name in self.session.names)
+        counts = Counter(self.session.require_store().state(name) for name in self.session.names)
         parts = [
             f"{counts[state]} {state}" for state in ("annotated", "corrected", "predicted") if counts[state]
         ]
         template = self.session.study.template if self.session.study else ""
-        about = f"Template: {template}" if template else "No template yet: annotate the image you see"
+        about = f"Template: {template}" if template else "No template yet: annotate the current image"
         device = [f"Device: {self.session.device}"] if self.session.device else []
         self.state.setText(" · ".join([*parts, about, *device]))
 
     def _on_chosen(self, number: int) -> None:
         self.session.attempt(lambda: self.session.show(self.session.names[number]))
-        self._on_image()  # the list names the image that is shown, also where another could not be read
+        self._on_image()  # back to the current image where the chosen one could not be read
 
     def _on_new(self) -> None:
         dialog = NewStudyDialog(self._viewer, self.session, self)
@@ -172,15 +174,19 @@ class StudyBar(Listener):
 
     def _on_job(self) -> None:
         job = self.session.job
-        self.running.setVisible(job is not None and (self.shows_training or job.title != "Training"))
+        self.running.setVisible(job is not None and (self.shows_training or job.kind is not JobKind.TRAIN))
         for widget in (self.new, self.open):
             widget.setEnabled(job is None)
         if job is not None:
             self.cancel.setEnabled(not job.cancelled)
             self.cancel.setText("Cancelling…" if job.cancelled else "Cancel")
             self.progress.setFormat(job.title)
-            self.listen(job.progressed, self._on_progress)
-            self.listen(job.cancelling, self._on_job_cancelling)
+            self.follow(
+                job,
+                (job.progressed, self._on_progress),
+                (job.cancelling, self._on_job_cancelling),
+                until=(job.ended,),
+            )
             if job.last_event is not None:
                 self._on_progress(job.last_event)
 
@@ -199,11 +205,13 @@ class StudyBar(Listener):
 
 
 def open_layers_count(viewer: ViewerModel) -> int:
-    """How many images are open in a viewer that could become a study."""
+    """Count the image layers of a viewer from which a study can be made."""
     from napari.layers import Image
 
     return sum(isinstance(layer, Image) and layer.ndim in (2, 3) for layer in viewer.layers)
 
 
 def _mark(session: Session, name: str) -> str:
-    return {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}[session.known.state(name)]
+    return {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}[
+        session.require_store().state(name)
+    ]

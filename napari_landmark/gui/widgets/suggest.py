@@ -1,93 +1,30 @@
-"""Which image to annotate: asked for with a button, found as long work, shown as a short list."""
+"""Panel that suggests which image to annotate as the template."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QListWidget, QListWidgetItem, QVBoxLayout
 
-from napari_landmark.data.errors import InputError
-from napari_landmark.detection.template_selection import DEFAULT_MINUTES, Suggestion
-from napari_landmark.gui.jobs.job import Job
+from napari_landmark.detection.template_selection import DEFAULT_MINUTES
+from napari_landmark.gui.controls import button, note
+from napari_landmark.gui.jobs.suggest import PARTIAL, suggest_job
+from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.session import Session
-from napari_landmark.gui.widgets.base import Listener, button, note
-from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
-SUGGESTING = "Comparing the images"
-_COUNT = 5
 _ROW_HEIGHT = 20
-_SMALLER = (
-    "Choose a smaller 'Working resolution' in Train > Advanced and close other programs, then try again."
-)
 _TIP = (
-    "Names the images that are best annotated: it learns from all images for the minutes given, without any "
-    "landmark, and tries how surely places of each are found in the others"
+    "Ranks the images as templates: an embedding is trained on all images for the minutes given, without any "
+    "landmark, and positions of each image are matched in the others and back"
 )
 _MEANING = (
-    "<small>Best first; click one to go to it. The number, 0 to 1, says how surely places of that image were "
-    "found in the others and back. Annotate one of these in which you can see every landmark.{}</small>"
+    "<small>Best first; click one to go to it. The score, 0 to 1: how consistently positions of that image are "
+    "matched in the others and back. Annotate one of these in which you can see every landmark.{}</small>"
 )
-_PART = " Stopped early: only a part of the images was compared."
-
-
-@dataclass(frozen=True)
-class Suggested:
-    """The images that are best annotated.
-
-    Parameters
-    ----------
-    best : tuple of Suggestion
-        The best first.
-    partial : bool
-        Whether it was stopped before all were compared.
-    """
-
-    best: tuple[Suggestion, ...]
-    partial: bool = False
-
-
-def suggest_job(session: Session, *, minutes: float = DEFAULT_MINUTES, device: str = "auto") -> Job:
-    """Long work that ranks the images of the open study as templates.
-
-    Succeeds with a `Suggested`, which the session keeps; None where it was cancelled before an image was judged.
-    """
-    study, cohort = session.study, session.cohort
-    assert study is not None and cohort is not None
-
-    def work(progress: Progress, cancel: CancelToken) -> Suggested | None:
-        progress(ProgressEvent("Preparing", 0.0))
-        from napari_landmark.detection.template_selection import suggest
-
-        try:
-            best = suggest(
-                cohort, count=_COUNT, minutes=minutes, device=device, progress=progress, cancel=cancel
-            )
-        except InputError:
-            if cancel.cancelled:  # it has nothing to say then, which is no failure
-                return None
-            raise
-        return Suggested(tuple(best), cancel.cancelled)
-
-    job = Job(SUGGESTING, work, smaller=_SMALLER)
-
-    def done(found: Suggested | None) -> None:
-        if found is None:
-            session.message.emit("info", "Stopped before any image was compared: nothing is suggested.")
-        elif session.study is not None and session.study.folder == study.folder:
-            session.take_suggestions(found)
-            names = ", ".join(suggestion.image for suggestion in found.best)
-            session.message.emit("info", f"Best to annotate: {names}.{_PART if found.partial else ''}")
-
-    # Here and not in the widget, which may be closed meanwhile.
-    job.succeeded.connect(done)
-    job.failed.connect(lambda text: session.message.emit("error", text))
-    return job
 
 
 class SuggestImage(Listener):
-    """A button with the minutes it may take, and what was suggested."""
+    """Button with the minutes it may take, and the list of suggested images."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -97,7 +34,8 @@ class SuggestImage(Listener):
         self.minutes.setDecimals(1)
         self.minutes.setValue(DEFAULT_MINUTES)
         self.minutes.setSuffix(" min")
-        self.minutes.setToolTip("How long to learn from the images; comparing them takes a little longer")
+        self.minutes.setToolTip("Duration of the training; comparing the images takes a little longer")
+        self._images: list[str] = []
         self.best = QListWidget()
         # Letters are keys of the viewer; the list would search its rows for them.
         self.best.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -119,9 +57,10 @@ class SuggestImage(Listener):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show what was suggested, and whether more can be asked for."""
+        """Show the suggestions, and whether the images can be compared now."""
         found, names = self.session.suggestions, self.session.names
         self.best.clear()
+        self._images = [s.image for s in found.best if s.image in names] if found else []
         for suggestion in found.best if found else ():
             if suggestion.image in names:
                 item = QListWidgetItem(f"{suggestion.score:.2f}   {suggestion.image}")
@@ -130,7 +69,7 @@ class SuggestImage(Listener):
                 self.best.addItem(item)
         rows = self.best.count()
         self.best.setFixedHeight(rows * _ROW_HEIGHT + 6)
-        self.meaning.setText(_MEANING.format(_PART if found and found.partial else ""))
+        self.meaning.setText(_MEANING.format(PARTIAL if found and found.partial else ""))
         for widget in (self.best, self.meaning):
             widget.setVisible(rows > 0)
         self._mark()
@@ -147,9 +86,9 @@ class SuggestImage(Listener):
         self.run.setToolTip(why or _TIP)
 
     def _mark(self) -> None:
-        """Mark the image at hand, where it is one of them."""
-        names = [self.best.item(row).data(Qt.ItemDataRole.UserRole) for row in range(self.best.count())]
-        self.best.setCurrentRow(names.index(self.session.image) if self.session.image in names else -1)
+        """Select the current image where it is among the suggestions."""
+        image, names = self.session.current_image, self._images
+        self.best.setCurrentRow(names.index(image) if image in names else -1)
 
     def _on_run(self) -> None:
         def begin() -> None:
@@ -161,4 +100,4 @@ class SuggestImage(Listener):
     def _on_clicked(self, item: QListWidgetItem) -> None:
         name = item.data(Qt.ItemDataRole.UserRole)
         self.session.attempt(lambda: self.session.show(name))
-        self._mark()  # also where it could not be read
+        self._mark()  # back to the current image where that one could not be read

@@ -1,10 +1,8 @@
-"""The widget in which the cohort is learned."""
+"""Dock widget that trains a landmark model on the cohort."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
@@ -14,40 +12,36 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QProgressBar,
 from superqt import QCollapsible
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.detection.model.store import was_cancelled
-from napari_landmark.gui.jobs.job import Job, time_left
-from napari_landmark.gui.jobs.open_study import Opened, regather_job
-from napari_landmark.gui.jobs.train import (
-    Preview,
-    interrupted_training,
-    model_names,
-    train_job,
-    training_outcome,
-)
+from napari_landmark.gui.controls import button, emphasise, note, problem_text
+from napari_landmark.gui.jobs.job import time_left
+from napari_landmark.gui.jobs.open_study import Opened, reread_job
+from napari_landmark.gui.jobs.train import Preview, train_job, training_outcome
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
-from napari_landmark.gui.widgets.base import DockWidget, button, emphasise, note, problem_text
+from napari_landmark.gui.session.model_list import LandmarkModelInfo
+from napari_landmark.gui.session.running_job import JobKind, RunningJob
+from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.loss_plot import LossPlot
 from napari_landmark.progress import ProgressEvent
 
 
 class TrainWidget(DockWidget):
-    """Train: one button; what it needs to know has good defaults."""
+    """Train: one button, with defaults for all settings."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self._preferences = Preferences.read()
-        self._drawn: Cohort | None = None  # whose working resolution is shown
-        self.study_bar.shows_training = False  # it is shown larger here
-        self._training: Job | None = None
+        self._drawn: Cohort | None = None  # cohort whose working resolution is shown
+        self.study_bar.shows_training = False  # this widget has a larger progress bar
+        self._training: RunningJob | None = None
         self._outcome, self._failed, self._resuming = "", False, False
         self.ready = note()
         self.run = button("Train", self._on_run)
-        self.resume = button("Resume", self._on_resume, tip="Go on with the training that was stopped")
+        self.resume = button("Resume", self._on_resume, tip="Resume the training that was stopped")
         self.stage_text = note()
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         self.plot = LossPlot()
-        self.onward = button("Next: review what was found ▸", lambda: self.open_dock("Detect and review"))
+        self.onward = button("Next: review the predictions ▸", lambda: self.open_dock("Detect and review"))
         self.report = button(
             "Open the report", self._on_report, tip="Loss, template and predictions as a page"
         )
@@ -70,32 +64,33 @@ class TrainWidget(DockWidget):
         for signal in (self.session.study_changed, self.session.landmarks_changed, self.session.job_changed):
             self.listen(signal, self.refresh)
         self.listen(self.session.job_changed, self._on_job)
-        self.listen(self.session.image_changed, self.refresh)
+        for changed in (self.session.image_changed, self.session.models_changed):
+            self.listen(changed, self.refresh)
         self._on_job()
         self.refresh()
 
     def refresh(self, *_: object) -> None:
-        """Show the session as it is."""
-        session, training = self.session, self._training
-        self.content.setVisible(session.study is not None)
-        if session.study is None:
+        """Show the state of the session."""
+        session, training, store = self.session, self._training, self.session.landmark_store
+        self.content.setVisible(store is not None)
+        if store is None:
             return
-        annotated = session.known.placed_counts(session.names)
+        annotated = store.placed_counts(session.names)
         placed = sum(annotated.values())
         idle = training is None
         count = len(annotated)
         if not annotated:
-            self.ready.setText("Place the landmarks of one image first, with <b>Annotate template</b>.")
+            self.ready.setText("Annotate one image first, with <b>Annotate template</b>.")
         else:
             images = "one image" if count == 1 else f"{count} images"
             marks = "one landmark" if placed == 1 else f"{placed} landmarks"
-            self.ready.setText(f"Learns {len(session.names)} images from the {marks} you placed in {images}.")
-        self.run.setText("Train" if idle else "Cancelling…" if training.cancelled else "Cancel")
-        busy_otherwise = session.job is not None and idle
-        self.run.setEnabled(bool(annotated) and not busy_otherwise and (idle or not training.cancelled))
-        names = model_names(session)
+            self.ready.setText(f"Trains on {len(session.names)} images, with {marks} annotated in {images}.")
+        self.run.setText("Train" if training is None else "Cancelling…" if training.cancelled else "Cancel")
+        free = session.job is None if training is None else not training.cancelled
+        self.run.setEnabled(bool(annotated) and free)
+        names = session.models.names
         emphasise(self.run, idle and not names)
-        stopped = interrupted_training(session) if idle else None
+        stopped = session.models.interrupted_training if idle else None
         self.resume.setVisible(stopped is not None)
         self.resume.setEnabled(session.job is None)
         self.progress.setVisible(not idle)
@@ -104,9 +99,9 @@ class TrainWidget(DockWidget):
         done = idle and bool(names)
         self.onward.setVisible(done)
         emphasise(self.onward, done and not self._failed)
-        self.report.setVisible(done and (session.study.folder / "report" / "report.html").exists())
+        self.report.setVisible(done and session.models.has_report)
         if names:
-            made = [f"{name} ({_made(session.study.models_dir / name)})" for name in names[:4]]
+            made = [f"{model.name} ({_made(model)})" for model in session.models.landmark_models[:4]]
             self.models.setText("Models of this study, all kept: " + ", ".join(made))
         self.models.setVisible(bool(names))
         self.plot.setVisible(not idle or bool(self.plot.stages))
@@ -119,34 +114,36 @@ class TrainWidget(DockWidget):
         self.minutes.setDecimals(1)
         self.minutes.setSpecialValueText("automatic")
         self.minutes.setSuffix(" min")
-        self.minutes.setToolTip("How long to train; automatic suits the device")
+        self.minutes.setToolTip("Duration of the training; automatic: suited to the device")
         self.device = QComboBox()
         self.device.addItems(DEVICES)
         self.device.setCurrentText(self._preferences.device)
         self.seed = QSpinBox()
         self.seed.setRange(0, 10**6)
         self.seed.setToolTip("The same seed on the same device gives the same model")
-        self.size = QComboBox()
+        self.working_size = QComboBox()
         self._offer_sizes(self._preferences.working_size)
-        self.size.setToolTip("Longest side the images are drawn at for training; smaller needs less memory")
+        self.working_size.setToolTip(
+            "Longest side of the images resampled for training; smaller needs less memory"
+        )
         holder = QWidget()
         form = QFormLayout(holder)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Time", self.minutes)
         form.addRow("Device", self.device)
         form.addRow("Seed", self.seed)
-        form.addRow("Working resolution", self.size)
+        form.addRow("Working resolution", self.working_size)
         self.advanced = QCollapsible("Advanced", expandedIcon="▼", collapsedIcon="▶")
         self.advanced.addWidget(holder)
 
     def _offer_sizes(self, chosen: int) -> None:
-        self.size.clear()
+        self.working_size.clear()
         sizes = sorted({*WORKING_SIZES, self._preferences.working_size, chosen})
-        self.size.addItems([f"{size} pixels" for size in sizes])
-        self.size.setCurrentText(f"{chosen} pixels")
+        self.working_size.addItems([f"{size} pixels" for size in sizes])
+        self.working_size.setCurrentText(f"{chosen} pixels")
 
     def _show_size(self) -> None:
-        """The size that the images are drawn at, whatever was asked for; a choice waits until it is used."""
+        """Show the working size of the cohort; another choice of the user takes effect with the next training."""
         cohort = self.session.cohort
         if cohort is not None and cohort is not self._drawn:
             self._drawn = cohort
@@ -164,13 +161,15 @@ class TrainWidget(DockWidget):
 
     def _start(self, *, resume: bool) -> None:
         def begin() -> None:
-            size = int(self.size.currentText().split()[0])
-            if size == max(self.session.cohort.canvas):
+            size = int(self.working_size.currentText().split()[0])
+            if size == max(self.session.require_cohort().canvas):
                 self._train(resume=resume)
                 return
-            reading = regather_job(self.session, preferences=replace(self._preferences, working_size=size))
+            reading = reread_job(self.session, preferences=replace(self._preferences, working_size=size))
             self._resuming = resume
-            self.listen(reading.succeeded, self._on_read_again)
+            self.follow(
+                reading, (reading.succeeded, self._on_read_again), until=(reading.succeeded, reading.failed)
+            )
             self.session.run(reading)
 
         self.session.attempt(begin)
@@ -199,19 +198,20 @@ class TrainWidget(DockWidget):
         job = self.session.job
         if job is self._training:
             return
-        if job is None or job.title != "Training":
+        if job is None or job.kind is not JobKind.TRAIN:
             self._training = None
             return
         self._training = job
         self.stage_text.setText("Preparing…")
-        for signal, slot in (
+        self.follow(
+            job,
             (job.progressed, self._on_progress),
             (job.shown, self._on_shown),
             (job.succeeded, self._on_done),
             (job.failed, self._on_failed),
             (job.cancelling, self.refresh),
-        ):
-            self.listen(signal, slot)
+            until=(job.succeeded, job.failed),
+        )
         self.refresh()
 
     def _on_progress(self, event: ProgressEvent) -> None:
@@ -222,9 +222,10 @@ class TrainWidget(DockWidget):
         self.stage_text.setVisible(True)
 
     def _on_shown(self, shown: object) -> None:
-        running = isinstance(shown, Preview) and self._training is not None
-        if running and shown.image == self.session.image:
-            self.stage.show_preview(shown.landmarks)
+        if not isinstance(shown, Preview) or self._training is None:
+            return
+        if shown.image == self.session.current_image:
+            self.layer_manager.preview.show(shown.landmarks)
 
     def _on_done(self, report: Any) -> None:
         self._outcome = training_outcome(report)
@@ -235,15 +236,16 @@ class TrainWidget(DockWidget):
         self.refresh()
 
     def _on_report(self) -> None:
+        if self.session.study is None:
+            return
         page = self.session.study.report_dir / "report.html"
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(page))):
             self.session.message.emit("warning", f"No browser opened; the report is {page}")
 
 
-def _made(folder: Path) -> str:
-    """When a model was made, and whether its training was cut short."""
-    try:
-        when = datetime.fromtimestamp((folder / "model.json").stat().st_mtime).strftime("%d %b %H:%M")
-    except OSError:
+def _made(model: LandmarkModelInfo) -> str:
+    """Date of a model, and whether its training was stopped early."""
+    if model.created is None:
         return "incomplete"
-    return f"{when}, stopped early" if was_cancelled(folder) else when
+    when = model.created.strftime("%d %b %H:%M")
+    return f"{when}, stopped early" if model.stopped_early else when

@@ -1,4 +1,4 @@
-"""Long work tells where it stands, stops when asked to, and says in one line why it failed."""
+"""Long work reports progress, can be cancelled, and gives its error as one line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.gui.jobs.job import Job, explain, time_left
+from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import ProgressEvent
 
@@ -30,7 +31,7 @@ def count_to(number, seconds=0.01):
 
 
 def test_it_reports_and_ends(session, qtbot):
-    job = Job("Counting", count_to(5))
+    job = Job(JobKind.DETECT, count_to(5))
     events = []
     job.progressed.connect(events.append)
     with qtbot.waitSignal(job.succeeded, timeout=5000) as result:
@@ -43,7 +44,7 @@ def test_it_reports_and_ends(session, qtbot):
 
 
 def test_it_stops_when_asked_to(session, qtbot):
-    job = Job("Counting", count_to(1000))
+    job = Job(JobKind.DETECT, count_to(1000))
     with qtbot.waitSignal(job.progressed, timeout=5000):
         session.run(job)
     with qtbot.waitSignals([job.cancelling, job.succeeded], timeout=5000):
@@ -53,10 +54,10 @@ def test_it_stops_when_asked_to(session, qtbot):
 
 
 def test_one_at_a_time(session, qtbot):
-    job = Job("Counting", count_to(1000))
+    job = Job(JobKind.DETECT, count_to(1000))
     session.run(job)
-    with pytest.raises(InputError, match="Counting is still running"):
-        session.run(Job("Other", count_to(1)))
+    with pytest.raises(InputError, match="Detecting is still running"):
+        session.run(Job(JobKind.TRAIN, count_to(1)))
     with qtbot.waitSignal(job.ended, timeout=5000):
         job.cancel()
 
@@ -65,17 +66,17 @@ def test_a_failure_is_told_in_one_line(session, qtbot, caplog):
     def work(progress, cancel):
         raise ValueError("five is right out")
 
-    job = Job("Counting", work)
+    job = Job(JobKind.DETECT, work)
     with qtbot.waitSignal(job.failed, timeout=5000) as reason:
         session.run(job)
     assert "five is right out" in reason.args[0]
     assert "\n" not in reason.args[0]
-    assert "Counting failed" in caplog.text  # with the traceback, for a report
+    assert "Detecting failed" in caplog.text  # with the traceback, for a report
     assert session.job is None
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "remedy"),
     [
         (InputError("a.png: is broken"), "a.png: is broken"),
         (MemoryError(), "Working resolution"),
@@ -84,8 +85,8 @@ def test_a_failure_is_told_in_one_line(session, qtbot, caplog):
         (OSError(28, "No space left on device", "/data/x"), "/data/x: No space left on device"),
     ],
 )
-def test_the_line_says_what_to_do(error, said):
-    assert said in explain(error)
+def test_the_message_has_a_remedy(error, remedy):
+    assert remedy in explain(error)
 
 
 def test_time_left():

@@ -1,4 +1,4 @@
-"""Index coordinates come to lie where the image lies, whoever opened it."""
+"""Index coordinates and world coordinates agree with the image, whichever reader opened it."""
 
 from __future__ import annotations
 

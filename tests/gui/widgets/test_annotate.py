@@ -1,4 +1,4 @@
-"""Importing and calibrating leave the study, the button and the clicks as they should be."""
+"""Texts, table and buttons of the Annotate widget; importing and calibrating."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ import pytest
 from qtpy.QtWidgets import QInputDialog
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import LandmarkSchema
+from napari_landmark.data.landmarks import LandmarkSchema, Status
 from napari_landmark.data.study.study import Study
-from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
-from napari_landmark.gui.layers.layer_manager import get_session
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.annotate import AnnotateWidget
 
 from ..conftest import NAMES, predict
-
-
-@pytest.fixture
-def session(viewer):
-    return get_session(viewer)
 
 
 @pytest.fixture
@@ -37,30 +31,12 @@ def test_a_file_that_does_not_fit_defines_no_landmarks(annotate, session, tmp_pa
     assert session.annotation().ndim is None
 
 
-def test_a_dialog_swaps_names_and_takes_that_of_a_removed_one(session, qtbot):
-    for row, name in enumerate(NAMES):
-        session.edits.place(name, (row, row))
-    dialog = SchemaDialog(session)
-    qtbot.addWidget(dialog)
-    dialog.table.item(0, 0).setText("index_tip")
-    dialog.table.item(1, 0).setText("thumb_tip")
-    dialog.table.item(2, 0).setText("capitate")
-    dialog.table.removeRow(3)
-    dialog._on_save()
-    assert dialog.problem.text() == ""
-    assert {name: mark.position for name, mark in session.annotation().items()} == {
-        "index_tip": (0, 0),
-        "thumb_tip": (1, 1),
-        "capitate": (2, 2),
-    }
-
-
 class TestClickingPlaces:
     """The button says what a click does."""
 
     def agree(self, annotate, viewer):
         active = viewer.layers.selection.active
-        clicks_place = active is annotate.stage.landmarks.layer and active.mode == "add"
+        clicks_place = active is annotate.layer_manager.landmarks.layer and active.mode == "add"
         return clicks_place == annotate.place.isChecked() == (annotate.place.text() == "Clicking places")
 
     @pytest.mark.parametrize("length", [25.0, None])
@@ -76,7 +52,7 @@ class TestClickingPlaces:
         assert self.agree(annotate, viewer)
 
     def test_after_opening_another_study(self, annotate, viewer, session, cohort, tmp_path, truth):
-        predict(session, session.image, truth[session.image])
+        predict(session, session.current_image, truth[session.current_image])
         session.set_placing(False)
         other = Study.create(tmp_path / "other", schema=LandmarkSchema(NAMES))
         viewer.layers.selection.active = viewer.layers[0]
@@ -85,7 +61,7 @@ class TestClickingPlaces:
         assert self.agree(annotate, viewer)
 
     def test_with_the_tools_of_napari(self, annotate, viewer, session):
-        layer = annotate.stage.landmarks.layer
+        layer = annotate.layer_manager.landmarks.layer
         for mode in ("select", "add", "pan_zoom"):
             layer.mode = mode
             assert session.placing == (mode == "add")
@@ -94,14 +70,84 @@ class TestClickingPlaces:
         assert layer.mode == "add"
 
     def test_after_the_points_were_deleted(self, annotate, viewer, session):
-        viewer.layers.remove(annotate.stage.landmarks.layer)
+        viewer.layers.remove(annotate.layer_manager.landmarks.layer)
         session.step(1)
         assert annotate.place.isChecked()
         assert self.agree(annotate, viewer)
 
     def test_after_the_image_was_deleted(self, annotate, viewer, session):
-        viewer.layers.remove(annotate.stage.image)
+        viewer.layers.remove(annotate.layer_manager.image)
         session.step(1)
-        assert annotate.stage.landmarks.layer.visible
+        assert annotate.layer_manager.landmarks.layer.visible
         assert annotate.place.isChecked()
         assert self.agree(annotate, viewer)
+
+
+class TestAnnotate:
+    def test_it_says_what_to_click(self, annotate, session):
+        assert "thumb_tip" in annotate.task.text()
+        assert annotate.definition.text() == "Tip of the thumb."
+        AnnotationEditor(session).place_next((5, 5))
+        assert "index_tip" in annotate.task.text()
+        assert "1 of 4 done" in annotate.task.text()
+
+    def test_the_table_shows_each_state(self, annotate, session):
+        AnnotationEditor(session).place_next((5, 5))
+        AnnotationEditor(session).mark_missing("index_tip")
+        model = annotate.table.view.model()
+        states = [model.index(row, 1).data() for row in range(4)]
+        assert states == ["✓ placed", "missing", "to place", "to place"]
+
+    def test_a_row_makes_its_landmark_the_next(self, annotate, session):
+        view = annotate.table.view
+        view.clicked.emit(view.model().index(2, 0))
+        AnnotationEditor(session).place_next((5, 5))
+        assert session.result()["middle_tip"].position == (5, 5)
+
+    def test_it_leads_on_when_all_is_done(self, annotate, session):
+        assert annotate.onward.isHidden()
+        for row in range(3):
+            AnnotationEditor(session).place_next((row + 5, 5))
+        AnnotationEditor(session).mark_missing("capitate")
+        assert not annotate.onward.isHidden()
+
+    def test_keys(self, annotate, viewer, session):
+        keymap = {str(key): action for key, action in viewer.keymap.items()}
+        keymap["N"](viewer)
+        assert session.current_landmark == "index_tip"
+        keymap["U"](viewer)
+        assert session.result()["index_tip"].status is Status.MISSING
+        keymap["Ctrl+Z"](viewer)
+        assert session.result()["index_tip"].status is Status.UNPLACED
+        keymap["."](viewer)
+        assert session.current_image == "hand_001.png"
+        keymap[","](viewer)
+        assert session.current_image == "hand_000.png"
+
+    def test_import_adds_what_is_new_and_keeps_the_rest(self, annotate, session, tmp_path):
+        AnnotationEditor(session).place("thumb_tip", (5, 5))
+        path = tmp_path / "some.csv"
+        path.write_text("image,landmark,x,y\nhand_000.png,capitate,9,8\nhand_000.png,new one,3,4\n")
+        assert annotate.import_file(path) == 2
+        assert session.schema.names == (*NAMES, "new one")
+        assert session.result()["capitate"].position == (8, 9)
+        assert session.result()["thumb_tip"].position == (5, 5)
+        AnnotationEditor(session).undo()
+        assert session.result()["capitate"].status is Status.UNPLACED
+
+    def test_import_of_another_image_is_refused(self, annotate, session, tmp_path):
+        path = tmp_path / "some.csv"
+        path.write_text("image,landmark,x,y\na.png,capitate,9,8\nb.png,capitate,9,8\n")
+        with pytest.raises(InputError, match=r"no landmarks of hand_000.png; it has those of a.png, b.png"):
+            annotate.import_file(path)
+
+
+def test_a_calibration_holds_for_the_whole_study(annotate, session, qtbot, monkeypatch):
+    monkeypatch.setattr(QInputDialog, "getDouble", lambda *_: (12.5, True))
+    annotate.calibrate.click()
+    annotate.viewer.layers.selection.active.add([[10, 10], [40, 50]])
+    qtbot.waitUntil(lambda: session.study.spacing is not None, timeout=5000)
+    qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
+    assert Study.open(session.study.folder).spacing == 0.25
+    assert session.geometry("hand_002.png").spacing == (0.25, 0.25)
+    assert "0.25 x 0.25 mm (from the calibration)" in annotate.spacing.text()

@@ -14,15 +14,10 @@ from napari_landmark.data.study.study import Study
 from napari_landmark.detection import template_selection as template
 from napari_landmark.detection.template_selection import DEFAULT_MINUTES, Suggestion
 from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.layers.layer_manager import get_session
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.widgets.annotate import AnnotateWidget
-from napari_landmark.gui.widgets.suggest import SUGGESTING
 from napari_landmark.progress import ProgressEvent
-
-
-@pytest.fixture
-def session(viewer):
-    return get_session(viewer)
 
 
 @pytest.fixture
@@ -79,7 +74,7 @@ def test_the_best_are_listed_and_a_click_goes_there(panel, session, qtbot, asked
     assert heard == [("info", "Best to annotate: hand_003.png, hand_002.png, hand_001.png, hand_000.png.")]
     assert panel.best.currentRow() == 3  # the image at hand
     panel.best.itemClicked.emit(panel.best.item(1))
-    assert session.image == "hand_002.png"
+    assert session.current_image == "hand_002.png"
     session.step(1)
     assert panel.best.currentRow() == 0
     assert session.annotation().ndim is None  # nothing was annotated by it
@@ -95,12 +90,12 @@ def test_the_minutes_are_the_persons(panel, session, qtbot, asked):
 def test_nothing_else_is_started_meanwhile(panel, session, qtbot, asked):
     asked["go"].clear()
     panel.run.click()
-    assert session.job.title == SUGGESTING
+    assert session.job.kind is JobKind.SUGGEST
     assert not panel.run.isEnabled()
     assert "still running" in panel.run.toolTip()
-    with pytest.raises(InputError, match=f"{SUGGESTING} is still running"):
-        session.run(Job("Other", lambda *_: None))
-    session.edits.place_next((5, 5))  # while a person may go on
+    with pytest.raises(InputError, match=f"{JobKind.SUGGEST} is still running"):
+        session.run(Job(JobKind.TRAIN, lambda *_: None))
+    AnnotationEditor(session).place_next((5, 5))  # while a person may go on
     asked["go"].set()
     wait(session, qtbot)
     assert panel.run.isEnabled()
@@ -142,7 +137,7 @@ def test_what_fails_is_told_once(panel, session, qtbot, asked, heard, error, tex
 
 
 def test_it_is_offered_with_a_template_and_not_with_one_image(panel, session, cohort, tmp_path):
-    session.edits.place_next((5, 5))
+    AnnotationEditor(session).place_next((5, 5))
     assert panel.run.isEnabled()
     (tmp_path / "one").mkdir()
     shutil.copy(cohort.paths[0], tmp_path / "one")

@@ -1,4 +1,4 @@
-"""Two images of the viewer with what is known of both, read from the layers that a person chose."""
+"""Reading a pair to register, with its labels and landmarks, from the selected layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_landmark.gui.layers.open_layers import gray_values
 
 @dataclass(frozen=True, eq=False)
 class ChosenLayers:
-    """The layers of a pair; labels and points may be missing.
+    """Selected layers of a pair; labels and points are optional.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class ChosenLayers:
 
 @dataclass(frozen=True, eq=False)
 class PairInputs:
-    """A pair to register, free of layers: what is done with it may run in a thread.
+    """A pair to register, independent of layers, so that a thread can work on it.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class PairInputs:
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """The labels that both images have."""
+        """Labels that both images have."""
         if self.fixed_labels is None or self.moving_labels is None:
             return ()
         both = np.intersect1d(np.unique(self.fixed_labels), np.unique(self.moving_labels))
@@ -65,12 +65,12 @@ class PairInputs:
 
 
 def read_pair(chosen: ChosenLayers) -> PairInputs:
-    """The pair as images, label maps and landmarks.
+    """Read a pair from its layers.
 
     Raises
     ------
     InputError
-        What was chosen does not make a pair; the text says what to choose.
+        The layers do not make a pair; the message names the layer and the remedy.
     """
     if chosen.fixed is None or chosen.moving is None:
         raise InputError("Choose two images: open them in the viewer first, by dragging their files into it.")
@@ -82,7 +82,7 @@ def read_pair(chosen: ChosenLayers) -> PairInputs:
             f"{chosen.fixed.name} is {kinds[chosen.fixed.ndim]} and {chosen.moving.name} "
             f"{kinds[chosen.moving.ndim]}: choose two of a kind."
         )
-    landmarks = _landmarks(chosen)
+    landmarks = _landmarks(chosen, (chosen.fixed, chosen.moving))
     return PairInputs(
         image_of(chosen.fixed),
         image_of(chosen.moving),
@@ -93,7 +93,7 @@ def read_pair(chosen: ChosenLayers) -> PairInputs:
 
 
 def image_of(layer: Image) -> MedicalImage:
-    """The image of a layer from any reader, where it lies in the viewer."""
+    """Image of a layer from any reader, with the geometry of its transform in the viewer."""
     array = gray_values(layer)
     if array.dtype == bool:
         array = array.astype(np.uint8)
@@ -103,7 +103,7 @@ def image_of(layer: Image) -> MedicalImage:
 
 
 def can_be_registered(layer: Any) -> bool:
-    """Whether a layer is a picture or a volume."""
+    """Whether a layer is a 2D or 3D image."""
     return isinstance(layer, Image) and layer.ndim in (2, 3) and not layer.multiscale
 
 
@@ -123,10 +123,11 @@ def _labels(layer: Labels | None, image: Image) -> NDArray[np.integer] | None:
     return values
 
 
-def _landmarks(chosen: ChosenLayers) -> tuple[LandmarkSet | None, LandmarkSet | None]:
-    """Points of both images under the same names: their own where both have some, else by their order."""
+def _landmarks(
+    chosen: ChosenLayers, images: tuple[Image, Image]
+) -> tuple[LandmarkSet | None, LandmarkSet | None]:
+    """Landmarks of both images, matched by name where both layers have names, else by order."""
     layers = (chosen.fixed_points, chosen.moving_points)
-    images = (chosen.fixed, chosen.moving)
     for layer, image in zip(layers, images, strict=True):
         if layer is not None and layer.ndim != image.ndim:
             raise InputError(f"{layer.name} has points of {layer.ndim} axes, {image.name} has {image.ndim}.")
@@ -137,16 +138,18 @@ def _landmarks(chosen: ChosenLayers) -> tuple[LandmarkSet | None, LandmarkSet | 
             f"{there[0].name} has {len(there[0].data)} points and {there[1].name} {len(there[1].data)}: without "
             "names they correspond by their order, so add or delete some."
         )
-    sets = [
-        _landmark_set(layer, image, named) if layer is not None and len(layer.data) else None
-        for layer, image in zip(layers, images, strict=True)
-    ]
-    if None not in sets and not set(sets[0]) & set(sets[1]):
+    fixed, moving = (
+        _landmark_set(layer, image, named=named) for layer, image in zip(layers, images, strict=True)
+    )
+    if fixed is not None and moving is not None and not set(fixed) & set(moving):
         raise InputError(f"{there[0].name} and {there[1].name} have no name in common: name points alike.")
-    return sets[0], sets[1]
+    return fixed, moving
 
 
-def _landmark_set(layer: Points, image: Image, named: bool) -> LandmarkSet:
+def _landmark_set(layer: Points | None, image: Image, *, named: bool) -> LandmarkSet | None:
+    """Points of a layer as landmarks of an image; None without points."""
+    if layer is None or not len(layer.data):
+        return None
     positions = points_between(layer, image)
     names = [str(name) for name in layer.features["name"]] if named else []
     names = names or [f"point {number}" for number in range(1, len(positions) + 1)]

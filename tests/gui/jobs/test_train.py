@@ -1,4 +1,4 @@
-"""What a training or a detection found is taken over once, whichever widgets are open when it ends."""
+"""The result of a training is shown once, whichever widgets are open when it ends."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from napari_landmark.detection.training import train as pipeline
 from napari_landmark.detection.training.options import TrainingOptions
 from napari_landmark.detection.training.train import TrainingReport
 from napari_landmark.gui.jobs import train as training
-from napari_landmark.gui.jobs.train import Preview, detect_job, train_job
-from napari_landmark.gui.layers.layer_manager import get_session
-from napari_landmark.gui.widgets import review as detect
-from napari_landmark.gui.widgets.review import DetectWidget
+from napari_landmark.gui.jobs.train import Preview, train_job
+from napari_landmark.gui.layers.viewer_session import get_session
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.train import TrainWidget
 
 
@@ -34,7 +33,7 @@ def heard(session):
 
 @pytest.fixture
 def finish(monkeypatch, truth):
-    """A training that waits for the event, then says what is in the dict: its predictions and its end."""
+    """A training with given predictions and a given end."""
     event, end = threading.Event(), {"images": list(truth), "cancelled": False, "error": None}
 
     def train(study, cohort, **_):
@@ -66,14 +65,16 @@ def finish(monkeypatch, truth):
     return run
 
 
-def test_without_any_widget(session, stage, viewer, qtbot, finish, heard, truth):
+def test_without_any_widget(session, layer_manager, viewer, qtbot, finish, heard, truth):
     session.set_placing(True)
-    stage.show_preview(LandmarkSet.from_array(session.schema, truth[session.image], Status.PREDICTED))
+    layer_manager.preview.show(
+        LandmarkSet.from_array(session.schema, truth[session.current_image], Status.PREDICTED)
+    )
     finish(session, qtbot)
     assert "Training preview" not in viewer.layers
     assert not session.placing
-    assert stage.landmarks.layer.mode == "select"
-    session.edits.place("capitate", (30, 30))
+    assert layer_manager.landmarks.layer.mode == "select"
+    AnnotationEditor(session).place("capitate", (30, 30))
     assert session.annotation()["capitate"].status is Status.CORRECTED
     assert "✓ Trained" in heard[-1][1]
 
@@ -91,11 +92,11 @@ def test_two_widgets_show_it_and_it_is_told_once(session, viewer, qtbot, finish,
 
 
 @pytest.mark.parametrize("ending", [{"cancelled": True}, {"error": InputError("the disk is full")}])
-def test_what_was_found_before_the_end_is_kept(session, stage, qtbot, finish, heard, ending):
+def test_what_was_found_before_the_end_is_kept(session, layer_manager, qtbot, finish, heard, ending):
     finish(session, qtbot, images=["hand_000.png", "hand_002.png"], **ending)
-    assert session.known.state("hand_002.png") == "predicted"
-    assert session.known.state("hand_001.png") == ""
-    assert len(stage.landmarks.layer.data) == 4
+    assert session.landmark_store.state("hand_002.png") == "predicted"
+    assert session.landmark_store.state("hand_001.png") == ""
+    assert len(layer_manager.landmarks.layer.data) == 4
     assert heard[-1] == ("error", "the disk is full") if "error" in ending else "Stopped" in heard[-1][1]
 
 
@@ -106,50 +107,16 @@ def test_an_early_end_leaves_the_view_alone(session, qtbot, finish):
     assert not session.color_by_confidence
 
 
-def test_detecting_without_any_widget(session, stage, qtbot, monkeypatch, heard, truth):
-    def predict_cohort(model, cohort, *, study, **_):
-        marks = LandmarkSet.from_array(study.schema, truth["hand_000.png"], Status.PREDICTED)
-        study.save_predictions("hand_000.png", marks)
-        return {"hand_000.png": marks}
-
-    monkeypatch.setattr(pipeline, "predict_cohort", predict_cohort)
-    monkeypatch.setattr(training, "_loaded", lambda *_: None)
-    session.run(detect_job(session, model=None))
-    qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
-    assert session.known.state("hand_000.png") == "predicted"
-    assert heard == [("info", "Landmarks found in 1 image. What you placed or corrected stayed as it is.")]
-
-
-def test_that_there_is_no_graphics_card_is_told_once_without_any_widget(
-    session, qtbot, finish, heard, monkeypatch
-):
-    monkeypatch.setattr(training, "_told_no_gpu", False)
+def test_a_missing_graphics_card_is_told_once_without_any_widget(session, qtbot, finish, heard):
     for _ in range(2):
         finish(session, qtbot)
     assert sum("No graphics card" in text for _, text in heard) == 1
     assert session.device.startswith("cpu")
 
 
-def test_heatmaps_that_cannot_be_computed_are_told_once(session, viewer, qtbot, monkeypatch, heard):
-    def fail(*_):
-        raise InputError("the model is damaged; use --device cpu, or auto")
-
-    monkeypatch.setattr(training, "_loaded", fail)
-    monkeypatch.setattr(detect, "model_names", lambda _: ["001"])
-    widget = DetectWidget(viewer)
-    qtbot.addWidget(widget)
-    widget.heatmaps.click()
-    widget.deleteLater()  # closed meanwhile
-    qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
-    qtbot.wait(50)
-    assert [text for kind, text in heard if kind == "error"] == [
-        "the model is damaged; use --device cpu, or auto"
-    ]
-
-
 def test_a_preview_after_the_end_is_not_shown(session, viewer, qtbot, truth):
     widget = TrainWidget(viewer)
     qtbot.addWidget(widget)
-    marks = LandmarkSet.from_array(session.schema, truth[session.image], Status.PREDICTED)
-    widget._on_shown(Preview(session.image, marks))
+    marks = LandmarkSet.from_array(session.schema, truth[session.current_image], Status.PREDICTED)
+    widget._on_shown(Preview(session.current_image, marks))
     assert "Training preview" not in viewer.layers

@@ -1,4 +1,4 @@
-"""A second viewer on one study may look, is told why it cannot annotate, and never undoes what the first one did."""
+"""A second viewer of a study is read-only, with a message, and never overwrites annotations of the first one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.study.study import Study
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.session.session import Session
 
 
 @pytest.fixture
 def second(study, cohort, session):
-    """Another session on the study that `session` has open, and what it was told."""
+    """Another session with the same study open; `told` are its messages."""
     other, told = Session(), []
     other.message.connect(lambda kind, text: told.append((kind, text)))
     other.told = told
@@ -29,9 +31,9 @@ def test_it_is_told(second):
 def test_it_cannot_annotate(second, study):
     second.step(1)
     with pytest.raises(InputError, match="is being annotated"):
-        second.edits.place("capitate", (5, 5))
+        AnnotationEditor(second).place("capitate", (5, 5))
     with pytest.raises(InputError, match="is being annotated"):
-        second.schema_edits.add("more")
+        SchemaEditor(second).add("more")
     assert second.annotation()["capitate"].position is None
     assert study.annotations() == {}
 
@@ -39,16 +41,14 @@ def test_it_cannot_annotate(second, study):
 def test_it_goes_on_from_what_the_first_left(second, session, study):
     for one in (session, second):
         one.show("hand_001.png")
-    session.edits.place("capitate", (7, 7))
-    session.schema_edits.add("more")
+    AnnotationEditor(session).place("capitate", (7, 7))
+    SchemaEditor(session).add("more")
     session.close()
-    with pytest.raises(
-        InputError, match="was annotated elsewhere, and was read again now: do that once more"
-    ):
-        second.edits.place("thumb_tip", (5, 5))
+    with pytest.raises(InputError, match="was annotated by another program and has been read again"):
+        AnnotationEditor(second).place("thumb_tip", (5, 5))
     assert "more" in second.schema
     assert second.annotation()["capitate"].position == (7, 7)
-    second.edits.place("thumb_tip", (5, 5))
+    AnnotationEditor(second).place("thumb_tip", (5, 5))
     found = Study.open(study.folder).load_annotations("hand_001.png")
     assert (found["capitate"].position, found["thumb_tip"].position) == ((7, 7), (5, 5))
 
@@ -57,5 +57,5 @@ def test_opening_the_same_study_again_keeps_the_right(session, study, cohort):
     told = []
     session.message.connect(lambda kind, text: told.append(text))
     session.open(Study.open(study.folder), cohort)
-    session.edits.place("capitate", (5, 5))
+    AnnotationEditor(session).place("capitate", (5, 5))
     assert told == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_landmark.gui.widgets.base import note
+from napari_landmark.gui.controls import note
 
 
 @pytest.mark.parametrize("text", ["short", "a text of several lines " * 8, "<small>smaller</small> " * 30])

@@ -1,0 +1,90 @@
+"""Long work as the session sees it: its kind, its progress and its signals, free of threads and Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Protocol
+
+from napari_landmark.progress import ProgressEvent
+
+
+class JobKind(StrEnum):
+    """Kinds of long work; the value is the title that the user reads."""
+
+    READ_IMAGES = "Reading images"
+    TRAIN = "Training"
+    DETECT = "Detecting"
+    HEATMAPS = "Computing heatmaps"
+    SUGGEST = "Comparing the images"
+    REGISTER = "Registering"
+    TRAIN_REGISTRATION = "Training the registration"
+    WRITE = "Writing"
+
+
+class JobSignal(Protocol):
+    """A signal of Qt or psygnal."""
+
+    def connect(self, slot: Callable[..., object], /) -> Any:
+        """Call `slot` whenever the signal is emitted."""
+
+
+class RunningJob(Protocol):
+    """Long work that the session starts, cancels and waits for.
+
+    Attributes
+    ----------
+    kind : JobKind
+    last_event : ProgressEvent or None
+        Last progress that was reported.
+    ended : JobSignal
+        Emitted once in the main thread, however the work ended, before `succeeded` or `failed`.
+    """
+
+    kind: JobKind
+    last_event: ProgressEvent | None
+
+    @property
+    def title(self) -> str:
+        """Name of the work for the user."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the work was asked to stop."""
+
+    @property
+    def ended(self) -> JobSignal:
+        """Signal of the end."""
+
+    @property
+    def progressed(self) -> JobSignal:
+        """Signal with each `ProgressEvent`."""
+
+    @property
+    def shown(self) -> JobSignal:
+        """Signal with each intermediate result."""
+
+    @property
+    def succeeded(self) -> JobSignal:
+        """Signal with the result."""
+
+    @property
+    def failed(self) -> JobSignal:
+        """Signal with the message of the error."""
+
+    @property
+    def cancelling(self) -> JobSignal:
+        """Signal that the work was asked to stop."""
+
+    @property
+    def destroyed(self) -> JobSignal:
+        """Signal that the job is deleted, after which no signal may be disconnected."""
+
+    def start(self) -> None:
+        """Begin in a thread."""
+
+    def cancel(self) -> None:
+        """Ask the work to stop."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end of the thread; returns whether it ended."""

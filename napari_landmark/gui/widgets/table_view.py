@@ -1,0 +1,55 @@
+"""Read-only Qt view in which one whole row is selected."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QAbstractTableModel, Qt
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView
+
+from napari_landmark.gui.controls import set_headers
+
+WIDEST_TEXTS = Qt.ItemDataRole.UserRole + 1
+"""Role of a column's header data: texts among which is the widest one of the column."""
+_MARGIN = 3  # Qt's own around the text of a cell
+
+
+class TableView(QTableView):
+    """View of a table model: the first column takes the free width, the others fit their text.
+
+    Parameters
+    ----------
+    model : QAbstractTableModel
+        Must say its `WIDEST_TEXTS`, so that no row is asked for its size.
+    row_height : int
+        In pixels.
+    """
+
+    def __init__(self, model: QAbstractTableModel, *, row_height: int) -> None:
+        super().__init__()
+        self.setModel(model)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setShowGrid(False)
+        # Letters are keys of the viewer; the table would search its rows for them.
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        columns = self.horizontalHeader()
+        if columns is not None:
+            columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        set_headers(self, stretched=0, row_height=row_height)
+        self.setMinimumHeight(90)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
+
+    def sizeHintForColumn(self, column: int) -> int:
+        """Width in pixels of the widest text of a column."""
+        model = self.model()
+        texts = None if model is None else model.headerData(column, Qt.Orientation.Horizontal, WIDEST_TEXTS)
+        return (
+            max((self.fontMetrics().horizontalAdvance(text) for text in texts or ()), default=0) + 2 * _MARGIN
+        )
+
+    def select(self, row: int) -> None:
+        """Select a row and scroll to it."""
+        model = self.model()
+        if model is not None and 0 <= row < model.rowCount():
+            self.selectRow(row)
+            self.scrollTo(model.index(row, 0))

@@ -1,0 +1,49 @@
+"""Renaming, ordering, adding and removing landmarks."""
+
+from __future__ import annotations
+
+from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+
+from ..conftest import NAMES
+
+
+class TestSchemaDialog:
+    def test_renaming_ordering_and_adding(self, session, qtbot):
+        AnnotationEditor(session).place("capitate", (5, 5))
+        dialog = SchemaDialog(session)
+        qtbot.addWidget(dialog)
+        dialog.table.item(3, 0).setText("wrist")
+        dialog.table.setCurrentCell(3, 0)
+        dialog._move(-1)
+        dialog._append("extra", "#123456", "")
+        dialog._on_save()
+        assert session.schema.names == ("thumb_tip", "index_tip", "wrist", "middle_tip", "extra")
+        assert session.schema.colors[-1] == "#123456"
+        assert session.result()["wrist"].position == (5, 5)
+
+    def test_a_name_twice_is_told_and_nothing_happens(self, session, qtbot):
+        dialog = SchemaDialog(session)
+        qtbot.addWidget(dialog)
+        dialog.table.item(3, 0).setText("thumb_tip")
+        dialog._on_save()
+        assert "twice" in dialog.problem.text()
+        assert session.schema.names == NAMES
+
+
+def test_a_dialog_swaps_names_and_takes_that_of_a_removed_one(session, qtbot):
+    for row, name in enumerate(NAMES):
+        AnnotationEditor(session).place(name, (row, row))
+    dialog = SchemaDialog(session)
+    qtbot.addWidget(dialog)
+    dialog.table.item(0, 0).setText("index_tip")
+    dialog.table.item(1, 0).setText("thumb_tip")
+    dialog.table.item(2, 0).setText("capitate")
+    dialog.table.removeRow(3)
+    dialog._on_save()
+    assert dialog.problem.text() == ""
+    assert {name: mark.position for name, mark in session.annotation().items()} == {
+        "index_tip": (0, 0),
+        "thumb_tip": (1, 1),
+        "capitate": (2, 2),
+    }

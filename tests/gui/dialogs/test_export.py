@@ -1,0 +1,54 @@
+"""Landmarks of one image or all of them, in the formats of other programs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.registry import read_landmarks
+from napari_landmark.data.study.provenance import sha256
+from napari_landmark.gui.dialogs.export import export
+
+from ..conftest import predict
+
+
+class TestExport:
+    @pytest.mark.parametrize("suffix", [".csv", ".tps", ".json"])
+    def test_all_images_that_have_landmarks(self, session, truth, tmp_path, suffix):
+        for name in session.names[:2]:
+            predict(session, name, truth[name])
+        assert export(session, tmp_path / f"out{suffix}", suffix=suffix, whole=True) == 2
+        geometries = {name: session.geometry(name) for name in session.names}
+        found = read_landmarks(tmp_path / f"out{suffix}", geometries=geometries)
+        assert set(found) == set(session.names[:2])
+        np.testing.assert_allclose(
+            found["hand_001.png"].positions(),  # TPS has the order only, no names
+            truth["hand_001.png"],
+            atol=1e-3,
+        )
+        record = json.loads((tmp_path / f"out{suffix}.run.json").read_text())
+        assert record["command"] == "export"
+        assert record["landmarks"] == {"predicted": 2 * len(session.schema)}
+        assert record["sha256"] == sha256(tmp_path / f"out{suffix}")
+        assert str(tmp_path) not in json.dumps(record)
+
+    def test_formats_of_one_image_make_a_folder(self, session, truth, tmp_path, qtbot):
+        session.study.update(spacing=0.5)
+        from napari_landmark.gui.jobs.open_study import reread_job
+
+        session.run(reread_job(session))
+        qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
+        for name in session.names[:2]:
+            predict(session, name, truth[name])
+        assert export(session, tmp_path / "out", suffix=".mrk.json", whole=True) == 2
+        written = list((tmp_path / "out").glob("*.mrk.json"))
+        assert len(written) == 2
+        record = json.loads((tmp_path / "out" / "all.mrk.json.run.json").read_text())
+        assert record["sha256"] == {path.name: sha256(path) for path in written}
+
+    def test_nothing_to_export_is_said(self, session, tmp_path):
+        with pytest.raises(InputError, match="nothing to export"):
+            export(session, tmp_path / "out.csv", suffix=".csv", whole=True)

@@ -1,0 +1,40 @@
+"""Opening a study, and the message where that is not possible."""
+
+from __future__ import annotations
+
+from napari.components import ViewerModel
+
+from napari_landmark.data.landmarks import LandmarkSchema
+from napari_landmark.data.study.study import Study
+from napari_landmark.gui.jobs.open_study import open_job
+from napari_landmark.gui.layers.viewer_session import get_session
+
+from ..conftest import NAMES
+
+
+def test_a_study_that_is_none_is_told(qtbot, tmp_path):
+    viewer = ViewerModel()
+    session = get_session(viewer)
+    heard = []
+    session.message.connect(lambda kind, text: heard.append((kind, text)))
+    session.run(open_job(session, tmp_path))
+    qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
+    assert heard[0][0] == "error"
+    assert "is not a study" in heard[0][1]
+
+
+def test_images_that_are_nowhere_are_told(qtbot, tmp_path):
+    viewer = ViewerModel()
+    session = get_session(viewer)
+    heard = []
+    session.message.connect(lambda kind, text: heard.append((kind, text)))
+    study = Study.create(tmp_path / "study", schema=LandmarkSchema(NAMES), images=tmp_path / "a" / "images")
+    (tmp_path / "deep").mkdir()
+    moved = study.folder.rename(tmp_path / "deep" / "study")
+    session.run(open_job(session, moved))
+    qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
+    (kind, text), *_ = heard
+    assert kind == "error"
+    places = f"not in {tmp_path / 'deep' / 'a' / 'images'} nor {tmp_path / 'a' / 'images'};"
+    assert places in text
+    assert "New study…" in text

@@ -1,0 +1,135 @@
+"""The points layer follows the session, and the session follows the points."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.gui.layers.viewer_session import get_session
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+
+from ..conftest import NAMES, predict
+
+
+@pytest.fixture
+def session(viewer):
+    return get_session(viewer)
+
+
+@pytest.fixture
+def layer(layer_manager):
+    return layer_manager.landmarks.layer
+
+
+def drag(layer, row, position):
+    """Drag a point as napari's mouse bindings do."""
+    layer._set_drag_start({row}, layer.data[row])
+    layer._move({row}, position)
+    layer._drag_start = None
+
+
+class TestPoints:
+    def test_a_click_places_the_current_landmark(self, session, layer):
+        assert layer.mode == "add"
+        layer.add([20, 15])
+        assert session.result()["thumb_tip"].position == (20, 15)
+        assert list(layer.features["name"]) == ["thumb_tip"]
+        assert session.current_landmark == "index_tip"
+
+    def test_rows_are_known_by_name(self, session, layer):
+        session.select_landmark("capitate")
+        layer.add([20, 15])
+        session.select_landmark("thumb_tip")
+        layer.add([30, 16])
+        assert list(layer.features["name"]) == ["thumb_tip", "capitate"]
+        np.testing.assert_allclose(layer.data, [(30, 16), (20, 15)])
+
+    def test_a_drag_moves_that_one(self, session, layer):
+        for row in range(3):
+            layer.add([20 + row, 15])
+        drag(layer, 1, (40, 20))
+        assert session.result()["index_tip"].position == pytest.approx((40, 20))
+        assert session.result()["thumb_tip"].position == (20, 15)
+        assert session.current_landmark == "index_tip"
+
+    def test_a_drag_out_of_the_image_is_taken_back(self, session, layer):
+        layer.add([20, 15])
+        drag(layer, 0, (-90, 20))
+        np.testing.assert_allclose(layer.data, [(20, 15)])
+
+    def test_deleting_opens_it_again(self, session, layer):
+        for row in range(3):
+            layer.add([20 + row, 15])
+        layer.selected_data = {1}
+        layer.remove_selected()
+        assert session.result()["index_tip"].status is Status.UNPLACED
+        assert list(layer.features["name"]) == ["thumb_tip", "middle_tip"]
+
+    def test_a_click_too_many_leaves_no_point(self, session, layer):
+        for row in range(len(NAMES) + 2):
+            layer.add([20 + row, 15])
+        assert len(layer.data) == len(NAMES)
+
+    def test_undo_takes_the_point_away(self, session, layer):
+        layer.add([20, 15])
+        AnnotationEditor(session).undo()
+        assert len(layer.data) == 0
+        layer.add([21, 15])
+        assert session.result()["thumb_tip"].position == (21, 15)
+
+    def test_colours_show_the_confidence(self, session, layer, truth):
+        predict(session, session.current_image, truth[session.current_image])
+        assert layer.face_colorbar.visible
+        red, blue = layer.face_color[0][0], layer.face_color[-1][2]
+        assert red > 0.8
+        assert blue > 0.5
+        session.color_by_confidence = False
+        session.view_changed.emit()
+        assert not layer.face_colorbar.visible
+
+    def test_the_bar_of_confidences_is_drawn_invisibly_while_the_study_opens(self, session, cohort, truth):
+        AnnotationEditor(session).place("capitate", (5, 5))
+        for name in NAMES[:3]:
+            AnnotationEditor(session).mark_missing(name)
+        predict(session, "hand_001.png", truth["hand_001.png"])
+        session.close()  # two viewers cannot both annotate
+        viewer = ViewerModel()
+        get_session(viewer).open(session.study, cohort)
+        bar = viewer.layers["Landmarks"].face_colorbar
+        assert (bar.visible, bar.opacity) == (True, 0)
+        AnnotationEditor(get_session(viewer)).undo()
+        AnnotationEditor(get_session(viewer)).clear("capitate")
+        assert not bar.visible
+        get_session(viewer).step(1)
+        assert (bar.visible, bar.opacity) == (True, 1)
+        get_session(viewer).close()
+
+    def test_equal_confidences_beside_a_bar_that_is_drawn_already(
+        self, make_napari_viewer, session, cohort, truth
+    ):
+        AnnotationEditor(session).place("capitate", (5, 5))
+        found = LandmarkSet.from_array(
+            session.schema, truth["hand_001.png"], status=Status.PREDICTED, confidence=np.full(4, 0.7)
+        )
+        session.study.save_predictions("hand_001.png", found, cohort.geometry(cohort.index("hand_001.png")))
+        session.close()
+        viewer = make_napari_viewer()
+        again = get_session(viewer)
+        again.open(session.study, cohort)
+        again.show("hand_001.png")
+        layer = viewer.layers["Landmarks"]
+        assert layer.face_colorbar.visible
+        assert tuple(layer.face_contrast_limits) == (0, 1)
+        again.close()
+
+    def test_rings_are_as_wide_as_the_expected_error(self, viewer, session, truth):
+        predict(session, session.current_image, truth[session.current_image], error=3.0)
+        np.testing.assert_allclose(viewer.layers["Expected error"].size, 6.0)
+
+    def test_clicking_a_point_selects_its_landmark(self, session, layer, truth):
+        predict(session, session.current_image, truth[session.current_image])
+        layer.mode = "select"
+        layer.selected_data = {2}
+        assert session.current_landmark == "middle_tip"

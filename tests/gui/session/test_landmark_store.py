@@ -1,0 +1,39 @@
+"""State and expected error of an image, from its annotation and its prediction."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+
+from ..conftest import predict
+
+
+def test_the_expected_error_is_of_predictions_that_no_annotation_replaces(session, truth):
+    name = session.current_image
+    store = session.require_store()
+    assert store.expected_error(name) == (-math.inf, -math.inf)
+    predict(session, name, truth[name], error=2.0)
+    assert store.expected_error(name) == pytest.approx((2.0, 2.0))
+    editor = AnnotationEditor(session)
+    editor.place("thumb_tip", (5, 5))
+    editor.mark_missing("index_tip")
+    assert store.expected_error(name) == pytest.approx((2.0, 2.0))
+    editor.accept()
+    assert store.expected_error(name) == (-math.inf, -math.inf)
+    editor.undo()
+    assert store.expected_error(name) == pytest.approx((2.0, 2.0))
+
+
+def test_the_state_of_an_image(session, truth):
+    name, store, editor = session.current_image, session.require_store(), AnnotationEditor(session)
+    assert store.state(name) == ""
+    editor.mark_missing("index_tip")
+    assert store.state(name) == "annotated"
+    editor.undo()
+    predict(session, name, truth[name])
+    assert store.state(name) == "predicted"
+    editor.place("thumb_tip", (5, 5))
+    assert store.state(name) == "corrected"

@@ -1,0 +1,35 @@
+"""Undo and redo return changes in order, up to a limit."""
+
+from __future__ import annotations
+
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+from napari_landmark.gui.session.undo import Change, UndoStack
+
+EMPTY = LandmarkSet(LandmarkSchema(("a", "b")))
+
+
+def change(label):
+    return Change("image.png", EMPTY, EMPTY.with_landmark(Landmark("b", (1, 2), Status.PLACED)), label)
+
+
+def test_a_change_names_its_landmarks():
+    assert change("Place b").names == ("b",)
+
+
+def test_changes_are_undone_and_redone_in_order():
+    stack = UndoStack()
+    for label in "123":
+        stack.push(change(label))
+    assert [stack.undo().label, stack.undo().label] == ["3", "2"]
+    assert (stack.undo_label, stack.redo_label) == ("1", "2")
+    assert stack.redo().label == "2"
+    stack.push(change("4"))
+    assert stack.redo() is None
+    assert stack.undo_label == "4"
+
+
+def test_the_oldest_changes_are_dropped():
+    stack = UndoStack(limit=2)
+    for label in "123":
+        stack.push(change(label))
+    assert [stack.undo().label, stack.undo().label, stack.undo()] == ["3", "2", None]

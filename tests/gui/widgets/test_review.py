@@ -1,0 +1,45 @@
+"""Models and buttons of the Review widget."""
+
+from __future__ import annotations
+
+import json
+
+from napari_landmark.data.landmarks import Status
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.widgets.review import ReviewWidget
+from napari_landmark.gui.widgets.train import TrainWidget
+
+from ..conftest import predict
+
+
+def test_a_model_that_was_stopped_is_marked_and_not_chosen(viewer, session, qtbot):
+    widget = ReviewWidget(viewer)
+    qtbot.addWidget(widget)
+    for name, complete in (("001", False), ("002", True), ("003", False)):
+        folder = session.study.models_dir / name
+        folder.mkdir()
+        (folder / "model.json").write_text(json.dumps({"training": {"complete": complete}}))
+        session.refresh_models()
+        chosen = widget.models.currentData()
+        assert chosen == ("001" if name == "001" else "002")
+    labels = [widget.models.itemText(row) for row in range(3)]
+    assert labels == ["003 (stopped early)", "002", "001 (stopped early)"]
+    train = TrainWidget(viewer)
+    qtbot.addWidget(train)
+    assert train.models.text().count("stopped early") == 2
+
+
+def test_buttons_follow_the_state(viewer, session, qtbot, truth):
+    widget = ReviewWidget(viewer)
+    qtbot.addWidget(widget)
+    assert not widget.detect_all.isEnabled()
+    assert not widget.hint.isHidden()
+    predict(session, session.current_image, truth[session.current_image])
+    assert widget.accept.isEnabled()
+    AnnotationEditor(session).place("thumb_tip", (5, 5))
+    session.select_landmark("thumb_tip")
+    assert widget.back.isEnabled()
+    widget.back.click()
+    assert session.result()["thumb_tip"].status is Status.PREDICTED
+    widget.accept.click()
+    assert not widget.accept.isEnabled()
