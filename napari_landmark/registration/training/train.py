@@ -65,9 +65,7 @@ def train_registration(
         no checkpoint to resume, or other images, labels or landmarks than those of the training to resume.
     """
     if len(cohort) < 2:
-        raise InputError(
-            f"{cohort.folder}: holds one usable image: a registration is trained on at least two"
-        )
+        raise InputError(f"{cohort.folder}: holds one usable image: registration needs at least two")
     if resume and (folder is None or not (folder / CHECKPOINT).exists()):
         raise InputError(f"{folder}: has no interrupted training to resume", code=ErrorCode.NOTHING_TO_RESUME)
     started = time.monotonic()
