@@ -332,7 +332,7 @@ class TestModel:
         [
             (
                 {"training": {"options": {"weights": {"dice": -1}}}},
-                r"model.json: the weight dice.*train again",
+                r"model.json: .*the weight dice.*train again",
             ),
             ({"format": "something"}, "not a registration model"),
             ({"version": 99}, "another version"),
