@@ -58,7 +58,7 @@ def landmark_figure(cohort: Cohort, number: int, landmarks: LandmarkSet) -> Figu
             (5, 3),
             textcoords="offset points",
             fontsize=9,
-            color=color,
+            color="white",
             path_effects=[withStroke(linewidth=2, foreground="black")],
         )
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))

@@ -1,4 +1,4 @@
-"""A folder is worked through one image after another; what cannot be used is named."""
+"""Predictions for every image of a folder; files that cannot be used are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heatmaps overlay the image in any viewer: the hottest voxel lies where the landmark does, in millimetres."""
+"""Heatmap files overlay the image in any viewer: their peak is at the landmark, in millimetres."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TURN = ((0.0, -0.8, 0.6), (0.0, 0.6, 0.8), (1.0, 0.0, 0.0))  # orthonormal, axes
 
 
 def detection(geometry, canvas, cells):
-    """What a model says that is certain of these cells (n, d) of its heatmaps."""
+    """Detection with the peak of each heatmap at one of these cells (n, d)."""
     canvas_transform = fit_canvas_transform(geometry, canvas)
     heatmaps = np.zeros((len(cells), *(n // STRIDE for n in canvas)), np.float32)
     for heat, cell in zip(heatmaps, cells, strict=True):
@@ -115,3 +115,11 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"a\.png\.heatmaps\.nrrd: cannot be written"):
         write_heatmaps(tmp_path, image, detection(geometry, (64, 64), [(3, 7), (8, 12)]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    geometry = Geometry((50, 80))
+    image = MedicalImage(np.zeros((50, 80), np.uint8), geometry, "a.png")
+    with pytest.raises(InputError, match=r"heat: cannot be written"):
+        write_heatmaps(tmp_path / "file" / "heat", image, detection(geometry, (64, 64), [(3, 7), (8, 12)]))

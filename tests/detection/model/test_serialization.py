@@ -1,4 +1,4 @@
-"""A model finds the same landmarks after it was saved, and says what is wrong with a damaged one."""
+"""A model that was saved predicts the same; a damaged one is refused in a line that names the file."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_without_a_detector(model, image, tmp_path):
     assert again.detect(image).landmarks == alone.detect(image).landmarks
 
 
-def test_without_a_close_up(model, image, tmp_path):
+def test_without_a_refiner(model, image, tmp_path):
     model.refiner = None
     save_model(model, tmp_path / "copy")
     assert not list((tmp_path / "copy").glob("close_*"))
@@ -177,7 +177,7 @@ def test_a_damaged_sidecar_is_named(folder, model, spoil, message):
     assert str(folder) in str(caught.value)
 
 
-def test_typical_support_may_be_unknown(folder, model, image):
+def test_typical_consensus_may_be_unknown(folder, model, image):
     path = folder / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "typical_support": None}))
     again = read_model(folder, device=model.device)
@@ -186,7 +186,7 @@ def test_typical_support_may_be_unknown(folder, model, image):
 
 
 @pytest.mark.parametrize("first", ["-1", "1.5", "NaN", "1e999", '"x"', "null", "[1]", "1" + "0" * 400])
-def test_typical_support_that_cannot_be(folder, model, first):
+def test_typical_consensus_that_cannot_be(folder, model, first):
     path = folder / "model.json"
     sidecar = json.loads(path.read_text())
     values = [0.5] * (len(model.schema) - 1)
@@ -272,14 +272,14 @@ def test_templates_of_another_shape_are_named(folder, model, name, places, spoil
         lambda tensors: {**tensors, "maps.1": tensors["maps.1"][..., 1:-1, 1:-1]},
     ],
 )
-def test_what_a_close_up_cannot_have_said_is_named(folder, model, spoil):
+def test_patch_descriptors_that_do_not_fit_are_named(folder, model, spoil):
     path = folder / "close_templates.safetensors"
     save_tensors(path, spoil(load_tensors(path)[0]))
     with pytest.raises(InputError, match=r"close_templates\.safetensors"):
         read_model(folder, device=model.device)
 
 
-def test_a_close_up_of_the_second_version_is_refused_by_name(folder, model, image):
+def test_a_patch_embedding_of_the_second_version_is_refused(folder, model, image):
     path = folder / "model.json"
     sidecar = {**json.loads(path.read_text()), "version": 2}
     path.write_text(json.dumps(sidecar))
