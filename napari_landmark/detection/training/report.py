@@ -1,4 +1,4 @@
-"""The report of a training: loss curves, the template, and the cohort's predictions sorted by expected error."""
+"""Report of a training: loss curves, template, and predictions of the cohort sorted by expected error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from napari_landmark.data.study.study import Study
 from napari_landmark.detection.training.train import TrainingReport
 from napari_landmark.learning.loop import History
 
-_SHEET = 40  # images on the contact sheet; of larger cohorts the worst ones and an even choice of the others
+_SHEET = 40  # images on the contact sheet; of larger cohorts the worst ones and evenly chosen others
 
 
 def write_report(study: Study, cohort: Cohort, report: TrainingReport) -> Path:
@@ -155,7 +155,7 @@ def _facts(study: Study, cohort: Cohort, report: TrainingReport) -> str:
         "Template": study.template,
         "Landmarks": len(study.schema),
         "Images": len(cohort),
-        "Working canvas": " x ".join(str(n) for n in reversed(cohort.canvas)),
+        "Working grid": " x ".join(str(n) for n in reversed(cohort.canvas)),
         "Time": f"{report.seconds / 60:.1f} minutes" + (" (cancelled)" if report.cancelled else ""),
     }
     rows = "".join(
