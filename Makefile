@@ -1,32 +1,49 @@
 # Everything a fresh machine needs: `make demo` to see it work, `make test` to check it.
 
 VENV   := .venv
-BIN    := $(VENV)/bin
-PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-INPUTS := setup.cfg pyproject.toml constraints.txt
 DEMO   ?= demo_output
 PYTEST ?=
+NEWEST ?= napari[all]
+INPUTS := setup.cfg pyproject.toml constraints.txt
 
-.PHONY: help venv demo test test-long lint clean
+ifeq ($(OS),Windows_NT)
+BIN    := $(VENV)/Scripts
+SCREEN :=
+else ifeq ($(shell uname),Darwin)
+BIN    := $(VENV)/bin
+SCREEN :=
+else
+BIN    := $(VENV)/bin
+SCREEN := xvfb-run -a
+endif
+
+PIP  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+KEPT = $(PIP) -c constraints.txt
+SUITE = pytest -q -n 2 --dist loadgroup --durations=25
+
+.PHONY: help venv demo test test-long test-newest test-lowest dist test-dist lint clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo    train, detect and evaluate on the sample data (result in $(DEMO)/)"
-	@echo "make test    linting, plugin manifest and tests, on a virtual screen"
-	@echo "make test-long  kill -9, full disks and fuzzing, about an hour"
-	@echo "make venv    only set up $(VENV)"
-	@echo "make lint    only linting"
-	@echo "make clean   remove $(VENV) and everything made"
+	@echo "make demo         train, detect and evaluate on the sample data (result in $(DEMO)/)"
+	@echo "make test         linting, plugin manifest and tests, on a virtual screen"
+	@echo "make test-long    kill -9, full disks and fuzzing, about an hour"
+	@echo "make test-newest  the tests with the newest versions of all packages"
+	@echo "make test-lowest  the tests with the lowest versions that setup.cfg allows"
+	@echo "make dist         wheel and sdist in dist/; make test-dist installs both and runs them"
+	@echo "make venv         only set up $(VENV)"
+	@echo "make lint         style, contracts of imports, types"
+	@echo "make clean        remove $(VENV) and everything made"
 
 venv: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(BIN)/napari-landmark demo --out $(DEMO)
 
-# PYTEST passes options on: make test PYTEST="-n 2 -k geometry"
+# PYTEST passes options on: make test PYTEST="-k geometry"
 test: $(VENV)/.installed-test lint
 	$(BIN)/npe2 validate napari-landmark
-	xvfb-run -a $(BIN)/python -m pytest -q $(PYTEST)
+	$(SCREEN) $(BIN)/python -m $(SUITE) $(PYTEST)
 
 # Kills, full disks, fuzzing, large images: about an hour. NAPARI_LANDMARK_KILLS and NAPARI_LANDMARK_FUZZ_MINUTES
 # (for each reader) make it shorter or longer; some parts need a user who may mount a file system.
@@ -39,8 +56,32 @@ lint: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+# Environments of their own, so that the kept versions stay as they are.
+test-newest:
+	$(MAKE) VENV=.venv-newest .venv-newest/.created
+	scripts/test_packages.sh
+	.venv-newest/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	.venv-newest/bin/python -m pip install --quiet --upgrade -e ".[all,test]" "$(NEWEST)"
+	$(SCREEN) .venv-newest/bin/python -m $(SUITE) $(PYTEST)
+
+test-lowest:
+	$(MAKE) VENV=.venv-lowest .venv-lowest/.created
+	scripts/test_packages.sh
+	.venv-lowest/bin/python scripts/lowest_versions.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/constraints.txt -e ".[all,test]"
+	$(SCREEN) .venv-lowest/bin/python -m $(SUITE) $(PYTEST)
+
+dist: $(VENV)/.installed-test
+	rm -rf dist build
+	$(BIN)/python -m build --quiet
+
+test-dist:
+	scripts/test_dist.sh dist
+
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-newest .venv-lowest $(DEMO) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache \
+		.import_linter_cache .hypothesis
 
 # The stamps are newer than what they were made from, so a second call installs nothing.
 $(VENV)/.created:
@@ -50,11 +91,11 @@ $(VENV)/.created:
 # torch comes first and by its exact version: left to another package's open requirement,
 # pip may choose a different build, several gigabytes larger.
 $(VENV)/.installed: $(VENV)/.created $(INPUTS)
-	$(PIP) "$$(grep '^torch==' constraints.txt)"
-	$(PIP) -e .
+	$(KEPT) "$$(grep '^torch==' constraints.txt)"
+	$(KEPT) -e .
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	scripts/test_packages.sh
-	$(PIP) -e ".[all,test]"
+	$(KEPT) -e ".[all,test,lint]"
 	@touch $@

@@ -1,8 +1,8 @@
-"""How many images it takes: drawn hands, cohorts of 20 and of 1,000, default settings.
+"""Accuracy by the size of the cohort: synthetic hands, cohorts of 20 and of 1,000, default settings.
 
     python benchmarks/cohort_sizes.py [--counts 20 1000] [--held-out 30] [--minutes M]
 
-Each cohort is learned from its first hand's landmarks alone; measured are hands that were not learned from.
+The first hand of each cohort is its only template; hands outside the cohort are scored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             draw(folder / "train", range(count))
-            # Far from the numbers of any cohort, so that all cohorts are measured on the same hands.
+            # Seeds beyond those of any cohort, so that all cohorts are scored on the same hands.
             draw(folder / "scored", range(100_000, 100_000 + arguments.held_out))
             truth, _ = read_truth(folder / "train" / "landmarks.csv")
             (folder / "train" / "landmarks.csv").unlink()
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def draw(folder: Path, seeds: range) -> None:
-    """Hands and their landmarks, as `cephalometric.py` reads them."""
+    """Write synthetic hands and their landmarks, in the form that `cephalometric.py` reads."""
     folder.mkdir(parents=True)
     with (folder / "landmarks.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)

@@ -1,7 +1,7 @@
-"""Does the viewer stay usable? Run ``xvfb-run -a python benchmarks/gui_responsiveness.py``.
+"""Responsiveness of the viewer: run ``xvfb-run -a python benchmarks/gui_responsiveness.py``.
 
-Two figures: how late a 10 ms Qt timer comes while a training runs (its 99th percentile should stay under 50 ms), and
-how long the step to the next image takes in a study of 200 large images with predictions (should stay under 0.3 s).
+Two figures: the delay of a 10 ms Qt timer while a training runs (its 99th percentile should stay under 50 ms), and the
+time of the step to the next image in a study of 200 large images with predictions (should stay under 0.3 s).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from napari_landmark.synthetic import SCHEMA, hand_phantom
 
 
 class Metronome(QObject):
-    """Counts how long each 10 ms tick took."""
+    """Duration of each tick of a 10 ms timer, in ms."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Metronome(QObject):
 
 
 def run_events(seconds: float) -> None:
-    """Let Qt work, waiting for events as its own loop does."""
+    """Run the event loop of Qt for so many seconds."""
     from qtpy.QtCore import QEventLoop
 
     loop = QEventLoop()
@@ -54,7 +54,7 @@ def run_events(seconds: float) -> None:
 
 
 def make_study(folder: Path, count: int, enlarge: int) -> tuple[Study, Cohort]:
-    """Hands as large as cephalograms, each with predictions; eight are drawn, the others are mirrored or darker."""
+    """Create a study of hands as large as cephalograms, with predictions: eight drawn ones and darker copies."""
     images = folder / "images"
     images.mkdir(parents=True)
     study = Study.create(folder / "study", schema=SCHEMA, images=images)
@@ -101,7 +101,7 @@ def steps(session) -> dict[str, float]:
         session.step(1)
         QApplication.processEvents()
         taken.append(1000 * (time.perf_counter() - started))
-        run_events(0.3)  # a person looks at it
+        run_events(0.3)  # the user looks at the image
     return {
         "next_image_median_ms": round(float(np.median(taken)), 1),
         "next_image_max_ms": round(max(taken), 1),
@@ -109,7 +109,7 @@ def steps(session) -> dict[str, float]:
 
 
 def training(session, seconds: float) -> dict[str, float]:
-    """How late the timer comes while a training runs and previews come in."""
+    """Delays of the timer while a training runs and previews are shown."""
     job = train_job(session, device="cpu", minutes=10)
     session.run(job)
     while job.last_event is None or job.last_event.loss is None:

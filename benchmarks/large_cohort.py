@@ -1,13 +1,13 @@
-"""A cohort of ten thousand images: memory, time an image, and going on after an interruption.
+"""A cohort of ten thousand images: memory, time an image, and resuming after an interruption.
 
     python benchmarks/large_cohort.py --count 10000 --out /somewhere/with/20/GB --json figures.json
 
-Draws a few dozen hands once and varies each by a small warp and other shades, so that drawing ten thousand costs
-minutes. Then, each in a process of its own whose largest memory is measured:
+Draws a few dozen synthetic hands once and varies each by a small affine map and other grey values, so that drawing ten
+thousand takes minutes. Then, each in a process of its own whose peak memory is measured:
 
 - the cohort is read, and read again from its cache;
 - `train` with a short budget;
-- `detect`, killed in the middle, and the same command again; the result is compared with the first images done alone.
+- `detect`, killed in the middle, and the same command again.
 
 What must hold: memory below 3 GiB everywhere, no slow-down from the first tenth of the images to the last, nothing
 done twice after the interruption.
@@ -34,11 +34,11 @@ SIZE = (320, 256)
 
 
 def draw(folder: Path, count: int) -> Path:
-    """Images and the landmarks of the first; nothing where they are there already."""
+    """Write the images that are not there yet, and the landmarks of the first; returns the folder of images."""
     from PIL import Image
     from scipy import ndimage
 
-    from napari_landmark.data.formats import write_landmarks
+    from napari_landmark.data.formats.registry import write_landmarks
     from napari_landmark.synthetic import hand_phantom
 
     images = folder / "images"
@@ -72,7 +72,7 @@ def draw(folder: Path, count: int) -> Path:
 
 
 class Measured:
-    """A process, its largest memory, and what it said when."""
+    """A process, its peak memory, and its lines of output with their times."""
 
     def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
         self.started = time.monotonic()
@@ -101,7 +101,7 @@ class Measured:
             self.lines.append((time.monotonic() - self.started, line.rstrip()))
 
     def _watch(self) -> None:
-        """What is not shared with files counts: pages of the mapped cache go when others need the memory."""
+        # Memory that is not shared with files: pages of the mapped cache are freed when others need them.
         status = Path(f"/proc/{self.process.pid}/status")
         while self.process.poll() is None:
             try:
@@ -127,7 +127,7 @@ from napari_landmark.data.cohort.cohort import Cohort
 for name in ("first", "again"):
     started = time.monotonic()
     times = []
-    cohort = Cohort.from_folder(sys.argv[1], progress=lambda done, total: times.append(time.monotonic()))
+    cohort = Cohort.from_folder(sys.argv[1], progress=lambda event: times.append(time.monotonic()))
     tenth = len(times) // 10  # none where all was in the cache
     first, last = times[tenth] - times[0], times[-1] - times[-1 - tenth]
     print(json.dumps({"reading": name, "images": len(cohort), "seconds": round(time.monotonic() - started, 1),
@@ -137,15 +137,15 @@ TERMINAL = "import sys; from napari_landmark.cli.app import main; sys.exit(main(
 
 
 def journal_times(path: Path, running: Measured, stop_after: int | None) -> list[float]:
-    """When each image was done, seen by the growing journal; kills the process after so many."""
+    """Seconds after which each image was written to the journal; kills the process after `stop_after` images."""
     times: list[float] = []
-    seen, place = 0, 0
+    seen, offset = 0, 0
     while running.process.poll() is None:
         if path.exists():
             with path.open("rb") as stream:
-                stream.seek(place)
+                stream.seek(offset)
                 block = stream.read()
-            place += len(block)
+            offset += len(block)
             seen += block.count(b"\n")
             times += [time.monotonic() - running.started] * (seen - 1 - len(times))
             if stop_after is not None and seen > stop_after:
@@ -156,7 +156,7 @@ def journal_times(path: Path, running: Measured, stop_after: int | None) -> list
 
 
 def slow_down(times: list[float]) -> float | None:
-    """Time of the last tenth of the images to that of the first, the very first ones (warming up) left out."""
+    """Time of the last tenth of the images relative to the first tenth, without the first 5% (warming up)."""
     times = times[len(times) // 20 :]
     tenth = len(times) // 10
     if tenth < 3:

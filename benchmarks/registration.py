@@ -1,13 +1,13 @@
-"""Registration by this package and by what a person would take instead, on the same pairs in one run.
+"""Registration by this package and by SimpleITK and elastix, on the same pairs in one run.
 
     python benchmarks/registration.py phantoms
     python benchmarks/registration.py chest --data DIR --minutes 15 --record
     python benchmarks/registration.py chest --data DIR --ablation
 
-Sets: `phantoms` (drawn hands of sample_data), and under --data DIR `chest_lungs/images` and `masks`,
+Sets: `phantoms` (synthetic hands of sample_data), and under --data DIR `chest_lungs/images` and `masks`,
 `cephalograms/images` and `landmarks.csv` (ISBI 2015), `mouse_ct/images` and `landmarks.csv`. The pairs and the labelled
-images follow from a fixed seed and are printed. Maps found by SimpleITK and elastix are kept under --cache DIR and not
-computed again; --retime K computes the first K of them anew to time them on an idle machine.
+images follow from a fixed seed and are printed. Transforms found by SimpleITK and elastix are kept under --cache DIR
+and not computed again; --retime K computes the first K of them anew to time them on an idle machine.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from registration_baselines import BASELINES, FROM_MANY_STARTS, VERSION, Baseline, limit_threads
+from registration_baselines import BASELINES, MANY_INITIALIZATIONS, VERSION, Baseline, limit_threads
 from registration_measures import PairMeasures, as_json, measure, summary
 from registration_own import OwnMethods, Register
 from registration_pairs import PAIR_SETS, PairSet
 
-from napari_landmark.registration.transform.transform import Transform, world_geometry
+from napari_landmark.registration.transform.grids import world_geometry
+from napari_landmark.registration.transform.transform import Transform
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -56,7 +57,7 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(as_object(data, rows, failures), indent=1) + "\n")
     if arguments.record:
-        heading = f"Registration, {data.name}" + (", parts left out" if arguments.ablation else "")
+        heading = f"Registration, {data.name}" + (", ablations" if arguments.ablation else "")
         heading += f", {arguments.steps} steps" if arguments.steps else ""
         body = f"`{command(arguments)}`\n\n{note(data, own.notes)}\n\n{text}"
         RESULTS.write_text(with_section(RESULTS.read_text(), heading, body))
@@ -73,16 +74,20 @@ def parse_arguments() -> argparse.Namespace:
         "--baseline-pairs", type=int, metavar="N", help="only the first N of them by SimpleITK and elastix"
     )
     parser.add_argument("--methods", help="only those whose names match this regular expression")
-    parser.add_argument("--labels", type=int, default=5, help="labelled images that are learned from")
+    parser.add_argument("--labels", type=int, default=5, help="number of labelled training images")
     parser.add_argument("--minutes", type=float, help="of each training; the package's default without it")
     parser.add_argument("--steps", type=int, help="of each training, instead of minutes")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0, help="of the trainings")
     parser.add_argument("--threads", type=int, help="of SimpleITK and elastix; all cores without it")
-    parser.add_argument("--cache", type=Path, help="keep the maps of SimpleITK and elastix here")
+    parser.add_argument("--cache", type=Path, help="keep the transforms of SimpleITK and elastix here")
     parser.add_argument("--models", type=Path, help="keep trained models here, and use those that are there")
-    parser.add_argument("--retime", type=int, default=0, metavar="K", help="compute the first K maps anew")
-    parser.add_argument("--ablation", action="store_true", help="fewer labels, and terms left out")
+    parser.add_argument(
+        "--retime", type=int, default=0, metavar="K", help="compute the first K transforms anew"
+    )
+    parser.add_argument(
+        "--ablation", action="store_true", help="fewer labels, and terms of the loss left out"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--record", action="store_true", help=f"write the table to {RESULTS.name}")
     return parser.parse_args()
@@ -93,8 +98,8 @@ def wanted(name: str, words: str | None) -> bool:
 
 
 def baselines_for(data: PairSet) -> dict[str, Baseline]:
-    """What there is to compare with: elastix only where it is installed (``pip install itk-elastix``)."""
-    found = BASELINES | (FROM_MANY_STARTS if data.any_rotation else {})
+    """Methods to compare with: elastix only where it is installed (``pip install itk-elastix``)."""
+    found = BASELINES | (MANY_INITIALIZATIONS if data.any_rotation else {})
     if importlib.util.find_spec("itk") is None:
         print("elastix is left out: pip install itk-elastix")
         return {name: baseline for name, baseline in found.items() if "elastix" not in name}
@@ -104,7 +109,7 @@ def baselines_for(data: PairSet) -> dict[str, Baseline]:
 def run_baseline(
     name: str, baseline: Baseline, data: PairSet, arguments: argparse.Namespace
 ) -> tuple[list[PairMeasures], list[str]]:
-    """All pairs by a method from elsewhere, from the cache where they are there."""
+    """Register all pairs by SimpleITK or elastix, or read their transforms from the cache."""
     cache = arguments.cache and name != "identity" and arguments.cache / data.name / f"{slug(name)}-{VERSION}"
     measures, failures = [], []
     for number, pair in enumerate(data.pairs[: arguments.baseline_pairs]):
@@ -127,21 +132,21 @@ def run_baseline(
                 field, seconds = stored["field"], float(stored["seconds"])
         transform = Transform(fixed.geometry, moving.geometry, world_geometry(fixed.geometry), field)
         measures.append(measure(data, pair, transform, seconds, fresh=fresh))
-        tell(name, measures[-1], number, data)
+        print_pair(name, measures[-1], number, data)
     return measures, failures
 
 
 def run_own(name: str, register: Register, data: PairSet) -> list[PairMeasures]:
-    """All pairs by this package."""
+    """Register all pairs by this package."""
     measures = []
     for number, pair in enumerate(data.pairs):
         found = register(*pair)
         measures.append(measure(data, pair, found.transform, found.seconds))
-        tell(name, measures[-1], number, data)
+        print_pair(name, measures[-1], number, data)
     return measures
 
 
-def tell(name: str, row: PairMeasures, number: int, data: PairSet) -> None:
+def print_pair(name: str, row: PairMeasures, number: int, data: PairSet) -> None:
     parts = [f"{name} {number + 1}/{len(data.pairs)} {row.moving} on {row.fixed}:"]
     if row.mean_dice is not None:
         parts.append(f"Dice {row.mean_dice:.3f}")
@@ -178,12 +183,12 @@ def table(data: PairSet, rows: dict[str, list[PairMeasures]]) -> str:
 
 
 def note(data: PairSet, trainings: list[str]) -> str:
-    """What the table needs in words."""
+    """Notes below the table."""
     parts = [f"{len(data.pairs)} pairs."]
     if data.landmarks:
         parts.append(
-            "TRE: landmarks of the moving image carried to the fixed one; lost: those that no point of the fixed "
-            "image lies on, measured in the moving image instead."
+            "TRE (target registration error): landmarks of the moving image mapped to the fixed one; lost: those that "
+            "no point of the fixed image is mapped to, measured in the moving image instead."
         )
     return "\n".join((*parts, *trainings, "Seconds in brackets were measured earlier, on busy cores."))
 
@@ -204,7 +209,7 @@ def as_object(
 
 
 def command(arguments: argparse.Namespace) -> str:
-    """How to run the same again, without the places of folders."""
+    """Command that repeats the run, without the paths of folders."""
     parts = [f"python benchmarks/registration.py {arguments.set}"]
     for option in ("labels", "minutes", "steps", "pairs", "baseline_pairs", "seed", "methods"):
         value = getattr(arguments, option)

@@ -1,9 +1,9 @@
-"""What a person would take for registration without this package: nothing, SimpleITK, elastix.
+"""Registration without this package, to compare with: none, SimpleITK, elastix.
 
-Every function takes the fixed and the moving image as they were read, and returns where each pixel of the fixed image
-lies in the moving one: displacements (*fixed.shape, ndim) in world units (mm; pixels where the spacing is not known),
-in array axis order. Settings were chosen on pairs of training images, elastix's coarser grids on two of the chest
-pairs.
+Every function takes the fixed and the moving image as they were read, and returns the displacement of each pixel of the
+fixed image to its position in the moving one: (*fixed.shape, ndim) in world units (mm; pixels where the spacing is not
+known), in array axis order. Settings were chosen on pairs of training images, elastix's coarser grids on two of the
+chest pairs.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.registration.pairwise.header_alignment import header_alignment
 
-VERSION = 2  # of the settings: raised when they change, so that kept maps are computed anew
+VERSION = 2  # of the settings: raised when they change, so that cached transforms are computed anew
 
 Field = NDArray[np.float32]
 Baseline = Callable[[MedicalImage, MedicalImage], Field]
 
 
 def limit_threads(count: int) -> None:
-    """Let ITK, in both its packages, compute with so many threads. To be called before the first elastix."""
+    """Set the number of threads of ITK, in both its packages; to be called before the first elastix."""
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(count)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(count)
 
 
 def nothing(fixed: MedicalImage, moving: MedicalImage) -> Field:
-    """The worlds laid over each other; corner to corner where a spacing is not known."""
+    """No registration: world coordinates of both images; corner to corner where a spacing is not known."""
     return on_pixels(header_alignment(fixed.geometry, moving.geometry)).displacement
 
 
 def simpleitk(fixed: MedicalImage, moving: MedicalImage) -> Field:
-    """Affine, then B-splines, on mutual information, from coarse to fine."""
+    """Affine, then B-spline registration by mutual information, coarse to fine."""
     a, b = to_itk(fixed), to_itk(moving)
-    return _simpleitk_from(a, b, _better_start(a, b))
+    return _simpleitk_from(a, b, _better_initialization(a, b))
 
 
 def elastix(fixed: MedicalImage, moving: MedicalImage) -> Field:
-    """The default maps `affine` and `bspline` (with bending energy), eight control points along an image."""
+    """The default parameter maps `affine` and `bspline` (with bending energy), eight control points along an image."""
     return _elastix(to_itk(fixed), to_itk(moving))
 
 
@@ -57,34 +57,34 @@ def elastix_finer(fixed: MedicalImage, moving: MedicalImage) -> Field:
     return _elastix(to_itk(fixed), to_itk(moving), grid=1 / 16)
 
 
-def simpleitk_many_starts(fixed: MedicalImage, moving: MedicalImage) -> Field:
-    """`simpleitk` from the best of many rigid starts, for volumes in any rotation."""
+def simpleitk_many_initializations(fixed: MedicalImage, moving: MedicalImage) -> Field:
+    """`simpleitk` initialized with the best of many rigid transforms, for volumes in any rotation."""
     a, b = to_itk(fixed), to_itk(moving)
-    start = _best_rigid(a, b)
-    affine = sitk.AffineTransform(start.GetMatrix(), start.GetTranslation(), start.GetCenter())
+    initial = _best_rigid(a, b)
+    affine = sitk.AffineTransform(initial.GetMatrix(), initial.GetTranslation(), initial.GetCenter())
     return _simpleitk_from(a, b, affine)
 
 
-def elastix_many_starts(fixed: MedicalImage, moving: MedicalImage) -> Field:
-    """`elastix` from the best of many rigid starts, for volumes in any rotation.
+def elastix_many_initializations(fixed: MedicalImage, moving: MedicalImage) -> Field:
+    """`elastix` initialized with the best of many rigid transforms, for volumes in any rotation.
 
-    The start is written into the moving image's origin and direction, so that nothing is interpolated twice.
+    The initialization is written into the moving image's origin and direction, so that nothing is interpolated twice.
     """
     a, b = to_itk(fixed), to_itk(moving)
-    start = _best_rigid(a, b)
-    matrix = np.reshape(start.GetMatrix(), (3, 3))
-    offset = np.array(start.TransformPoint((0.0, 0.0, 0.0)))
+    initial = _best_rigid(a, b)
+    matrix = np.reshape(initial.GetMatrix(), (3, 3))
+    offset = np.array(initial.TransformPoint((0.0, 0.0, 0.0)))
     b.SetOrigin((matrix.T @ (np.array(b.GetOrigin()) - offset)).tolist())
     b.SetDirection((matrix.T @ np.reshape(b.GetDirection(), (3, 3))).ravel().tolist())
-    found = _elastix(a, b, start_at_centres=False)
-    # x -> matrix (x + u) + offset, all turned from ITK's order of axes into the array's.
+    found = _elastix(a, b, align_centres=False)
+    # x -> matrix (x + u) + offset, all in the array's order of axes instead of ITK's.
     matrix, offset = matrix[::-1, ::-1], offset[::-1]
-    places = _places(fixed.geometry)
-    return ((places + found) @ matrix.T + offset - places).astype(np.float32)
+    points = _pixel_positions(fixed.geometry)
+    return ((points + found) @ matrix.T + offset - points).astype(np.float32)
 
 
 def to_itk(image: MedicalImage) -> sitk.Image:
-    """The image with its place in the world; spacing 1 where it is not known."""
+    """The image for SimpleITK with spacing, origin and direction; spacing 1 where it is not known."""
     geometry = image.geometry
     converted = sitk.GetImageFromArray(np.ascontiguousarray(image.array, dtype=np.float32))
     if geometry.spacing is not None:
@@ -94,7 +94,7 @@ def to_itk(image: MedicalImage) -> sitk.Image:
     return converted
 
 
-def _places(geometry: Geometry) -> NDArray[np.float64]:
+def _pixel_positions(geometry: Geometry) -> NDArray[np.float64]:
     """World positions of all pixels, (*shape, ndim)."""
     index = np.stack(np.meshgrid(*map(np.arange, geometry.shape), indexing="ij"), axis=-1)
     known = geometry if geometry.has_spacing else Geometry(geometry.shape, (1.0,) * geometry.ndim)
@@ -104,11 +104,11 @@ def _places(geometry: Geometry) -> NDArray[np.float64]:
 # --- SimpleITK ------------------------------------------------------------------------------------------------------
 
 
-def _better_start(fixed: sitk.Image, moving: sitk.Image) -> sitk.AffineTransform:
-    """Centres of the images or of their brightness laid over each other, whichever fits better."""
+def _better_initialization(fixed: sitk.Image, moving: sitk.Image) -> sitk.AffineTransform:
+    """Alignment of the centres of the images or of their centres of mass, whichever fits better."""
     registration = _mutual_information(fixed)
     kinds = sitk.CenteredTransformInitializerFilter
-    starts = [
+    candidates = [
         sitk.AffineTransform(
             sitk.CenteredTransformInitializer(
                 fixed, moving, sitk.AffineTransform(fixed.GetDimension()), getattr(kinds, kind)
@@ -117,11 +117,11 @@ def _better_start(fixed: sitk.Image, moving: sitk.Image) -> sitk.AffineTransform
         for kind in ("GEOMETRY", "MOMENTS")
     ]
 
-    def misfit(start: sitk.Transform) -> float:
-        registration.SetInitialTransform(start)
+    def misfit(initial: sitk.Transform) -> float:
+        registration.SetInitialTransform(initial)
         return registration.MetricEvaluate(fixed, moving)
 
-    return min(starts, key=misfit)
+    return min(candidates, key=misfit)
 
 
 def _mutual_information(fixed: sitk.Image) -> sitk.ImageRegistrationMethod:
@@ -142,8 +142,8 @@ SIMPLEITK_MESH = {2: (4, 8, 16), 3: (4, 8)}
 SIMPLEITK_ITERATIONS = {2: 100, 3: 20}
 
 
-def _simpleitk_from(fixed: sitk.Image, moving: sitk.Image, start: sitk.AffineTransform) -> Field:
-    affine = sitk.AffineTransform(start)
+def _simpleitk_from(fixed: sitk.Image, moving: sitk.Image, initial: sitk.AffineTransform) -> Field:
+    affine = sitk.AffineTransform(initial)
     registration = _mutual_information(fixed)
     registration.SetOptimizerAsGradientDescent(1.0, 200, 1e-6, 10, registration.EachIteration)
     registration.SetOptimizerScalesFromPhysicalShift()
@@ -204,7 +204,7 @@ ELASTIX_ITERATIONS = 256
 
 
 def _elastix(
-    fixed: sitk.Image, moving: sitk.Image, *, grid: float = ELASTIX_GRID, start_at_centres: bool = True
+    fixed: sitk.Image, moving: sitk.Image, *, grid: float = ELASTIX_GRID, align_centres: bool = True
 ) -> Field:
     import itk  # takes seconds to import
 
@@ -221,7 +221,7 @@ def _elastix(
             map_["GridSpacingSchedule"] = ("8", "4", "2", "1")
         map_["RandomSeed"] = ("121212",)
         map_["WriteResultImage"] = ("false",)
-        if map_["Transform"][0] == "AffineTransform" and start_at_centres:
+        if map_["Transform"][0] == "AffineTransform" and align_centres:
             map_["AutomaticTransformInitialization"] = ("true",)
             map_["AutomaticTransformInitializationMethod"] = ("GeometricalCenter",)
         parameters.AddParameterMap(map_)
@@ -229,7 +229,7 @@ def _elastix(
     _, found = itk.elastix_registration_method(
         a, b, parameter_object=parameters, log_to_console=False, number_of_threads=threads
     )
-    # It also writes the field to a file, wherever the program happens to run.
+    # It also writes the field to a file in the current folder.
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         field = itk.transformix_deformation_field(b, found)
     return np.asarray(itk.array_view_from_image(field))[..., ::-1].astype(np.float32)
@@ -245,14 +245,14 @@ def _in_other_package(image: sitk.Image, itk: object) -> object:
     return converted
 
 
-# --- many rigid starts for volumes ----------------------------------------------------------------------------------
+# --- many rigid initializations for volumes -------------------------------------------------------------------------
 
 ROTATIONS = 200
 REFINED = 8
 
 
 def _best_rigid(fixed: sitk.Image, moving: sitk.Image) -> sitk.Euler3DTransform:
-    """The best of many rotations about the centres of brightness, judged on small pictures."""
+    """The best of many rotations about the centres of mass, by correlation of downsampled images."""
     a, b = _small(fixed), _small(moving)
     centred = sitk.Euler3DTransform(
         sitk.CenteredTransformInitializer(
@@ -264,23 +264,23 @@ def _best_rigid(fixed: sitk.Image, moving: sitk.Image) -> sitk.Euler3DTransform:
     registration.SetInterpolator(sitk.sitkLinear)
     registration.SetOptimizerAsRegularStepGradientDescent(1.0, 0.01, 60)
     registration.SetOptimizerScalesFromPhysicalShift()
-    starts = []
+    candidates = []
     for rotation in Rotation.random(ROTATIONS, random_state=0):
-        start = sitk.Euler3DTransform(centred)
-        start.SetMatrix(rotation.as_matrix().ravel().tolist(), 1e-6)
-        registration.SetInitialTransform(start)
-        starts.append((registration.MetricEvaluate(a, b), start))
-    starts.sort(key=lambda pair: pair[0])
+        initial = sitk.Euler3DTransform(centred)
+        initial.SetMatrix(rotation.as_matrix().ravel().tolist(), 1e-6)
+        registration.SetInitialTransform(initial)
+        candidates.append((registration.MetricEvaluate(a, b), initial))
+    candidates.sort(key=lambda pair: pair[0])
     refined = []
-    for _, start in starts[:REFINED]:
-        registration.SetInitialTransform(start, inPlace=True)
+    for _, initial in candidates[:REFINED]:
+        registration.SetInitialTransform(initial, inPlace=True)
         registration.Execute(a, b)
-        refined.append((registration.GetMetricValue(), start))
+        refined.append((registration.GetMetricValue(), initial))
     return min(refined, key=lambda pair: pair[0])[1]
 
 
 def _small(image: sitk.Image) -> sitk.Image:
-    """A smoothed copy of some 40 pixels along each side."""
+    """A smoothed copy with about 40 pixels along each side."""
     factors = [max(1, round(size / 40)) for size in image.GetSize()]
     smooth = sitk.SmoothingRecursiveGaussian(
         image, [factor * step / 2 for factor, step in zip(factors, image.GetSpacing(), strict=True)]
@@ -294,8 +294,8 @@ BASELINES: dict[str, Baseline] = {
     "elastix": elastix,
     "elastix, finer grid": elastix_finer,
 }
-FROM_MANY_STARTS: dict[str, Baseline] = {
-    "SimpleITK, many starts": simpleitk_many_starts,
-    "elastix, many starts": elastix_many_starts,
+MANY_INITIALIZATIONS: dict[str, Baseline] = {
+    "SimpleITK, many initializations": simpleitk_many_initializations,
+    "elastix, many initializations": elastix_many_initializations,
 }
 """For volumes in any rotation."""

@@ -9,12 +9,13 @@ import numpy as np
 from registration_pairs import PairSet
 
 from napari_landmark.registration.pairwise.measures import landmark_errors, warped_dice
-from napari_landmark.registration.transform.transform import Transform, world_geometry
+from napari_landmark.registration.transform.grids import world_geometry
+from napari_landmark.registration.transform.transform import Transform
 
 
 @dataclass(frozen=True)
 class PairMeasures:
-    """What one registration is worth.
+    """Quality measures of one registration.
 
     Attributes
     ----------
@@ -24,9 +25,9 @@ class PairMeasures:
     errors : list of float
         Of every landmark, in mm of the fixed image, in pixels where its spacing is not known.
     lost : int
-        Landmarks that no point of the fixed image is carried to; their error is measured in the moving image.
+        Landmarks that no point of the fixed image is mapped to; their error is measured in the moving image.
     folding : float
-        Percentage of the fixed image's pixels at which the map folds.
+        Percentage of the fixed image's pixels at which the transform folds.
     seconds : float
     fresh : bool
         Whether the time was taken in this run.
@@ -50,7 +51,7 @@ class PairMeasures:
 def measure(
     data: PairSet, pair: tuple[str, str], transform: Transform, seconds: float, *, fresh: bool = True
 ) -> PairMeasures:
-    """Judge a transform by what is known about the two images."""
+    """Measure a transform by the label maps and landmarks of both images."""
     labels = [data.labels(name) for name in pair]
     dice = {} if labels[0] is None or labels[1] is None else warped_dice(transform, *labels)
     errors, lost = [], 0
@@ -62,7 +63,7 @@ def measure(
 
 
 def on_pixels(transform: Transform) -> Transform:
-    """The same map, sampled at the pixels of the fixed image: so folding is counted alike for all methods."""
+    """The same transform, sampled at the pixels of the fixed image: so folding is counted alike for all methods."""
     world = world_geometry(transform.fixed)
     if transform.grid == world:
         return transform
@@ -73,10 +74,10 @@ def on_pixels(transform: Transform) -> Transform:
 
 
 def summary(rows: Sequence[PairMeasures]) -> dict[str, float | int | dict[str, float] | None]:
-    """Means over pairs, and over landmarks; None for what is not known.
+    """Means over pairs, and over landmarks; None for unknown values.
 
-    The time is the median, so that what is done only for the first pair does not count, and of this run only
-    where there is any.
+    The time is the median, so that work done only for the first pair does not count; of this run only where
+    any pair was timed in it.
     """
     fresh = [row for row in rows if row.fresh]
     labels = sorted({label for row in rows for label in row.dice})

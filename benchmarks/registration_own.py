@@ -1,4 +1,4 @@
-"""This package's ways to register a pair, as the benchmark calls them."""
+"""Registration of a pair by this package, as the benchmark calls it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.options import WORKING_SIZE, PairOptions, default_registration_options
 from napari_landmark.registration.pairwise.register import register_pair
-from napari_landmark.registration.pairwise.result import Registration
+from napari_landmark.registration.result import Registration
 from napari_landmark.registration.training.train import train_registration
 
 Register = Callable[[str, str], Registration]
 """From the names of the fixed and the moving image."""
 LABELS_TRIED = (0, 1, 5, 20)
-WAYS = {
-    "label maps carried over": {"warped_labels": True},
+VARIANTS = {
+    "warped label maps": {"warped_labels": True},
 }
 LEFT_OUT = {
-    "no more weight in the regions": {"roi": 0.0},
+    "no higher weight in the regions": {"roi": 0.0},
     "no Dice": {"dice": 0.0},
     "no similarity": {"similarity": 0.0},
     "no bending energy": {"bending": 0.0},
@@ -39,7 +39,7 @@ LEFT_OUT = {
 
 
 class OwnMethods:
-    """Pair by pair, and by models trained on the images that may be learned from.
+    """Instance optimization alone, and models trained on the training images.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ class OwnMethods:
     arguments : argparse.Namespace
         Of the benchmark.
     scratch : Path
-        For the working images and for models that are not kept.
+        For the resampled images and for models that are not kept.
 
     Attributes
     ----------
     notes : list of str
-        How long each training took.
+        Duration of each training.
     """
 
     def __init__(self, data: PairSet, arguments: argparse.Namespace, scratch: Path) -> None:
@@ -62,25 +62,25 @@ class OwnMethods:
         self._model = lru_cache(maxsize=1)(self._load_or_train)
 
     def methods(self) -> dict[str, Register]:
-        """What a person can choose, by name."""
-        found: dict[str, Register] = {"pair alone": self._pair_alone()}
+        """The methods of the package, by name."""
+        found: dict[str, Register] = {"instance optimization": self._without_model()}
         if self.data.label_files:
-            found["pair alone, labels of both given"] = self._pair_alone(labels_given=True)
+            found["instance optimization, label maps of both given"] = self._without_model(labels_given=True)
         labels = min(self.arguments.labels, len(self.data.labelled))
         return found | self._by_model(f"model of {labels} labels" if labels else "model", labels)
 
     def ablations(self) -> dict[str, Register]:
-        """With fewer labels, and with every term of the objective left out."""
+        """Models trained with fewer labels, and without each term of the loss."""
         found: dict[str, Register] = {}
         for count in LABELS_TRIED:
             if count <= len(self.data.labelled):
                 found |= self._by_model(f"{count} labels", count)
         labels = min(self.arguments.labels, len(self.data.labelled))
-        for name, changes in (LEFT_OUT | WAYS).items():
+        for name, changes in (LEFT_OUT | VARIANTS).items():
             found |= self._by_model(f"{labels} labels, {name}", labels, tuple(changes.items()))
         return found
 
-    def _pair_alone(self, *, labels_given: bool = False) -> Register:
+    def _without_model(self, *, labels_given: bool = False) -> Register:
         options = PairOptions(device=self.arguments.device, working_size=self.data.working_size)
 
         def register(fixed: str, moving: str) -> Registration:
@@ -104,13 +104,13 @@ class OwnMethods:
             model = self._model(labels, changes)
             return model.register(self.data.image(fixed), self.data.image(moving))
 
-        def refined(fixed: str, moving: str) -> Registration:
+        def optimized(fixed: str, moving: str) -> Registration:
             model = self._model(labels, changes)
             return register_pair(
                 self.data.image(fixed), self.data.image(moving), model=model, options=options
             )
 
-        return {name: network, f"{name}, refined": refined}
+        return {name: network, f"{name}, optimized": optimized}
 
     def _load_or_train(self, labels: int, changes: tuple[tuple[str, float | bool], ...]) -> RegistrationModel:
         arguments, data = self.arguments, self.data
@@ -133,8 +133,8 @@ class OwnMethods:
             minutes=arguments.minutes,
             weights=_weights(changes),
         )
-        ways = {name: value for name, value in changes if isinstance(value, bool)}
-        options = dataclasses.replace(options, **ways)
+        switches = {name: value for name, value in changes if isinstance(value, bool)}
+        options = dataclasses.replace(options, **switches)
         if arguments.steps:
             options = dataclasses.replace(options, minutes=None, limit_minutes=None, steps=arguments.steps)
         started = time.monotonic()

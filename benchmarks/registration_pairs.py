@@ -1,4 +1,4 @@
-"""The pairs of images on which registration is measured, and what is known about them.
+"""Pairs of images on which registration is measured, with their label maps and landmarks.
 
 Every choice follows from a fixed seed, so that all methods see the same pairs on every machine.
 """
@@ -27,7 +27,7 @@ SAMPLE_DATA = Path(__file__).resolve().parent.parent / "sample_data"
 
 @dataclass(frozen=True, eq=False)
 class PairSet:
-    """Pairs to register, and images to learn from.
+    """Pairs to register, and images to train on.
 
     Attributes
     ----------
@@ -37,21 +37,21 @@ class PairSet:
     pairs : list of (str, str)
         Names of the fixed and the moving image.
     learning : list of str
-        Images that a model may learn from, none of them in a pair unless `shared_with_pairs`.
+        Images that a model may be trained on; `describe` tells whether some are in pairs, too.
     labelled : list of str
-        The images whose label maps may be learned from, in the order in which they are taken.
+        Training images with a label map, in the order in which they are taken.
     label_files : dict of str to Path
         Label maps of the labelled images and of those in pairs, where there are any.
     landmarks : dict of str to LandmarkSet
         Truth for the images in pairs, where there is any.
     spacing : float or None
-        Millimetres per pixel where the files do not say it.
+        Millimetres per pixel where the files do not contain it.
     binary : bool
         Whether label maps are masks (above 127) rather than numbers of labels.
     working_size : int or None
         For this package's own methods; None for the default.
     any_rotation : bool
-        Whether the images lie in arbitrary rotation.
+        Whether the images have arbitrary rotations.
     """
 
     name: str
@@ -67,7 +67,7 @@ class PairSet:
     any_rotation: bool = False
 
     def image(self, name: str) -> MedicalImage:
-        """One image, as it is in its file."""
+        """Read one image."""
         return _read(self.images[name], self.spacing, name)
 
     def labels(self, name: str) -> NDArray[np.uint8] | None:
@@ -78,11 +78,11 @@ class PairSet:
         return (array > 127).astype(np.uint8) if self.binary else array.astype(np.uint8)
 
     def describe(self) -> str:
-        """The split in words, the names of the labelled images among them."""
+        """Description of the split, with the names of the labelled images."""
         shared = {name for pair in self.pairs for name in pair} & set(self.learning)
         lines = [
             f"{self.name}: {len(self.pairs)} pairs of {len({n for p in self.pairs for n in p})} images, seed {SEED}",
-            f"to learn from: {len(self.learning)} images"
+            f"trained on: {len(self.learning)} images"
             + (
                 f", {len(shared)} of them also in pairs (without landmarks)"
                 if shared
@@ -107,7 +107,7 @@ def random_pairs(names: Sequence[str], count: int, rng: np.random.Generator) -> 
 
 
 def phantoms(data: Path, count: int) -> PairSet:
-    """Drawn hands of `sample_data`: eight labels, 23 landmarks; pairs among the twelve held-out images."""
+    """Synthetic hands of `sample_data`: eight labels, 23 landmarks; pairs among the twelve held-out images."""
     learning = _images(SAMPLE_DATA / "images")
     held_out = _images(SAMPLE_DATA / "heldout" / "images")
     rng = np.random.default_rng(SEED)
@@ -124,7 +124,7 @@ def phantoms(data: Path, count: int) -> PairSet:
 
 
 def chest(data: Path, count: int) -> PairSet:
-    """Chest radiographs with masks of the lungs; pairs among sixty images that nothing is learned from."""
+    """Chest radiographs with masks of the lungs; pairs among sixty images that are not trained on."""
     images = _images(data / "chest_lungs" / "images")
     rng = np.random.default_rng(SEED)
     order = [list(images)[i] for i in rng.permutation(len(images))]
@@ -142,7 +142,7 @@ def chest(data: Path, count: int) -> PairSet:
 
 
 def cephalograms(data: Path, count: int) -> PairSet:
-    """One template over images of `test1`: 19 landmarks, mean of two readers, 0.2 mm a pixel."""
+    """The template (moving) and images of `test1` (fixed): 19 landmarks, mean of two readers, 0.2 mm a pixel."""
     folder = data / "cephalograms"
     truth, splits = read_truth(folder / "landmarks.csv")
     wanted = sorted(name for name in truth if splits[name] == "test1")
@@ -158,7 +158,7 @@ def cephalograms(data: Path, count: int) -> PairSet:
 
 
 def mouse(data: Path, count: int) -> PairSet:
-    """CT of mouse heads in any rotation, all over one of them: 45 landmarks, 0.141 mm a voxel."""
+    """CT of mouse heads in any rotation, all registered to one of them: 45 landmarks, 0.141 mm a voxel."""
     folder = data / "mouse_ct"
     images = _images(folder / "images")
     return PairSet(

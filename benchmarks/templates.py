@@ -1,12 +1,12 @@
-"""What the choice and the number of annotated images are worth, before a detector is trained.
+"""Error by the choice and the number of templates, without a detector.
 
     python benchmarks/templates.py --data DIR [--minutes 8 | --study DIR] [--scored 30] [--draws 12] [--record]
 
-DIR as for `cephalometric.py`. One embedding is learned from the images that may be learned from (split `train`),
-without any landmark. Then every image in turn is the template, and the landmarks of the others are matched: that gives
-the error of the template that `suggest` would name and of all others, at the same budget. And 1, 3, 5 and 10 templates
-drawn at random show what more annotated images bring. With `--study`, the embedding of a trained study is taken, and
-what it finds is looked at closely.
+DIR as for `cephalometric.py`. One embedding is trained on the training images (split `train`), without any landmark.
+Then every image in turn is the template, and the landmarks of the others are matched: that gives the error of the
+template that `suggest` ranks first and of all others, at the same budget. And 1, 3, 5 and 10 templates drawn at random
+show the gain of more annotated images. With `--study`, the embedding of a trained study is taken, and its matches are
+refined.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
         text = compare(cohort, truth, arguments)
     print(text)
     if arguments.record:
-        heading = f"Which image, and how many: {arguments.data.name}"
+        heading = f"Choice and number of templates: {arguments.data.name}"
         RESULTS.write_text(with_section(RESULTS.read_text(), heading, text))
 
 
@@ -73,9 +73,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--spacing", type=float, help="mm per pixel; errors are in pixels without it")
-    parser.add_argument("--minutes", type=float, default=8.0, help="of learning the embedding")
-    parser.add_argument("--study", type=Path, help="take embedding and close-up of this study")
-    parser.add_argument("--scored", type=int, default=30, help="images to measure in, evenly taken")
+    parser.add_argument("--minutes", type=float, default=8.0, help="of training the embedding")
+    parser.add_argument("--study", type=Path, help="take embedding and patch embedding of this study")
+    parser.add_argument("--scored", type=int, default=30, help="images to score, evenly spaced")
     parser.add_argument("--draws", type=int, default=12, help="random sets for each number of templates")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
@@ -84,17 +84,17 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def compare(cohort: Cohort, truth: dict[str, LandmarkSet], arguments: argparse.Namespace) -> str:
-    """Both tables."""
+    """Both tables, as Markdown."""
     device = choose_device(arguments.device)
     torch.manual_seed(arguments.seed)
     generator = torch.Generator().manual_seed(arguments.seed)
     with terminal_progress() as progress:
         if arguments.study:
             model = load_model(Study.open(arguments.study), device=arguments.device)
-            embedding, close_up = model.embedding, model.look.network
-            made = f"--study {arguments.study.name}", "looked at closely"
+            embedding, patches = model.embedding, model.refiner.network
+            made = f"--study {arguments.study.name}", "refined"
         else:
-            embedding, close_up = Embedding(embedding_config(cohort.canvas)), None
+            embedding, patches = Embedding(embedding_config(cohort.canvas)), None
             started = time.monotonic()
             train_embedding(
                 embedding,
@@ -106,16 +106,16 @@ def compare(cohort: Cohort, truth: dict[str, LandmarkSet], arguments: argparse.N
                 progress=progress,
             )
             minutes = (time.monotonic() - started) / 60
-            made = f"--minutes {arguments.minutes:g}", f"embedding alone, learned for {minutes:.1f} minutes"
+            made = f"--minutes {arguments.minutes:g}", f"embedding alone, trained for {minutes:.1f} minutes"
         ranked = rank_images(embedding, cohort, device=device, generator=generator, progress=progress)
     known = [
         Template(number, cohort.canvas_transform(number).to_working(truth[name].positions()))
         for number, name in enumerate(cohort.names)
     ]
     descriptors = describe_templates(embedding, cohort, known, device)
-    look = build_local_refiner(close_up, cohort, known, device) if close_up is not None else None
+    refiner = build_local_refiner(patches, cohort, known, device) if patches is not None else None
     numbers = list(range(0, len(cohort), max(1, len(cohort) // arguments.scored)))[: arguments.scored]
-    measured = _Measured(embedding, cohort, descriptors, look, truth, numbers, device)
+    measured = _Measured(embedding, cohort, descriptors, refiner, truth, numbers, device)
     alone = np.array([measured.error([number]) for number in range(len(cohort))])
     order = [cohort.index(suggestion.image) for suggestion in ranked]
     scores = [suggestion.score for suggestion in ranked]
@@ -147,20 +147,20 @@ def compare(cohort: Cohort, truth: dict[str, LandmarkSet], arguments: argparse.N
 
 
 class _Measured:
-    """Errors in some images, with any of the images as templates."""
+    """Errors in the scored images, with any of the images as templates."""
 
     def __init__(
         self,
         embedding: Embedding,
         cohort: Cohort,
         descriptors: Descriptors,
-        look: LocalRefiner | None,
+        refiner: LocalRefiner | None,
         truth: dict[str, LandmarkSet],
         numbers: list[int],
         device: Device,
     ) -> None:
         self.embedding, self.cohort, self.descriptors = embedding, cohort, descriptors
-        self.truth, self.numbers, self.look, self.device = truth, numbers, look, device
+        self.truth, self.numbers, self.refiner, self.device = truth, numbers, refiner, device
         self.maps = [embedding.embed(load_batch(cohort, [number], 1, device)) for number in numbers]
         self.unit = "mm" if all(cohort.geometry(number).has_spacing for number in numbers) else "pixels"
 
@@ -177,26 +177,26 @@ class _Measured:
             if number in chosen:
                 continue
             found = match_templates(self.embedding, some, maps)[0]
-            if self.look is not None:
+            if self.refiner is not None:
                 image, prior = self.cohort.working(number), embedding_prior(self.embedding)
                 found = refine_positions(self._only(chosen), image, found, self.device, prior=prior).between(
                     found
                 )
             native = self.cohort.canvas_transform(number).to_native(found)
-            away = np.linalg.norm(native - self.truth[self.cohort.names[number]].positions(), axis=1)
-            errors.append(away * (self.cohort.geometry(number).mean_spacing or 1.0))
+            distances = np.linalg.norm(native - self.truth[self.cohort.names[number]].positions(), axis=1)
+            errors.append(distances * (self.cohort.geometry(number).mean_spacing or 1.0))
         return float(np.nanmean(errors))
 
     def _only(self, chosen: list[int]) -> LocalRefiner:
-        """A close look that knows these templates."""
-        close = self.look.descriptors
+        """The refiner with these templates only."""
+        kept = self.refiner.descriptors
         some = PatchDescriptors(
-            [v[chosen] for v in close.vectors],
-            [m[chosen] for m in close.maps],
-            close.offsets[chosen],
-            close.around,
+            [v[chosen] for v in kept.vectors],
+            [m[chosen] for m in kept.maps],
+            kept.offsets[chosen],
+            kept.around,
         )
-        return LocalRefiner(self.look.network, some)
+        return LocalRefiner(self.refiner.network, some)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How fast each stage of a training is on one device, by how many images a step sees.
+"""Speed of each stage of a training on one device, by the number of images a step.
 
     python benchmarks/training_speed.py --data DIR [--device cuda] [--factors 1 8] [--steps 40]
 
-DIR has the form that `cephalometric.py` reads; its images are learned from, places are those of `landmarks.csv`. The
-first steps, in which memory is taken and kernels are chosen, do not count.
+DIR has the form that `cephalometric.py` reads; its images are trained on, the landmarks of `landmarks.csv` serve as
+pseudo-labels. The first steps, in which memory is allocated and kernels are chosen, do not count.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.learning.loop import Budget, History
 
 _UNCOUNTED = 10  # steps
-_SAMPLES = {"embedding": 6, "across subjects": 4, "close-up": 16, "detector": 3}  # of a step on a processor
+_SAMPLES = {
+    "embedding": 6,
+    "across subjects": 4,
+    "patch embedding": 16,
+    "detector": 3,
+}  # of a step on a processor
 
 
 def main() -> None:
@@ -50,7 +55,7 @@ def main() -> None:
         names = [name for name in truth if splits[name] in ("train", "")]
         link_images(arguments.data / "images", names, Path(scratch) / "images")
         cohort = Cohort.from_folder(Path(scratch) / "images", cache_dir=Path(scratch) / "cache")
-        places = np.stack(
+        positions = np.stack(
             [
                 cohort.canvas_transform(number).to_working(truth[name].positions(cohort.ndim))
                 for number, name in enumerate(cohort.names)
@@ -58,7 +63,7 @@ def main() -> None:
         )
         bench = Bench(
             cohort,
-            torch.from_numpy(places).float(),
+            torch.from_numpy(positions).float(),
             device,
             Budget(steps=_UNCOUNTED + arguments.steps),
         )
@@ -85,26 +90,28 @@ def seconds_a_step(history: History) -> float:
 
 @dataclass(frozen=True)
 class Bench:
-    """The stages of a training, each from untrained networks."""
+    """The stages of a training, each with untrained networks."""
 
     cohort: Cohort
-    places: torch.Tensor
+    positions: torch.Tensor
     device: Device
     budget: Budget
 
     def run(self, name: str, factor: int) -> History:
         generator = torch.Generator().manual_seed(0)
         if name == "detector":
-            labels = PseudoLabels(self.places.numpy(), np.ones(self.places.shape[:2]), 0.0, templates=(0,))
-            network = DetectorNetwork(DetectorConfig(self.places.shape[1], self.cohort.ndim))
+            labels = PseudoLabels(
+                self.positions.numpy(), np.ones(self.positions.shape[:2]), 0.0, templates=(0,)
+            )
+            network = DetectorNetwork(DetectorConfig(self.positions.shape[1], self.cohort.ndim))
             return train_detector(
                 network, self.cohort, labels, device=self.device, generator=generator, budget=self.budget
             )
-        if name == "close-up":
+        if name == "patch embedding":
             return train_patch_embedding(
                 PatchEmbedding(PatchEmbeddingConfig.for_canvas(self.cohort.canvas)),
                 self.cohort,
-                self.places,
+                self.positions,
                 device=self.device,
                 generator=generator,
                 budget=self.budget,

@@ -1,9 +1,9 @@
-"""Which way of learning is best in the same time? Choices that the defaults rest on, measured on one folder.
+"""Variants of embedding and detector at equal time: the choices behind the defaults, measured on one folder.
 
     python benchmarks/variants.py --data DIR [--minutes 2.5] [--only embedding|detector]
 
-DIR has the form that `cephalometric.py` reads. All variants learn from the images of split `train` (or all) and one
-template; the other images' landmarks only score the positions found in those same images.
+DIR has the form that `cephalometric.py` reads. All variants are trained on the images of split `train` (or all) and one
+template; the other images' landmarks only score the positions predicted in those same images.
 """
 
 from __future__ import annotations
@@ -92,15 +92,19 @@ def windowed_loss(
     key_points: torch.Tensor,
     valid: torch.Tensor,
 ) -> torch.Tensor:
-    """The rule of CC2D: all cells on the coarsest map, only a window around the true cell on finer ones."""
+    """The loss of CC2D: all cells of the coarsest map, only a window around the true cell of finer ones."""
     loss = correspondence_loss(query_maps[:1], key_maps[:1], strides[:1], query_points, key_points, valid)
     offsets = torch.cartesian_prod(*[torch.arange(-WINDOW, WINDOW + 1.0)] * key_points.shape[-1])
     middle = len(offsets) // 2
     levels = zip(query_maps[1:], key_maps[1:], strides[1:], POINTS_PER_LEVEL[1:], strict=False)
     for queries, keys, stride, count in levels:
         vectors = F.normalize(sample_features(queries.float(), query_points[:, :count], stride), dim=-1)
-        places = (cell_coordinates(key_points[:, :count], stride)[:, :, None] + offsets + 0.5) * stride - 0.5
-        around = sample_features(keys.float(), places.flatten(1, 2), stride).unflatten(1, places.shape[1:3])
+        positions = (
+            cell_coordinates(key_points[:, :count], stride)[:, :, None] + offsets + 0.5
+        ) * stride - 0.5
+        around = sample_features(keys.float(), positions.flatten(1, 2), stride).unflatten(
+            1, positions.shape[1:3]
+        )
         cosine = (F.normalize(around, dim=-1) * vectors[:, :, None]).sum(-1) / TEMPERATURE
         weights = valid[:, :count].float()
         error = cosine.logsumexp(-1) - cosine[..., middle]
@@ -121,8 +125,8 @@ def main() -> None:
     truth, splits = read_truth(arguments.data / "landmarks.csv")
     device, budget = choose_device("cpu"), Budget(seconds=60 * arguments.minutes)
     with tempfile.TemporaryDirectory() as scratch:
-        learned = [name for name in truth if splits[name] in ("train", "")]
-        link_images(arguments.data / "images", learned, Path(scratch) / "images")
+        trained_on = [name for name in truth if splits[name] in ("train", "")]
+        link_images(arguments.data / "images", trained_on, Path(scratch) / "images")
         cohort = Cohort.from_folder(Path(scratch) / "images", cache_dir=Path(scratch) / "cache")
         bench = Bench(cohort, truth, arguments.template, arguments.spacing, device, budget)
         print(f"{arguments.minutes:g} minutes each\n\n{'variant':<44}{'steps':>7}{'MRE mm':>9}{'<= 4 mm':>9}")
@@ -131,13 +135,15 @@ def main() -> None:
             bench.embedding(
                 "separate weights for images and views", separate=True, compare=correspondence_loss
             )
-            bench.embedding("shared, finer maps compared in a window", separate=False, compare=windowed_loss)
+            bench.embedding(
+                "shared, finer maps compared within a window", separate=False, compare=windowed_loss
+            )
         network = bench.embedding(
             "shared, all cells at every level", separate=False, compare=correspondence_loss
         )
         if arguments.only != "embedding":
-            bench.detector("  + detector from scratch", network, start=False)
-            bench.detector("  + detector started from the embedding", network, start=True)
+            bench.detector("  + detector from scratch", network, initialized=False)
+            bench.detector("  + detector initialized from the embedding", network, initialized=True)
 
 
 class Bench:
@@ -180,7 +186,7 @@ class Bench:
         self.score(name, history.steps, network.find(self.cohort, self.template, self.points, self.device))
         return network
 
-    def detector(self, name: str, network: TwoNetworks, *, start: bool) -> None:
+    def detector(self, name: str, network: TwoNetworks, *, initialized: bool) -> None:
         torch.manual_seed(0)
         positions = network.find(self.cohort, self.template, self.points, self.device)
         positions[self.template] = self.points[0]
@@ -188,7 +194,7 @@ class Bench:
             positions.numpy(), np.ones(positions.shape[:2]), 0.0, templates=(self.template,)
         )
         detector = DetectorNetwork(DetectorConfig(positions.shape[1]))
-        if start:
+        if initialized:
             detector.pyramid.load_state_dict(network.image.pyramid.state_dict())
         generator = torch.Generator().manual_seed(0)
         history = train_detector(
@@ -204,8 +210,8 @@ class Bench:
         predicted, truth = {}, {}
         for number, image in enumerate(self.cohort.names):
             if number != self.template:
-                places = self.cohort.canvas_transform(number).to_native(found[number].numpy())
-                predicted[image] = LandmarkSet.from_array(self.truth[image].schema, places)
+                positions = self.cohort.canvas_transform(number).to_native(found[number].numpy())
+                predicted[image] = LandmarkSet.from_array(self.truth[image].schema, positions)
                 truth[image] = self.truth[image]
         result = evaluate(predicted, truth, spacing=self.spacing)
         print(f"{name:<44}{steps:>7}{result.mre_mm:>9.2f}{result.sdr['4']:>9.1f}", flush=True)

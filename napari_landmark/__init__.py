@@ -10,8 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, _list_names, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ += ["__version__"]
+
+
+def __dir__() -> list[str]:
+    return [*_list_names(), "__version__"]
+
 
 try:
     __version__ = version("napari-landmark")

@@ -1,4 +1,4 @@
-"""How far predicted landmarks lie from the truth, and how well regions cover each other."""
+"""Metrics: radial errors and detection rates of predicted landmarks, overlap of label maps."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class LandmarkEvaluation:
     Attributes
     ----------
     mre_mm, mre_px : float or None
-        Mean radial error; None without spacing, or where the landmark was found nowhere.
+        Mean radial error; None without spacing, or where the landmark was never predicted.
     sdr : dict of str to float
-        Percentage found within each radius.
+        Percentage within each radius.
     n : int
-        How many images have the true landmark.
+        Images with a true position.
     n_missing : int
-        In how many of them it was not predicted.
+        Images among them without a prediction.
     """
 
     mre_mm: float | None
@@ -50,7 +50,7 @@ class Evaluation:
         As above.
     sdr : dict of str to float
         Successful detection rate: percentage of the true landmarks with a prediction within each radius,
-        in mm where the spacing is known, else in pixels. What was not predicted counts as not found.
+        in mm where the spacing is known, else in pixels. A position without a prediction is outside every radius.
     per_landmark : dict of str to LandmarkEvaluation
         In the order of the truth.
     n_images : int
@@ -60,11 +60,11 @@ class Evaluation:
     n_missing : int
         True positions without a prediction.
     images_without_prediction : tuple of str
-        Images of the truth of which nothing was predicted.
+        Images of the truth without any prediction.
     images_without_truth : tuple of str
-        Predicted images that could not be judged.
+        Predicted images that are not in the truth.
     unit : str
-        Of the radii of `sdr`, 'mm' or 'px'.
+        Unit of the radii of `sdr`, 'mm' or 'px'.
     """
 
     mre_mm: float | None
@@ -99,7 +99,7 @@ class Evaluation:
 
 @dataclass
 class _Errors:
-    """Errors of one landmark: one value for each image with the truth, NaN where nothing was predicted."""
+    """Errors of one landmark: one value for each image with a true position, NaN without a prediction."""
 
     pixels: list[float]
     millimetres: list[float]
@@ -118,9 +118,9 @@ def evaluate(
     Parameters
     ----------
     predicted, truth : mapping of str to LandmarkSet
-        By name of the image. What has no true position (missing, unplaced) is not judged.
+        Landmarks by name of the image. Landmarks without a true position (missing, unplaced) are not evaluated.
     geometries : mapping of str to Geometry, optional
-        By name of the image; each image is measured with its own spacing.
+        Geometries by name of the image; each image is measured with its own spacing.
     spacing : float or sequence of float, optional
         Millimetres per pixel of all images (array axis order), used instead of the geometries.
     radii : sequence of float, optional
@@ -129,7 +129,7 @@ def evaluate(
     Raises
     ------
     InputError
-        Where there is nothing to compare.
+        The truth has no position, or no image or landmark is in both.
     """
     keys = _radius_keys(radii)
     true_images = {name: marks for name, marks in truth.items() if marks.ndim is not None}
@@ -154,7 +154,7 @@ def evaluate(
         [value for row in errors.values() for value in row.pixels],
         [value for row in errors.values() for value in row.millimetres],
     )
-    # Millimetres of some images only would look like those of all: all have a spacing, or there are none.
+    # Millimetres are reported only if all images have a spacing: a part would be taken for all.
     known = not any(math.isinf(value) for value in everything.millimetres)
     total = _summary(everything, known, radii, keys)
     return Evaluation(
@@ -181,12 +181,10 @@ def radial_errors(predicted: LandmarkSet, truth: LandmarkSet, *, geometry: Geome
     Raises
     ------
     UnknownSpacingError
-        Where the geometry has no spacing.
+        The geometry has no spacing.
     """
     if not geometry.has_spacing:
-        raise UnknownSpacingError(
-            "the distance between pixels is not known: give it in mm per pixel or calibrate the image"
-        )
+        raise UnknownSpacingError("the distance between pixels, in mm per pixel, is not known")
     return {
         name: float(np.linalg.norm(np.subtract(*geometry.to_world([found, mark.position]))))
         for name, mark in truth.items()
@@ -195,7 +193,7 @@ def radial_errors(predicted: LandmarkSet, truth: LandmarkSet, *, geometry: Geome
 
 
 def dice(a: NDArray[np.integer], b: NDArray[np.integer]) -> dict[int, float]:
-    """Overlap of every label of two label maps: twice the common pixels by those of both, 0 to 1.
+    """Dice coefficient of every label of two label maps, 0 to 1.
 
     Parameters
     ----------
@@ -205,7 +203,7 @@ def dice(a: NDArray[np.integer], b: NDArray[np.integer]) -> dict[int, float]:
     Returns
     -------
     dict of int to float
-        By label, in order; a label of neither map is left out.
+        Dice coefficient by label, in ascending order.
 
     Examples
     --------
@@ -231,7 +229,7 @@ def _collect(
     truth: LandmarkSet,
     geometry: Geometry | None,
 ) -> None:
-    """Add the errors of one image. Millimetres are infinite where its spacing is not known."""
+    """Add the errors of one image; millimetres are infinite where its spacing is unknown."""
     for name, mark in truth.items():
         if mark.position is None:
             continue
@@ -262,12 +260,12 @@ def _position(landmarks: LandmarkSet | None, name: str) -> tuple[float, ...] | N
 def _geometry_of(
     image: str, ndim: int, geometries: Mapping[str, Geometry], spacing: float | Sequence[float] | None
 ) -> Geometry | None:
-    """How to measure in an image, None where that is not known."""
+    """Geometry for distances in millimetres, None where the spacing is unknown."""
     try:
         if spacing is not None:
             return Geometry((1,) * ndim).with_spacing(spacing)
     except InputError as error:
-        raise InputError(f"{image}: {error}") from error
+        raise error.prefixed(image) from error
     geometry = geometries.get(image)
     if geometry is None or not geometry.has_spacing:
         return None
@@ -278,7 +276,7 @@ def _geometry_of(
 
 def _summary(errors: _Errors, known: bool, radii: Sequence[float], keys: Sequence[str]) -> LandmarkEvaluation:
     distances = np.array(errors.millimetres if known else errors.pixels)
-    # NaN, which is not found, is within no radius; the small number takes care of rounding errors.
+    # NaN, without a prediction, is within no radius; the small number absorbs rounding errors.
     sdr = {
         key: float(100 * np.mean(distances <= radius + 1e-9)) for key, radius in zip(keys, radii, strict=True)
     }
@@ -292,7 +290,7 @@ def _summary(errors: _Errors, known: bool, radii: Sequence[float], keys: Sequenc
 
 
 def _or_none(function: Any, values: Sequence[float]) -> float | None:
-    """The mean or median of what there is, None where there is nothing."""
+    """Mean or median of the values that are not NaN, None without any."""
     return None if np.isnan(values).all() else float(function(values))
 
 

@@ -1,4 +1,4 @@
-"""How long work reports where it stands and is asked to stop; free of torch, so that a window opens without it."""
+"""Report the progress of long work, and ask it to stop; free of torch, so that a window opens without it."""
 
 from __future__ import annotations
 
@@ -7,30 +7,39 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 
+class Cancelled(Exception):
+    """Long work stopped because its `CancelToken` was set, and has no result."""
+
+
 class CancelToken:
-    """Asks long work to stop at the next good moment; safe to set from any thread or signal handler."""
+    """Request to long work to stop at the next good moment; safe to set from any thread or signal handler."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
 
     def cancel(self) -> None:
-        """Ask for the end."""
+        """Request the stop."""
         self._event.set()
 
     @property
     def cancelled(self) -> bool:
-        """Whether the end was asked for."""
+        """Whether the stop was requested."""
         return self._event.is_set()
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `Cancelled` if the stop was requested."""
+        if self.cancelled:
+            raise Cancelled("stopped on request")
 
 
 @dataclass(frozen=True)
 class ProgressEvent:
-    """Where long work stands.
+    """State of long work.
 
     Parameters
     ----------
     stage : str
-        What is being done, for a person.
+        Current stage, as shown to the user.
     fraction : float
         Done part of this stage, 0..1.
     seconds_left : float or None
@@ -38,6 +47,7 @@ class ProgressEvent:
     loss : float or None
         Smoothed training loss.
     step : int
+        Number of steps, or of images, done in this stage.
     """
 
     stage: str
@@ -48,3 +58,4 @@ class ProgressEvent:
 
 
 Progress = Callable[[ProgressEvent], None]
+"""Called with the state of long work, now and then and from its own thread; an exception from it ends the work."""

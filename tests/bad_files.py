@@ -1,4 +1,4 @@
-"""What tests of bad input share: a file that is large on paper, and what a refusal must look like."""
+"""Helpers for tests of bad input: a sparse file of a gigabyte, and a check of error messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ GIGABYTE = 1024**3
 
 
 def one_line(error: BaseException, path: Path) -> str:
-    """The text of an error, which must be one line that names the file."""
+    """Text of an error, after checking that it is one line that names the file."""
     text = str(error)
     assert path.name in text, text
     assert "\n" not in text
@@ -18,7 +18,7 @@ def one_line(error: BaseException, path: Path) -> str:
 
 
 def huge(path: Path, start: bytes = b"") -> Path:
-    """A gigabyte on paper, nothing on the disk."""
+    """A sparse file: a gigabyte long, nothing on the disk."""
     path.write_bytes(start)
     os.truncate(path, GIGABYTE)
     return path

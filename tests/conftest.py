@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.study.study import Study
 from napari_landmark.synthetic import SCHEMA, hand_phantom
 

@@ -1,4 +1,4 @@
-"""What decides the figures of benchmarks/registration.py: pairs, measures, the direction of the baselines' maps."""
+"""Pairs, measures and the direction of the baselines' transforms in benchmarks/registration.py."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _benchmarks_importable(monkeypatch):
 
 
 def textured(shape: tuple[int, int], shift: tuple[int, int] = (0, 0)) -> MedicalImage:
-    """A cloudy picture whose content is moved by some pixels."""
+    """A picture of smooth noise, its content shifted by some pixels."""
     noise = np.random.default_rng(5).normal(size=tuple(n + 40 for n in shape))
     cloud = gaussian_filter(noise, 4)
     cloud = 255 * (cloud - cloud.min()) / np.ptp(cloud)
@@ -35,7 +35,7 @@ def textured(shape: tuple[int, int], shift: tuple[int, int] = (0, 0)) -> Medical
 
 
 class TestPairs:
-    def test_the_seed_decides_and_fewer_pairs_are_the_first_of_many(self):
+    def test_fewer_pairs_are_the_first_of_many(self):
         from registration_pairs import random_pairs
 
         names = [f"{i}.png" for i in range(12)]
@@ -44,7 +44,7 @@ class TestPairs:
         assert len(set(many)) == 30
         assert all(a != b for a, b in many)
 
-    def test_nothing_is_learned_from_images_of_the_pairs(self):
+    def test_images_of_the_pairs_are_not_trained_on(self):
         from registration_pairs import phantoms
 
         data = phantoms(Path(), 30)
@@ -68,22 +68,22 @@ class TestMeasures:
         # A quarter of the rows, but for the two at whose ends central differences see the stretched side, too.
         assert 18 < on_pixels(coarse).folding_percent() < 26
 
-    def test_times_of_this_run_outweigh_kept_ones(self):
+    def test_times_of_this_run_replace_cached_ones(self):
         from registration_measures import PairMeasures, summary
 
-        kept = [
+        cached = [
             PairMeasures("a", str(i), {1: 0.5, 2: 1.0}, [2.0, 4.0], 0, 0.0, 90.0, False) for i in range(3)
         ]
         fresh = PairMeasures("a", "b", {1: 0.9}, [6.0, 8.0], 1, 4.0, 3.0)
-        found = summary([*kept, fresh])
+        found = summary([*cached, fresh])
         assert found["seconds_per_pair"] == 3.0
         assert found["dice"] == pytest.approx((3 * 0.75 + 0.9) / 4)
         assert found["dice_per_label"] == {"1": pytest.approx(0.6), "2": 1.0}
         assert found["tre"] == pytest.approx((3 * 6 + 14) / 8)
         assert found["lost_percent"] == 12.5
-        assert summary(kept)["seconds_per_pair"] == 90.0
+        assert summary(cached)["seconds_per_pair"] == 90.0
 
-    def test_nothing_known_is_none(self):
+    def test_unknown_measures_are_none(self):
         from registration_measures import PairMeasures, summary
 
         found = summary([PairMeasures("a", "b", {}, [], 0, 0.0, 1.0)])
@@ -99,21 +99,21 @@ class TestBaselines:
         assert field[0, 0].tolist() == pytest.approx([0.5, 0], abs=1e-4)
         assert field[39, 59].tolist() == pytest.approx([39.5, 0], abs=1e-4)
 
-    def test_simpleitk_maps_fixed_to_moving_places(self):
+    def test_simpleitk_maps_fixed_to_moving(self):
         from registration_baselines import simpleitk
 
         field = simpleitk(textured((64, 56)), textured((64, 56), shift=(5, -3)))
         inner = field[16:-16, 16:-16].reshape(-1, 2)
         assert np.abs(inner.mean(axis=0) - (5, -3)).max() < 0.3
 
-    def test_a_known_spacing_and_place_count(self):
+    def test_spacing_origin_and_direction_are_kept(self):
         from registration_baselines import to_itk
 
         geometry = Geometry((4, 6), spacing=(2, 3), origin=(10, 20), direction=((0, 1), (-1, 0)))
         image = to_itk(MedicalImage(np.zeros((4, 6), np.uint8), geometry, "a.nrrd"))
         for row, column in ((0, 0), (3, 1), (2, 5)):
-            place = image.TransformContinuousIndexToPhysicalPoint((float(column), float(row)))
-            assert place[::-1] == pytest.approx(geometry.to_world([[row, column]])[0])
+            point = image.TransformContinuousIndexToPhysicalPoint((float(column), float(row)))
+            assert point[::-1] == pytest.approx(geometry.to_world([[row, column]])[0])
 
 
 class TestRecord:

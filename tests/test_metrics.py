@@ -1,3 +1,5 @@
+"""Radial errors, detection rates and Dice: definitions, units, matching by name."""
+
 from __future__ import annotations
 
 import csv
@@ -46,7 +48,7 @@ class TestNumbers:
         assert result.sdr == {"2": 25, "2.5": 50, "3": 50, "4": 75}
         assert result.unit == "mm"
 
-    def test_spacing_of_all_goes_before_the_files(self):
+    def test_a_given_spacing_takes_precedence_over_the_files(self):
         geometries = dict.fromkeys("12", Geometry((9, 9), (7, 7)))
         assert evaluate(FOUND, TRUTH, geometries=geometries, spacing=0.1).mre_mm == pytest.approx(0.7 / 3)
 
@@ -56,7 +58,7 @@ class TestNumbers:
         assert result.per_landmark["b"].mre_mm is None
         assert result.unit == "px"
 
-    def test_an_image_nobody_predicted_needs_no_spacing(self):
+    def test_an_image_without_prediction_needs_no_spacing(self):
         geometries = {"1": Geometry((9, 9), (0.5, 0.5))}
         result = evaluate({"1": FOUND["1"]}, TRUTH, geometries=geometries)
         assert result.mre_mm == pytest.approx(1.25)
@@ -80,7 +82,7 @@ class TestNumbers:
         assert (row.mre_mm, row.mre_px, row.n, row.n_missing) == (0, 0, 2, 1)
         assert row.sdr["2"] == 50
 
-    def test_a_landmark_found_nowhere(self):
+    def test_a_landmark_without_prediction(self):
         result = evaluate({"1": marks((0, 0), NOWHERE)}, TRUTH)
         assert result.per_landmark["b"].mre_px is None
         assert result.per_landmark["b"].sdr["4"] == 0
@@ -111,14 +113,14 @@ class TestMatching:
         assert result.mre_px == 0
         assert list(result.per_landmark) == ["a", "b"]
 
-    def test_images_left_over_are_named(self):
+    def test_unmatched_images_are_named(self):
         found = {"1": FOUND["1"], "3": FOUND["1"], "2": LandmarkSet(SCHEMA)}
         result = evaluate(found, {**TRUTH, "4": TRUTH["1"]})
         assert result.images_without_prediction == ("2", "4")
         assert result.images_without_truth == ("3",)
         assert result.n_missing == 4
 
-    def test_a_truly_missing_landmark_is_not_judged(self):
+    def test_a_landmark_missing_in_the_truth_is_not_scored(self):
         truth = {"1": LandmarkSet(SCHEMA, [Landmark("a", (0, 0), "placed"), Landmark("b", None, "missing")])}
         result = evaluate({"1": FOUND["1"]}, truth)
         assert result.n_landmarks == 1

@@ -1,4 +1,4 @@
-"""What a DICOM file says about a person goes nowhere: no output, log, cache, model, report or message."""
+"""Patient data of a DICOM file reach no output, log, cache, model, report or message."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from pydicom.uid import generate_uid
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.synthetic import hand_phantom
 
 pytestmark = pytest.mark.usefixtures("quick")
-SECRET = "Zwiebelfisch"  # in every tag that may tell who somebody is
+SECRET = "Zwiebelfisch"  # in every tag that may identify a patient
 TAGS = {
     "PatientName": f"{SECRET}^Erika",
     "PatientID": f"{SECRET}-4711",
@@ -35,7 +35,7 @@ TAGS = {
 
 
 def dicom_writer():
-    """How the tests of DICOM make their files."""
+    """The function by which the tests of DICOM write their files."""
     path = Path(__file__).parent / "data" / "images" / "test_dicom_series.py"
     spec = importlib.util.spec_from_file_location("dicom_files", path)
     module = importlib.util.module_from_spec(spec)
@@ -45,7 +45,7 @@ def dicom_writer():
 
 @pytest.fixture
 def patients(tmp_path):
-    """Images of persons with names, and the landmarks of the first."""
+    """DICOM images with patient data, and the landmarks of the first."""
     save, folder = dicom_writer(), tmp_path / "images"
     folder.mkdir()
     for seed in range(3):
@@ -58,7 +58,7 @@ def patients(tmp_path):
     return folder
 
 
-def test_nobody_is_named_anywhere(patients, tmp_path, capfd, caplog, monkeypatch):
+def test_no_file_or_message_identifies_a_patient(patients, tmp_path, capfd, caplog, monkeypatch):
     out = tmp_path / "out"
     cache = tmp_path / "cache"
     monkeypatch.setenv("NAPARI_LANDMARK_CACHE", str(cache))
@@ -81,28 +81,28 @@ def test_nobody_is_named_anywhere(patients, tmp_path, capfd, caplog, monkeypatch
     assert set(read_landmarks(table)) == {"0.dcm", "1.dcm", "2.dcm"}
     files = [path for folder in (out, cache) for path in folder.rglob("*") if path.is_file()]
     assert len(files) > 20
-    told = "".join(capfd.readouterr()) + caplog.text
+    printed = "".join(capfd.readouterr()) + caplog.text
     for word in (SECRET, "Erika", "19700101"):
-        assert word not in told
+        assert word not in printed
         for path in files:
             assert word.encode() not in path.read_bytes(), path
             assert word not in path.name
 
 
-def test_results_name_files_as_they_lie_to_the_folder(patients, tmp_path):
-    """What is handed on (tables, heatmaps, what stands beside them, models) knows no whole path."""
+def test_results_name_files_relative_to_their_folder(patients, tmp_path):
+    """Files that are passed on (tables, heatmaps, their records, models, reports) contain no absolute path."""
     out = tmp_path / "out"
     study = out / "study"
     assert main(["train", "--images", str(patients), "--template", str(patients / "0.dcm"), "--landmarks",
                  str(tmp_path / "template.csv"), "--out", str(study), "--device", "cpu"]) == 0  # fmt: skip
     assert main(["detect", str(study), "--images", str(patients), "--out", str(out / "found.csv"), "--heatmaps",
                  str(out / "heat"), "--device", "cpu"]) == 0  # fmt: skip
-    handed_on = [out / "found.csv", out / "found.csv.run.json", *(out / "heat").iterdir()]
-    handed_on += [
+    passed_on = [out / "found.csv", out / "found.csv.run.json", *(out / "heat").iterdir()]
+    passed_on += [
         path
         for part in ("models", "predictions", "annotations", "report")
         for path in (study / part).rglob("*")
     ]
-    for path in handed_on:
+    for path in passed_on:
         if path.is_file():
             assert str(tmp_path).encode() not in path.read_bytes(), path

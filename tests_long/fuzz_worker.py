@@ -1,4 +1,4 @@
-"""What test_fuzz.py runs: spoils good files of one kind for so many minutes, and reads them."""
+"""Worker of test_fuzz.py: corrupt valid files of one kind for so many minutes, and read them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import read_geometry, read_image
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
@@ -32,35 +32,34 @@ TOKENS = [
 ]  # fmt: skip
 
 
-def spoiled(content: bytes, chance: random.Random) -> bytes:
+def corrupted(content: bytes, chance: random.Random) -> bytes:
     data = bytearray(content)
     for _ in range(chance.choice((1, 1, 2, 4, 16))):
-        place = chance.randrange(len(data) + 1)
+        offset = chance.randrange(len(data) + 1)
         if chance.random() < 0.5:
-            place = min(
-                place, chance.randrange(512) if len(data) > 512 else place
-            )  # headers are where it matters
+            # Most faults are in headers.
+            offset = min(offset, chance.randrange(512) if len(data) > 512 else offset)
         kind = chance.randrange(6)
         if kind == 0 and data:
-            data[min(place, len(data) - 1)] ^= 1 << chance.randrange(8)
+            data[min(offset, len(data) - 1)] ^= 1 << chance.randrange(8)
         elif kind == 1:
-            data[place:place] = chance.choice(TOKENS)
+            data[offset:offset] = chance.choice(TOKENS)
         elif kind == 2:
             token = chance.choice(TOKENS)
-            data[place : place + len(token)] = token
+            data[offset : offset + len(token)] = token
         elif kind == 3:
-            del data[place : place + chance.randrange(1, 40)]
+            del data[offset : offset + chance.randrange(1, 40)]
         elif kind == 4:
-            end = place + chance.randrange(1, 60)
-            data[place:place] = data[place:end]
+            end = offset + chance.randrange(1, 60)
+            data[offset:offset] = data[offset:end]
         elif chance.random() < 0.3:
-            del data[place:]
+            del data[offset:]
         else:
-            data[place : place + 4] = chance.randbytes(4)
+            data[offset : offset + 4] = chance.randbytes(4)
     return bytes(data)
 
 
-def good_image(path: Path, chance: random.Random) -> None:
+def valid_image(path: Path, chance: random.Random) -> None:
     ending = path.name.split(".", 1)[1]
     if ending in ("png", "jpg", "tif", "bmp", "gif"):
         from PIL import Image
@@ -74,7 +73,7 @@ def good_image(path: Path, chance: random.Random) -> None:
             options |= {"save_all": True, "append_images": [Image.fromarray(GREY)] * 2}
         Image.fromarray(GREY).save(path, **options)
     elif ending == "dcm":
-        good_dicom(path)
+        valid_dicom(path)
     else:
         import SimpleITK as sitk
 
@@ -83,7 +82,7 @@ def good_image(path: Path, chance: random.Random) -> None:
         sitk.WriteImage(volume, str(path), useCompression=chance.random() < 0.3)
 
 
-def good_dicom(path: Path, number: int = 0) -> None:
+def valid_dicom(path: Path, number: int = 0) -> None:
     import pydicom
 
     meta = pydicom.dataset.FileMetaDataset()
@@ -104,16 +103,16 @@ def good_dicom(path: Path, number: int = 0) -> None:
 
 
 def reading_images(folder: Path, ending: str, chance: random.Random) -> Callable[[], None]:
-    good, path = folder / f"good.{ending}", folder / f"current.{ending}"
+    valid, path = folder / f"valid.{ending}", folder / f"current.{ending}"
     variants = []
     for _ in range(8):
-        good_image(good, chance)
-        variants.append(good.read_bytes())
+        valid_image(valid, chance)
+        variants.append(valid.read_bytes())
     if ending == "mhd":
-        shutil.copy(folder / "good.raw", folder / "current.raw") if (folder / "good.raw").exists() else None
+        shutil.copy(folder / "valid.raw", folder / "current.raw") if (folder / "valid.raw").exists() else None
 
     def once() -> None:
-        path.write_bytes(spoiled(chance.choice(variants), chance))
+        path.write_bytes(corrupted(chance.choice(variants), chance))
         for read in (read_geometry, read_image):
             read(path)
 
@@ -124,14 +123,14 @@ def reading_series(folder: Path, chance: random.Random) -> Callable[[], None]:
     current = folder / "current"
     current.mkdir()
     for number in range(4):
-        good_dicom(current / f"{number}", number)
+        valid_dicom(current / f"{number}", number)
     contents = {path: path.read_bytes() for path in current.iterdir()}
 
     def once() -> None:
         for path, content in contents.items():
             path.write_bytes(content)
         path = chance.choice(list(contents))
-        path.write_bytes(spoiled(contents[path], chance))
+        path.write_bytes(corrupted(contents[path], chance))
         read_image(current)
 
     return once
@@ -144,7 +143,7 @@ def reading_landmarks(folder: Path, ending: str, chance: random.Random) -> Calla
     content = path.read_bytes()
 
     def once() -> None:
-        path.write_bytes(spoiled(content, chance))
+        path.write_bytes(corrupted(content, chance))
         read_landmarks(path, geometries=GEOMETRIES)
 
     return once
@@ -160,7 +159,7 @@ def reading_studies(folder: Path, chance: random.Random) -> Callable[[], None]:
         for path, content in contents.items():
             path.write_bytes(content)
         path = chance.choice(list(contents))
-        path.write_bytes(spoiled(contents[path], chance))
+        path.write_bytes(corrupted(contents[path], chance))
         found = Study.open(study.folder)
         found.annotations(), found.images, found.extra, found.spacing, found.current_names(("a", "x"))
 
@@ -204,7 +203,7 @@ def reading_models(folder: Path, chance: random.Random) -> Callable[[], None]:
         for path, content in contents.items():
             path.write_bytes(content)
         path = chance.choice(list(contents))
-        path.write_bytes(spoiled(contents[path], chance))
+        path.write_bytes(corrupted(contents[path], chance))
         load_model(study, name="001", device="cpu").detect(phantom.image)
 
     return once
@@ -224,17 +223,18 @@ def reading_journals(folder: Path, chance: random.Random) -> Callable[[], None]:
     content = path.read_bytes()
 
     def once() -> None:
-        path.write_bytes(spoiled(content, chance))
+        path.write_bytes(corrupted(content, chance))
         again = DetectionJournal(path, {"model": "x"}, schema)
         for number in range(5):
-            again.find(f"{number}", image)
+            again.content.find(f"{number}", image)
+            again.content.find_skipped(f"{number}", image)
         again.close()
 
     return once
 
 
 def main() -> None:
-    reader, minutes, place = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
+    reader, minutes, folder = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
     chance = random.Random(int(os.environ.get("NAPARI_LANDMARK_SEED", "0")))
     warnings.simplefilter("ignore")
     if sys.platform == "linux":
@@ -248,11 +248,11 @@ def main() -> None:
         "journal": reading_journals,
     }
     if reader in special:
-        once = special[reader](place, chance)
+        once = special[reader](folder, chance)
     elif reader in ("csv", "mrk.json", "fcsv", "tps", "json", "dlc.csv"):
-        once = reading_landmarks(place, reader, chance)
+        once = reading_landmarks(folder, reader, chance)
     else:
-        once = reading_images(place, reader, chance)
+        once = reading_images(folder, reader, chance)
     end, counts, slowest = time.monotonic() + 60 * minutes, {"read": 0, "refused": 0}, 0.0
     while time.monotonic() < end:
         started = time.process_time()
@@ -262,7 +262,7 @@ def main() -> None:
         except InputError as error:
             counts["refused"] += 1
             message = str(error)
-            if "\n" in message or str(place) not in message or len(message) > 2000:
+            if "\n" in message or str(folder) not in message or len(message) > 2000:
                 raise AssertionError(f"not one line with the name of the file: {message!r}") from error
         seconds = time.process_time() - started
         slowest = max(slowest, seconds)

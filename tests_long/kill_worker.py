@@ -1,4 +1,4 @@
-"""What is killed by test_kills.py: one kind of work, over and over; every line says what was saved for certain."""
+"""Worker that test_kills.py kills: one kind of work, repeated; every line reports data that are saved."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.study import Study
@@ -21,12 +21,12 @@ ENDINGS = ("csv", "mrk.json", "fcsv", "tps", "json", "dlc.csv")
 
 
 def numbered(number: int) -> LandmarkSet:
-    """Landmarks that tell which of the many they are."""
+    """Landmarks whose positions encode a number."""
     return LandmarkSet.from_array(SCHEMA, np.array([[number % 4000, k + 1] for k in range(3)], float))
 
 
-def said(what: object) -> None:
-    print(json.dumps(what), flush=True)
+def report(saved: object) -> None:
+    print(json.dumps(saved), flush=True)
 
 
 def autosave(folder: Path, start: int) -> None:
@@ -34,18 +34,18 @@ def autosave(folder: Path, start: int) -> None:
     for number in itertools.count(start):
         name = f"image {number % 7}.png"
         study.save_annotations(name, numbered(number), GEOMETRY)
-        said([name, number])
+        report([name, number])
 
 
 def export(folder: Path, start: int) -> None:
     for number in itertools.count(start):
         path = folder / f"a.{ENDINGS[number % len(ENDINGS)]}"
         write_landmarks(path, {"a.png": numbered(number)}, geometries={"a.png": GEOMETRY})
-        said([path.name, number])
+        report([path.name, number])
 
 
 def small_trainings() -> None:
-    """Trainings of a second, with a checkpoint after every step."""
+    """Replace the defaults by trainings of a second, with a checkpoint after every step."""
     import torch
 
     from napari_landmark.detection.embedding.embedding import EmbeddingConfig
@@ -79,7 +79,7 @@ def small_trainings() -> None:
 def terminal(arguments: list[str]) -> None:
     from napari_landmark.cli.app import main
 
-    said("begin")
+    report("begin")
     sys.exit(main(arguments))
 
 

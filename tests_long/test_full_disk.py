@@ -1,4 +1,4 @@
-"""A disk that is full, and one that cannot be written: a clear line, and what was there stays."""
+"""Full and read-only disks: one clear line, and earlier files stay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kill_worker import GEOMETRY, SCHEMA, numbered, small_trainings
 
 from napari_landmark.cli.app import main
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.study.study import Study
 from napari_landmark.synthetic import hand_phantom
 
@@ -111,7 +111,7 @@ def test_a_training_on_a_full_disk(small_disk, data, capsys):
 
 @pytest.mark.parametrize("limit", [200, 3_000, 20_000, 60_000])
 def test_files_that_cannot_grow(data, limit):
-    """The same without a file system of one's own: no file may be longer than so many bytes."""
+    """The same without mounting a file system: no file may be longer than so many bytes."""
     here = str(Path(__file__).parent)
     arguments = [sys.executable, "-c", LIMITED, str(limit), here, *train_arguments(data, data / "study")]
     done = subprocess.run(arguments, capture_output=True, text=True)

@@ -1,7 +1,7 @@
-"""Every reader against spoiled files: a clear refusal or a result, no crash, no hang, no memory without end.
+"""Every reader against corrupt files: a clear refusal or a result, no crash, no hang, bounded memory.
 
 Each reader runs in a process of its own with a limit on memory and time, for NAPARI_LANDMARK_FUZZ_MINUTES (1 by
-default): a crash of a library underneath is seen, and so is what would hang.
+default): so crashes and hangs of the libraries below are seen, too.
 """
 
 from __future__ import annotations

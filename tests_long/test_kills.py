@@ -1,6 +1,6 @@
-"""Kill -9 at random moments: no file unreadable, nothing lost that was reported as saved, and the work goes on.
+"""Kill -9 at random moments: every file readable, nothing lost that was reported as saved, and the work resumes.
 
-NAPARI_LANDMARK_KILLS says how often in all (200 by default), NAPARI_LANDMARK_SEED when.
+NAPARI_LANDMARK_KILLS is the number of kills in all (200 by default), NAPARI_LANDMARK_SEED decides their moments.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ import kill_worker
 from kill_worker import ENDINGS, GEOMETRY, SCHEMA, numbered, small_trainings
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.model.choice import model_folders
-from napari_landmark.detection.model.store import can_resume, load_model
+from napari_landmark.detection.model.store import can_resume, load_model, model_folders
 from napari_landmark.synthetic import hand_phantom
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
@@ -53,7 +52,7 @@ def start(kind: str, folder: Path, argument: str) -> subprocess.Popen:
 
 
 def kill_after(process: subprocess.Popen, seconds: float) -> list:
-    """Everything that was reported until the process was killed, so long after its first line."""
+    """Kill the process `seconds` after its first line; returns the reports of its output."""
     first = process.stdout.readline()
     assert first, process.communicate()[1]
     time.sleep(seconds)
@@ -65,7 +64,7 @@ def kill_after(process: subprocess.Popen, seconds: float) -> list:
 
 
 def duration(kind: str, folder: Path, argument: str) -> float:
-    """Seconds of the whole work from its first line on, when nothing disturbs it."""
+    """Seconds of the whole work from its first line on, without a kill."""
     process = start(kind, folder, argument)
     assert process.stdout.readline()
     begun = time.monotonic()
@@ -86,7 +85,7 @@ def test_autosave(tmp_path, chance):
         found = Study.open(study.folder).annotations()
         assert found.keys() >= saved.keys()
         for name, last in saved.items():
-            # What was reported, or what was being written when the end came.
+            # The last report, or the data being written when the process was killed.
             allowed = [numbered(last)] + ([numbered(number)] if name == f"image {number % 7}.png" else [])
             assert found[name] in allowed, name
             if found[name] != allowed[0]:
@@ -114,7 +113,7 @@ def test_export(tmp_path, chance):
 
 @pytest.fixture
 def data(tmp_path):
-    """Four small hands with the landmarks of one."""
+    """A folder of four small synthetic hands with the landmarks of one."""
     folder = tmp_path / "images"
     folder.mkdir()
     phantoms = [hand_phantom(seed, size=(64, 64)) for seed in range(4)]
@@ -136,7 +135,7 @@ def resume_arguments(data: Path) -> list[str]:
 
 
 def test_train(data, chance, monkeypatch):
-    """Killed anywhere, a training is resumed or begun anew, and earlier models and annotations stay whole."""
+    """A killed training is resumed or started anew, and earlier models and annotations stay complete."""
     monkeypatch.setenv("NAPARI_LANDMARK_CACHE", str(data / "cache"))
     study_folder = data / "study"
     annotation, resumed, whole = None, 0, 0
@@ -149,7 +148,7 @@ def test_train(data, chance, monkeypatch):
         if not Study.exists(study_folder):
             continue
         study = Study.open(study_folder)
-        for folder in model_folders(study):  # whatever says that it is a model is one
+        for folder in model_folders(study):  # a folder listed as a model is complete
             load_model(study, name=folder.name, device="cpu")
             whole += 1
         study.predictions()
@@ -175,7 +174,7 @@ def test_train(data, chance, monkeypatch):
 
 
 def test_detect(data, chance, monkeypatch):
-    """Killed anywhere, the same command goes on and gives the same table."""
+    """After a kill the same command resumes and gives the same table."""
     monkeypatch.setenv("NAPARI_LANDMARK_CACHE", str(data / "cache"))
     small_trainings()
     assert main(train_arguments(data)) == 0

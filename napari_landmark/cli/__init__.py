@@ -1,1 +1,1 @@
-"""What stands behind each command of the terminal, one module a command."""
+"""Commands of the terminal, one module each; `app` has their names and options."""

@@ -1,21 +1,20 @@
-"""The terminal: the same functions that the napari widgets call."""
+"""Names and options of the commands; each command calls one function of a module of `cli`."""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol, runtime_checkable
 
 import typer
 
+from napari_landmark.cli.convert_help import ConvertCommand
+from napari_landmark.cli.wording import word
 from napari_landmark.data.errors import InputError
-
-# Of click, which some versions of typer bring with them and others take from the installation.
-_UsageError = typer.BadParameter.__mro__[2]
+from napari_landmark.progress import Cancelled
 
 app = typer.Typer(
     help="Landmarks on a whole cohort of medical images from one annotated image.",
@@ -117,16 +116,9 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> None:
     """Compare predicted landmarks with the truth."""
-    from napari_landmark.cli.evaluate import evaluation_table, parse_radii
-    from napari_landmark.data.formats import read_landmarks
-    from napari_landmark.metrics import evaluate as compare
+    from napari_landmark.cli.evaluate import run_evaluate
 
-    result = compare(
-        read_landmarks(predicted), read_landmarks(truth), spacing=spacing, radii=parse_radii(radii)
-    )
-    for name in result.images_without_prediction:
-        _warn(f"{name}: is in the truth, but nothing was predicted in it")
-    typer.echo(json.dumps(result.to_json(), indent=1) if as_json else evaluation_table(result))
+    run_evaluate(predicted, truth, spacing=spacing, radii=radii, as_json=as_json)
 
 
 @app.command()
@@ -144,7 +136,7 @@ def suggest(
     run_suggest(images=images, count=count, minutes=minutes, device=device, seed=seed, spacing=spacing)
 
 
-@app.command()
+@app.command(cls=ConvertCommand)
 def convert(
     sources: Annotated[
         list[Path],
@@ -154,22 +146,21 @@ def convert(
         Path,
         typer.Argument(
             metavar="OUT",
-            help="The result: .csv, .mrk.json, .fcsv, .tps, .json (COCO), .dlc.csv. With {image} in its name "
-            "there is one file for each image",
+            help="The result: WRITABLE. With {image} in its name there is one file for each image",
         ),
     ],
     images: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of the images; needed for .mrk.json, .fcsv and .tps, and to write .json",
+            help="Folder of the images; needed for NEEDS_IMAGES, and to write WRITING_NEEDS_IMAGES",
         ),
     ] = None,
     spacing: Spacing = None,
     names: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Landmark file or study with the names, for formats without (.tps)"
+            metavar="FILE", help="Landmark file or study with the names, for formats without (NAMELESS)"
         ),
     ] = None,
 ) -> None:
@@ -303,10 +294,9 @@ def demo(
 @app.command()
 def info() -> None:
     """Versions, device, cores and cache."""
-    from napari_landmark.cli.info import info_lines
+    from napari_landmark.cli.info import run_info
 
-    for key, value in info_lines():
-        typer.echo(f"{key:<18}{value}")
+    run_info()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -316,17 +306,29 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = app(args=given, standalone_mode=False) if given else _help()
-    except (_UsageError, InputError) as error:
-        code = _fail(error.format_message() if isinstance(error, _UsageError) else str(error))
-    except (typer.Abort, KeyboardInterrupt):
-        _warn("stopped")
+    except InputError as error:
+        code = _fail(word(error))
+    except (typer.Abort, KeyboardInterrupt, Cancelled):
+        typer.echo("stopped", err=True)
         code = 130
     except OSError as error:  # a full disk, a folder without permission
         code = _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
+    except Exception as error:
+        if not isinstance(error, _UsageError):
+            raise
+        code = _fail(error.format_message())
     code = code if isinstance(code, int) else 0
     if arguments is None:
         sys.exit(code)
     return code
+
+
+@runtime_checkable
+class _UsageError(Protocol):
+    """A mistake in the command line: an exception of click, which some versions of typer include."""
+
+    def format_message(self) -> str:
+        """The mistake in one line."""
 
 
 def _help() -> int:
@@ -337,7 +339,3 @@ def _help() -> int:
 def _fail(message: str) -> int:
     typer.echo(f"napari-landmark: {' '.join(message.split())}", err=True)
     return 2
-
-
-def _warn(message: str) -> None:
-    typer.echo(message, err=True)

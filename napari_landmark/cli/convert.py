@@ -10,8 +10,8 @@ import typer
 
 from napari_landmark.data.cohort.folder_geometries import FolderGeometries
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import output_format, read_landmarks, write_landmarks
 from napari_landmark.data.formats.image_names import common_schema, find_image, image_stem
+from napari_landmark.data.formats.registry import output_format, read_landmarks, write_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.provenance import is_run_record, sha256, write_run_record
@@ -24,13 +24,13 @@ _Geometries = Mapping[str, Geometry]
 def run_convert(
     sources: Sequence[Path], out: Path, *, images: Path | None, spacing: float | None, names: Path | None
 ) -> None:
-    """Read landmark files, write them as another, and say what that one cannot hold."""
+    """Convert landmark files, and report what the new format does not hold."""
     if spacing is not None and images is None:
         raise InputError(
             "--spacing is the size of the images' pixels: give their folder with --images DIR, too"
         )
     form = output_format(out)
-    # A pattern such as folder/* takes them along: they lie beside the tables that detect and convert write.
+    # A pattern such as folder/* includes the records that detect and convert write beside their tables.
     sources = [source for source in sources if not is_run_record(source)] or sources
     if any(out.resolve() == source.resolve() for source in sources):
         raise InputError(f"{out}: is read and written: choose another name for the result")
@@ -39,10 +39,9 @@ def run_convert(
     sets = _gathered(sources, schema, folder)
     geometries = {} if folder is None else _geometries_of(sets, folder)
     if form.one_image and len(sets) > 1 and _PLACE not in out.name:
-        end = ".mrk.json" if out.name.lower().endswith(".mrk.json") else out.suffix
         raise InputError(
             f"{out}: a file of this format holds one image, here are {len(sets)}: put {_PLACE} into its name, "
-            f"such as {out.with_name(_PLACE + end)}"
+            f"such as {out.with_name(_PLACE + form.suffix)}"
         )
     pieces = _pieces(out, sets)
     _write_all(pieces, geometries)
@@ -72,7 +71,7 @@ def _schema_of(path: Path, folder: FolderGeometries | None) -> LandmarkSchema:
 def _gathered(
     sources: Sequence[Path], schema: LandmarkSchema | None, folder: FolderGeometries | None
 ) -> dict[str, LandmarkSet]:
-    """All images of all files, with the landmarks of all of them."""
+    """Landmarks by image from all files, with one common schema."""
     sets: dict[str, LandmarkSet] = {}
     origin: dict[str, Path] = {}
     for source in sources:
@@ -87,13 +86,13 @@ def _gathered(
 
 
 def _geometries_of(sets: Mapping[str, LandmarkSet], folder: FolderGeometries) -> dict[str, Geometry]:
-    """Geometries by the names that the landmark files have for the images."""
+    """Geometries by the names of the images in the landmark files."""
     found = {image: find_image(image, folder) for image in sets}
     return {image: folder[name] for image, name in found.items() if name is not None}
 
 
 def _pieces(out: Path, sets: Mapping[str, LandmarkSet]) -> dict[Path, dict[str, LandmarkSet]]:
-    """What goes into which file."""
+    """Landmarks by output file and image."""
     if _PLACE not in out.name:
         return {out: dict(sets)}
     pieces: dict[Path, dict[str, LandmarkSet]] = {}
@@ -108,20 +107,21 @@ def _pieces(out: Path, sets: Mapping[str, LandmarkSet]) -> dict[Path, dict[str, 
 
 
 def _write_all(pieces: Mapping[Path, Mapping[str, LandmarkSet]], geometries: _Geometries) -> None:
-    """Write all files, or none where one of them cannot be written."""
+    """Write all files, or none if one of them cannot be written."""
     if len(pieces) > 1:
         with tempfile.TemporaryDirectory() as temporary:
             for path, sets in pieces.items():
                 try:
                     write_landmarks(Path(temporary) / path.name, sets, geometries=geometries)
                 except InputError as error:
-                    raise InputError(str(error).replace(temporary, str(path.parent))) from None
+                    message = str(error).replace(temporary, str(path.parent))
+                    raise InputError(message, code=error.code, **error.parameters) from None
     for path, sets in pieces.items():
         write_landmarks(path, sets, geometries=geometries)
 
 
 def _losses(pieces: Mapping[Path, Mapping[str, LandmarkSet]], geometries: _Geometries) -> list[str]:
-    """What the written files do not give back, counted by reading them again."""
+    """Messages on states that the written files do not hold, counted by reading them again."""
     counts = {"the status": 0, "the confidence": 0, "the expected error": 0}
     for path, sets in pieces.items():
         schema = common_schema(sets.values())

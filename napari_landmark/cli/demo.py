@@ -1,4 +1,4 @@
-"""`napari-landmark demo`: the whole job on the sample data."""
+"""`napari-landmark demo`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from napari_landmark.cli.detect import run_detect
 from napari_landmark.cli.evaluate import evaluation_table
 from napari_landmark.cli.train import run_train
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.study.study import Study
 
 _MINUTES = 3.0
 
 
 def run_demo(out: Path, *, device: str = "auto", minutes: float = _MINUTES) -> None:
-    """Draw the sample data, train on them, detect on the held-out phantoms, evaluate."""
+    """Draw the sample data, train on them, detect in the held-out images, evaluate."""
     from napari_landmark.metrics import evaluate
     from napari_landmark.synthetic import SAMPLE_SPACING, write_sample_data
 

@@ -1,4 +1,4 @@
-"""Whether results can be written, found out before the work rather than after it."""
+"""Check before the work that its results can be written."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from napari_landmark.data.errors import InputError
 
 
 def check_writable(path: Path, *, folder: bool = False) -> None:
-    """Refuse a place where nothing can be written; nothing is made yet (InputError).
+    """Refuse a path that cannot be written (InputError); nothing is created yet.
 
     Parameters
     ----------
     folder : bool
-        Whether `path` is to be a folder, not a file.
+        True for a folder, False for a file.
     """
     if path.exists() and path.is_dir() != folder:
         kind = "file" if folder else "folder"
@@ -23,6 +23,6 @@ def check_writable(path: Path, *, folder: bool = False) -> None:
     while not there.exists():
         there = there.parent
     if there != path.absolute() and not there.is_dir():
-        raise InputError(f"{path}: cannot be written, {there} is a file; choose another place")
+        raise InputError(f"{path}: cannot be written, {there} is a file; choose another folder")
     if not os.access(there, os.W_OK):
         raise InputError(f"{path}: cannot be written; choose a folder you may write to")

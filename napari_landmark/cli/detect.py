@@ -11,7 +11,7 @@ from napari_landmark.cli.destination import check_writable
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.cohort.folder import fingerprint, image_files
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.study.provenance import describe_spacing, write_run_record
 from napari_landmark.data.study.study import Study
 
@@ -19,7 +19,7 @@ from napari_landmark.data.study.study import Study
 def run_detect(
     study_folder: Path, *, images: Path, out: Path, heatmaps: Path | None, device: str, spacing: float | None
 ) -> None:
-    """Detect in a folder and write one CSV."""
+    """Detect landmarks in a folder of images and write one CSV."""
     study = Study.open(study_folder)
     if out.suffix.lower() != ".csv":
         raise InputError(f"{out}: landmarks are written as CSV; give a name that ends in .csv")

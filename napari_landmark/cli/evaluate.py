@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import typer
+
 from napari_landmark.data.errors import InputError
-from napari_landmark.metrics import Evaluation
+from napari_landmark.data.formats.registry import read_landmarks
+from napari_landmark.metrics import Evaluation, evaluate
+
+
+def run_evaluate(predicted: Path, truth: Path, *, spacing: float | None, radii: str, as_json: bool) -> None:
+    """Compare two landmark files and print a table or one JSON object."""
+    result = evaluate(
+        read_landmarks(predicted), read_landmarks(truth), spacing=spacing, radii=parse_radii(radii)
+    )
+    for name in result.images_without_prediction:
+        typer.echo(f"{name}: is in the truth, but nothing was predicted in it", err=True)
+    typer.echo(json.dumps(result.to_json(), indent=1) if as_json else evaluation_table(result))
 
 
 def parse_radii(text: str) -> list[float]:
-    """'2,2.5,3' as numbers; InputError for anything else."""
+    """Numbers from a text such as '2,2.5,3'; InputError for anything else."""
     try:
         return [float(part) for part in text.split(",")]
     except ValueError as error:
@@ -15,7 +31,7 @@ def parse_radii(text: str) -> list[float]:
 
 
 def evaluation_table(result: Evaluation) -> str:
-    """The errors of all landmarks as a table for people."""
+    """The errors of all landmarks as a text table."""
     unit = result.unit
     mm = unit == "mm"
     head = (

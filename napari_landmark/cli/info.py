@@ -5,13 +5,21 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+import typer
+
 from napari_landmark.data.cohort.cache import default_cache_dir
 
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "SimpleITK", "napari")
 
 
+def run_info() -> None:
+    """Print versions, device, cores and cache, a line each."""
+    for key, value in info_lines():
+        typer.echo(f"{key:<18}{value}")
+
+
 def info_lines() -> list[tuple[str, str]]:
-    """What a bug report needs, as pairs of name and value."""
+    """Facts for a bug report, as pairs of name and value."""
     from napari_landmark.learning.device import available_cores, choose_device
 
     lines = [("napari-landmark", _version("napari-landmark")), ("python", platform.python_version())]

@@ -13,8 +13,8 @@ from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_
 from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.cohort.folder_geometries import FolderGeometries
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.formats.image_names import find_image
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.device import choose_device
@@ -38,14 +38,14 @@ def run_register_evaluate(
     steps: int | None,
     as_json: bool,
 ) -> None:
-    """Register every pair of a table with a model and print what came of it.
+    """Register every pair of a table with a model and print the quality metrics.
 
-    The model sees the images alone: label maps and landmarks only judge.
+    The model uses the images alone; label maps and landmarks are for the evaluation.
     """
     from napari_landmark.registration.model import RegistrationModel
     from napari_landmark.registration.options import PairOptions
     from napari_landmark.registration.pairwise.register import register_pair
-    from napari_landmark.registration.pairwise.result import Registration
+    from napari_landmark.registration.result import Registration
 
     chosen = choose_device(device)
     options = PairOptions(steps=check_steps(steps), device=device)
@@ -79,7 +79,7 @@ def run_register_evaluate(
 
 
 def registration_table(result: RegistrationEvaluation) -> str:
-    """The measures as a table for people."""
+    """The quality metrics as a text table."""
     mm = result.tre_mm is not None
     unit = "mm" if mm else "px"
     head = f"{'':<24}{'before':>10}{'after':>10}"
@@ -119,14 +119,14 @@ def _label_maps(folder: Path, used: Iterable[str], rows: Iterable[tuple[str, str
 def _landmarks(
     path: Path, used: Iterable[str], images: Path, spacing: float | None
 ) -> dict[str, LandmarkSet]:
-    """Landmarks by the names that the images have."""
+    """Landmarks by the names of the images."""
     table = read_landmarks(path, geometries=FolderGeometries(images, spacing=spacing))
     found: dict[str, LandmarkSet] = {}
     for name in used:
         try:
             known = find_image(name, table)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            raise error.prefixed(path) from error
         if known is not None:
             found[name] = table[known]
     if not found:

@@ -12,10 +12,10 @@ from napari_landmark.cli.destination import check_writable
 from napari_landmark.cli.register_train import parse_region_weights
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks
 from napari_landmark.data.formats.image_names import find_image
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.images.image import MedicalImage, read_image
-from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.landmarks import LandmarkSet, check_axes
 from napari_landmark.learning.device import choose_device
 from napari_landmark.registration.label_map import read_label_map
 from napari_landmark.registration.pairwise.output import PAIR_FILES, RegisteredPair, write_pair
@@ -36,7 +36,7 @@ def run_register_pair(
     steps: int | None,
     region_weights: Sequence[str],
 ) -> None:
-    """Register two images and write everything that follows from it into a folder, at the end."""
+    """Register two images and write all results into a folder, at the end."""
     from napari_landmark.registration.model import RegistrationModel
     from napari_landmark.registration.options import PAIR_WEIGHTS, PairOptions
     from napari_landmark.registration.pairwise.register import register_pair
@@ -46,14 +46,14 @@ def run_register_pair(
     check_writable(out, folder=True)
     _keep_inputs(out, (fixed, moving, fixed_labels, moving_labels, fixed_landmarks, moving_landmarks))
     images = read_image(fixed, spacing=spacing), read_image(moving, spacing=spacing)
-    labels = [
+    labels_f, labels_m = (
         None if path is None else read_label_map(path, image.geometry)
         for path, image in zip((fixed_labels, moving_labels), images, strict=True)
-    ]
-    marks = [
+    )
+    marks_f, marks_m = (
         None if path is None else _landmarks_of(image, path)
         for path, image in zip((fixed_landmarks, moving_landmarks), images, strict=True)
-    ]
+    )
     trained = None if model is None else RegistrationModel.load(model, device=chosen)
     own = PAIR_WEIGHTS[images[0].geometry.ndim] if trained is None else trained.weights
     options = PairOptions(steps=steps, weights=own.with_regions(regions), device=device)
@@ -61,10 +61,10 @@ def run_register_pair(
         found = register_pair(
             *images,
             model=trained,
-            fixed_labels=labels[0],
-            moving_labels=labels[1],
-            fixed_landmarks=marks[0],
-            moving_landmarks=marks[1],
+            fixed_labels=labels_f,
+            moving_labels=labels_m,
+            fixed_landmarks=marks_f,
+            moving_landmarks=marks_m,
             options=options,
             progress=progress,
             cancel=cancel,
@@ -72,7 +72,7 @@ def run_register_pair(
     if cancel.cancelled:
         typer.echo(f"stopped: nothing was written to {out}", err=True)
         raise typer.Exit(130)
-    pair = RegisteredPair(*images, found, *labels, *marks)
+    pair = RegisteredPair(*images, found, labels_f, labels_m, marks_f, marks_m)
     measures = pair.measures()
     write_pair(pair, out, measures=measures)
     for line in _summary(measures):
@@ -81,14 +81,14 @@ def run_register_pair(
 
 
 def check_steps(steps: int | None) -> int | None:
-    """Steps of the optimisation on a pair; InputError for fewer than none."""
+    """Steps of the instance optimization; InputError for a negative number."""
     if steps is not None and steps < 0:
         raise InputError(f"--steps {steps}: give a number from 0 on")
     return steps
 
 
 def _keep_inputs(out: Path, inputs: Sequence[Path | None]) -> None:
-    """What was given must not be overwritten by what comes out."""
+    """Refuse a folder in which an output would replace an input (InputError)."""
     written = {(out / name).resolve() for name in PAIR_FILES}
     for path in inputs:
         if path is not None and path.resolve() in written:
@@ -101,15 +101,15 @@ def _landmarks_of(image: MedicalImage, path: Path) -> LandmarkSet:
     try:
         name = find_image(image.name, table)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise error.prefixed(path) from error
     if name is None:
         names = ", ".join(list(table)[:3])
         raise InputError(f"{path}: has no rows for {image.name} (it has {names or 'none at all'})")
     marks = table[name]
-    if marks.ndim not in (None, image.geometry.ndim):
-        raise InputError(
-            f"{path}: the landmarks of {name} have {marks.ndim} coordinates and the image {image.geometry.ndim} axes"
-        )
+    try:
+        check_axes(marks.values(), image.geometry, image=name)
+    except InputError as error:
+        raise error.prefixed(path) from error
     return marks
 
 

@@ -16,7 +16,6 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import read_geometry
 from napari_landmark.data.study.study import Study
 from napari_landmark.learning.device import choose_device
-from napari_landmark.progress import ProgressEvent
 from napari_landmark.registration.label_map import find_label_maps, read_label_map
 
 _OF_A_MODEL = ("model.json", "run.json", "checkpoint.safetensors")
@@ -34,7 +33,7 @@ def run_register_train(
     resume: bool,
     region_weights: Sequence[str],
 ) -> None:
-    """Train a registration model on a folder; everything given is checked before anything is written."""
+    """Train a registration model on a folder; all input is checked before anything is written."""
     from napari_landmark.registration.losses import LossWeights
     from napari_landmark.registration.options import default_registration_options
     from napari_landmark.registration.training.train import train_registration
@@ -80,7 +79,7 @@ def run_register_train(
 
 
 def parse_region_weights(given: Sequence[str]) -> dict[int, float]:
-    """'3=2.5' as {3: 2.5}; InputError for anything else."""
+    """Weights by label from texts such as '3=2.5'; InputError for anything else."""
     weights: dict[int, float] = {}
     for text in given:
         label, _, value = text.partition("=")
@@ -114,12 +113,12 @@ def _gather(folder: Path, spacing: float | None) -> Cohort:
             folder,
             spacing=spacing,
             working_size=WORKING_SIZE[_axes(folder)],
-            progress=lambda done, total: progress(ProgressEvent("reading images", done / max(1, total))),
+            progress=progress,
         )
 
 
 def _axes(folder: Path) -> int:
-    """2 for pictures and 3 for volumes, from the first image that can be read."""
+    """Number of axes, 2 or 3, of the first image that can be read."""
     for _, path in image_files(folder)[0]:
         try:
             return read_geometry(path).ndim

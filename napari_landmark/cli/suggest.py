@@ -9,13 +9,12 @@ import typer
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
-from napari_landmark.progress import ProgressEvent
 
 
 def run_suggest(
     *, images: Path, count: int, minutes: float | None, device: str, seed: int, spacing: float | None
 ) -> None:
-    """Name the images that are best annotated, one a line, the best first."""
+    """Print the best template images, one a line, the best first."""
     if count < 1:
         raise InputError(f"--count {count}: ask for at least one image")
     if minutes is not None and not 0 < minutes < float("inf"):
@@ -28,7 +27,8 @@ def run_suggest(
         cohort = Cohort.from_folder(
             images,
             spacing=spacing,
-            progress=lambda done, total: progress(ProgressEvent("reading images", done / max(1, total))),
+            progress=progress,
+            cancel=cancel,
         )
         for problem in cohort.skipped_files:
             typer.echo(f"left out: {problem.name}: {problem.reason}", err=True)

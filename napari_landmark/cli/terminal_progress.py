@@ -1,4 +1,4 @@
-"""Progress and Ctrl-C in a terminal."""
+"""Progress bars and Ctrl-C in a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
 
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
@@ -20,7 +20,7 @@ _PLAIN_SECONDS = 20.0  # between lines where the output is a file or a pipe
 
 @contextlib.contextmanager
 def terminal_progress() -> Iterator[Progress]:
-    """A bar with loss and time left on standard error, or a line now and then where that is not a terminal."""
+    """Progress bars with loss and time left on standard error; occasional lines where that is no terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _PlainLines()
@@ -32,7 +32,7 @@ def terminal_progress() -> Iterator[Progress]:
         TextColumn("{task.fields[note]}"),
     )
     with Bars(*columns, console=console) as bars:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def show(event: ProgressEvent) -> None:
             if event.stage not in tasks:
@@ -43,7 +43,7 @@ def terminal_progress() -> Iterator[Progress]:
 
 
 def progress_note(event: ProgressEvent) -> str:
-    """Loss and time left in a few characters."""
+    """Short text with loss and time left."""
     parts = []
     if event.loss is not None:
         parts.append(f"loss {event.loss:.2f}")
@@ -66,7 +66,7 @@ class _PlainLines:
 
 @contextlib.contextmanager
 def cancel_on_interrupt() -> Iterator[CancelToken]:
-    """A token that the first Ctrl-C (or a polite kill) sets; the second one stops at once."""
+    """Token that the first Ctrl-C (or SIGTERM) cancels; the second one stops at once."""
     token = CancelToken()
 
     def stop(number: int, frame: FrameType | None) -> None:

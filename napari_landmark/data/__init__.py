@@ -1,1 +1,1 @@
-"""What is held in memory and on disk, and how it is read and written; no torch, no Qt, no napari."""
+"""Data in memory and on disk, with readers and writers; no torch, no Qt, no napari."""

@@ -1,19 +1,68 @@
-"""Errors whose message is written for the person who gave the input."""
+"""Errors of the input, as a code with parameters that each front end turns into a remedy."""
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Any, Self
 
-class InputError(ValueError):
-    """Something a person gave cannot be used.
 
-    The message is one line that names the file or the landmark and says what to do about it. The
-    terminal prints it as it is and exits with status 2; the graphical interface shows it.
+class ErrorCode(StrEnum):
+    """Errors whose remedy depends on the front end.
+
+    The terminal names an option, the viewer a button: `cli.wording` and `gui.wording` hold a remedy for each
+    code. An error without a code says its remedy in the message itself.
     """
 
-    def __init__(self, message: str) -> None:
-        # Libraries wrap their complaints over several lines; what of them ends up in a message becomes one.
+    NEEDS_IMAGES = "needs_images"
+    """The image of the landmarks is needed to write the file."""
+    NEEDS_IMAGES_AND_SPACING = "needs_images_and_spacing"
+    """The image of the landmarks and its spacing are needed to write the file."""
+    NEEDS_IMAGES_TO_READ = "needs_images_to_read"
+    """The image of the landmarks is needed to convert the file to index coordinates."""
+    NEEDS_SPACING = "needs_spacing"
+    """The spacing of an image is unknown."""
+    NOTHING_TO_RESUME = "nothing_to_resume"
+    """No interrupted training exists."""
+    TRAINING_CHANGED = "training_changed"
+    """An interrupted training does not fit the current input, or its record cannot be read."""
+    OTHER_ANNOTATION = "other_annotation"
+    """The study has other manual positions in an image than those that are given."""
+    NO_MODEL = "no_model"
+    """The study has no trained model."""
+    DEVICE_UNAVAILABLE = "device_unavailable"
+    """The machine has no such device."""
+    INVALID_OPTION = "invalid_option"
+    """The value of an option cannot be used. Parameter `option`: its name as a Python identifier."""
+
+
+class InputError(ValueError):
+    """Input that cannot be used.
+
+    Parameters
+    ----------
+    message : str
+        The fact in one line, with the file or the landmark. It names no terminal option and no button.
+    code : ErrorCode, optional
+        Selects the remedy that a front end adds to the message.
+    **parameters
+        Values that the remedy mentions, see `ErrorCode`.
+    """
+
+    def __init__(self, message: str, *, code: ErrorCode | None = None, **parameters: Any) -> None:
+        # Libraries wrap their messages over several lines; a message here is one line.
         super().__init__(" ".join(line.strip() for line in str(message).splitlines()))
+        self.code = code
+        self.parameters = parameters
+
+    def prefixed(self, subject: object) -> Self:
+        """A copy whose message begins with a file, a line or an image; code and parameters are kept."""
+        return type(self)(f"{subject}: {self}", code=self.code, **self.parameters)
 
 
 class UnknownSpacingError(InputError):
-    """Millimetres were asked for where the distance between pixels is not known."""
+    """Millimetres were requested for an image whose spacing is unknown."""
+
+    def __init__(
+        self, message: str, *, code: ErrorCode | None = ErrorCode.NEEDS_SPACING, **parameters: Any
+    ) -> None:
+        super().__init__(message, code=code, **parameters)

@@ -1,4 +1,4 @@
-"""Where an array lies in the world: spacing, origin and direction, all in array axis order."""
+"""Geometry of an image in the world: shape, spacing, origin and direction, all in array axis order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_landmark.data.errors import InputError, UnknownSpacingError
 
 
 class SpacingSource(StrEnum):
-    """Where the distance between pixels came from."""
+    """Source of the spacing."""
 
     FILE = "file"
     USER = "user"
@@ -24,7 +24,7 @@ class SpacingSource(StrEnum):
 
 @dataclass(frozen=True)
 class Geometry:
-    """The place of an image array in the world.
+    """Shape, spacing, origin and direction of an image array.
 
     Every tuple is in array axis order ([y, x] or [z, y, x]); pixel centres are at integer indices.
 
@@ -39,10 +39,15 @@ class Geometry:
     direction : tuple of tuple of float, optional
         Matrix whose columns are the world directions of the array axes; identity by default.
     spacing_source : SpacingSource, optional
-        Where the spacing came from. Taken as USER where a spacing is given without a source.
+        Source of the spacing. USER where a spacing is given without a source.
     spacing_plane : str, optional
-        In which plane the spacing was measured, where the file of a projection says so: 'calibrated' (of the
+        Plane in which the spacing was measured, where the file of a projection says so: 'calibrated' (of the
         patient), 'detector plane', 'film plane'.
+
+    Raises
+    ------
+    InputError
+        Where a value is not possible: an axis of no pixels, a spacing not above 0, a singular direction.
 
     Examples
     --------
@@ -65,7 +70,7 @@ class Geometry:
             raise InputError(f"an image of shape {shape}: expected two or three axes, none of them empty")
         origin = tuple(float(value) for value in self.origin) or (0.0,) * ndim
         direction = tuple(tuple(float(value) for value in row) for row in self.direction) or _identity(ndim)
-        _check_place(origin, direction, ndim)
+        _check_orientation(origin, direction, ndim)
         spacing, source = self.spacing, SpacingSource(self.spacing_source)
         if spacing is None:
             source = SpacingSource.UNKNOWN
@@ -89,12 +94,12 @@ class Geometry:
 
     @property
     def has_spacing(self) -> bool:
-        """Whether lengths in mm can be given."""
+        """Whether the spacing is known, so that lengths can be given in mm."""
         return self.spacing is not None
 
     @property
     def spacing_statement(self) -> str:
-        """Where the spacing came from and in which plane, such as 'file (detector plane)'."""
+        """Source of the spacing and its plane, such as 'file (detector plane)'."""
         return (
             f"{self.spacing_source} ({self.spacing_plane})"
             if self.spacing_plane
@@ -132,16 +137,16 @@ class Geometry:
         return np.linalg.solve(self._matrix(), shifted.T).T
 
     def contains(self, points: ArrayLike, margin: float = 0.0) -> NDArray[np.bool_]:
-        """Which index positions lie on the image.
+        """Test which index positions are on the image.
 
-        A pixel reaches half an index step to each side of its centre. NaN lies nowhere.
+        A pixel reaches half an index step to each side of its centre. NaN is on no image.
 
         Parameters
         ----------
         points : (n, ndim) array_like
             Index coordinates.
         margin : float, optional
-            How many pixels beyond the border still count; negative for an inner part only.
+            Pixels beyond the border that still count; negative for an inner part only.
 
         Returns
         -------
@@ -154,28 +159,27 @@ class Geometry:
     def with_spacing(
         self, spacing: float | Sequence[float], source: SpacingSource = SpacingSource.USER
     ) -> Geometry:
-        """The same image with another spacing; index 0 stays where it is in the world.
+        """Replace the spacing; the world position of index 0 stays.
 
         Parameters
         ----------
         spacing : float or sequence of float
             Millimetres per pixel, one value for all axes or one for each.
         source : SpacingSource, optional
-            Who says so.
+            Source of the new spacing.
         """
-        values = (float(spacing),) * self.ndim if np.ndim(spacing) == 0 else tuple(spacing)  # type: ignore[arg-type]
-        return dataclasses.replace(self, spacing=values, spacing_source=source, spacing_plane="")
+        if isinstance(spacing, int | float | np.number):
+            spacing = (float(spacing),) * self.ndim
+        return dataclasses.replace(self, spacing=tuple(spacing), spacing_source=source, spacing_plane="")
 
     def _matrix(self) -> NDArray[np.float64]:
         if self.spacing is None:
-            raise UnknownSpacingError(
-                "the distance between pixels is not known: give it in mm per pixel or calibrate the image"
-            )
+            raise UnknownSpacingError("the distance between pixels, in mm per pixel, is not known")
         return np.asarray(self.direction) * np.asarray(self.spacing)
 
 
 def as_points(points: ArrayLike, ndim: int) -> NDArray[np.float64]:
-    """The points as an (n, ndim) array of float64; ValueError where they cannot be that."""
+    """Convert points to an (n, ndim) array of float64; ValueError for another shape."""
     array = np.asarray(points, dtype=np.float64)
     if array.size == 0:
         return array.reshape(0, ndim)
@@ -199,7 +203,9 @@ def _checked_spacing(spacing: Sequence[float], ndim: int) -> tuple[float, ...]:
     return values
 
 
-def _check_place(origin: tuple[float, ...], direction: tuple[tuple[float, ...], ...], ndim: int) -> None:
+def _check_orientation(
+    origin: tuple[float, ...], direction: tuple[tuple[float, ...], ...], ndim: int
+) -> None:
     if len(origin) != ndim or not all(map(math.isfinite, origin)):
         raise InputError(f"an origin of {origin} for an image of {ndim} axes: expected {ndim} finite values")
     matrix = np.asarray(direction) if all(len(row) == ndim for row in direction) else np.empty(0)

@@ -1,4 +1,4 @@
-"""Landmarks: what they are called, where they are, and who put them there."""
+"""Landmarks: names, positions and status."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
 
-# Bright and far apart on a dark grey picture; neighbours in the list differ most.
+# Bright colours on a dark grey image; neighbours in the list differ most.
 _PALETTE = (
     "#ff4d4d", "#3cd070", "#4d9fff", "#ffd92f", "#d65cff", "#2fe0e0", "#ff9a3c", "#ff7ac6", "#b6e34a",
     "#8c84ff",
@@ -26,7 +27,7 @@ _PALETTE = (
 
 
 class Status(StrEnum):
-    """What is known about a landmark in one image."""
+    """Status of a landmark in one image."""
 
     UNPLACED = "unplaced"
     MISSING = "missing"
@@ -36,12 +37,12 @@ class Status(StrEnum):
 
     @property
     def is_manual(self) -> bool:
-        """Whether a person said so; a machine never overwrites that."""
+        """True for a manual decision of the user, which predictions never replace."""
         return self in (Status.MISSING, Status.PLACED, Status.CORRECTED)
 
     @property
     def has_position(self) -> bool:
-        """Whether a landmark of this status lies somewhere."""
+        """True for the statuses of a landmark with a position."""
         return self in (Status.PLACED, Status.PREDICTED, Status.CORRECTED)
 
 
@@ -52,11 +53,11 @@ class Landmark:
     Parameters
     ----------
     name : str
-        Its name in the schema.
+        Name in the schema.
     position : tuple of float, optional
-        Continuous index coordinates in array axis order; None where it lies nowhere.
+        Continuous index coordinates in array axis order; None without a position.
     status : Status, optional
-        PLACED, PREDICTED and CORRECTED go with a position, UNPLACED and MISSING without.
+        PLACED, PREDICTED and CORRECTED require a position, UNPLACED and MISSING exclude it.
     confidence : float, optional
         Between 0 and 1.
     expected_error : float, optional
@@ -94,7 +95,7 @@ class Landmark:
 
 @dataclass(frozen=True)
 class LandmarkSchema:
-    """Which landmarks there are: names in order, a colour and a definition for each.
+    """Landmark names in order, with a colour and a definition each.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ class LandmarkSchema:
     colors : tuple of str, optional
         '#rrggbb'; a palette by default.
     definitions : tuple of str, optional
-        What a person should look for; empty by default.
+        Anatomical definition for the annotator; empty by default.
     """
 
     names: tuple[str, ...]
@@ -144,7 +145,7 @@ class LandmarkSchema:
         return name in self.names
 
     def index(self, name: str) -> int:
-        """Row of a landmark; InputError with the known names where there is none of that name."""
+        """Row of a landmark; InputError with the known names for an unknown one."""
         try:
             return self.names.index(name)
         except ValueError:
@@ -153,13 +154,13 @@ class LandmarkSchema:
             ) from None
 
     def to_json(self) -> dict[str, Any]:
-        """A plain object for a JSON file."""
+        """Object for a JSON file."""
         rows = zip(self.names, self.colors, self.definitions, strict=True)
         return {"landmarks": [{"name": n, "color": c, "definition": d} for n, c, d in rows]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LandmarkSchema:
-        """The schema that `to_json` described."""
+        """Schema from the object of `to_json`; InputError for anything else."""
         try:
             rows = [(row["name"], row.get("color"), row.get("definition", "")) for row in data["landmarks"]]
         except (KeyError, TypeError, AttributeError):
@@ -172,16 +173,16 @@ class LandmarkSchema:
 
 
 class LandmarkSet(Mapping[str, Landmark]):
-    """The landmarks of one image, by name, in the order of the schema; it cannot be changed.
+    """Immutable mapping of landmark names to the landmarks of one image, in the order of the schema.
 
-    Every name of the schema is there; a landmark nobody looked for yet is UNPLACED.
+    It has every name of the schema; a landmark that is not given is UNPLACED.
 
     Parameters
     ----------
     schema : LandmarkSchema
         Names and order.
     landmarks : iterable of Landmark, optional
-        Those that are known, in any order.
+        Known landmarks, in any order.
     """
 
     def __init__(self, schema: LandmarkSchema, landmarks: Iterable[Landmark] = ()) -> None:
@@ -192,7 +193,7 @@ class LandmarkSet(Mapping[str, Landmark]):
             if landmark.name in known:
                 raise InputError(f"landmark {landmark.name!r} is there twice")
             if landmark.name not in schema:
-                schema.index(landmark.name)  # raises, with the names there are
+                schema.index(landmark.name)  # raises, with the known names
             known[landmark.name] = landmark
             if landmark.position is not None:
                 ndims.add(len(landmark.position))
@@ -219,11 +220,11 @@ class LandmarkSet(Mapping[str, Landmark]):
         schema : LandmarkSchema
             Names of the rows.
         positions : (n, ndim) array_like
-            Index coordinates; a row holding NaN is a landmark that is not placed.
+            Index coordinates; a row with NaN is an unplaced landmark.
         status : Status, optional
             Status of every landmark that has a position.
         confidence, expected_error : (n,) array_like, optional
-            NaN where not known.
+            NaN where unknown.
         """
         rows = np.asarray(positions, dtype=np.float64)
         if rows.ndim != 2 or len(rows) != len(schema):
@@ -272,30 +273,30 @@ class LandmarkSet(Mapping[str, Landmark]):
     def positions(self, ndim: int | None = None) -> NDArray[np.float64]:
         """Index coordinates in schema order, (n, ndim), NaN where there is no position.
 
-        `ndim` says how many columns an empty set shall have (2 by default).
+        `ndim` is the number of columns of a set without positions, 2 by default.
         """
         width = self._ndim or ndim or 2
         nowhere = (math.nan,) * width
         return np.array([landmark.position or nowhere for landmark in self.values()], dtype=np.float64)
 
     def confidences(self) -> NDArray[np.float64]:
-        """(n,) confidences in schema order, NaN where not known."""
+        """(n,) confidences in schema order, NaN where unknown."""
         return np.array([_or_nan(landmark.confidence) for landmark in self.values()])
 
     def expected_errors(self) -> NDArray[np.float64]:
-        """(n,) expected errors in native pixels in schema order, NaN where not known."""
+        """(n,) expected errors in native pixels in schema order, NaN where unknown."""
         return np.array([_or_nan(landmark.expected_error) for landmark in self.values()])
 
     def with_landmark(self, landmark: Landmark) -> LandmarkSet:
-        """A copy in which the landmark of that name is this one."""
+        """A copy with one landmark replaced, by its name."""
         others = (known for known in self.values() if known.name != landmark.name)
         return LandmarkSet(self._schema, (*others, landmark))
 
     def merged_with_prediction(self, prediction: LandmarkSet) -> LandmarkSet:
-        """What a person said, and the prediction wherever no person said anything.
+        """Manual landmarks of this set, completed with predicted ones.
 
-        Names this schema does not know are left out. A predicted position counts as PREDICTED
-        whatever status it carries.
+        Names that are not in this schema are left out. A position of `prediction` becomes PREDICTED whatever its
+        status is.
         """
         merged = []
         for landmark in self.values():
@@ -306,11 +307,66 @@ class LandmarkSet(Mapping[str, Landmark]):
         return LandmarkSet(self._schema, merged)
 
 
+def check_axes(landmarks: Iterable[Landmark], geometry: Geometry, *, image: str) -> None:
+    """Refuse positions with another number of coordinates than the image has axes.
+
+    Parameters
+    ----------
+    landmarks : iterable of Landmark
+        Landmarks of one image; those without a position pass.
+    geometry : Geometry
+        Geometry of the image.
+    image : str
+        Name of the image, for the message.
+
+    Raises
+    ------
+    InputError
+        With the image and the first landmark that does not fit.
+    """
+    for mark in landmarks:
+        if mark.position is not None and len(mark.position) != geometry.ndim:
+            raise InputError(
+                f"{image}: landmark {mark.name!r} has {len(mark.position)} coordinates and the image "
+                f"{geometry.ndim} axes; give {'x and y' if geometry.ndim == 2 else 'x, y and z'}"
+            )
+
+
+def check_inside(landmarks: Iterable[Landmark], geometry: Geometry, *, image: str) -> None:
+    """Refuse positions outside the image, by more than half a pixel beyond its border.
+
+    Parameters
+    ----------
+    landmarks : iterable of Landmark
+        Landmarks of one image; those without a position pass.
+    geometry : Geometry
+        Geometry of the image.
+    image : str
+        Name of the image, for the message.
+
+    Raises
+    ------
+    InputError
+        With the image and the first landmark outside, or with another number of coordinates than axes.
+    """
+    marks = tuple(landmarks)
+    check_axes(marks, geometry, image=image)
+    for mark in marks:
+        # Some programs count pixel corners: they differ by half a pixel.
+        if mark.position is not None and not geometry.contains([mark.position], margin=0.5)[0]:
+            place = ", ".join(f"{value:g}" for value in reversed(mark.position))
+            size = " x ".join(str(count) for count in reversed(geometry.shape))
+            raise InputError(
+                f"{image}: landmark {mark.name!r} at ({place}) lies outside the image of {size} pixels; "
+                "correct it, in pixels from 0, or choose the landmarks of this image"
+            )
+
+
 def default_colors(count: int) -> tuple[str, ...]:
-    """`count` colours that are easy to tell apart, '#rrggbb'."""
+    """`count` distinguishable colours, '#rrggbb'."""
     colors = list(_PALETTE[:count])
     while len(colors) < count:
-        # Steps of the golden ratio never come near an earlier hue soon.
+        # Steps of the golden ratio keep successive hues far apart.
         rgb = colorsys.hls_to_rgb(len(colors) * 0.61803398875 % 1, 0.55 + 0.15 * (len(colors) % 2), 0.85)
         colors.append("#" + "".join(f"{round(255 * part):02x}" for part in rgb))
     return tuple(colors)

@@ -1,33 +1,52 @@
-"""Which image of a cohort a person should annotate, from the unlabelled images alone.
+"""Suggestion of the images of a cohort that are best annotated, from the unlabelled images alone.
 
-A good template is an image whose places are found again in the others: points of a candidate are matched into other
+A good template is an image whose points are found again in the others: points of a candidate are matched into other
 images and back, and the candidate whose points return to where they started, with a convincing similarity, comes
 first. The idea is that of SCP (Quan, Yao, Li, Zhou: "Which images to label for few-shot medical landmark detection?",
 CVPR 2022), with the embedding of CC2D instead of SIFT and its cycle error besides the similarity.
+
+Imported without torch, which the functions import when they are called.
 """
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
-from napari_landmark.detection.embedding.embedding import Embedding
-from napari_landmark.detection.embedding.embedding_training import train_embedding
-from napari_landmark.detection.embedding.feature_matching import describe, match_vectors
-from napari_landmark.detection.embedding.informative_points import informative_points
-from napari_landmark.detection.suggestion import DEFAULT_MINUTES, Suggestion
-from napari_landmark.detection.training.stages import embedding_config
-from napari_landmark.learning.batches import load_batch
-from napari_landmark.learning.device import Device, choose_device
-from napari_landmark.learning.loop import Budget
-from napari_landmark.learning.sampler import random_indices
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_landmark.data.cohort.cohort import Cohort
+    from napari_landmark.detection.embedding.embedding import Embedding
+    from napari_landmark.learning.device import Device
+
+# On two cores. Half as long on one was no better than chance, see docs/method.md.
+DEFAULT_MINUTES = 10.0
+"""Training time before the images are ranked."""
 
 _POINTS = 48
 _OTHERS = 24
-_CANDIDATES = 200  # more would only be more of the same, and take hours for a large cohort
-_RETURN = 4.0  # pixels of the embedding's input within which a point has come back
+_CANDIDATES = 200  # more are more of the same, and take hours for a large cohort
+_RETURN = 4.0  # pixels of the embedding's input: cycle error at which a match counts 1/e
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Image as a template.
+
+    Parameters
+    ----------
+    image : str
+        Name in the cohort.
+    score : float
+        0..1: mean weight of the matches of its points in other images, from similarity and cycle error.
+    """
+
+    image: str
+    score: float
 
 
 def suggest(
@@ -40,21 +59,29 @@ def suggest(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> list[Suggestion]:
-    """Learn the anatomy for some minutes, then rank the images.
+    """Train an embedding on the cohort, then rank its images as templates.
 
     Parameters
     ----------
     cohort : Cohort
     count : int
-        How many images to name, the best first.
+        Number of images to return, the best first.
     minutes : float
-        Of learning, wall-clock; ranking takes about half a minute more on two cores.
+        Training time, wall-clock; ranking takes about half a minute more on two cores.
 
     Raises
     ------
     InputError
-        Fewer than two images, a count below 1, or cancelled before an image was judged.
+        Fewer than two images, a count below 1, or cancelled before the first image was ranked.
     """
+    import torch
+
+    from napari_landmark.detection.embedding.embedding import Embedding
+    from napari_landmark.detection.embedding.embedding_training import train_embedding
+    from napari_landmark.detection.training.stages import embedding_config
+    from napari_landmark.learning.device import choose_device
+    from napari_landmark.learning.loop import Budget
+
     if len(cohort) < 2:
         raise InputError(f"{cohort.folder}: holds one usable image: there is nothing to choose from")
     if count < 1:
@@ -78,7 +105,6 @@ def suggest(
     )[:count]
 
 
-@torch.no_grad()
 def rank_images(
     embedding: Embedding,
     cohort: Cohort,
@@ -88,42 +114,71 @@ def rank_images(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> list[Suggestion]:
-    """The images of a cohort as templates, the best first; of a large cohort a random part.
+    """Rank the images of a cohort as templates, the best first; of a large cohort a random part.
 
     Raises
     ------
     InputError
-        Cancelled before the first image was judged.
+        Cancelled before the first image was ranked.
     """
+    import torch
+
+    from napari_landmark.learning.sampler import random_indices
+
     embedding.use_device(device)
-    downsampling, strides = embedding.config.downsampling, embedding.input_strides
-
-    def maps_of(number: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        image = load_batch(cohort, [number], downsampling, device)
-        return image, embedding.embed_input(image)
-
-    # In random order: those that were judged before a cancel are a fair part of all.
+    # In random order: those that were ranked before a cancel are a fair part of all.
     candidates = random_indices(len(cohort), min(_CANDIDATES, len(cohort)), generator)
     others = sorted(random_indices(len(cohort), min(_OTHERS + 1, len(cohort)), generator))
-    known = {number: maps_of(number)[1] for number in others}
-    found = []
-    for done, candidate in enumerate(candidates):
-        if cancel and cancel.cancelled:
-            break
-        image, maps = maps_of(candidate)
-        points = informative_points(image, _POINTS, generator)
-        vectors = describe(maps, strides, points)
-        scores = []
-        for number, other in known.items():
-            if number == candidate:
-                continue
-            there = match_vectors(vectors, other, strides)
-            back = match_vectors(describe(other, strides, there.positions), maps, strides)
-            missed = (back.positions - points).norm(dim=-1)
-            scores.append(float((there.similarity * torch.exp(-((missed / _RETURN) ** 2))).mean()))
-        found.append(Suggestion(cohort.names[candidate], sum(scores) / len(scores)))
-        if progress:
-            progress(ProgressEvent("judging the images", (done + 1) / len(candidates)))
-    if not found:
-        raise InputError("stopped before the first image was judged: there is nothing to suggest")
-    return sorted(found, key=lambda suggestion: -suggestion.score)
+    ranked = []
+    with torch.no_grad():
+        maps = {number: _embed(embedding, cohort, number, device)[1] for number in others}
+        for done, candidate in enumerate(candidates):
+            if cancel and cancel.cancelled:
+                break
+            score = _score(embedding, cohort, candidate, maps, device=device, generator=generator)
+            ranked.append(Suggestion(cohort.names[candidate], score))
+            if progress:
+                progress(ProgressEvent("ranking the images", (done + 1) / len(candidates)))
+    if not ranked:
+        raise InputError("stopped before the first image was ranked: there is nothing to suggest")
+    return sorted(ranked, key=lambda suggestion: -suggestion.score)
+
+
+def _embed(
+    embedding: Embedding, cohort: Cohort, number: int, device: Device
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Image (1, 1, *shape) at the embedding's resolution, and its maps."""
+    from napari_landmark.learning.batches import load_batch
+
+    image = load_batch(cohort, [number], embedding.config.downsampling, device)
+    return image, embedding.embed_input(image)
+
+
+def _score(
+    embedding: Embedding,
+    cohort: Cohort,
+    candidate: int,
+    others: dict[int, list[torch.Tensor]],
+    *,
+    device: Device,
+    generator: torch.Generator,
+) -> float:
+    """Mean weight, 0..1, of the matches of random points of a candidate in the maps of the other images."""
+    import torch
+
+    from napari_landmark.detection.embedding.feature_matching import describe, match_vectors
+    from napari_landmark.detection.embedding.informative_points import informative_points
+
+    strides = embedding.input_strides
+    image, maps = _embed(embedding, cohort, candidate, device)
+    points = informative_points(image, _POINTS, generator)
+    vectors = describe(maps, strides, points)
+    scores = []
+    for number, other in others.items():
+        if number == candidate:
+            continue
+        forward = match_vectors(vectors, other, strides)
+        reverse = match_vectors(describe(other, strides, forward.positions), maps, strides)
+        cycle = (reverse.positions - points).norm(dim=-1)
+        scores.append(float((forward.similarity * torch.exp(-((cycle / _RETURN) ** 2))).mean()))
+    return sum(scores) / len(scores)

@@ -119,7 +119,7 @@ def _points_layer(file: str, image: str, marks: Any, unit: str) -> LayerData:
 
 
 def _write(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    from napari_landmark.data.formats import write_landmarks
+    from napari_landmark.data.formats.registry import write_landmarks
     from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
     features = attributes.get("features")

@@ -1,43 +1,37 @@
-"""Messages that name options of the terminal, in the words of the dialogs."""
+"""Remedies of the viewer for the errors of the package."""
 
 from __future__ import annotations
 
-import re
+from napari_landmark.data.errors import ErrorCode, InputError
 
-_WORDS = (
-    (
-        r"give --images DIR, and --spacing MM where the images do not say the distance between their pixels",
-        "open the study of this image, and calibrate it where its pixel size is unknown",
+REMEDIES = {
+    ErrorCode.NEEDS_IMAGES: "open the study of this image",
+    ErrorCode.NEEDS_IMAGES_AND_SPACING: (
+        "open the study of this image, and calibrate it where its pixel size is unknown"
     ),
-    (r"give --spacing MM(?: \([^)]*\))?", "press Calibrate… in Annotate template first"),
-    (
-        r"turn (it|the file) into a CSV by napari-landmark convert with --images DIR",
-        r"open the study of this image, and import \1 with Import… in Annotate template",
+    ErrorCode.NEEDS_IMAGES_TO_READ: (
+        "open the study of this image, and import the file with Import… in Annotate template"
     ),
-    (r"give --images DIR", "open the study of this image"),
-    (r"leave out --resume", "press Train"),
-    (r"start without --resume", "press Train"),
-    (r"use --device cpu, or auto", "choose cpu or auto as the device, under Advanced or in the Preferences"),
-    (r"--fixed-labels", "the labels of the fixed image"),
-    (r"--moving-labels", "the labels of the moving image"),
-    (r"--fixed-landmarks", "the points of the fixed image"),
-    (r"--moving-landmarks", "the points of the moving image"),
-    (r"--model MODEL", "another model"),
-    (r"--labels DIR", "the folder of label maps"),
-    (r"--region-weight( LABEL=W)?", "the weights of the regions"),
-    (r"--minutes( M)?", "the time"),
-    (r"--device( D)?", "the device"),
-)
+    ErrorCode.NEEDS_SPACING: "press Calibrate… in Annotate template first",
+    ErrorCode.NOTHING_TO_RESUME: "press Train",
+    ErrorCode.TRAINING_CHANGED: "press Train",
+    ErrorCode.OTHER_ANNOTATION: "open that study to change them, or choose another folder",
+    ErrorCode.NO_MODEL: "press Train first",
+    ErrorCode.DEVICE_UNAVAILABLE: ("choose cpu or auto as the device, under Advanced or in the Preferences"),
+    ErrorCode.INVALID_OPTION: "change the {option}",
+}
+"""Remedy by code; `{option}` is the name of the option."""
 
 
-def in_dialog(text: str) -> str:
-    """The message as a person at the window can follow it.
+def word(error: InputError) -> str:
+    """The message of an error with the remedy in the terms of the dialogs.
 
     Examples
     --------
-    >>> in_dialog("a.tps: no training to resume; leave out --resume")
-    'a.tps: no training to resume; press Train'
+    >>> word(InputError("study: has no interrupted training to resume", code=ErrorCode.NOTHING_TO_RESUME))
+    'study: has no interrupted training to resume; press Train'
     """
-    for option, words in _WORDS:
-        text = re.sub(option, words, text)
-    return text
+    if error.code is None:
+        return str(error)
+    option = str(error.parameters.get("option", "")).replace("_", " ")
+    return f"{error}; {REMEDIES[error.code].format(option=option)}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def choose_device(name: str = "auto") -> Device:
     if kind == "auto":
         kind = name = next(k for k in ("cuda", "mps", "cpu") if has[k])
     if not has[kind]:
-        raise InputError(f"device {kind!r} is not available here: use --device cpu, or auto")
+        raise InputError(f"device {kind!r} is not available here", code=ErrorCode.DEVICE_UNAVAILABLE)
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.data.study.provenance import versions
@@ -97,12 +97,15 @@ class TrainingRecord:
         """
         if lacking := [key for key in current if key not in self.content]:
             raise InputError(
-                f"{self.path}: is of an older version, which did not keep the {lacking[0]}; start without --resume"
+                f"{self.path}: is of an older version, which did not keep the {lacking[0]}",
+                code=ErrorCode.TRAINING_CHANGED,
             )
         for key, reason in must_agree.items():
             if self.content[key] != current[key]:
-                raise InputError(f"{self.path}: {reason} since that training; start without --resume")
+                raise InputError(
+                    f"{self.path}: {reason} since that training", code=ErrorCode.TRAINING_CHANGED
+                )
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: cannot be read ({error}); start without --resume")
+    return InputError(f"{path}: cannot be read ({error})", code=ErrorCode.TRAINING_CHANGED)

@@ -1,1 +1,1 @@
-"""The registration half: laying one image over another, with care for the regions that matter."""
+"""Registration of images of one anatomy, with more weight on the regions and landmarks that matter."""

@@ -1,4 +1,4 @@
-"""How well a registration does on pairs of images whose label maps or landmarks are known."""
+"""Evaluation of a registration on pairs of images with known label maps or landmarks."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ Pair = tuple[str, str]
 
 
 class Registered(Protocol):
-    """What a registration of one pair tells: a `Registration`."""
+    """Registered pair, such as a `Registration`."""
 
     @property
-    def transform(self) -> Transform: ...  # noqa: D102
+    def transform(self) -> Transform:
+        """Transform from the fixed to the moving image."""
 
     @property
-    def seconds(self) -> float: ...  # noqa: D102
+    def seconds(self) -> float:
+        """Wall-clock time of the registration."""
 
 
 Register = Callable[[MedicalImage, MedicalImage], Registered]
-"""Registers a fixed and a moving image."""
+"""Function that registers a fixed and a moving image."""
 
 
 @dataclass(frozen=True)
 class RegistrationEvaluation:
-    """Means over pairs; None for what is not known.
+    """Means over pairs; None without a known value.
 
     Attributes
     ----------
@@ -53,7 +55,7 @@ class RegistrationEvaluation:
     dice_per_label : dict of int to float
         Mean over the pairs that have the label.
     tre_before_mm, tre_mm : float or None
-        Mean distance of landmarks in the fixed image; None where the spacing of an image is not known.
+        Mean distance of landmarks in the fixed image; None if the spacing of an image is not known.
     tre_before_px, tre_px : float or None
         The same in pixels of the fixed image.
     folding_percent, seconds_per_pair : float or None
@@ -64,7 +66,7 @@ class RegistrationEvaluation:
         Pairs with both label maps; landmarks known in both images of a pair, over all pairs; and those of them
         that could only be measured in the moving image.
     cancelled : bool
-        Whether pairs are left.
+        Whether the evaluation was stopped before the last pair.
     """
 
     dice_before: float | None
@@ -83,7 +85,7 @@ class RegistrationEvaluation:
     cancelled: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The object that ``napari-landmark register evaluate --json`` prints."""
+        """Plain values, as ``napari-landmark register evaluate --json`` prints them."""
         return {
             "dice_before": self.dice_before,
             "dice": self.dice,
@@ -106,17 +108,17 @@ def read_pairs(path: str | Path, names: Sequence[str]) -> list[Pair]:
     path : str or Path
         CSV in UTF-8, separated by commas, semicolons or tabs; other columns are ignored.
     names : sequence of str
-        Names of the images there are. What the file says may lack folders or the end.
+        Names of the images. Those of the table may have folders before them or lack the suffix.
 
     Returns
     -------
     list of (fixed, moving)
-        As the images are called in `names`.
+        Names of `names`.
 
     Raises
     ------
     InputError
-        With the file and the line.
+        A row cannot be read or names an unknown image; the message has the file and the line.
     """
     path = Path(path)
     text = read_text(path)
@@ -138,7 +140,7 @@ def read_pairs(path: str | Path, names: Sequence[str]) -> list[Pair]:
             given = [row[number].strip() if number < len(row) else "" for number in columns]
             fixed, moving = (_known(name, names, where) for name in given)
             if fixed == moving:
-                raise InputError(f"{where}: {fixed} is to be registered to itself: name two images")
+                raise InputError(f"{where}: {fixed} cannot be registered to itself: name two images")
             pairs.append((fixed, moving))
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: is not a readable row ({error})") from error
@@ -160,25 +162,25 @@ def evaluate_registration(
 ) -> RegistrationEvaluation:
     """Register pairs and measure them before and after.
 
-    Before means `header_alignment`. Only the images of one pair are in memory at a time.
+    Before is the `header_alignment`. Only the images of one pair are in memory at a time.
 
     Parameters
     ----------
     register : callable
-        Takes the fixed and the moving image, gives a `Registration`.
+        From the fixed and the moving image to a `Registration`.
     pairs : sequence of (str, str)
         Names of the fixed and the moving images.
     images : mapping of str to Path
         Files of the images, by name.
     labels : mapping of str to Path, optional
-        Their label maps; those of some images are enough.
+        Files of label maps, for some or all images.
     landmarks : mapping of str to LandmarkSet, optional
-        Their landmarks.
+        Landmarks, for some or all images.
     spacing : float or sequence of float, optional
-        Millimetres per pixel of all images, used instead of what the files say.
+        Millimetres per pixel of all images, instead of the spacing in the files.
     progress : callable, optional
     cancel : CancelToken, optional
-        Asked between pairs.
+        Checked between pairs.
 
     Raises
     ------
@@ -193,7 +195,7 @@ def evaluate_registration(
         image = read_image(images[name], spacing=spacing, name=name)
         return image, read_label_map(labels[name], image.geometry) if name in labels else None
 
-    sums = _Sums()
+    measured = _Measured()
     for done, (fixed_name, moving_name) in enumerate(pairs):
         if cancel is not None and cancel.cancelled:
             break
@@ -203,24 +205,24 @@ def evaluate_registration(
         found = register(fixed, moving)
         before = header_alignment(fixed.geometry, moving.geometry)
         if fixed_labels is not None and moving_labels is not None:
-            sums.add_dice(
+            measured.add_dice(
                 warped_dice(before, fixed_labels, moving_labels),
                 warped_dice(found.transform, fixed_labels, moving_labels),
             )
         if fixed_name in landmarks and moving_name in landmarks:
             for image in (fixed, moving):
                 _check_coordinates(image, landmarks[image.name])
-            sums.add_landmarks(before, found.transform, landmarks[fixed_name], landmarks[moving_name])
-        sums.folding.append(found.transform.folding_percent())
-        sums.seconds.append(found.seconds)
+            measured.add_landmarks(before, found.transform, landmarks[fixed_name], landmarks[moving_name])
+        measured.folding.append(found.transform.folding_percent())
+        measured.seconds.append(found.seconds)
     else:
         if progress is not None:
             progress(ProgressEvent("registering pairs", 1.0, step=len(pairs)))
-    return sums.means(cancelled=len(sums.seconds) < len(pairs))
+    return measured.means(cancelled=len(measured.seconds) < len(pairs))
 
 
-class _Sums:
-    """What was measured of the pairs so far."""
+class _Measured:
+    """Measures of the pairs so far."""
 
     def __init__(self) -> None:
         self.folding: list[float] = []
@@ -233,6 +235,7 @@ class _Sums:
         self._with_labels = self._lost = 0
 
     def add_dice(self, before: Mapping[int, float], after: Mapping[int, float]) -> None:
+        """Add the Dice of a pair, by label."""
         self._with_labels += 1
         for when, values in (("before", before), ("after", after)):
             if values:
@@ -243,6 +246,7 @@ class _Sums:
     def add_landmarks(
         self, before: Transform, after: Transform, fixed: LandmarkSet, moving: LandmarkSet
     ) -> None:
+        """Add the landmark errors of a pair."""
         for when, transform in (("before", before), ("after", after)):
             errors = landmark_errors(transform, fixed, moving)
             self._px[when] += errors.px.values()
@@ -252,6 +256,7 @@ class _Sums:
         self._lost += len(errors.lost)
 
     def means(self, *, cancelled: bool) -> RegistrationEvaluation:
+        """Means over all pairs that were added."""
         mm = self._mm if self._all_mm else {"before": [], "after": []}
         return RegistrationEvaluation(
             dice_before=_mean(self._dice["before"]),

@@ -1,4 +1,4 @@
-"""Label maps: which region every pixel of an image belongs to, read from a file and found beside images."""
+"""Label maps, which assign every pixel of an image to a region: reading, and files of a folder by image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import image_stem
 from napari_landmark.data.geometry import Geometry, SpacingSource
-from napari_landmark.data.images.image import MedicalImage, read_image, series_files
+from napari_landmark.data.images.dicom_series import series_files
+from napari_landmark.data.images.image import MedicalImage, read_image
 
 logger = logging.getLogger(__name__)
 
@@ -26,24 +27,24 @@ _PICTURES = (".png", ".bmp", ".gif", ".tif", ".tiff", ".jpg", ".jpeg")
 def read_label_map(path: str | Path, geometry: Geometry) -> NDArray[np.integer]:
     """Read the label map of an image.
 
-    Numbers stay as they are: a mask of 0 and 255 has the label 255. Of pictures with a palette the numbers
-    behind the colours are taken, and colours only where they are greys.
+    Values are kept: a mask of 0 and 255 has the label 255. A picture with a palette has its indices as labels, a
+    picture with colours is read only if all of them are greys.
 
     Parameters
     ----------
     path : str or Path
         PNG, BMP, GIF, TIFF, NIfTI, NRRD, MetaImage or DICOM.
     geometry : Geometry
-        Of the image it belongs to.
+        Of the image that the map belongs to.
 
     Returns
     -------
-    array of uint8, or int32 where a label is larger, shape of the image
+    array of uint8, or int32 if a label is larger, in the shape of the image
 
     Raises
     ------
     InputError
-        With the file's name, where it is no label map or that of an image of another size.
+        The file is no label map, or that of an image of another size.
     """
     path = Path(path)
     image = read_image(path)
@@ -67,29 +68,29 @@ def read_label_map(path: str | Path, geometry: Geometry) -> NDArray[np.integer]:
         raise InputError(f"{path}: holds the label {wrong:g}: labels are 0 (nothing) and numbers above")
     if labels[-1] == 0:
         logger.warning("%s: holds no label but 0", path)
-    _compare_places(path, image, geometry)
+    _compare_positions(path, image, geometry)
     return values.astype(np.uint8 if labels[-1] <= 255 else np.int32)
 
 
 def find_label_maps(folder: str | Path, names: Iterable[str]) -> dict[str, Path]:
-    """The label maps of a folder that belong to images: files of the same name, whatever their end.
+    """Find the label maps of images: files of a folder with the same stem.
 
     Parameters
     ----------
     folder : str or Path
-        Sub-folders and hidden files are left aside.
+        Sub-folders and hidden files are ignored.
     names : iterable of str
         Names of the images.
 
     Returns
     -------
     dict of str to Path
-        By name of the image, in that order; images without a label map are not in it.
+        By name of the image, in that order, without the images that have none.
 
     Raises
     ------
     InputError
-        Where there is no such folder, or where two files fit one image or one file two images.
+        There is no such folder, two files fit one image, or one file two images.
     """
     maps: dict[str, list[Path]] = {}
     for name, path in image_files(folder)[0]:
@@ -114,7 +115,7 @@ def find_label_maps(folder: str | Path, names: Iterable[str]) -> dict[str, Path]
 
 
 def _indices(path: Path, array: NDArray) -> NDArray:
-    """The numbers in a file whose colours `read_image` has turned to luminance."""
+    """Stored values of a file whose colours `read_image` has converted to luminance."""
     if not path.name.lower().endswith(_PICTURES):
         return array if _components(path) == 1 else _refuse_colours(path)
     try:
@@ -136,7 +137,7 @@ def _indices(path: Path, array: NDArray) -> NDArray:
     except InputError:
         raise
     except (OSError, Image.DecompressionBombError):
-        pass  # a TIFF of a kind that Pillow does not know: what `read_image` made of it
+        pass  # a kind of TIFF that Pillow does not read: the array of `read_image` has the values
     return array
 
 
@@ -155,8 +156,8 @@ def _refuse_colours(path: Path) -> NDArray:
     )
 
 
-def _compare_places(path: Path, image: MedicalImage, geometry: Geometry) -> None:
-    """Warn where the file says that it lies elsewhere than its image: it may be turned or mirrored."""
+def _compare_positions(path: Path, image: MedicalImage, geometry: Geometry) -> None:
+    """Warn if the header gives other world positions than that of the image: the map may be turned or mirrored."""
     own = image.geometry
     if not all(g.spacing_source is SpacingSource.FILE for g in (own, geometry)):
         return
@@ -164,7 +165,7 @@ def _compare_places(path: Path, image: MedicalImage, geometry: Geometry) -> None
     apart = np.abs(own.to_world(ends) - geometry.to_world(ends)).max()
     if apart > 0.5 * max(geometry.spacing or (0.0,)):
         logger.warning(
-            "%s: lies elsewhere in space than its image (%.1f mm); its pixels are taken one by one",
+            "%s: has another position in space than its image (%.1f mm apart); its pixels are used one by one",
             path,
             apart,
         )

@@ -1,7 +1,7 @@
-"""What a good registration is: similar images, regions on regions, smooth, without folds, landmarks on landmarks.
+"""Loss of a registration: image similarity, overlap of regions, smoothness, folds, distance of landmarks.
 
-Every term has a weight, and a weight of zero leaves it out. The similarity counts more in and around the regions
-that matter; single regions can be given more weight than others.
+Every term has a weight, and a weight of zero leaves it out. The similarity has more weight in and around the regions;
+single regions can be given more weight than others.
 """
 
 from __future__ import annotations
@@ -19,29 +19,34 @@ _LEAST_DETERMINANT = 0.1
 _WINDOW = 9
 _SIMILARITY_SCALES = (1, 2, 4)
 _DICE_SCALES = (1, 4, 16)
-_FLAT = 1e-5  # product of variances (of values 0..1) below which there is nothing to compare
+_FLAT = 1e-5  # product of variances (of values 0..1) below which windows have no structure to compare
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms; 0 leaves a term out.
+    """Weights of the terms of the loss; 0 leaves a term out.
 
     Parameters
     ----------
     similarity : float
-        1 - local normalised cross-correlation of fixed and warped image.
+        1 - local normalized cross-correlation of fixed and warped image.
     dice : float
         Soft Dice loss of the regions.
     bending : float
         Bending energy of the smooth displacement.
     jacobian : float
-        Penalty on determinants near or below zero (folds).
+        Penalty on determinants of the Jacobian near or below zero (folds).
     landmarks : float
-        Distance of landmarks that are known in both images, as a fraction of the canvas.
+        Distance of landmarks that are known in both images, as a fraction of the longest side.
     roi : float
-        How much more the similarity counts in the regions and at their borders than elsewhere.
+        Additional weight of the similarity in the regions and at their borders.
     regions : mapping of int to float
         Weight of single labels in `dice` and `roi`; 1 for those not named.
+
+    Raises
+    ------
+    InputError
+        A weight is not a finite number from 0 on.
     """
 
     similarity: float = 1.0
@@ -59,23 +64,23 @@ class LossWeights:
                 raise InputError(f"the weight {name} of the registration: expected numbers from 0 on")
 
     def region_weights(self, labels: tuple[int, ...]) -> torch.Tensor:
-        """(labels,) weights in the order of the labels."""
+        """Weights (labels,) in the order of the labels."""
         return torch.tensor([float(self.regions.get(label, 1.0)) for label in labels])
 
     def to_json(self) -> dict:
-        """Plain values for the model's sidecar."""
+        """Plain values for the description of the model."""
         values = asdict(self)
         values["regions"] = {str(label): weight for label, weight in self.regions.items()}
         return values
 
     @classmethod
     def from_json(cls, values: object) -> LossWeights:
-        """What `to_json` gave; whatever is missing has its default, and names not known are left aside.
+        """Read the values of `to_json`; missing ones have their default, unknown names are ignored.
 
         Raises
         ------
         InputError
-            A weight is not a number from 0 on.
+            A weight is not a finite number from 0 on.
         """
         given = values if isinstance(values, Mapping) else {}
         names = [term.name for term in fields(cls) if term.name != "regions" and term.name in given]
@@ -89,26 +94,27 @@ class LossWeights:
         return cls(**terms, regions=regions)
 
     def with_regions(self, regions: Mapping[int, float]) -> LossWeights:
-        """The same, but with other weights of the labels that are named."""
+        """Copy with other weights of the labels that are named."""
         return replace(self, regions={**self.regions, **regions})
 
 
 @dataclass(frozen=True)
-class Scene:
-    """One batch of pairs under a candidate map, all on the grid of the fixed images.
+class PairTensors:
+    """Batch of pairs under a candidate map, all on the grid of the fixed images: the input of the loss.
 
     Parameters
     ----------
     fixed, warped : (batch, 1, *shape) tensors
     displacement : (batch, d, *shape) tensor
-        Of the smooth part.
+        Of the smooth part, in pixels.
     fixed_regions, warped_regions : (batch, labels, *shape) tensors or None
-        Probabilities.
-    region_trust : (batch, labels) tensor or None
-        How far the probabilities of both images are to be trusted, 0..1.
+        Probabilities; both or none.
+    region_confidence : (batch, labels) tensor or None
+        Confidence of the probabilities of both images, 0..1; None for 1.
     distances : (batch, landmarks) tensor or None
-        Of known landmarks, as fractions of the canvas; NaN where one is not known.
-    landmark_trust : (batch, landmarks) tensor or None
+        Between warped and fixed landmarks, as fractions of the longest side; NaN for an unknown landmark.
+    landmark_weights : (batch, landmarks) tensor or None
+        0..1; None for 1.
     """
 
     fixed: torch.Tensor
@@ -116,92 +122,137 @@ class Scene:
     displacement: torch.Tensor
     fixed_regions: torch.Tensor | None = None
     warped_regions: torch.Tensor | None = None
-    region_trust: torch.Tensor | None = None
+    region_confidence: torch.Tensor | None = None
     distances: torch.Tensor | None = None
-    landmark_trust: torch.Tensor | None = None
+    landmark_weights: torch.Tensor | None = None
+
+    @property
+    def regions(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Fixed and warped regions, None without any label."""
+        if self.fixed_regions is None or self.warped_regions is None or not self.fixed_regions.shape[1]:
+            return None
+        return self.fixed_regions, self.warped_regions
 
 
 def loss_terms(
-    scene: Scene, weights: LossWeights, region_weights: torch.Tensor, *, coarse: bool = True
+    pairs: PairTensors, weights: LossWeights, region_weights: torch.Tensor, *, coarse: bool = True
 ) -> dict[str, torch.Tensor]:
-    """Value of every term that is switched on and can be computed, before its weight.
+    """Compute every term whose weight is not zero and whose inputs are given, before its weight.
 
-    With `coarse`, similarity and Dice are means over several scales: what lies far apart attracts each other, at the
-    price of the last tenths of a pixel.
+    Parameters
+    ----------
+    pairs : PairTensors
+    weights : LossWeights
+    region_weights : (labels,) tensor
+        From `LossWeights.region_weights`.
+    coarse : bool
+        Average similarity and Dice over several scales. Structures far apart attract each other, at the price of
+        the last tenths of a pixel.
+
+    Returns
+    -------
+    dict of str to scalar tensor
+        By name of the weight.
     """
     terms: dict[str, torch.Tensor] = {}
-    has_regions = scene.fixed_regions is not None and scene.fixed_regions.shape[1] > 0
     if weights.similarity:
-        emphasis = roi_emphasis(scene, weights.roi, region_weights) if has_regions and weights.roi else None
-        terms["similarity"] = similarity_loss(scene.fixed, scene.warped, emphasis, coarse=coarse)
-    if weights.dice and has_regions:
-        terms["dice"] = dice_loss(scene, region_weights, coarse=coarse)
+        roi = None
+        if pairs.regions is not None and weights.roi:
+            roi = roi_weight_map(*pairs.regions, region_weights, roi=weights.roi)
+        terms["similarity"] = similarity_loss(pairs.fixed, pairs.warped, roi, coarse=coarse)
+    if weights.dice and pairs.regions is not None:
+        terms["dice"] = dice_loss(
+            *pairs.regions, region_weights, confidence=pairs.region_confidence, coarse=coarse
+        )
     if weights.bending:
-        terms["bending"] = bending_energy(scene.displacement)
+        terms["bending"] = bending_energy(pairs.displacement)
     if weights.jacobian:
-        terms["jacobian"] = F.relu(_LEAST_DETERMINANT - jacobian_determinant(scene.displacement)).mean()
-    if weights.landmarks and scene.distances is not None:
-        terms["landmarks"] = landmark_loss(scene.distances, scene.landmark_trust)
+        terms["jacobian"] = F.relu(_LEAST_DETERMINANT - jacobian_determinant(pairs.displacement)).mean()
+    if weights.landmarks and pairs.distances is not None:
+        terms["landmarks"] = landmark_loss(pairs.distances, pairs.landmark_weights)
     return terms
 
 
-def total(terms: Mapping[str, torch.Tensor], weights: LossWeights) -> torch.Tensor:
-    """The weighted sum."""
+def weighted_sum(terms: Mapping[str, torch.Tensor], weights: LossWeights) -> torch.Tensor:
+    """Sum of the terms, each multiplied by its weight."""
     return torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
 
 
 def similarity_loss(
-    fixed: torch.Tensor, warped: torch.Tensor, emphasis: torch.Tensor | None = None, *, coarse: bool = True
+    fixed: torch.Tensor, warped: torch.Tensor, weight_map: torch.Tensor | None = None, *, coarse: bool = True
 ) -> torch.Tensor:
-    """1 - squared local normalised cross-correlation, averaged with `emphasis` (batch, 1, *shape) as weight.
+    """1 - squared local normalized cross-correlation, averaged with weights (batch, 1, *shape).
 
-    With `coarse` the mean over the images as they are and shrunk twofold and fourfold.
+    With `coarse` the mean over the images at full size and downsampled by 2 and 4.
     """
     losses = []
     for scale in _scales(_SIMILARITY_SCALES if coarse else (1,), fixed, least=2 * _WINDOW):
-        correlation = local_correlation(_shrunk(fixed, scale), _shrunk(warped, scale))
-        if emphasis is None:
+        correlation = local_correlation(_downsample(fixed, scale), _downsample(warped, scale))
+        if weight_map is None:
             losses.append(1 - correlation.mean())
         else:
-            weight = _shrunk(emphasis, scale)
+            weight = _downsample(weight_map, scale)
             losses.append((weight * (1 - correlation)).sum() / weight.sum())
     return torch.stack(losses).mean()
 
 
-def roi_emphasis(scene: Scene, roi: float, region_weights: torch.Tensor) -> torch.Tensor:
-    """(batch, 1, *shape) weight of the similarity: 1 far from the regions, up to 1 + roi in them, blurred outwards."""
-    weight = region_weights.to(scene.fixed.device).view(1, -1, *[1] * (scene.fixed.ndim - 2))
-    both = torch.maximum(scene.fixed_regions, scene.warped_regions).detach()
+def roi_weight_map(
+    fixed: torch.Tensor, warped: torch.Tensor, region_weights: torch.Tensor, *, roi: float
+) -> torch.Tensor:
+    """(batch, 1, *shape) weight of the similarity: 1 far from the regions, up to 1 + roi in them, blurred outwards.
+
+    `fixed` and `warped` (batch, labels, *shape) are probabilities of the regions, `region_weights` (labels,).
+    """
+    weight = region_weights.to(fixed.device).view(1, -1, *[1] * (fixed.ndim - 2))
+    both = torch.maximum(fixed, warped).detach()
     mask = (both * weight).amax(1, keepdim=True)
     for _ in range(2):  # two box filters: nearly a Gaussian
         mask = box_mean(mask, 7)
     return 1 + roi * mask
 
 
-def dice_loss(scene: Scene, region_weights: torch.Tensor, *, coarse: bool = True) -> torch.Tensor:
-    """1 - soft Dice, averaged over regions by their weight and trust; a region absent from both counts nothing.
+def dice_loss(
+    fixed: torch.Tensor,
+    warped: torch.Tensor,
+    region_weights: torch.Tensor,
+    *,
+    confidence: torch.Tensor | None = None,
+    coarse: bool = True,
+) -> torch.Tensor:
+    """1 - soft Dice, averaged over the regions that at least one of the images has.
 
-    With `coarse` the mean over the regions as they are and shrunk fourfold and sixteenfold.
+    With `coarse` the mean over the regions at full size and downsampled by 4 and 16.
+
+    Parameters
+    ----------
+    fixed, warped : (batch, labels, *shape) tensors
+        Probabilities of the regions.
+    region_weights : (labels,) tensor
+    confidence : (batch, labels) tensor, optional
+        Multiplies the weights.
     """
-    axes = tuple(range(2, scene.fixed.ndim))
-    weight = region_weights.to(scene.fixed.device).expand(scene.fixed_regions.shape[:2])
-    if scene.region_trust is not None:
-        weight = weight * scene.region_trust
-    present = (scene.fixed_regions.square() + scene.warped_regions.square()).detach().sum(axes) > 1
+    axes = tuple(range(2, fixed.ndim))
+    weight = region_weights.to(fixed.device).expand(fixed.shape[:2])
+    if confidence is not None:
+        weight = weight * confidence
+    present = (fixed.square() + warped.square()).detach().sum(axes) > 1
     weight = weight * present
     losses = []
-    for scale in _scales(_DICE_SCALES if coarse else (1,), scene.fixed, least=4):
-        fixed, warped = (_shrunk(part, scale) for part in (scene.fixed_regions, scene.warped_regions))
-        overlap = 2 * (fixed * warped).sum(axes)
-        size = (fixed.square() + warped.square()).sum(axes)
+    for scale in _scales(_DICE_SCALES if coarse else (1,), fixed, least=4):
+        small_fixed, small_warped = _downsample(fixed, scale), _downsample(warped, scale)
+        overlap = 2 * (small_fixed * small_warped).sum(axes)
+        size = (small_fixed.square() + small_warped.square()).sum(axes)
         losses.append((1 - (overlap + 1e-3) / (size + 1e-3)) * weight)
     return torch.stack(losses).mean(0).sum() / weight.sum().clamp(min=1e-6)
 
 
-def landmark_loss(distances: torch.Tensor, trust: torch.Tensor | None) -> torch.Tensor:
-    """Mean distance, linear for large ones (a wrong landmark must not drag everything), 0 without landmarks."""
+def landmark_loss(distances: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """Huber loss of distances (batch, landmarks), averaged with weights of that shape; 0 without landmarks.
+
+    Linear for large distances, so that a wrong landmark has a bounded influence. NaN for an unknown landmark.
+    """
     known = ~distances.isnan()
-    weight = known.float() if trust is None else known * torch.nan_to_num(trust)
+    weight = known.float() if weights is None else known * torch.nan_to_num(weights)
     losses = F.huber_loss(
         torch.nan_to_num(distances), torch.zeros_like(distances), reduction="none", delta=0.01
     )
@@ -209,12 +260,12 @@ def landmark_loss(distances: torch.Tensor, trust: torch.Tensor | None) -> torch.
 
 
 def _scales(scales: tuple[int, ...], values: torch.Tensor, *, least: int) -> list[int]:
-    """Those at which the longest side still has so many pixels; always the finest."""
+    """Scales at which the longest side still has at least so many pixels; always the finest."""
     return [scale for scale in scales if scale == 1 or max(values.shape[2:]) >= least * scale]
 
 
-def _shrunk(values: torch.Tensor, scale: int) -> torch.Tensor:
-    """Means over blocks; a rest at the end is a smaller block."""
+def _downsample(values: torch.Tensor, scale: int) -> torch.Tensor:
+    """Means over blocks; a remainder at the end is a smaller block."""
     if scale == 1:
         return values
     pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[values.ndim - 2]
@@ -222,10 +273,8 @@ def _shrunk(values: torch.Tensor, scale: int) -> torch.Tensor:
 
 
 def local_correlation(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Squared normalised cross-correlation of (batch, 1, *shape) in windows of 9 pixels, 0..1.
-
-    Box filters as pooling: measured 3.5 times faster than the convolutions of MONAI's loss.
-    """
+    """Squared normalized cross-correlation of (batch, 1, *shape) in windows of 9 pixels, 0..1."""
+    # Box filters as pooling are 3.5 times faster than the convolutions of MONAI's loss.
     moments = torch.cat([first, second, first * second, first * first, second * second], 1)
     mean_first, mean_second, product, square_first, square_second = box_mean(moments, _WINDOW).split(1, 1)
     covariance = product - mean_first * mean_second
@@ -235,7 +284,7 @@ def local_correlation(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor
 
 
 def box_mean(values: torch.Tensor, window: int) -> torch.Tensor:
-    """Mean of (batch, channels, *shape) over a box around each pixel, as far as the box lies on the image."""
+    """Mean of (batch, channels, *shape) over the part inside the image of a box around each pixel."""
     dims = values.ndim - 2
     pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[dims]
     for axis in range(dims):  # one axis after the other: 27 additions instead of 729 in a volume

@@ -1,22 +1,30 @@
-"""A trained registration: everything needed to register two new images of the same anatomy."""
+"""Registration model: the trained networks that register two new images of the same anatomy."""
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_landmark.data.cohort.working_grid import fit_canvas_transform, resample
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.learning.batches import downsample
-from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
+from napari_landmark.learning.checkpoint import save_tensors
 from napari_landmark.learning.device import Device, choose_device
+from napari_landmark.learning.model_files import (
+    ModelFormat,
+    NetworkDescription,
+    parse_canvas,
+    parse_config,
+    sidecar_errors,
+)
+from napari_landmark.learning.unet import COARSEST_STRIDE
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.networks.registration_network import (
     Alignment,
@@ -24,46 +32,51 @@ from napari_landmark.registration.networks.registration_network import (
     RegistrationNetwork,
 )
 from napari_landmark.registration.networks.segmenter import Segmenter, SegmenterConfig
-from napari_landmark.registration.pairwise.result import Registration, canvas_transform
-from napari_landmark.registration.training.dataset import DOWNSAMPLING
+from napari_landmark.registration.registration_grid import DOWNSAMPLING
+from napari_landmark.registration.result import Registration
+from napari_landmark.registration.transform.from_working_grid import transform_from_displacement
 
-FORMAT = "napari-landmark registration model"
-FORMAT_VERSION = 2
+FORMAT = ModelFormat("napari-landmark registration model", "registration model", version=2, readable=(2,))
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the networks say of one pair, as tensors on the registration grid.
+    """Output of the networks for one pair, as tensors on the registration grid.
 
     Parameters
     ----------
     alignment : Alignment
     fixed, moving : (1, 1, *grid) tensors
-    fixed_scores, moving_scores : (1 + labels, *grid) tensors or None
-        The segmenter's probabilities, background first.
+        Images.
+    probabilities : pair of (1 + labels, *grid) tensors, or of None
+        From the segmenter for the fixed and the moving image, background first.
     """
 
     alignment: Alignment
     fixed: torch.Tensor
     moving: torch.Tensor
-    fixed_scores: torch.Tensor | None
-    moving_scores: torch.Tensor | None
+    probabilities: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
+
+    def region_arrays(self) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        """Probabilities (labels, *grid) of the regions in the fixed and the moving image, without the background."""
+        fixed, moving = (None if part is None else part[1:].cpu().numpy() for part in self.probabilities)
+        return fixed, moving
 
 
 class RegistrationModel:
-    """A registration network and, where it was trained with label maps, a segmenter.
+    """Registration network and, if it was trained with label maps, a segmenter.
 
     Parameters
     ----------
     canvas : tuple of int
-        Working shape the networks were trained on.
+        Shape of the working grid that the networks were trained on.
     labels : tuple of int
-        Label values in the order of the segmenter's regions.
+        Label values in the order of the regions of the segmenter.
     segmenter : Segmenter or None
     network : RegistrationNetwork
     device : Device
     record : dict
-        How it was trained.
+        Record of the training, see `training.record`.
     """
 
     def __init__(
@@ -83,73 +96,70 @@ class RegistrationModel:
 
     @property
     def weights(self) -> LossWeights:
-        """Of the objective it was trained with; the defaults where the record does not say.
+        """Weights of the loss in the training; the defaults for those that the record lacks.
 
         Raises
         ------
         InputError
-            The record holds something else than numbers from 0 on.
+            A weight of the record is not a number from 0 on.
         """
         return _weights_of(self.record)
 
     def register(self, fixed: MedicalImage, moving: MedicalImage) -> Registration:
-        """Register by the networks alone, without optimising on the pair.
+        """Register by the networks alone, without instance optimization.
 
         Raises
         ------
         InputError
-            An image has another number of dimensions than the cohort.
+            An image has another number of dimensions than the cohort of the training.
         """
         started = time.monotonic()
-        said = self.predict(fixed, moving)
-        displacement = said.alignment.displacement[0].float().cpu().numpy()
-        transform = canvas_transform(displacement, fixed.geometry, moving.geometry, self.canvas)
-        regions = [
-            None if scores is None else scores[1:].cpu().numpy()
-            for scores in (said.fixed_scores, said.moving_scores)
-        ]
-        return Registration(transform, time.monotonic() - started, {}, *regions)
+        prediction = self.predict(fixed, moving)
+        displacement = prediction.alignment.displacement[0].float().cpu().numpy()
+        transform = transform_from_displacement(
+            displacement, fixed=fixed.geometry, moving=moving.geometry, canvas=self.canvas
+        )
+        return Registration(transform, time.monotonic() - started, {}, *prediction.region_arrays())
 
     @torch.no_grad()
     def predict(self, fixed: MedicalImage, moving: MedicalImage) -> Prediction:
-        """The networks' answer as tensors."""
-        canvases = torch.cat([self._on_canvas(image) for image in (fixed, moving)])
-        small = downsample(canvases, DOWNSAMPLING)
-        seen, scores = small, None
+        """Run the networks on a pair; raises as `register` does."""
+        images = torch.cat([self._resampled(image) for image in (fixed, moving)])
+        small = downsample(images, DOWNSAMPLING)
+        inputs, probabilities = small, None
         with self.device.autocast():
             if self.segmenter is not None:
-                scores = self.segmenter.probabilities(canvases)
-                seen = torch.cat([small, scores[:, 1:]], 1)
-            alignment = self.network(seen[:1], seen[1:])
-        both = (None, None) if scores is None else (scores[0], scores[1])
-        return Prediction(alignment, small[:1], small[1:], *both)
+                probabilities = self.segmenter.probabilities(images)
+                inputs = torch.cat([small, probabilities[:, 1:]], 1)
+            alignment = self.network(inputs[:1], inputs[1:])
+        both = (None, None) if probabilities is None else (probabilities[0], probabilities[1])
+        return Prediction(alignment, small[:1], small[1:], both)
 
-    def _on_canvas(self, image: MedicalImage) -> torch.Tensor:
+    def _resampled(self, image: MedicalImage) -> torch.Tensor:
         if image.geometry.ndim != len(self.canvas):
             kind = {2: "pictures", 3: "volumes"}[len(self.canvas)]
             raise InputError(
                 f"{image.name}: has {image.geometry.ndim} dimensions, the model was trained on {kind}"
             )
-        drawn = resample(image, fit_canvas_transform(image.geometry, self.canvas))
-        return self.device.to(torch.from_numpy(np.ascontiguousarray(drawn))[None, None])
+        working = resample(image, fit_canvas_transform(image.geometry, self.canvas))
+        return self.device.to(torch.from_numpy(np.ascontiguousarray(working))[None, None])
 
     def save(self, folder: Path) -> None:
         """Write the model as safetensors with JSON beside; `model.json` comes last and makes it complete."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.json").unlink(missing_ok=True)  # an earlier one would describe a mixture
+        FORMAT.invalidate(folder)
         save_tensors(folder / "registration.safetensors", self.network.state_dict())
         if self.segmenter is not None:
             save_tensors(folder / "segmenter.safetensors", self.segmenter.state_dict())
-        sidecar = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "canvas": list(self.canvas),
-            "labels": list(self.labels),
-            "network": self.network.config.to_json(),
-            "segmenter": self.segmenter.config.to_json() if self.segmenter is not None else None,
-            "training": self.record,
-        }
-        atomic_write(folder / "model.json", json.dumps(sidecar, indent=1) + "\n")
+        FORMAT.write(
+            folder,
+            {
+                "canvas": list(self.canvas),
+                "labels": list(self.labels),
+                "network": self.network.config.to_json(),
+                "segmenter": self.segmenter.config.to_json() if self.segmenter is not None else None,
+                "training": self.record,
+            },
+        )
 
     @classmethod
     def load(cls, folder: Path, *, device: Device | None = None) -> RegistrationModel:
@@ -161,31 +171,32 @@ class RegistrationModel:
             A file is missing or damaged, or was written by another version.
         """
         device = device or choose_device("auto")
-        path = folder / "model.json"
-        sidecar = _read_sidecar(path)
-        try:
-            canvas = tuple(int(n) for n in sidecar["canvas"])
-            labels = tuple(int(n) for n in sidecar["labels"])
-            network = RegistrationNetwork(_config(NetworkConfig, sidecar["network"]))
-            segmenter = None
+        sidecar = FORMAT.read(folder)
+        with sidecar_errors(folder):
+            canvas = parse_canvas(sidecar["canvas"], multiple=DOWNSAMPLING * COARSEST_STRIDE)
+            labels = _parse_labels(sidecar["labels"])
+            config = parse_config(NetworkConfig, sidecar["network"])
+            segmenter_config = None
             if sidecar["segmenter"] is not None:
-                segmenter = Segmenter(_config(SegmenterConfig, sidecar["segmenter"]))
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise InputError(f"{path}: is not a complete model description ({error}): train again") from error
-        if len(labels) != (segmenter.config.regions if segmenter else 0):
-            raise InputError(f"{path}: names {len(labels)} labels for another number of regions: train again")
-        for part, name in ((network, "registration"), (segmenter, "segmenter")):
-            if part is not None:
-                weights = folder / f"{name}.safetensors"
-                load_weights(part, load_tensors(weights)[0], path=weights)
-                part.to(device.torch_device)
-        record = sidecar.get("training")
-        record = record if isinstance(record, dict) else {}
-        try:
-            _weights_of(record)
-        except InputError as error:
-            raise InputError(f"{path}: {error}: train again") from error
-        return cls(canvas, labels, segmenter, network, device=device, record=record)
+                segmenter_config = parse_config(SegmenterConfig, sidecar["segmenter"])
+            _check_agreement(canvas, labels, config, segmenter_config)
+            record = sidecar.get("training")
+            record = record if isinstance(record, dict) else {}
+            _weights_of(record)  # raises
+            network = NetworkDescription.of(partial(RegistrationNetwork, config))
+            segmenter = (
+                None
+                if segmenter_config is None
+                else NetworkDescription.of(partial(Segmenter, segmenter_config))
+            )
+        return cls(
+            canvas,
+            labels,
+            None if segmenter is None else segmenter.read(folder / "segmenter.safetensors", device),
+            network.read(folder / "registration.safetensors", device),
+            device=device,
+            record=record,
+        )
 
 
 def _weights_of(record: dict) -> LossWeights:
@@ -193,21 +204,25 @@ def _weights_of(record: dict) -> LossWeights:
     return LossWeights.from_json(options.get("weights") if isinstance(options, dict) else None)
 
 
-def _read_sidecar(path: Path) -> dict:
-    try:
-        sidecar = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path.parent}: holds no registration model (model.json is missing): run register train first"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}): train again") from error
-    if not isinstance(sidecar, dict) or sidecar.get("format") != FORMAT:
-        raise InputError(f"{path}: is not a registration model: give the folder that register train wrote")
-    if sidecar.get("version") != FORMAT_VERSION:
-        raise InputError(f"{path}: was written by another version of napari-landmark; update, or train again")
-    return sidecar
+def _parse_labels(values: object) -> tuple[int, ...]:
+    """Label values of a sidecar; TypeError where they are no whole numbers, each of them once."""
+    if not isinstance(values, list) or any(not isinstance(n, int) or isinstance(n, bool) for n in values):
+        raise TypeError(f"labels {values!r:.40}")
+    if len(set(values)) != len(values):
+        raise ValueError(f"labels {values!r:.40}: one of them is there twice")
+    return tuple(values)
 
 
-def _config(kind: type, values: dict) -> NetworkConfig | SegmenterConfig:
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+def _check_agreement(
+    canvas: tuple[int, ...],
+    labels: tuple[int, ...],
+    network: NetworkConfig,
+    segmenter: SegmenterConfig | None,
+) -> None:
+    """Refuse parts of a sidecar that are not of one model (ValueError)."""
+    configs = [config for config in (network, segmenter) if config is not None]
+    if any(config.spatial_dims != len(canvas) for config in configs):
+        raise ValueError(f"networks of another number of axes than the canvas {list(canvas)}")
+    regions = {network.regions, segmenter.regions if segmenter is not None else 0}
+    if regions != {len(labels)}:
+        raise ValueError(f"{len(labels)} labels for networks of {sorted(regions)} regions")

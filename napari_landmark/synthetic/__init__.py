@@ -1,6 +1,6 @@
-"""Hand radiographs drawn by formula: landmarks and label maps are exact, and nobody's hand is shown.
+"""Synthetic hand radiographs with exact landmarks and label maps; no patient is shown.
 
-``python -m napari_landmark.synthetic FOLDER`` writes the sample data that the demonstration works on.
+``python -m napari_landmark.synthetic FOLDER`` writes the sample data of the demonstration.
 """
 
 from napari_landmark.synthetic.hand import LANDMARKS, REGIONS

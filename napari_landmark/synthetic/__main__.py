@@ -1,4 +1,4 @@
-"""Write the sample data to the folder that is named."""
+"""Write the sample data to a folder: ``python -m napari_landmark.synthetic FOLDER``."""
 
 import sys
 
@@ -6,7 +6,7 @@ from napari_landmark.synthetic.sample import write_sample_data
 
 
 def main(arguments: list[str]) -> int:
-    """Write the sample data to the folder that is named."""
+    """Write the sample data to the folder in `arguments`; returns the exit status."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m napari_landmark.synthetic FOLDER\n")
         return 2

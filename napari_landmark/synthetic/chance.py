@@ -1,4 +1,4 @@
-"""Random numbers that drawn images can rely on for good."""
+"""Reproducible random numbers for the synthetic images."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 class Draw:
-    """Random numbers that stay the same with every version of numpy.
+    """Random numbers that are the same with every version of numpy.
 
     numpy promises a fixed stream only for its bit generators, not for the distributions made of them,
-    so the few that are needed here are made of raw bits.
+    so the few distributions needed here are computed from raw bits.
     """
 
     def __init__(self, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""From thickness to a picture: exposure, scatter, lead marker, shutters, blur and noise."""
+"""Exposure of a film: scatter, lead marker, shutters, blur and noise."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def expose(depth: np.ndarray, compact: np.ndarray, spongy: np.ndarray, view: Vie
     depth : numpy.ndarray
         Distance to the skin in mm, ``[y, x]``; negative outside.
     compact, spongy : numpy.ndarray
-        How much of either kind of bone each ray passes, in mm, ``[y, x]``.
+        Length of each ray within either kind of bone in mm, ``[y, x]``.
     view : View
-        Where the hand lies in the image.
+        Mapping from mm to pixels.
     draw : Draw
-        Where the chances come from.
+        Source of random numbers.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def expose(depth: np.ndarray, compact: np.ndarray, spongy: np.ndarray, view: Vie
     bright = draw.uniform(1.25, 1.75)
     gamma = draw.uniform(0.65, 1.1)
     share = film / bright
-    # Linear to begin with, saturating like film where it is densest.
+    # Linear at low exposure, saturating like film at high density.
     share = np.where(share < 0.7, share, 0.7 + 0.3 * np.tanh((share - 0.7) / 0.3))
     grey = 255.0 * np.maximum(share, 0.0) ** gamma
     grain = ndimage.gaussian_filter(draw.field(view.shape), 0.5, truncate=3.0)
@@ -73,7 +73,7 @@ def _slope(view: View, draw: Draw) -> np.ndarray:
 
 
 def _collimation(view: View, draw: Draw) -> np.ndarray:
-    """Return what the shutters let through: in some images a dark, straight, slightly turned edge."""
+    """Return the transmission of the shutters: in some images a dark, straight, slightly turned edge."""
     rows, columns = (np.arange(n, dtype=np.float64) for n in view.shape)
     light = np.ones(view.shape)
     shut = draw.uniform(0.0, 1.0) < 0.45
@@ -91,7 +91,7 @@ def _collimation(view: View, draw: Draw) -> np.ndarray:
 
 
 def _lay_marker(film: np.ndarray, depth: np.ndarray, view: View, draw: Draw) -> None:
-    """Lay the lead letter R, in some images on a plate, where no hand is."""
+    """Add the lead letter R beside the hand, in some images on a plate."""
     height = draw.uniform(13.0, 19.0)
     turn = draw.uniform(-20.0, 20.0) * (np.pi / 180.0)
     plate = draw.uniform(0.0, 1.0) < 0.5

@@ -1,4 +1,4 @@
-"""The anatomy that is drawn: bones, soft tissue and landmarks of one posed hand.
+"""Anatomy of one posed hand: bones, soft tissue and landmarks.
 
 Nothing is drawn here. A :class:`Hand` is geometry in millimetres, as ``(y, x)`` points with y pointing down
 the image and x to the right, the fingers up and the thumb on the left.

@@ -1,4 +1,4 @@
-"""A hand of its own proportions in a pose of its own, from the mean anatomy of an adult."""
+"""Random proportions and pose of a hand, from the mean anatomy of an adult."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LENGTHS = {
     "ring": (57.0, 41.0, 26.0, 18.0),
     "little": (53.0, 32.5, 19.0, 16.0),
 }
-# Half-widths in mm at the base, the narrowest place and the head; the flesh around; by place in the ray.
+# Half-widths in mm at the base, the narrowest part and the head, then of the flesh; by bone of the ray.
 _WIDTHS = {
     "metacarpals": (6.7, 3.6, 6.5, 10.5),
     "proximal phalanges": (6.8, 3.9, 5.2, 9.4),
@@ -36,7 +36,7 @@ _WIDTHS = {
     "distal phalanges": (4.9, 2.1, 3.3, 7.2),
 }
 _STOUTNESS = {"thumb": 1.08, "index": 1.02, "middle": 1.04, "ring": 0.95, "little": 0.84}
-# Where each metacarpal begins, seen from the capitate, and its direction in degrees from straight up.
+# Start of each metacarpal relative to the capitate, and its direction in degrees from straight up.
 _BASES = {"index": (-14.8, -11.5), "middle": (-14.6, 1.0), "ring": (-12.6, 11.0), "little": (-9.8, 19.5)}
 _DIRECTIONS = {"thumb": -36.0, "index": -9.0, "middle": -1.0, "ring": 7.5, "little": 17.0}
 _THUMB_GAP = 1.6  # mm between trapezium and metacarpal
@@ -53,12 +53,12 @@ _CARPALS = {
 
 
 def pose_hand(draw: Draw) -> Hand:
-    """Return a hand of its own proportions in a pose of its own.
+    """Return a hand of random proportions in a random pose.
 
     Parameters
     ----------
     draw : Draw
-        Where its chances come from.
+        Source of random numbers.
 
     Returns
     -------
@@ -187,7 +187,7 @@ def _add_forearm_bone(
     body = Bone(
         region, along(end, down, -130.0), down, 130.0, shaft, shaft, head, cortex, 0.0, 1.0, 2.2, 0.22
     )
-    # The styloid stands on the outer edge; its tip is the landmark.
+    # The styloid is at the outer edge; its tip is the landmark.
     outwards = down + 90.0 * side
     foot_distance, height, foot, point = (
         (0.54, 5.0, 0.46, 0.24) if name == "radius" else (0.66, 5.0, 0.34, 0.26)

@@ -1,4 +1,4 @@
-"""One drawn radiograph with everything that is known about it."""
+"""Synthetic radiograph with landmarks and label map."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MARGIN = 10.0  # pixels that stay free around the hand
 
 @dataclass(frozen=True)
 class Phantom:
-    """A drawn radiograph and everything that is known about it.
+    """Synthetic radiograph with landmarks and label map.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def hand_phantom(seed: int, *, size: tuple[int, int] | None = None) -> Phantom:
 
 
 def _view_of(hand: Hand, size: tuple[int, int], draw: Draw) -> View:
-    """Return a view in which the whole hand and the end of the forearm are seen, somewhere in the image."""
+    """Return a view that shows the whole hand and the end of the forearm, at a random position."""
     points = hand.positions()
     # Around the landmarks: flesh at the tips and sides, and a good part of the forearm below.
     low = points.min(axis=0) - np.array((9.0, 10.0))
@@ -78,7 +78,7 @@ def _view_of(hand: Hand, size: tuple[int, int], draw: Draw) -> View:
     space = np.array(size) - 2 * MARGIN
     scale = float(np.min(space / (high - low))) * draw.uniform(0.86, 1.0)
     slack = space - scale * (high - low)
-    # The forearm is cut by the lower edge or nearly so: where there is room, most of it is left above.
+    # The forearm is cut by the lower edge or nearly so: where the image is higher, most of the rest is above the hand.
     shift = slack * np.array((draw.uniform(0.3, 1.0), draw.uniform(0.0, 1.0)))
     offset = MARGIN + shift - scale * low
     return View(size, scale, (float(offset[0]), float(offset[1])))

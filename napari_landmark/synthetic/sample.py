@@ -1,4 +1,4 @@
-"""The demonstration's cohort on disk."""
+"""Sample data of the demonstration on disk."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SAMPLE_SPACING = 0.5  # mm; the files do not hold it, as with many a radiograph'
 
 
 def write_sample_data(folder: str | Path) -> None:
-    """Write the demonstration's cohort: images, label maps, one template's landmarks and held-out truth.
+    """Write the sample cohort: images, label maps, landmarks of one template and held-out truth.
 
     Parameters
     ----------
     folder : str or Path
-        Made if it is not there. ``images/`` gets the training images, ``heldout/images/`` others with their
+        Created if missing. ``images/`` gets the training images, ``heldout/images/`` others with their
         landmarks in ``heldout/truth.csv``, ``labels/`` one label map for each image of both, and
         ``template.csv`` the landmarks of the first training image.
     """
@@ -63,15 +63,14 @@ def _write_png(path: Path, array: np.ndarray) -> None:
 
 _README = f"""# Sample data
 
-Everything here is synthetic: schematic hand radiographs drawn by `napari_landmark/synthetic`. No person
-was imaged, and the pictures are not anatomically exact. `python -m napari_landmark.synthetic sample_data`
-draws them again.
+Everything here is synthetic: schematic hand radiographs drawn by `napari_landmark/synthetic/`. No patient was imaged,
+and the pictures are not anatomically exact. `python -m napari_landmark.synthetic sample_data` draws them again.
 
-- `images/`: {TRAINING_IMAGES} images to train on. No landmarks are given but those of `hand_000.png`.
+- `images/`: {TRAINING_IMAGES} images to train on. Landmarks are given for `hand_000.png` only.
 - `template.csv`: the {len(LANDMARKS)} landmarks of `hand_000.png`, in pixels (x = column, y = row, from 0).
-- `heldout/images/`: {HELD_OUT_IMAGES} further images, with `heldout/truth.csv` to measure against.
+- `heldout/images/`: {HELD_OUT_IMAGES} further images, with the true landmarks in `heldout/truth.csv`, for scoring.
 - `labels/`: a label map for each image of both folders, under the same name:
   {", ".join(f"{value} {name}" for name, value in REGIONS.items())}.
 
-The files hold no spacing. Take {SAMPLE_SPACING} mm a pixel where millimetres are asked for.
+The files contain no spacing. Take {SAMPLE_SPACING} mm a pixel where millimetres are asked for.
 """

@@ -1,4 +1,4 @@
-"""Where a drawn hand lies in its image."""
+"""Mapping from millimetres of the hand to pixels of the image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class View:
-    """Where the hand lies in the image: pixel = ``pixels_per_mm`` * mm + ``offset`` (y, x)."""
+    """Mapping from millimetres to index coordinates: pixel = ``pixels_per_mm`` * mm + ``offset`` (y, x)."""
 
     shape: tuple[int, int]
     pixels_per_mm: float
@@ -20,7 +20,7 @@ class View:
         return np.asarray(points) * self.pixels_per_mm + np.asarray(self.offset)
 
     def grid(self, step: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mm of every ``step``-th row and column, as far as the last at least."""
+        """Return the positions in mm of every ``step``-th row and column, up to the last one at least."""
         rows, columns = (np.arange(0, n + step - 1, step, dtype=np.float64) for n in self.shape)
         return (
             ((rows - self.offset[0]) / self.pixels_per_mm)[:, None],
@@ -28,7 +28,7 @@ class View:
         )
 
     def window(self, centre: tuple[float, float], reach: float) -> tuple[slice, slice]:
-        """Return the part of the image that lies within ``reach`` mm of a point, as two slices."""
+        """Return the part of the image within ``reach`` mm of a point, as two slices."""
         middle = self.to_pixels(np.array(centre))
         low = np.maximum(np.floor(middle - reach * self.pixels_per_mm), 0).astype(int)
         high = np.minimum(np.ceil(middle + reach * self.pixels_per_mm) + 1, self.shape).astype(int)

@@ -1,7 +1,7 @@
-"""How a drawn hand becomes a radiograph: thickness along the rays.
+"""Projection of a hand to a radiograph: thickness along the rays.
 
-Bones are hollow tubes and shells whose chords are added up, so that the cortex comes out bright and the
-marrow darker without being painted so.
+Bones are hollow tubes and shells whose chords are added up: the cortex is bright and the marrow darker
+by their thickness alone.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def draw_radiograph(hand: Hand, view: View, draw: Draw) -> tuple[np.ndarray, np.
     Parameters
     ----------
     hand : Hand
-        What is drawn, in mm.
+        Anatomy in mm.
     view : View
-        Where it lies in the image.
+        Mapping from mm to pixels.
     draw : Draw
-        Where the chances of exposure and noise come from.
+        Source of random numbers for exposure and noise.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def _group_chords(
 def _bone_chords(
     bone: Bone, rows: np.ndarray, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return how much of a ray lies within the bone, within its marrow, and the spongy bone there (mm)."""
+    """Return the length of each ray within the bone, within its marrow, and in spongy bone (mm)."""
     radians = bone.angle * (np.pi / 180.0)
     cosine, sine = float(np.cos(radians)), float(np.sin(radians))
     y, x = rows - bone.start[0], columns - bone.start[1]
@@ -130,7 +130,7 @@ def _pebble_chords(pebble: Pebble, rows: np.ndarray, columns: np.ndarray) -> tup
     y, x = rows - pebble.centre[0], columns - pebble.centre[1]
     up = -cosine * y + sine * x
     across = sine * y + cosine * x + pebble.bend * (up * up / pebble.along - 0.4 * pebble.along)
-    thick = 0.8 * (pebble.across + pebble.along)  # so deep is it along the rays
+    thick = 0.8 * (pebble.across + pebble.along)  # depth along the rays
 
     def chord(shell: float) -> np.ndarray:
         # The power of four makes it blockier than an ellipse.

@@ -45,6 +45,26 @@ def two_steps(monkeypatch):
 
 
 @pytest.fixture
+def train_options(data, tmp_path):
+    """The options of a good `train` command, as a list that can be changed."""
+
+    def options(**changes):
+        given = {
+            "images": data / "images",
+            "template": data / "images" / "hand_000.png",
+            "landmarks": data / "template.csv",
+            "out": tmp_path / "study",
+            "device": "cpu",
+            **changes,
+        }
+        return [
+            part for key, value in given.items() if value is not None for part in (f"--{key}", str(value))
+        ]
+
+    return options
+
+
+@pytest.fixture
 def refused(capsys):
     """Runs a command that must be refused with status 2; gives its one line."""
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.formats import read_landmarks
-from napari_landmark.data.landmarks import LandmarkSchema, Status
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.provenance import sha256
 from napari_landmark.data.study.study import Study
 
@@ -55,9 +55,9 @@ class TestThereAndBack:
     )
     def test_what_others_lose_is_said(self, work, capsys, form, lost):
         assert convert("in.csv", form, "--images", "images", "--spacing", "0.5") == 0
-        said = capsys.readouterr().err.splitlines()
-        assert len(said) == len(lost)
-        for line, what in zip(said, lost, strict=True):
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == len(lost)
+        for line, what in zip(lines, lost, strict=True):
             assert f"does not keep the {what} landmarks" in line
 
     def test_names_for_a_format_without(self, work):
@@ -134,3 +134,15 @@ def test_what_it_was_made_of_stands_beside_it(work):
     assert convert("in.csv", "p/{image}.mrk.json", "--images", "images", "--spacing", "2") == 0
     record = json.loads((work / "p" / "all.mrk.json.run.json").read_text())
     assert set(record["sha256"]) == {path.name for path in (work / "p").glob("*.mrk.json")}
+
+
+@pytest.mark.parametrize("name", ["../../outside.png", "/etc/passwd", "..\\..\\outside.png"])
+def test_names_of_images_are_no_paths(tmp_path, name):
+    (tmp_path / "a" / "b" / "out").mkdir(parents=True)
+    source = tmp_path / "a" / "b" / "in.csv"
+    write_landmarks(source, {name: LandmarkSet.from_array(LandmarkSchema(("a",)), [[1, 2]])})
+    before = set(tmp_path.rglob("*"))
+    assert convert(str(source), str(source.parent / "out" / "{image}.csv")) == 0
+    made = set(tmp_path.rglob("*")) - before
+    assert len(made) == 2  # the table and its record
+    assert all(path.is_relative_to(source.parent / "out") for path in made)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.landmarks import Status
+from napari_landmark.detection.inference import detect as images
 from napari_landmark.detection.inference import folder as detection
 
 
@@ -94,9 +95,9 @@ class TestInterrupted:
         assert detect(*options) == 130
         assert "the same command goes on after the 2 images done" in capsys.readouterr().err
         monkeypatch.setattr(detection, "detect_folder", honest)
-        read = detection.read_image
+        read = images.read_image
         monkeypatch.setattr(
-            detection, "read_image", lambda path, **more: looked_at.append(path.name) or read(path, **more)
+            images, "read_image", lambda path, **more: looked_at.append(path.name) or read(path, **more)
         )
         assert detect(*options) == 0
         assert "2 images were done before the interruption" in capsys.readouterr().out

@@ -11,14 +11,14 @@ import SimpleITK as sitk
 from PIL import Image
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.files.nrrd import write_nrrd
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import read_image
+from napari_landmark.data.images.nrrd import write_nrrd
 from napari_landmark.data.landmarks import Status
 from napari_landmark.registration.pairwise import register as pair_module
 from napari_landmark.registration.pairwise.header_alignment import header_alignment
-from napari_landmark.registration.pairwise.result import Registration
+from napari_landmark.registration.result import Registration
 from napari_landmark.registration.transform.transform import Transform
 
 
@@ -125,7 +125,7 @@ def test_weights_of_the_model_hold_unless_others_are_given(
     assert used[0].bending == 0.25
 
 
-def test_without_spacing_nobody_invents_one(arguments, tmp_path):
+def test_an_unknown_spacing_stays_unknown(arguments, tmp_path):
     assert main(arguments(steps=0)) == 0
     assert not read_image(tmp_path / "pair" / "warped.nrrd").geometry.has_spacing
     assert json.loads((tmp_path / "pair" / "transform.json").read_text())["unit"] == "px"
@@ -206,7 +206,7 @@ class TestRefuses:
     def test_landmarks_of_a_volume(self, refused, arguments, data):
         (data / "v.csv").write_text("image,landmark,x,y,z\nhand_001.png,a,1,2,3\n")
         line = refused(*arguments(**{"moving-landmarks": data / "v.csv"}))
-        assert "have 3 coordinates and the image 2 axes" in line
+        assert "has 3 coordinates and the image 2 axes" in line
 
     def test_a_damaged_model(self, refused, arguments, tmp_path):
         (tmp_path / "model").mkdir()

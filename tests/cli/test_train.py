@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
 from napari_landmark.synthetic import SCHEMA
@@ -161,7 +161,8 @@ class TestKnownStudy:
         write_landmarks(data / "template.csv", {"hand_000.png": moved})
         before = Study.open(tmp_path / "study").load_annotations("hand_000.png")
         assert train() == 2
-        assert "holds other positions for hand_000.png, placed by a person" in capsys.readouterr().err
+        err = capsys.readouterr().err
+        assert "holds other manual positions for hand_000.png; leave out --template and --landmarks" in err
         assert Study.open(tmp_path / "study").load_annotations("hand_000.png") == before
 
     def test_another_template_is_added(self, train, tmp_path, data):

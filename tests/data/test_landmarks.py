@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status, default_colors
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.landmarks import (
+    Landmark,
+    LandmarkSchema,
+    LandmarkSet,
+    Status,
+    check_inside,
+    default_colors,
+)
 
 SCHEMA = LandmarkSchema(("sella", "nasion", "gonion"))
 
@@ -34,7 +42,7 @@ class TestLandmark:
         with pytest.raises(InputError, match=f"'sella'.*{message}"):
             Landmark("sella", *arguments)
 
-    def test_which_statuses_are_a_persons(self):
+    def test_manual_statuses(self):
         is_manual = {status for status in Status if status.is_manual}
         assert is_manual == {Status.PLACED, Status.CORRECTED, Status.MISSING}
 
@@ -119,16 +127,16 @@ class TestMerging:
     prediction = LandmarkSet.from_array(SCHEMA, [[1, 1], [2, 2], [3, 3]], Status.PREDICTED, [0.5, 0.6, 0.7])
 
     @pytest.mark.parametrize(
-        "said",
+        "manual",
         [
             Landmark("sella", (9, 9), Status.PLACED),
             Landmark("sella", (9, 9), Status.CORRECTED),
             Landmark("sella", None, Status.MISSING),
         ],
     )
-    def test_a_person_wins(self, said):
-        merged = LandmarkSet(SCHEMA, [said]).merged_with_prediction(self.prediction)
-        assert merged["sella"] == said
+    def test_a_manual_landmark_is_kept(self, manual):
+        merged = LandmarkSet(SCHEMA, [manual]).merged_with_prediction(self.prediction)
+        assert merged["sella"] == manual
         assert merged["nasion"] == self.prediction["nasion"]
 
     def test_a_newer_prediction_replaces_an_older(self):
@@ -140,3 +148,27 @@ class TestMerging:
         merged = LandmarkSet(SCHEMA).merged_with_prediction(LandmarkSet.from_array(other, [[1, 1], [2, 2]]))
         assert merged["sella"] == Landmark("sella", (2, 2), Status.PREDICTED)
         assert merged["nasion"].status is Status.UNPLACED
+
+
+class TestInside:
+    geometry = Geometry((64, 48))
+
+    def check(self, *position):
+        check_inside(
+            [Landmark("nasion"), Landmark("sella", position, "placed")], self.geometry, image="a.png"
+        )
+
+    @pytest.mark.parametrize("position", [(0, 0), (63, 47), (-1, -1), (64, 48)])
+    def test_half_a_pixel_beyond_the_border_is_allowed(self, position):
+        self.check(*position)
+
+    @pytest.mark.parametrize("position", [(70, 10), (10, -3), (10, 49.1)])
+    def test_outside(self, position):
+        y, x = position
+        message = rf"^a\.png: landmark 'sella' at \({x:g}, {y:g}\) lies outside the image of 48 x 64 pixels"
+        with pytest.raises(InputError, match=message):
+            self.check(*position)
+
+    def test_other_axes(self):
+        with pytest.raises(InputError, match="landmark 'sella' has 3 coordinates and the image 2 axes"):
+            self.check(1, 2, 3)

@@ -1,3 +1,7 @@
+"""The image most like the others comes first, from unlabelled images alone."""
+
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +15,8 @@ from napari_landmark.learning.device import choose_device
 from napari_landmark.progress import CancelToken
 
 
-class LookingEmbedding(Embedding):
-    """Describes a place by the brightness around it: enough to find it in a copy, not in something else."""
+class BrightnessEmbedding(Embedding):
+    """Vectors of the brightness around each cell: enough to match a copy, not something else."""
 
     def __init__(self) -> None:
         super().__init__(EmbeddingConfig(downsampling=1, finest_stride=4))
@@ -27,7 +31,7 @@ class LookingEmbedding(Embedding):
 
 
 class TestRanking:
-    def test_the_stranger_comes_last(self, tmp_path):
+    def test_an_image_unlike_the_others_comes_last(self, tmp_path):
         from PIL import Image
 
         random = np.random.default_rng(0)
@@ -38,7 +42,7 @@ class TestRanking:
         stranger = random.integers(0, 255, (16, 16)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
         Image.fromarray(stranger).save(tmp_path / "stranger.png")
         ranked = rank_images(
-            LookingEmbedding(),
+            BrightnessEmbedding(),
             Cohort.from_folder(tmp_path),
             device=choose_device("cpu"),
             generator=torch.Generator().manual_seed(0),

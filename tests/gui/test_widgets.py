@@ -12,7 +12,7 @@ from napari.layers import Image
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks
+from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.provenance import sha256
 from napari_landmark.data.study.study import Study
@@ -247,7 +247,7 @@ class TestNewStudy:
         create = {"schema": schema, "images": hands[0]}
         session.run(open_job(session, tmp_path / "new", create=create, starting=starting))
         qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
-        assert "two: (9000, 5) lies outside of hand_001.png" in heard[0]
+        assert "hand_001.png: landmark 'two' at (9000, 5) lies outside" in heard[0]
         assert not (tmp_path / "new").exists()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.learning import device as device_module
 from napari_landmark.learning.device import Device, available_cores, choose_device
 
@@ -28,8 +28,9 @@ def test_an_unknown_name(name):
 def test_a_device_that_is_not_there(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(InputError, match="not available here: use --device cpu"):
+    with pytest.raises(InputError, match="not available here") as caught:
         choose_device(name)
+    assert caught.value.code is ErrorCode.DEVICE_UNAVAILABLE
 
 
 def test_a_card_with_a_number_that_is_not_there(monkeypatch):

@@ -1,4 +1,4 @@
-"""Pictures and volumes with a known map between them."""
+"""Textured images, label maps and a trained model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from scipy import ndimage
 
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.registration.options import RegistrationOptions
+from napari_landmark.registration.training.train import train_registration
 
 
 def _texture(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """Blobs of several sizes inside a body on black."""
+    """Blobs of several sizes in an ellipse on black."""
     random = np.random.default_rng(seed)
     image = sum(
         ndimage.gaussian_filter(random.normal(size=shape), size, mode="wrap") * size ** (len(shape) / 2)
@@ -33,3 +35,18 @@ def _image(array: np.ndarray, name: str = "image.png", **geometry: object) -> Me
 def drawn():
     """Functions: texture(shape, seed), image(array, name, **geometry)."""
     return SimpleNamespace(texture=_texture, image=_image)
+
+
+@pytest.fixture
+def labels(phantoms):
+    """Label maps of two of the four hands of the cohort."""
+    return {phantom.image.name: phantom.labels for phantom in phantoms[:2]}
+
+
+@pytest.fixture(scope="session")
+def trained(cohort, phantoms, tmp_path_factory):
+    """A model trained for six steps, and its folder; nothing may be changed there."""
+    folder = tmp_path_factory.mktemp("registration")
+    labels = {phantom.image.name: phantom.labels for phantom in phantoms[:2]}
+    options = RegistrationOptions(device="cpu", steps=6)
+    return train_registration(cohort, labels, options=options, folder=folder), folder

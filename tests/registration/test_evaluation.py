@@ -1,4 +1,4 @@
-"""Evaluating pairs: with a registration that knows the answer, one that does nothing, and tables of pairs."""
+"""Evaluation of a perfect registration, of one that does nothing, and of tables of pairs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from napari_landmark.registration.pairwise.header_alignment import header_alignm
 from napari_landmark.registration.transform.transform import Transform
 
 NAMES = ("a.png", "b.png", "c.png")
-ROWS = {"a.png": 10, "b.png": 15, "c.png": 12}  # where the square of each begins
+ROWS = {"a.png": 10, "b.png": 15, "c.png": 12}  # first row of the square in each
 SCHEMA = LandmarkSchema(("corner", "other"))
 
 
 @pytest.fixture
 def data(tmp_path):
-    """Squares at different heights, their labels and the corner of each."""
+    """Squares at different heights, their label maps and their corners."""
     images, labels, landmarks = {}, {}, {}
     for name, row in ROWS.items():
         array = np.zeros((40, 40), np.uint8)
@@ -76,7 +76,7 @@ class TestEvaluation:
         }
         assert (result.n_pairs_with_labels, result.n_landmarks, result.n_lost) == (2, 2, 0)
 
-    def test_none_at_all(self, data):
+    def test_no_registration(self, data):
         result = evaluate_registration(idle, PAIRS, data.images, labels=data.labels, landmarks=data.landmarks)
         assert result.dice == result.dice_before
         assert result.tre_px == result.tre_before_px == pytest.approx(3.5, abs=1e-4)
@@ -104,7 +104,7 @@ class TestEvaluation:
         assert result.dice_before == pytest.approx(0.5)
         assert (result.tre_px, result.n_landmarks) == (None, 0)
 
-    def test_nothing_known(self, data):
+    def test_without_labels_and_landmarks(self, data):
         result = evaluate_registration(perfect, PAIRS, data.images)
         assert (result.dice, result.dice_per_label, result.tre_px) == (None, {}, None)
         assert result.folding_percent == 0
@@ -117,7 +117,7 @@ class TestEvaluation:
         assert result.dice_per_label == {2: pytest.approx(0.25), 9: 0}
         assert result.dice == pytest.approx((0.5 + 0) / 2)
 
-    def test_images_are_read_once_per_need(self, data, monkeypatch):
+    def test_an_image_of_successive_pairs_is_read_once(self, data, monkeypatch):
         read = []
         honest = evaluation.read_image
 
@@ -129,7 +129,7 @@ class TestEvaluation:
         evaluate_registration(idle, PAIRS, data.images)
         assert read == ["a.png", "b.png", "c.png"]
 
-    def test_progress_and_stopping(self, data):
+    def test_progress_and_cancel(self, data):
         cancel, events = CancelToken(), []
 
         def progress(event):
@@ -188,7 +188,7 @@ class TestPairs:
                 r"line 2: there is no image 'nothing.png' \(there is e.g. 'a.png'",
             ),
             ("fixed,moving\na.png\n", "line 2: a name is missing"),
-            ("fixed,moving\na.png,a.png\n", "line 2: a.png is to be registered to itself"),
+            ("fixed,moving\na.png,a.png\n", "line 2: a.png cannot be registered to itself"),
             ('fixed,moving\n"a.png,b.png\n', "is not a readable row"),
         ],
     )

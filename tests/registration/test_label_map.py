@@ -1,4 +1,4 @@
-"""Reading label maps as they are, and refusing what is none."""
+"""Label maps keep their values, and other files are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry, SpacingSource
 from napari_landmark.registration.label_map import find_label_maps, read_label_map
 
-PLACE = Geometry((20, 30))
+GEOMETRY = Geometry((20, 30))
 LABELS = np.zeros((20, 30), np.uint8)
 LABELS[3:9, 4:12] = 1
 LABELS[12:18, 20:28] = 5
@@ -28,12 +28,12 @@ def save_itk(path, array, **keywords):
 
 class TestReads:
     @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.nrrd", "a.mha", "a.nii", "a.nii.gz"])
-    def test_numbers_as_they_are(self, tmp_path, name):
+    def test_values_are_kept(self, tmp_path, name):
         if name.endswith(("png", "bmp", "tif")):
             Image.fromarray(LABELS).save(tmp_path / name)
         else:
             save_itk(tmp_path / name, LABELS)
-        labels = read_label_map(tmp_path / name, PLACE)
+        labels = read_label_map(tmp_path / name, GEOMETRY)
         np.testing.assert_array_equal(labels, LABELS)
         assert labels.dtype == np.uint8
 
@@ -44,39 +44,39 @@ class TestReads:
 
     def test_a_mask_keeps_255(self, tmp_path):
         Image.fromarray(np.where(LABELS > 0, 255, 0).astype(np.uint8)).save(tmp_path / "a.png")
-        assert set(np.unique(read_label_map(tmp_path / "a.png", PLACE))) == {0, 255}
+        assert set(np.unique(read_label_map(tmp_path / "a.png", GEOMETRY))) == {0, 255}
 
     def test_a_mask_of_bits(self, tmp_path):
         Image.fromarray(LABELS > 0).save(tmp_path / "a.png")
-        np.testing.assert_array_equal(read_label_map(tmp_path / "a.png", PLACE), LABELS > 0)
+        np.testing.assert_array_equal(read_label_map(tmp_path / "a.png", GEOMETRY), LABELS > 0)
 
-    def test_numbers_behind_a_palette(self, tmp_path):
+    def test_indices_of_a_palette(self, tmp_path):
         picture = Image.fromarray(LABELS, mode="P")
         picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 9, 9, 9, 8, 8, 8, 0, 0, 255])
         picture.save(tmp_path / "a.png")
-        np.testing.assert_array_equal(read_label_map(tmp_path / "a.png", PLACE), LABELS)
+        np.testing.assert_array_equal(read_label_map(tmp_path / "a.png", GEOMETRY), LABELS)
 
     @pytest.mark.parametrize("channels", [3, 4])
     def test_greys_in_three_channels(self, tmp_path, channels):
         rgb = np.repeat(LABELS[..., None], channels, axis=-1)
         Image.fromarray(rgb).save(tmp_path / "a.png")
-        np.testing.assert_array_equal(read_label_map(tmp_path / "a.png", PLACE), LABELS)
+        np.testing.assert_array_equal(read_label_map(tmp_path / "a.png", GEOMETRY), LABELS)
 
     def test_whole_numbers_with_a_point(self, tmp_path):
-        labels = read_label_map(save_itk(tmp_path / "a.nrrd", LABELS.astype(np.float32)), PLACE)
+        labels = read_label_map(save_itk(tmp_path / "a.nrrd", LABELS.astype(np.float32)), GEOMETRY)
         np.testing.assert_array_equal(labels, LABELS)
         assert labels.dtype == np.uint8
 
     def test_sixteen_bits(self, tmp_path):
         Image.fromarray(LABELS.astype(np.uint16) * 1000).save(tmp_path / "a.png")
-        assert read_label_map(tmp_path / "a.png", PLACE).max() == 5000
+        assert read_label_map(tmp_path / "a.png", GEOMETRY).max() == 5000
 
-    def test_an_empty_map_is_said_to_be_empty(self, tmp_path, caplog):
+    def test_an_empty_map_is_warned_about(self, tmp_path, caplog):
         Image.fromarray(np.zeros_like(LABELS)).save(tmp_path / "a.png")
-        assert not read_label_map(tmp_path / "a.png", PLACE).any()
+        assert not read_label_map(tmp_path / "a.png", GEOMETRY).any()
         assert "a.png: holds no label but 0" in caplog.text
 
-    def test_another_place_is_said(self, tmp_path, caplog):
+    def test_another_position_is_warned_about(self, tmp_path, caplog):
         image = sitk.GetImageFromArray(LABELS)
         image.SetSpacing((0.5, 0.5))
         image.SetDirection((-1, 0, 0, 1))
@@ -88,7 +88,7 @@ class TestReads:
             read_label_map(tmp_path / "a.nrrd", same)
             assert not caplog.records
             read_label_map(tmp_path / "a.nrrd", Geometry((20, 30), (0.5, 0.5), spacing_source="file"))
-        assert "lies elsewhere in space" in caplog.text
+        assert "another position in space" in caplog.text
 
     def test_slices_of_a_dicom_series(self, tmp_path):
         volume = np.zeros((3, 12, 10), np.uint16)
@@ -114,9 +114,9 @@ class TestReads:
 
 
 class TestRefuses:
-    def refused(self, path, message, place=PLACE):
+    def refused(self, path, message, geometry=GEOMETRY):
         with pytest.raises(InputError, match=message) as caught:
-            read_label_map(path, place)
+            read_label_map(path, geometry)
         assert str(path) in str(caught.value)
 
     def test_another_size(self, tmp_path):

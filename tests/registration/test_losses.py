@@ -1,3 +1,5 @@
+"""Terms of the loss of a registration."""
+
 import json
 
 import pytest
@@ -6,16 +8,16 @@ import torch
 from napari_landmark.data.errors import InputError
 from napari_landmark.registration.losses import (
     LossWeights,
-    Scene,
+    PairTensors,
     bending_energy,
     box_mean,
     dice_loss,
     landmark_loss,
     local_correlation,
     loss_terms,
-    roi_emphasis,
+    roi_weight_map,
     similarity_loss,
-    total,
+    weighted_sum,
 )
 from napari_landmark.registration.transform.fields_torch import affine_displacement, warp
 
@@ -30,7 +32,7 @@ def square(start, size=8, shape=(32, 32)):
     return mask
 
 
-def scene(**changes):
+def pairs(**changes):
     values = {
         "fixed": picture(32, 32),
         "warped": picture(32, 32, seed=1),
@@ -38,7 +40,7 @@ def scene(**changes):
         "fixed_regions": square(8),
         "warped_regions": square(12),
     }
-    return Scene(**(values | changes))
+    return PairTensors(**(values | changes))
 
 
 class TestSimilarity:
@@ -52,7 +54,7 @@ class TestSimilarity:
         flat = torch.full((1, 1, 16, 16), 0.5)
         assert float(local_correlation(flat, picture(16, 16)).abs().max()) < 1e-3
 
-    def test_emphasis_counts_what_it_marks(self):
+    def test_a_weight_map_selects_pixels(self):
         image, other = picture(32, 32), picture(32, 32, seed=1)
         half = torch.where(torch.arange(32) < 16, image, other)
         left = torch.zeros(1, 1, 32, 32)
@@ -80,7 +82,7 @@ class TestWeights:
     @pytest.mark.parametrize(
         "values", [{"dice": "much"}, {"dice": None}, {"dice": -1}, {"regions": {"bone": 1}}, {"regions": 5}]
     )
-    def test_no_numbers_are_refused(self, values):
+    def test_other_values_are_refused(self, values):
         with pytest.raises(InputError, match="of the registration: expected numbers"):
             LossWeights.from_json(values)
 
@@ -93,45 +95,37 @@ class TestWeights:
 
 class TestRegions:
     def test_dice_of_overlapping_squares(self):
-        assert float(dice_loss(scene(), torch.ones(1))) == pytest.approx(1 - 16 / 64, abs=1e-3)
-        assert float(dice_loss(scene(warped_regions=square(8)), torch.ones(1))) == pytest.approx(0, abs=1e-4)
+        assert float(dice_loss(square(8), square(12), torch.ones(1))) == pytest.approx(1 - 16 / 64, abs=1e-3)
+        assert float(dice_loss(square(8), square(8), torch.ones(1))) == pytest.approx(0, abs=1e-4)
 
-    def test_weights_and_trust_choose_regions(self):
-        both = scene(
-            fixed_regions=torch.cat([square(8), square(8)], 1),
-            warped_regions=torch.cat([square(8), square(20)], 1),
+    def test_weights_and_confidence_select_regions(self):
+        fixed, warped = torch.cat([square(8), square(8)], 1), torch.cat([square(8), square(20)], 1)
+        assert float(dice_loss(fixed, warped, torch.tensor([1.0, 0.0]))) == pytest.approx(0, abs=1e-4)
+        assert float(dice_loss(fixed, warped, torch.tensor([1.0, 1.0]))) == pytest.approx(0.5, abs=1e-3)
+        confidence = torch.tensor([[1.0, 0.0]])
+        assert float(dice_loss(fixed, warped, torch.ones(2), confidence=confidence)) == pytest.approx(
+            0, abs=1e-4
         )
-        assert float(dice_loss(both, torch.tensor([1.0, 0.0]))) == pytest.approx(0, abs=1e-4)
-        assert float(dice_loss(both, torch.tensor([1.0, 1.0]))) == pytest.approx(0.5, abs=1e-3)
-        doubtful = scene(
-            fixed_regions=both.fixed_regions,
-            warped_regions=both.warped_regions,
-            region_trust=torch.tensor([[1.0, 0.0]]),
-        )
-        assert float(dice_loss(doubtful, torch.ones(2))) == pytest.approx(0, abs=1e-4)
 
-    def test_a_region_absent_from_both_counts_nothing(self):
-        empty = torch.zeros(1, 1, 32, 32)
-        both = scene(
-            fixed_regions=torch.cat([square(8), empty], 1), warped_regions=torch.cat([square(8), empty], 1)
-        )
-        assert float(dice_loss(both, torch.ones(2))) == pytest.approx(0, abs=1e-4)
+    def test_a_region_absent_from_both_is_ignored(self):
+        one = torch.cat([square(8), torch.zeros(1, 1, 32, 32)], 1)
+        assert float(dice_loss(one, one, torch.ones(2))) == pytest.approx(0, abs=1e-4)
 
-    def test_emphasis_is_one_far_away_and_more_inside(self):
-        weight = roi_emphasis(scene(warped_regions=square(8, 12)), 2.0, torch.ones(1))
+    def test_the_weight_map_is_one_far_away_and_more_inside(self):
+        weight = roi_weight_map(square(8), square(8, 12), torch.ones(1), roi=2.0)
         assert float(weight[0, 0, 31, 31]) == pytest.approx(1)
         assert float(weight[0, 0, 13, 13]) > 2.5
         assert 1 < float(weight[0, 0, 6, 12]) < 3  # outside, next to the border
 
 
 class TestScales:
-    """Only coarser scales tell what lies apart which way to go."""
+    """Only coarser scales attract structures that are far apart."""
 
     @staticmethod
     def blob(at: float) -> torch.Tensor:
-        places = torch.arange(128.0)
-        along = torch.exp(-((places - at) ** 2) / 18)
-        return (along[:, None] * torch.exp(-((places - 64) ** 2) / 18))[None, None]
+        pixels = torch.arange(128.0)
+        along = torch.exp(-((pixels - at) ** 2) / 18)
+        return (along[:, None] * torch.exp(-((pixels - 64) ** 2) / 18))[None, None]
 
     def pull(self, loss) -> float:
         shift = torch.zeros(1, 2, requires_grad=True)
@@ -141,9 +135,7 @@ class TestScales:
 
     def test_regions_that_do_not_touch(self):
         def loss(fixed, moved, coarse):
-            return dice_loss(
-                scene(fixed=fixed, fixed_regions=fixed, warped_regions=moved), torch.ones(1), coarse=coarse
-            )
+            return dice_loss(fixed, moved, torch.ones(1), coarse=coarse)
 
         far, near = (self.pull(lambda a, b, c=c: loss(a, b, c)) for c in (True, False))
         assert far > 1e-4
@@ -170,33 +162,33 @@ class TestRegularity:
 
 
 class TestLandmarks:
-    def test_unknown_ones_are_left_out(self):
+    def test_unknown_ones_are_ignored(self):
         nan = float("nan")
         assert float(landmark_loss(torch.tensor([[nan, nan]]), None)) == 0
         known = landmark_loss(torch.tensor([[0.05, nan]]), None)
         assert float(known) == pytest.approx(0.05 - 0.005)
 
-    def test_a_doubtful_one_counts_less(self):
+    def test_one_of_low_weight_counts_less(self):
         distances = torch.tensor([[0.0, 0.1]])
-        sure = landmark_loss(distances, torch.tensor([[1.0, 1.0]]))
-        assert float(landmark_loss(distances, torch.tensor([[1.0, 0.1]]))) < 0.3 * float(sure)
+        equal = landmark_loss(distances, torch.tensor([[1.0, 1.0]]))
+        assert float(landmark_loss(distances, torch.tensor([[1.0, 0.1]]))) < 0.3 * float(equal)
 
 
 class TestTerms:
     def test_a_weight_of_zero_leaves_a_term_out(self):
-        everything = loss_terms(scene(distances=torch.zeros(1, 2)), LossWeights(), torch.ones(1))
+        everything = loss_terms(pairs(distances=torch.zeros(1, 2)), LossWeights(), torch.ones(1))
         assert set(everything) == {"similarity", "dice", "bending", "jacobian", "landmarks"}
         weights = LossWeights(similarity=0, jacobian=0, landmarks=0)
-        assert set(loss_terms(scene(distances=torch.zeros(1, 2)), weights, torch.ones(1))) == {
+        assert set(loss_terms(pairs(distances=torch.zeros(1, 2)), weights, torch.ones(1))) == {
             "dice",
             "bending",
         }
 
-    def test_the_total_is_the_weighted_sum(self):
+    def test_their_weighted_sum(self):
         weights = LossWeights(dice=3)
-        terms = loss_terms(scene(), weights, torch.ones(1))
+        terms = loss_terms(pairs(), weights, torch.ones(1))
         expected = sum(getattr(weights, name) * float(value) for name, value in terms.items())
-        assert float(total(terms, weights)) == pytest.approx(expected)
+        assert float(weighted_sum(terms, weights)) == pytest.approx(expected)
 
     def test_negative_weights_are_refused(self):
         with pytest.raises(InputError, match="dice"):

@@ -1,4 +1,4 @@
-"""Images of a cohort drawn once at working resolution, kept in one memory-mapped file."""
+"""Cache of a cohort's images on the working grid, in one memory-mapped file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -15,12 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import platformdirs
 from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.small_file import read_small_text
+from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
+_PROGRAM = "napari-landmark"
+_STAGE = "reading images"
 _VERSION = 1
 _INDEX = "index.json"
 _SECONDS_BETWEEN_INDICES = 5.0
@@ -28,37 +31,31 @@ _SECONDS_UNTIL_ORPHAN = 24 * 3600
 
 
 def default_cache_dir() -> Path:
-    """The folder for caches: NAPARI_LANDMARK_CACHE, or where the system keeps such things."""
+    """The folder for caches: NAPARI_LANDMARK_CACHE, or the system's folder for caches of a user's programs."""
     if chosen := os.environ.get("NAPARI_LANDMARK_CACHE"):
         return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "napari-landmark"
+    return platformdirs.user_cache_path(_PROGRAM, appauthor=False, opinion=False)
 
 
 class WorkingCache:
-    """Rows of half-precision numbers, one for each image, in one .npy file with an index beside it.
+    """Resampled images in half precision, one row each, in one .npy file with an index beside it.
 
-    The index says from which state of its image (the key) each finished row was made. A row is listed
-    only after it was written, so that what is listed is right whenever the work stops. A row once listed
-    is never written again: when the list of images or one of them changes, there is a new file, into which
-    the rows that are still right are copied. So a training goes on with the pictures it began with, and
-    two programs at work on one cache never write different things to one row.
+    The index holds the key of each finished row: the state of the image that it was made from. A row is listed
+    only after it was written, so that listed rows are right whenever the work stops. A listed row is never written
+    again: when the list of images or one of them changes, there is a new file, into which the rows that are still
+    right are copied. So a training goes on with the images it began with, and two programs that use one cache
+    never write different content to one row.
 
     Parameters
     ----------
     folder : Path
-        Where the files lie; made when something has to be written.
+        Folder of the files; made when something has to be written.
     names : sequence of str
         Names of the rows.
     keys : sequence of str
-        What each row depends on, in short.
+        Digest of everything that each row depends on.
     canvas : tuple of int
-        Shape of a row.
+        Shape of a row: of the working grid.
     """
 
     def __init__(
@@ -76,23 +73,23 @@ class WorkingCache:
         return {**self.__dict__, "_rows": None}
 
     def row(self, number: int) -> NDArray[np.float32]:
-        """One image, of the shape of the canvas; a copy."""
+        """One image on the working grid; a copy."""
         return self.part(number, ())
 
     def part(self, number: int, box: tuple[slice, ...]) -> NDArray[np.float32]:
-        """Part of one image, the only one that is read; a copy."""
+        """Part of one image; only this part is read; a copy."""
         if self._rows is None:
-            if self._file is None:
-                raise RuntimeError("the cache was not built")
-            self._rows = np.load(self._file, mmap_mode="r")
-        return np.array(self._rows[(number, *box)], dtype=np.float32)
+            self._rows = self._open_rows()
+        return np.array(self._rows[number][box], dtype=np.float32)
 
     def build(
         self,
         draw: Callable[[int], NDArray[np.float32]],
-        progress: Callable[[int, int], None] | None = None,
+        *,
+        progress: Progress | None = None,
+        cancel: CancelToken | None = None,
     ) -> dict[int, str]:
-        """Make the rows that are not there yet.
+        """Make the missing rows.
 
         Parameters
         ----------
@@ -100,18 +97,32 @@ class WorkingCache:
             Gives the row of a number; called from several threads. An InputError from it is noted and
             the other rows go on.
         progress : callable, optional
-            Called with the number of rows done and of all; an exception from it ends the work, and
-            the rows made so far are kept.
+            Called after every row; an exception from it ends the work, and the rows made so far are kept.
+        cancel : CancelToken, optional
+            Ends the work after the current rows, which are kept.
 
         Returns
         -------
         dict of int to str
             Reasons of the rows that could not be made.
+
+        Raises
+        ------
+        Cancelled
+            Where `cancel` was set before all rows were made.
+        InputError
+            Where the folder cannot be written, or too little disk space is free.
         """
+
+        def report(done: int) -> None:
+            if progress is not None:
+                total = max(1, len(self._names))
+                progress(ProgressEvent(_STAGE, done / total, step=done))
+
         try:
-            failures = self._build(draw, progress)
+            failures = self._build(draw, report, cancel)
             # Opened here and kept, so that a later list of images may remove the file from the folder.
-            self._rows = np.load(self._file, mmap_mode="r")  # type: ignore[arg-type]
+            self._rows = self._open_rows()
             return failures
         except OSError as error:
             raise InputError(
@@ -119,37 +130,45 @@ class WorkingCache:
                 "name a writable folder in the environment variable NAPARI_LANDMARK_CACHE"
             ) from error
 
+    def _open_rows(self) -> NDArray[np.float16]:
+        if self._file is None:
+            raise RuntimeError("the cache was not built")
+        return np.load(self._file, mmap_mode="r")
+
     def _build(
-        self, draw: Callable[[int], NDArray[np.float32]], progress: Callable[[int, int], None] | None
+        self,
+        draw: Callable[[int], NDArray[np.float32]],
+        report: Callable[[int], None],
+        cancel: CancelToken | None,
     ) -> dict[int, str]:
         index, superseded = self._read_index()
         known: dict[str, str] = index.get("rows", {})
         todo = [i for i, name in enumerate(self._names) if known.get(name) != self._keys[i]]
         old = self._open_old(index)
-        total = len(self._names)
-        if (
-            old is not None
-            and index["names"] == self._names
-            and not any(self._names[i] in known for i in todo)
-        ):
-            self._file = self._folder / superseded
+        same_list = old is not None and index["names"] == self._names
+        if same_list and not any(self._names[i] in known for i in todo):
+            file = self._folder / superseded
             superseded = ""
             if not todo:  # nothing to write: a finished cache may be on a disk that cannot be written
-                if progress:
-                    progress(total, total)
+                self._file = file
+                report(len(self._names))
                 return {}
-            del old
         else:
             if old is None:
-                todo = list(range(total))
-            self._new_file(old, {name: row for row, name in enumerate(index.get("names", []))}, todo)
-            del old
-        rows = np.lib.format.open_memmap(self._file, mode="r+")
+                todo = list(range(len(self._names)))
+            file = self._new_file(old, {name: row for row, name in enumerate(index.get("names", []))}, todo)
+        del old  # closed: on Windows a file that is open cannot be removed
+        self._file = file
+        rows = np.lib.format.open_memmap(file, mode="r+")
         unfinished = set(todo)
-        done = {self._names[i]: self._keys[i] for i in range(total) if i not in unfinished}
+        done = {
+            name: key
+            for i, (name, key) in enumerate(zip(self._names, self._keys, strict=True))
+            if i not in unfinished
+        }
         self._write_index(done)
         try:
-            return self._make_rows(todo, rows, done, draw, progress)
+            return self._make_rows(todo, rows, done, draw, report, cancel)
         finally:
             rows.flush()
             self._write_index(done)
@@ -158,18 +177,18 @@ class WorkingCache:
     def _make_rows(
         self,
         todo: list[int],
-        rows: NDArray[np.float16],
+        rows: np.memmap[Any, np.dtype[np.float16]],
         done: dict[str, str],
         draw: Callable[[int], NDArray[np.float32]],
-        progress: Callable[[int, int], None] | None,
+        report: Callable[[int], None],
+        cancel: CancelToken | None,
     ) -> dict[int, str]:
         def make(number: int) -> None:
             rows[number] = draw(number)
 
         failures: dict[int, str] = {}
-        total = len(self._names)
         written = time.monotonic()
-        # Decoding and drawing leave the interpreter's lock; more threads than this only take memory.
+        # Decoding and resampling release the interpreter's lock; more threads than this only take memory.
         executor = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1), thread_name_prefix="cohort")
         try:
             for number, future in _as_completed(executor, make, todo):
@@ -178,10 +197,11 @@ class WorkingCache:
                     done[self._names[number]] = self._keys[number]
                 except InputError as error:
                     failures[number] = str(error)
-                if progress:
-                    progress(len(done) + len(failures), total)
+                report(len(done) + len(failures))
+                if cancel is not None and len(done) + len(failures) < len(self._names):
+                    cancel.raise_if_cancelled()
                 if time.monotonic() - written > _SECONDS_BETWEEN_INDICES:
-                    rows.flush()  # type: ignore[attr-defined]
+                    rows.flush()
                     self._write_index(done)
                     written = time.monotonic()
         finally:
@@ -189,7 +209,7 @@ class WorkingCache:
         return failures
 
     def _read_index(self) -> tuple[dict[str, Any], str]:
-        """The index, empty where it is not for this canvas, and the name of the file it speaks of."""
+        """The index, empty where it is not for this working grid, and the name of its file of rows."""
         try:
             index = json.loads(read_small_text(self._folder / _INDEX))
             file = Path(index["file"]).name
@@ -200,7 +220,7 @@ class WorkingCache:
         return index if fits else {}, file
 
     def _open_old(self, index: dict[str, Any]) -> NDArray[np.float16] | None:
-        """The rows the index speaks of; None where they are not there or not whole."""
+        """The rows that the index lists; None where the file is missing or incomplete."""
         if not index:
             return None
         try:
@@ -212,8 +232,8 @@ class WorkingCache:
 
     def _new_file(
         self, old: NDArray[np.float16] | None, old_rows: dict[str, int], todo: Iterable[int]
-    ) -> None:
-        """An empty file for the rows, with those copied into it that are still right."""
+    ) -> Path:
+        """Make a file for the rows and copy those into it that are still right."""
         self._folder.mkdir(parents=True, exist_ok=True)
         shape = (len(self._names), *self._canvas)
         needed = 2 * int(np.prod(shape, dtype=np.int64))
@@ -223,17 +243,18 @@ class WorkingCache:
                 f"{self._folder}: the image cache needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: "
                 "name another folder in the environment variable NAPARI_LANDMARK_CACHE"
             )
-        self._file = self._folder / f"working-{uuid.uuid4().hex[:12]}.npy"
-        rows = np.lib.format.open_memmap(self._file, mode="w+", dtype=np.float16, shape=shape)
+        file = self._folder / f"working-{uuid.uuid4().hex[:12]}.npy"
+        rows = np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=shape)
         if hasattr(os, "posix_fallocate"):
             # A full disk met while writing to a mapping would end the program.
-            with self._file.open("r+b") as stream:
+            with file.open("r+b") as stream:
                 os.posix_fallocate(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
         missing = set(todo)
         for number, name in enumerate(self._names):
             if old is not None and number not in missing:
                 rows[number] = old[old_rows[name]]
         rows.flush()
+        return file
 
     def _write_index(self, done: dict[str, str]) -> None:
         index = {
@@ -246,7 +267,7 @@ class WorkingCache:
         atomic_write(self._folder / _INDEX, json.dumps(index, ensure_ascii=True, indent=0))
 
     def _remove_others(self, superseded: str) -> None:
-        """Remove the file that this one replaces, and those nobody can be filling any more."""
+        """Remove the file that this one replaces, and those that are too old to be written by another program."""
         for path in self._folder.glob("working-*.npy"):
             if path != self._file:
                 # On Windows a file that another program has open stays, for the next time.
@@ -259,7 +280,7 @@ class WorkingCache:
 def _as_completed(
     executor: ThreadPoolExecutor, work: Callable[[int], None], numbers: Sequence[int]
 ) -> Iterable[tuple[int, Future[None]]]:
-    """Results as they come, never more under way than the threads can take soon."""
+    """Results as they finish; few are submitted ahead, so that stopping is quick."""
     waiting = iter(numbers)
     running: dict[Future[None], int] = {}
     while True:

@@ -1,11 +1,12 @@
-"""A folder of images, read lazily and drawn once at working resolution."""
+"""Images of a folder, read when needed, and resampled to one working grid."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ from napari_landmark.data.cohort.folder import (
     ImageFile,
     SkippedFile,
     fingerprint,
-    image_files,
     list_files,
     natural_order,
     of_one_kind,
@@ -33,27 +33,24 @@ from napari_landmark.data.cohort.working_grid import (
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage, read_image
+from napari_landmark.progress import CancelToken, Progress
 
-# Raised when `place` or the readers come to draw something else, so that old caches are made anew.
-_DRAWING = 2
+# Raised when `resample` or the readers give other values, so that old caches are made anew.
+_RESAMPLING = 2
 _CANVAS_STEP = 64
 DEFAULT_WORKING_SIZE = {2: 768, 3: 128}
-"""Longest side of the canvas by number of axes; a volume of 768 would hold as much as 700 pictures."""
-__all__ = ["Cohort", "Progress", "SkippedFile", "image_files", "working_canvas"]
-
-Progress = Callable[[int, int], None]
-"""Called with the number of images done and of all; an exception from it ends the work cleanly."""
+"""Longest side of the working grid by number of axes; a volume of 768 would hold as much as 700 pictures."""
 
 
 class Cohort:
-    """Many images of one kind. Made by `Cohort.from_folder`.
+    """Images of a folder, all pictures or all volumes. Made by `Cohort.from_folder`.
 
     Attributes
     ----------
     folder : Path
-        Where the images lie.
+        Folder of the images.
     canvas : tuple of int
-        Shape of every image at working resolution.
+        Shape of the working grid, onto which every image is resampled.
     skipped_files : tuple of SkippedFile
         Files that were left out.
 
@@ -93,11 +90,12 @@ class Cohort:
         cache_dir: str | Path | None = None,
         extra: Sequence[str | Path] = (),
         progress: Progress | None = None,
+        cancel: CancelToken | None = None,
     ) -> Cohort:
-        """Gather the images of a folder and draw them at working resolution.
+        """Gather the images of a folder and resample them to the working grid.
 
         A sub-folder that holds DICOM files is one image, a volume of those slices; other sub-folders and
-        hidden files are left aside. What was drawn before and did not change is taken
+        hidden files are left aside. Images that were resampled before and did not change are taken
         from the cache. A file that cannot be used becomes a `SkippedFile`, and the others go on.
 
         Parameters
@@ -107,25 +105,29 @@ class Cohort:
         spacing : float or sequence of float, optional
             Millimetres per pixel of all images, used instead of what the files say.
         working_size : int, optional
-            Length of the longest side of the canvas, `DEFAULT_WORKING_SIZE` if not given; less where all images
-            are smaller.
+            Length of the longest side of the working grid, `DEFAULT_WORKING_SIZE` if not given; less where all
+            images are smaller.
         cache_dir : str or Path, optional
-            Where the caches of all cohorts lie; `default_cache_dir` if not given.
+            Folder of the caches of all cohorts; `default_cache_dir` if not given.
         extra : sequence of path, optional
             Files from elsewhere, such as the template; those of the folder itself are not added twice.
         progress : callable, optional
-            Called with the number of images done and of all. An exception from it stops the work, and
-            what was drawn is kept for the next time.
+            Called with events of the stage "reading images". An exception from it stops the work, and the
+            images resampled so far are kept for the next time.
+        cancel : CancelToken, optional
+            Stops the work; the images resampled so far are kept for the next time.
 
         Raises
         ------
+        Cancelled
+            Where `cancel` was set before all images were read.
         InputError
             Where there is no image that can be used, or the cache cannot be written.
         """
         folder = Path(folder)
         if working_size is not None and working_size < _CANVAS_STEP:
             raise InputError(f"a working size of {working_size} pixels: at least {_CANVAS_STEP} are needed")
-        entries, skipped_files = read_headers(list_files(folder, extra), spacing)
+        entries, skipped_files = read_headers(list_files(folder, extra), spacing, cancel=cancel)
         entries, strays = of_one_kind(entries)
         skipped_files += strays
         if not entries:
@@ -133,20 +135,20 @@ class Cohort:
         if working_size is None:
             working_size = DEFAULT_WORKING_SIZE[entries[0].geometry.ndim]
         canvas = working_canvas([entry.geometry for entry in entries], working_size)
-        place_of_cache = Path(cache_dir) if cache_dir is not None else default_cache_dir()
+        caches = Path(cache_dir) if cache_dir is not None else default_cache_dir()
         cache = WorkingCache(
-            place_of_cache / _digest(str(folder.resolve()), working_size)[:24],
+            caches / _digest(str(folder.resolve()), working_size)[:24],
             [entry.name for entry in entries],
             [_key(entry, canvas) for entry in entries],
             canvas,
         )
 
-        def draw(number: int) -> NDArray[np.float32]:
+        def row(number: int) -> NDArray[np.float32]:
             entry = entries[number]
             image = read_image(entry.path, spacing=spacing, name=entry.name)
             return resample(image, fit_canvas_transform(image.geometry, canvas))
 
-        failures = cache.build(draw, progress)
+        failures = cache.build(row, progress=progress, cancel=cancel)
         skipped_files += [
             SkippedFile(entries[i].name, without_path(reason, entries[i].path))
             for i, reason in failures.items()
@@ -157,12 +159,12 @@ class Cohort:
         skipped_files.sort(key=lambda skipped: natural_order(skipped.name))
         return cls(folder, canvas, [entries[i] for i in rows], skipped_files, cache, rows, spacing)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the images, in natural order, those from elsewhere last."""
         return tuple(entry.name for entry in self._entries)
 
-    @property
+    @cached_property
     def paths(self) -> tuple[Path, ...]:
         """Files of the images, in the order of the names."""
         return tuple(entry.path for entry in self._entries)
@@ -195,29 +197,29 @@ class Cohort:
         return self._entries[number].geometry
 
     def canvas_transform(self, number: int) -> CanvasTransform:
-        """Where the native image lies on the canvas."""
+        """Transform between native image and working grid."""
         return fit_canvas_transform(self.geometry(number), self.canvas)
 
     def working(self, number: int) -> NDArray[np.float32]:
-        """The image at working resolution, of the shape of the canvas, 0 to 1."""
+        """The image on the working grid, 0 to 1."""
         return self._cache.row(self._rows[number])
 
     def working_part(self, number: int, box: tuple[slice, ...]) -> NDArray[np.float32]:
-        """Part of the image at working resolution, 0 to 1; only this part is read."""
+        """Part of the image on the working grid, 0 to 1; only this part is read."""
         return self._cache.part(self._rows[number], box)
 
     def read(self, number: int) -> MedicalImage:
-        """The native image, read from its file."""
+        """Read the native image from its file."""
         entry = self._entries[number]
         return read_image(entry.path, spacing=self._spacing, name=entry.name)
 
     def fingerprint(self) -> str:
-        """SHA-256 over names and contents of all files: the same for the same data, wherever it lies."""
+        """SHA-256 over names and contents of all files: the same for the same data in any folder."""
         return fingerprint([(entry.name, entry.path) for entry in self._entries])
 
 
 def working_canvas(geometries: Sequence[Geometry], working_size: int) -> tuple[int, ...]:
-    """The canvas for images: their median proportions, sides of multiples of 64.
+    """Shape of the working grid for images: their median proportions, sides of multiples of 64.
 
     Parameters
     ----------
@@ -243,16 +245,16 @@ def working_canvas(geometries: Sequence[Geometry], working_size: int) -> tuple[i
 
 def _nothing_usable(folder: Path, skipped_files: Sequence[SkippedFile]) -> str:
     if not skipped_files:
-        return f"{folder}: holds no images: choose the folder that directly holds them"
+        return f"{folder}: holds no images: choose the folder that they are in"
     first = skipped_files[0]
     return f"{folder}: none of its {len(skipped_files)} files can be used; {first.name}: {first.reason}"
 
 
 def _key(entry: ImageFile, canvas: tuple[int, ...]) -> str:
-    """Everything that decides what a row of the cache looks like."""
+    """Digest of everything that decides the content of a row of the cache."""
     geometry = entry.geometry
     return _digest(
-        _DRAWING,
+        _RESAMPLING,
         str(entry.path.resolve()),
         entry.state,
         canvas,

@@ -1,4 +1,4 @@
-"""Which files of a folder are images of one kind, and what is wrong with the others."""
+"""List the images of a folder, read their headers, and give the reason for each skipped file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from pathlib import Path
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.images.image import is_series_folder, looks_like_image, read_geometry, series_files
+from napari_landmark.data.images import dicom_series
+from napari_landmark.data.images.dicom_series import series_files
+from napari_landmark.data.images.image import looks_like_image, read_geometry
+from napari_landmark.progress import CancelToken
 
-# What rightly lies beside images: landmarks, notes, pixels of two-file formats, leavings of file managers.
+# Files that belong beside images: landmarks, notes, pixels of two-file formats, files of file managers.
 _COMPANION_SUFFIXES = (
     ".csv", ".tsv", ".json", ".tps", ".fcsv", ".xml", ".md", ".raw", ".zraw", ".img", ".hdr", ".lnk"
 )  # fmt: skip
@@ -22,7 +25,7 @@ _COMPANION_NAMES = ("thumbs.db", "desktop.ini", "dicomdir")
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that cannot be used, and why."""
+    """A file that cannot be used, and the reason in one line without the file's name."""
 
     name: str
     reason: str
@@ -39,16 +42,16 @@ class ImageFile:
 
 
 def natural_order(name: str) -> tuple[list[str | int], str]:
-    """Sorting key by which 'image2' comes before 'image10'."""
+    """Key of sorting by which 'image2' is before 'image10'."""
     parts: list[str | int] = list(re.split(r"([0-9]+)", name.casefold()))
     parts[1::2] = [int(digits) for digits in parts[1::2]]
     return parts, name
 
 
 def image_files(folder: str | Path) -> tuple[list[tuple[str, Path]], list[SkippedFile]]:
-    """Names and paths of the images in a folder, in natural order, and the other files as skipped_files.
+    """List names and paths of the images in a folder, in natural order, and the other files as skipped.
 
-    Headers are not read yet: a file that looks like an image may still turn out to be unreadable.
+    Headers are not read: a file that looks like an image may still be unreadable.
     """
     images, skipped_files = [], []
     for name, path in list_files(Path(folder), ()):
@@ -60,7 +63,7 @@ def image_files(folder: str | Path) -> tuple[list[tuple[str, Path]], list[Skippe
 
 
 def list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Path]]:
-    """Names and paths of the files to look at, in natural order, those of `extra` last."""
+    """List names and paths of the files that may be images, in natural order, those of `extra` last."""
     if not folder.is_dir():
         raise InputError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
     try:
@@ -70,17 +73,17 @@ def list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Pat
     files = {
         path.name: path
         for path in sorted(paths, key=lambda path: natural_order(path.name))
-        if (path.is_file() or (path.is_symlink() and not path.exists()) or is_series_folder(path))
+        if (path.is_file() or (path.is_symlink() and not path.exists()) or dicom_series.accepts(path))
         and not path.name.lower().endswith(_COMPANION_SUFFIXES)
         and path.name.lower() not in _COMPANION_NAMES
     }
-    there = {resolved(path) for path in files.values()}
+    known = {resolved(path) for path in files.values()}
     for path in map(Path, extra):
-        if resolved(path) in there:
+        if resolved(path) in known:
             continue
-        there.add(resolved(path))
+        known.add(resolved(path))
         name, parent = path.name, resolved(path).parent
-        while name in files:  # another image of that name: as much of the way to it as is needed
+        while name in files:  # another image of that name: with as many of its folders as are needed
             name, parent = f"{parent.name or '_'}/{name}", parent.parent
         files[name] = path
     return list(files.items())
@@ -93,7 +96,7 @@ def file_state(path: Path) -> tuple[int, int]:
 
 
 def fingerprint(files: Sequence[tuple[str, Path]]) -> str:
-    """SHA-256 over names and contents of images: the same for the same data, wherever it lies."""
+    """SHA-256 over names and contents of images: the same for the same data, in any folder."""
     total = hashlib.sha256()
     for name, path in sorted(files):
         for file in series_files(path):
@@ -105,7 +108,7 @@ def fingerprint(files: Sequence[tuple[str, Path]]) -> str:
 
 
 def resolved(path: Path) -> Path:
-    """The path without links; one that leads to itself as it is."""
+    """The path without symbolic links; a link to itself as it is."""
     try:
         return path.resolve()
     except (RuntimeError, OSError):  # a link to itself
@@ -113,11 +116,19 @@ def resolved(path: Path) -> Path:
 
 
 def read_headers(
-    files: Sequence[tuple[str, Path]], spacing: float | Sequence[float] | None
+    files: Sequence[tuple[str, Path]],
+    spacing: float | Sequence[float] | None,
+    *,
+    cancel: CancelToken | None = None,
 ) -> tuple[list[ImageFile], list[SkippedFile]]:
-    """The images, and the files that are none or cannot be used."""
+    """Read the header of every file; those that are no images or cannot be used become skipped files.
+
+    Raises `Cancelled` where `cancel` is set meanwhile.
+    """
     entries, skipped_files = [], []
     for name, path in files:
+        if cancel is not None:
+            cancel.raise_if_cancelled()
         try:
             name.encode()
         except UnicodeEncodeError:
@@ -142,20 +153,17 @@ def read_headers(
 
 
 def of_one_kind(entries: list[ImageFile]) -> tuple[list[ImageFile], list[SkippedFile]]:
-    """The pictures or the volumes, whichever are more, and the others as skipped_files."""
+    """Split into the pictures or the volumes, whichever are more, and the others as skipped files."""
     counts = Counter(entry.geometry.ndim for entry in entries)
     if len(counts) < 2:
         return entries, []
     ndim = 3 if counts[3] > counts[2] else 2
     reason = f"is a {'volume' if ndim == 2 else 'picture'} among {'pictures' if ndim == 2 else 'volumes'}"
-    strays = [
-        SkippedFile(e.name, f"{reason}: move it to another folder")
-        for e in entries
-        if e.geometry.ndim != ndim
-    ]
-    return [entry for entry in entries if entry.geometry.ndim == ndim], strays
+    kept = [entry for entry in entries if entry.geometry.ndim == ndim]
+    others = [entry for entry in entries if entry.geometry.ndim != ndim]
+    return kept, [SkippedFile(entry.name, f"{reason}: move it to another folder") for entry in others]
 
 
 def without_path(message: str, path: Path) -> str:
-    """A message about a file without the file, which its name says already."""
+    """Remove the file's name from the start of a message about it."""
     return message.removeprefix(f"{path}: ")

@@ -1,4 +1,4 @@
-"""The geometries of a folder's images, each read from its header when it is asked for."""
+"""Geometries of a folder's images, each read from its header on first access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a native image lies on the cohort's working canvas, and the image drawn there."""
+"""Transform between a native image and the cohort's working grid, and resampling to it."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 _PERCENTILES = (0.5, 99.5)
 _PERCENTILE_SAMPLE = 250_000
-_NEARLY_EMPTY = 0.9  # share of pixels of one and the same extreme intensity
-_BLOCK = 16_000_000  # pixels drawn at a time: more than nearly every image has
+_NEARLY_EMPTY = 0.9  # share of pixels of one extreme intensity
+_BLOCK = 16_000_000  # pixels resampled at a time: more than nearly every image has
 
 
 @dataclass(frozen=True, eq=False)
 class CanvasTransform:
-    """A scaling, flip and exchange of axes from working to native index coordinates.
+    """Transform of index coordinates from the working grid to a native image: scaling, flip and exchange of axes.
 
     ``native = matrix @ working + offset``; the matrix has one value in every row and column.
 
     Parameters
     ----------
     canvas : tuple of int
-        Shape of the working array.
+        Shape of the working grid.
     matrix : (ndim, ndim) array
     offset : (ndim,) array
         Both in array axis order.
@@ -47,7 +47,7 @@ class CanvasTransform:
 
     @cached_property
     def scale(self) -> float:
-        """Native pixels per working pixel (geometric mean over the axes)."""
+        """Native pixels per pixel of the working grid (geometric mean over the axes)."""
         return float(abs(np.linalg.det(self.matrix)) ** (1 / len(self.canvas)))
 
     def to_native(self, points: ArrayLike) -> NDArray[np.float64]:
@@ -60,18 +60,23 @@ class CanvasTransform:
 
 
 def fit_canvas_transform(geometry: Geometry, canvas: Sequence[int]) -> CanvasTransform:
-    """Fit a whole image into a canvas, centred, its physical proportions kept.
+    """Fit a whole image into a working grid, centred, its physical proportions kept.
 
     Where the spacing is not known, pixels are taken as square. Axes of a volume are exchanged and
-    flipped to the nearest axes of the world, so that volumes stored in different orientations come to
-    lie alike; a picture is left as it is.
+    flipped to the nearest axes of the world, so that volumes stored in different orientations are
+    aligned; a picture is left as it is.
 
     Parameters
     ----------
     geometry : Geometry
         Of the native image.
     canvas : sequence of int
-        Shape of the working array.
+        Shape of the working grid.
+
+    Raises
+    ------
+    InputError
+        Where image and working grid have not the same number of axes.
 
     Examples
     --------
@@ -88,7 +93,7 @@ def fit_canvas_transform(geometry: Geometry, canvas: Sequence[int]) -> CanvasTra
     spacing = np.asarray(geometry.spacing or (1.0,) * ndim)
     axes, signs = canonical_axes(geometry)
     extents = np.asarray(geometry.shape) * spacing
-    # World length of one working pixel: the axis that fills the canvas first decides.
+    # World length of one working pixel: the axis that fills the working grid first decides.
     unit = max(extents[axis] / size for axis, size in zip(axes, canvas, strict=True))
     matrix = np.zeros((ndim, ndim))
     for working_axis, (axis, sign) in enumerate(zip(axes, signs, strict=True)):
@@ -98,7 +103,7 @@ def fit_canvas_transform(geometry: Geometry, canvas: Sequence[int]) -> CanvasTra
 
 
 def canonical_axes(geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The array axis that runs closest to each world axis, and whether along (1) or against (-1) it."""
+    """Array axis closest to each world axis, and its sense: along (1) or against (-1) it."""
     if geometry.ndim == 2:
         return (0, 1), (1, 1)
     direction = np.asarray(geometry.direction)
@@ -110,91 +115,91 @@ def canonical_axes(geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 def resample(image: MedicalImage, canvas_transform: CanvasTransform) -> NDArray[np.float32]:
-    """Draw an image on its canvas.
+    """Resample an image to the working grid.
 
     Intensities between the 0.5th and the 99.5th percentile become 0 to 1, those beyond are clipped; a
-    constant image becomes zeros. Pixels are averaged by area where the image shrinks and interpolated
-    linearly where it grows. Outside the image its border is repeated.
+    constant image becomes zeros. Pixels are averaged by area where the image is reduced and interpolated
+    linearly where it is enlarged. Outside the image its border is repeated.
 
     Parameters
     ----------
     image : MedicalImage
         The native image.
     canvas_transform : CanvasTransform
-        Where it goes, from `fit_canvas_transform`.
+        From `fit_canvas_transform` of the image's geometry.
 
     Returns
     -------
-    array of float32, shape of the canvas
+    array of float32, shape of the working grid
         Values from 0 to 1.
     """
-    return _drawn(image.array, _intensity_scale(image.array), canvas_transform)
+    return _resample(image.array, _intensity_scale(image.array), canvas_transform)
 
 
 def resample_region(mask: NDArray[np.bool_], canvas_transform: CanvasTransform) -> NDArray[np.float32]:
-    """The share of a region in every pixel of the canvas, drawn as `place` draws the image.
+    """Resample a region to its share of every pixel of the working grid, as `resample` an image.
 
     Parameters
     ----------
     mask : (native shape) array of bool
     canvas_transform : CanvasTransform
-        Of the image that the region was drawn on.
+        Of the image that the region belongs to.
 
     Returns
     -------
-    array of float32, shape of the canvas
+    array of float32, shape of the working grid
         Values from 0 to 1; outside the image its border is repeated.
     """
-    return _drawn(mask.astype(np.uint8), (0.0, 1.0), canvas_transform)
+    return _resample(mask.astype(np.uint8), (0.0, 1.0), canvas_transform)
 
 
-def _drawn(
+def _resample(
     array: NDArray, scale: tuple[float, float] | None, canvas_transform: CanvasTransform
 ) -> NDArray[np.float32]:
-    """Scaled intensities on a canvas."""
+    """Scale intensities and resample them to a working grid."""
     # One sparse matrix for each axis: 3 ms from 968x1200 to 620x768, against 9 ms for SimpleITK (which does
-    # not average), 22 ms for Pillow and 31 ms for skimage; and it is the same for volumes, flips and growing.
+    # not average), 22 ms for Pillow and 31 ms for skimage; and it is the same for volumes, flips and enlarging.
     axes = [int(np.flatnonzero(column)[0]) for column in canvas_transform.matrix.T]
     native = array.transpose(axes)
     weights = [
         _axis_weights(native.shape[i], size, canvas_transform.matrix[axis, i], canvas_transform.offset[axis])
         for i, (axis, size) in enumerate(zip(axes, canvas_transform.canvas, strict=True))
     ]
-    # The axis that shrinks most first: less is left for the others.
+    # The axis that is reduced most first: less is left for the others.
     first, *others = sorted(range(len(weights)), key=lambda i: weights[i].shape[0] / weights[i].shape[1])
-    working = _drawn_along(weights[first], native, first, scale)
+    working = _resample_axis(weights[first], native, first, scale)
     for i in others:
         front = np.moveaxis(working, i, 0)
-        drawn = weights[i] @ front.reshape(front.shape[0], -1)
-        working = np.moveaxis(drawn.reshape(-1, *front.shape[1:]), 0, i)
+        resampled = weights[i] @ front.reshape(front.shape[0], -1)
+        working = np.moveaxis(resampled.reshape(-1, *front.shape[1:]), 0, i)
     return np.clip(np.ascontiguousarray(working, dtype=np.float32), 0, 1)
 
 
-def _drawn_along(
+def _resample_axis(
     weights: csr_array, native: NDArray, axis: int, scale: tuple[float, float] | None
 ) -> NDArray[np.float32]:
-    """Scaled intensities, resampled along one axis; a very large image in pieces, so that it is held once."""
+    """Scale intensities and resample along one axis; a very large image in blocks, so that it is in memory once."""
     front = np.moveaxis(native, axis, 0)
-    drawn = np.empty((weights.shape[0], *front.shape[1:]), np.float32)
+    resampled = np.empty((weights.shape[0], *front.shape[1:]), np.float32)
     rows = max(1, _BLOCK // max(1, front.size // front.shape[1]))
     for start in range(0, front.shape[1], rows):
         block = _normalised(front[:, start : start + rows], scale)
-        drawn[:, start : start + rows] = (weights @ block.reshape(front.shape[0], -1)).reshape(
+        resampled[:, start : start + rows] = (weights @ block.reshape(front.shape[0], -1)).reshape(
             -1, *block.shape[1:]
         )
-    return np.moveaxis(drawn, 0, axis)
+    return np.moveaxis(resampled, 0, axis)
 
 
 def _intensity_scale(array: NDArray) -> tuple[float, float] | None:
-    """Which intensities become 0 and 1, by robust percentiles; None for an image of one intensity."""
+    """Intensities that become 0 and 1, by robust percentiles; None for an image of one intensity."""
     step = max(1, math.floor((array.size / _PERCENTILE_SAMPLE) ** (1 / array.ndim)))
     sample = array[(slice(None, None, step),) * array.ndim]
     low, high = _limits(sample, _PERCENTILES)
     if not high > low:
-        # Hardly anything but background: what is there may be missed by percentiles and by the sample.
+        # Hardly anything but background: percentiles and sample may miss the rest.
         low, high = _limits(array, (0, 100))
     elif (sample <= low).mean() > _NEARLY_EMPTY:
-        # A small thing before a plain background: the percentiles of its own intensities, not those of all.
+        # A small object on a plain background: the percentiles of its own intensities, not those of all.
         high = max(high, _limits(sample[sample > low], _PERCENTILES)[1])
     elif (sample >= high).mean() > _NEARLY_EMPTY:
         low = min(low, _limits(sample[sample < high], _PERCENTILES)[0])
@@ -202,12 +207,12 @@ def _intensity_scale(array: NDArray) -> tuple[float, float] | None:
 
 
 def _normalised(array: NDArray, scale: tuple[float, float] | None) -> NDArray[np.float32]:
-    """Intensities as 0 to 1, clipped, not finite ones at the bottom."""
+    """Scale intensities to 0..1, clipped; those that are not finite become 0."""
     if scale is None:
         return np.zeros(array.shape, np.float32)
     low, high = scale
-    # Eight-byte numbers may be out of reach of float32 until they are scaled.
-    scaled = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)
+    # Eight-byte numbers may exceed float32 until they are scaled.
+    scaled: NDArray[np.floating] = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)
     scaled -= low
     scaled *= 1 / (high - low)
     np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
@@ -226,10 +231,10 @@ def _limits(values: NDArray, percentiles: tuple[float, float]) -> tuple[float, f
 
 
 def _axis_weights(n_native: int, n_working: int, scale: float, offset: float) -> csr_array:
-    """Share of every native pixel of one axis in every working pixel.
+    """Weights of the native pixels of one axis in every working pixel, as a sparse (n_working, n_native) matrix.
 
-    A working pixel of `scale` native pixels, laid over pixels of width one: a trapezoid, which is exact
-    averaging by area. At scale one it is the triangle of linear interpolation, kept for growing.
+    A working pixel is `scale` native pixels wide. Its overlap with pixels of width one is a trapezoid: exact
+    averaging by area. At scale one it is the triangle of linear interpolation, kept for enlarging.
     """
     from scipy.sparse import csr_array  # slow to import, and reading landmarks does not need it
 

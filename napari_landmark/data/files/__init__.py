@@ -1,1 +1,1 @@
-"""Files written whole or not at all, and plain containers (NRRD, displacement vectors)."""
+"""Writing files whole or not at all, reading small ones, and file names for images."""

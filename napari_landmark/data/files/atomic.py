@@ -1,4 +1,4 @@
-"""Writing a file so that a reader finds either the old content or the new, never half of it."""
+"""Write a file so that a reader finds either the old content or the new, never half of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_landmark.data.errors import InputError
 
 
 def atomic_write(path: str | Path, content: bytes | str) -> None:
-    """Write a whole file, or leave what was there untouched.
+    """Write a whole file, or leave the old one untouched.
 
     The content goes to a temporary file in the same folder (a rename is atomic only within one file
     system), is flushed to the disk and then renamed over the old file. Missing folders are made.
@@ -22,12 +22,12 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
     path : str or Path
         The file to write.
     content : bytes or str
-        What it shall hold; text is written as UTF-8 with the line ends it has.
+        Content of the file; text is written as UTF-8 with the line ends it has.
 
     Raises
     ------
     InputError
-        Where the folder cannot be written, with the folder's name.
+        Where the file cannot be written, with its name and the remedy.
     """
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
@@ -48,17 +48,13 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = (
-            "free some space; what was there before is untouched"
-            if full
-            else "choose a folder you may write to"
-        )
+        remedy = "free some space; the old file is untouched" if full else "choose a folder you may write to"
         raise InputError(f"{path}: cannot be written ({reason}); {remedy}") from error
     _sync_folder(path.parent)
 
 
 def _mode_for(path: Path) -> int:
-    """Permissions of the file replaced, or what an ordinary new file would get (mkstemp makes it private)."""
+    """Permissions of the replaced file, or of an ordinary new one (mkstemp makes it private)."""
     try:
         return path.stat().st_mode & 0o777
     except FileNotFoundError:
@@ -77,7 +73,7 @@ _UMASK = _read_umask()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut; file systems that cannot do it are left as they are."""
+    """Make the rename survive a power cut, on file systems that can."""
     if os.name != "posix":
         return
     with contextlib.suppress(OSError):

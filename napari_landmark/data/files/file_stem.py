@@ -7,10 +7,10 @@ import re
 
 
 def file_stem(name: str) -> str:
-    """A file name for an image name: readable, safe on every system, another one for every image.
+    """Make a file name for the name of an image: readable, safe on every system, unique for every image.
 
-    Plain names stay as they are. Whatever else there is becomes '_', and a part of the name's SHA-256
-    keeps the results apart; '~' stands before it, which no plain name has.
+    Plain names stay as they are. Every other character becomes '_', and '~' with a part of the name's SHA-256,
+    which no plain name has, keeps the results apart.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Reading a file that should be small, such as a description of a study or of a model."""
+"""Read a file that should be small, such as the description of a study or of a model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ _LARGEST = 64 * 1024**2
 
 
 def read_small_text(path: Path) -> str:
-    """The content of a UTF-8 file; InputError where it is too large to be what it should be, nothing read.
+    """Read the text of a UTF-8 file, without a byte order mark.
 
     Raises
     ------
+    InputError
+        Where it is larger than 64 MB; nothing is read then.
     OSError, UnicodeDecodeError
         As reading raises them.
     """

@@ -1,4 +1,4 @@
-"""Landmarks as keypoints in the format of COCO, ``.json``."""
+"""Landmark format of COCO keypoints, ``.json``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.formats.image_names import common_schema, find_image, named_in_file
+from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.formats.state_note import StateNote
 from napari_landmark.data.formats.text_file import (
     check_count,
@@ -33,7 +34,7 @@ def read_coco(
 ) -> dict[str, LandmarkSet]:
     """Read the keypoints of many images.
 
-    x and y are columns and rows with pixel centres at integers. Visibility 0 is a landmark nobody placed;
+    x and y are columns and rows with pixel centres at integers. Visibility 0 is an unplaced landmark;
     1 (hidden) and 2 (visible) are placed ones.
 
     Parameters
@@ -43,7 +44,7 @@ def read_coco(
     schema : LandmarkSchema, optional
         Landmarks that may occur; the category's keypoints if not given.
     geometries : mapping of str to Geometry, optional
-        The images there are: their names are taken where the file gives a path to one of them.
+        Geometries of the known images: their names replace the paths of the file.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def read_coco(
         schema = schema or LandmarkSchema(tuple(names))
         return {image: LandmarkSet(schema, annotations.get(image, {}).values()) for image in images.values()}
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise error.prefixed(path) from None
 
 
 def write_coco(
@@ -82,17 +83,17 @@ def write_coco(
 ) -> None:
     """Write the landmarks of many images, one annotation for each, around the box of its landmarks.
 
-    What visibility cannot say (missing, predicted, corrected, confidence, expected error) stands in a
-    field 'landmark_states' of the annotation, which other programs pass over.
+    What visibility cannot express (missing, predicted, corrected, confidence, expected error) is in a field
+    'landmark_states' of the annotation, which other programs ignore.
 
     Parameters
     ----------
     path : str or Path
         The file.
     sets : mapping of str to LandmarkSet
-        By name of the image; pictures only.
+        Landmarks by name of the image; 2D images only.
     geometries : mapping of str to Geometry
-        By name of the image, for widths and heights.
+        Geometries by name of the image, for widths and heights.
     """
     if not sets:
         raise InputError(f"{path}: there are no images to write")
@@ -102,7 +103,8 @@ def write_coco(
         known = find_image(image, geometries) if geometries else None
         if known is None or geometries is None:
             raise InputError(
-                f"{path}: holds width and height of every image, for which {image} is needed: give --images DIR"
+                f"{path}: holds width and height of every image, for which {image} is needed",
+                code=ErrorCode.NEEDS_IMAGES,
             )
         geometry = geometries[known]
         if geometry.ndim != 2 or landmarks.ndim == 3:
@@ -115,25 +117,35 @@ def write_coco(
     write_json(path, {**content, "images": images, "annotations": annotations, "categories": [category]})
 
 
+COCO = LandmarkFormat(
+    title="COCO keypoints",
+    suffixes=(".json",),
+    read=read_coco,
+    write=write_coco,
+    writing_needs_images=True,
+    program="COCO",
+)
+
+
 def _images(
     path: Path, data: Mapping[str, Any], geometries: Mapping[str, Geometry] | None
 ) -> dict[int | str, str]:
-    """Names of the images by the file's own numbers."""
+    """Names of the images by their ids in the file."""
     images: dict[int | str, str] = {}
     names: set[str] = set()
     for number, entry in enumerate(_list(path, data, "images"), 1):
         where = f"{path}, image {number}"
-        said = entry.get("file_name")
-        if not isinstance(said, str) or not said.strip():
+        file_name = entry.get("file_name")
+        if not isinstance(file_name, str) or not file_name.strip():
             raise InputError(f"{where}: has no 'file_name'")
         try:
-            name = named_in_file(said, geometries)
+            name = named_in_file(file_name, geometries)
         except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+            raise error.prefixed(where) from None
         key = _id(entry.get("id"), where)
         if key in images or name in names:
             raise InputError(
-                f"{where}: the image {shown(said)} or its id {shown(key)} is there twice: keep one of them"
+                f"{where}: the image {shown(file_name)} or its id {shown(key)} is there twice: keep one of them"
             )
         images[key] = name
         names.add(name)
@@ -141,7 +153,7 @@ def _images(
 
 
 def _keypoint_names(path: Path, data: Mapping[str, Any]) -> tuple[int | str, list[str]]:
-    """The one category with keypoints."""
+    """Id and keypoint names of the only category with keypoints."""
     found = [entry for entry in _list(path, data, "categories") if entry.get("keypoints")]
     if len(found) != 1:
         raise InputError(

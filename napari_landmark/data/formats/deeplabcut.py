@@ -1,4 +1,4 @@
-"""Landmarks as DeepLabCut holds labels and predictions, a CSV with three lines of titles."""
+"""Landmark format of DeepLabCut: labels and predictions in a CSV with three header lines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import common_schema, named_in_file
+from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.formats.text_file import (
     check_count,
     check_one_line,
@@ -29,7 +30,7 @@ _LABELS = "collecteddata"
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where a file has what: how many columns name the image, and the columns of every landmark."""
+    """Column layout of a file: number of columns that name the image, and the columns of every landmark."""
 
     index: int
     landmarks: Mapping[str, Mapping[str, int]]
@@ -37,7 +38,9 @@ class _Columns:
 
 
 def is_deeplabcut(path: str | Path) -> bool:
-    """Whether a CSV file begins as those of DeepLabCut do."""
+    """Recognize a CSV file of DeepLabCut by its first line."""
+    if not Path(path).name.lower().endswith(".csv"):
+        return False
     try:
         with Path(path).open("rb") as stream:
             first = stream.read(16)
@@ -47,7 +50,7 @@ def is_deeplabcut(path: str | Path) -> bool:
 
 
 def named_deeplabcut(path: str | Path) -> bool:
-    """Whether the name of a file says that it shall be one of DeepLabCut."""
+    """Recognize the name of a file for DeepLabCut: it ends in .dlc.csv or is CollectedData_<scorer>.csv."""
     name = Path(path).name.lower()
     return name.endswith(".dlc.csv") or (name.startswith(_LABELS) and name.endswith(".csv"))
 
@@ -62,7 +65,7 @@ def read_deeplabcut(
 
     x and y are columns and rows with pixel centres at integers. A landmark with a likelihood was predicted
     with that confidence, one without was placed; one without coordinates is not placed. Images are called
-    as in the file, without ``labeled-data/<video>/`` where all of them lie in one such folder.
+    as in the file, without ``labeled-data/<video>/`` where all of them are in one such folder.
 
     Parameters
     ----------
@@ -71,7 +74,7 @@ def read_deeplabcut(
     schema : LandmarkSchema, optional
         Landmarks that may occur; the bodyparts of the file if not given.
     geometries : mapping of str to Geometry, optional
-        The images there are: their names are taken where the file gives a path to one of them.
+        Geometries of the known images: their names replace the paths of the file.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def read_deeplabcut(
         for name in columns.landmarks:
             schema.index(name)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise error.prefixed(path) from None
     named: dict[int, list[str]] = {}
     for line, row in rows:
         if len(row) != columns.total:
@@ -112,7 +115,7 @@ def read_deeplabcut(
             marks = [_landmark(name, row, where) for name, where in columns.landmarks.items()]
             sets[image] = LandmarkSet(schema, marks)
         except InputError as error:
-            raise InputError(f"{path}, line {line}: {error}") from None
+            raise error.prefixed(f"{path}, line {line}") from None
     if not sets:
         raise InputError(f"{path}: has titles and no landmarks: expected a line for each image")
     return sets
@@ -134,7 +137,7 @@ def write_deeplabcut(
     path : str or Path
         The file.
     sets : mapping of str to LandmarkSet
-        By name of the image.
+        Landmarks by name of the image.
     geometries : mapping of str to Geometry, optional
         Not needed.
     """
@@ -164,8 +167,18 @@ def write_deeplabcut(
     write_text(path, stream.getvalue())
 
 
+DEEPLABCUT = LandmarkFormat(
+    title="DeepLabCut",
+    suffixes=(".dlc.csv",),
+    read=read_deeplabcut,
+    write=write_deeplabcut,
+    recognizes_content=is_deeplabcut,
+    recognizes_name=named_deeplabcut,
+)
+
+
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Lines that are not empty, with their numbers."""
+    """Non-empty rows with their line numbers."""
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
         return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]

@@ -1,4 +1,4 @@
-"""Which image a landmark file means, and which landmark names several files share."""
+"""Matching of image names in landmark files to known images, and common landmark names of several sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 
 
 def image_stem(name: str) -> str:
-    """The name of a file without its folders and without what says that it is an image.
+    """Name of an image file without folders and without the suffix of an image format.
 
     Examples
     --------
@@ -27,15 +27,14 @@ def image_stem(name: str) -> str:
 
 
 def find_image(wanted: str, known: Collection[str]) -> str | None:
-    """The known image that a file means by a name, None where there is none.
+    """The known image that best agrees with a name in a file, None where none does.
 
-    Other programs write paths of another computer, leave folders or the end of the name out, or change
-    capitals: what agrees best is taken.
+    Other programs write paths of another computer, leave out folders or the suffix, or change capitals.
 
     Raises
     ------
     InputError
-        Where several images agree equally well.
+        Several images agree equally well.
     """
     if wanted in known:
         return wanted
@@ -49,13 +48,13 @@ def find_image(wanted: str, known: Collection[str]) -> str | None:
 
 
 def named_in_file(wanted: str, geometries: Mapping[str, Geometry] | None) -> str:
-    """The image's own name where the image is known, else the name that the file gives."""
+    """Name of the known image, or the name in the file with forward slashes where the image is unknown."""
     found = find_image(wanted, geometries) if geometries else None
     return wanted.replace("\\", "/") if found is None else found
 
 
 def common_schema(sets: Iterable[LandmarkSet]) -> LandmarkSchema:
-    """The names of all sets, in order of first appearance."""
+    """Schema with the landmarks of all sets, in order of first appearance."""
     schemas = list(dict.fromkeys(marks.schema for marks in sets))
     if len(schemas) == 1:
         return schemas[0]
@@ -73,7 +72,7 @@ def _base(name: str) -> str:
 
 
 _SUFFIXES = sorted(IMAGE_SUFFIXES, key=len, reverse=True)
-# From what agrees best to what agrees least.
+# From the strictest to the loosest comparison.
 _STEPS: tuple[Callable[[str], str], ...] = (
     _base,
     image_stem,
@@ -84,7 +83,7 @@ _STEPS: tuple[Callable[[str], str], ...] = (
 
 @lru_cache(maxsize=4)
 def _indices(known: tuple[str, ...]) -> list[dict[str, list[str]]]:
-    """For every step, the images by what it makes of their names."""
+    """For every step, the images by their transformed name."""
     indices: list[dict[str, list[str]]] = []
     for step in _STEPS:
         index: dict[str, list[str]] = {}

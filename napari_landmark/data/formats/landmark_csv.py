@@ -1,4 +1,4 @@
-"""Landmarks as a CSV table, the format of the terminal and of a study."""
+"""Landmark format of the terminal and of studies: a CSV table with a row for each landmark."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
@@ -25,7 +26,7 @@ _FORMULA = re.compile(r"'*([=@\t\r]|[+-].*[(|!])", re.DOTALL)
 
 @dataclass(frozen=True)
 class _Table:
-    """Rows of a CSV file as text, with what its header and its delimiter say."""
+    """Rows of a CSV file as text, with the columns of its header and its decimal sign."""
 
     path: Path
     columns: Mapping[str, int]
@@ -33,7 +34,12 @@ class _Table:
     rows: list[tuple[int, list[str]]]
 
 
-def read_csv(path: str | Path, *, schema: LandmarkSchema | None = None) -> dict[str, LandmarkSet]:
+def read_csv(
+    path: str | Path,
+    *,
+    schema: LandmarkSchema | None = None,
+    geometries: Mapping[str, Geometry] | None = None,
+) -> dict[str, LandmarkSet]:
     """Read the landmarks of many images.
 
     Needed are the columns image, landmark, x and y, for volumes also z: index coordinates, x = column,
@@ -48,11 +54,13 @@ def read_csv(path: str | Path, *, schema: LandmarkSchema | None = None) -> dict[
         The file, in UTF-8.
     schema : LandmarkSchema, optional
         Landmarks that may occur; those of the file in order of appearance if not given.
+    geometries : mapping of str to Geometry, optional
+        Not needed.
 
     Returns
     -------
     dict of str to LandmarkSet
-        By name of the image, in the order of the file.
+        Landmarks by name of the image, in the order of the file.
 
     Raises
     ------
@@ -69,7 +77,7 @@ def read_csv(path: str | Path, *, schema: LandmarkSchema | None = None) -> dict[
             if schema is not None:
                 schema.index(landmark.name)
         except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+            raise error.prefixed(where) from None
         found = images.setdefault(image, {})
         if landmark.name in found:
             raise InputError(
@@ -86,7 +94,7 @@ def read_csv(path: str | Path, *, schema: LandmarkSchema | None = None) -> dict[
         try:
             schema = LandmarkSchema(tuple(dict.fromkeys(name for found in images.values() for name in found)))
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+            raise error.prefixed(path) from None
     return {image: LandmarkSet(schema, found.values()) for image, found in images.items()}
 
 
@@ -100,16 +108,16 @@ def write_csv(
 
     A landmark without a position has a row with empty coordinates. Columns in millimetres are empty where
     the spacing is not known. A name that a spreadsheet would take for a formula gets an apostrophe in front,
-    which reading takes off again: a table has to come back as it was written.
+    which reading removes.
 
     Parameters
     ----------
     path : str or Path
         The file.
     sets : mapping of str to LandmarkSet
-        By name of the image.
+        Landmarks by name of the image.
     geometries : mapping of str to Geometry, optional
-        By name of the image, for the columns in millimetres.
+        Geometries by name of the image, for the columns in millimetres.
     """
     geometries = geometries or {}
     volumes = any(
@@ -131,6 +139,9 @@ def write_csv(
         atomic_write(path, "".join(",".join(map(_quoted, row)) + "\n" for row in rows))
     except UnicodeEncodeError as error:
         raise InputError(f"{path}: an image has a name that is not valid text (UTF-8): rename it") from error
+
+
+LANDMARK_CSV = LandmarkFormat(title="CSV table", suffixes=(".csv",), read=read_csv, write=write_csv)
 
 
 def _read_table(path: Path) -> _Table:
@@ -172,7 +183,7 @@ def _read_table(path: Path) -> _Table:
 
 
 def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not empty, with the number of the line they begin on."""
+    """Non-empty rows with the number of their first line."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
@@ -201,7 +212,7 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark]:
             raise InputError(f"{column} is {text!r}: expected a number, or nothing for a missing landmark")
         return value
 
-    image, name = _as_meant(cell("image")), _as_meant(cell("landmark").strip())
+    image, name = _without_apostrophe(cell("image")), _without_apostrophe(cell("landmark").strip())
     if not image.strip() or not name:
         raise InputError(f"the column '{'landmark' if image.strip() else 'image'}' is empty: name it")
     x, y, z = number("x"), number("y"), number("z")
@@ -233,15 +244,15 @@ def _written_row(image: str, landmark: Landmark, geometry: Geometry | None, widt
     confidence, error_px = (
         "" if value is None else _number(value) for value in (landmark.confidence, landmark.expected_error)
     )
-    names = _harmless(image), _harmless(landmark.name)
+    names = _with_apostrophe(image), _with_apostrophe(landmark.name)
     return [*names, *pixels, *world, str(landmark.status), confidence, error, error_px, source]
 
 
-def _harmless(name: str) -> str:
+def _with_apostrophe(name: str) -> str:
     return f"'{name}" if _FORMULA.match(name) else name
 
 
-def _as_meant(name: str) -> str:
+def _without_apostrophe(name: str) -> str:
     return name[1:] if name.startswith("'") and _FORMULA.match(name) else name
 
 
@@ -257,5 +268,5 @@ def _cells(values: tuple[float, ...], width: int) -> list[str]:
 
 
 def _number(value: float) -> str:
-    """A millionth of a pixel is enough for everybody, and spares a person sixteen digits."""
+    # A millionth of a pixel is precise enough, and easier to read than sixteen digits.
     return repr(round(float(value), _DECIMALS) + 0.0)

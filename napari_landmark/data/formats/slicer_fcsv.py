@@ -1,4 +1,4 @@
-"""Landmarks as a point list of older versions of 3D Slicer, ``.fcsv``."""
+"""Landmark format of older versions of 3D Slicer: a point list, ``.fcsv``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.landmark_format import LandmarkFormat, Unit
 from napari_landmark.data.formats.slicer_points import SlicerPoint, landmark_set, read_lps, single_set
 from napari_landmark.data.formats.text_file import read_text, write_text
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 
-_COLUMNS = (
+_COLUMNS: tuple[str, ...] = (
     "id",
     "x",
     "y",
@@ -43,7 +44,7 @@ def read_fcsv(
 ) -> dict[str, LandmarkSet]:
     """Read a point list as the landmarks of one image.
 
-    Which image that is follows the rules of `read_slicer_json`.
+    The image is found as by `read_slicer_json`.
 
     Parameters
     ----------
@@ -104,11 +105,24 @@ def write_fcsv(
         "# CoordinateSystem = LPS",
         f"# columns = {','.join(_COLUMNS)}",
     ]
-    for number, point in enumerate((point for point in points if point.lps is not None), 1):
-        numbers = (number, *point.lps, 0, 0, 0, 1, 1, 1, 0)  # type: ignore[misc]
+    placed = [(point, point.lps) for point in points if point.lps is not None]
+    for number, (point, lps) in enumerate(placed, 1):
+        numbers = (number, *lps, 0, 0, 0, 1, 1, 1, 0)
         words = (_quoted(point.label), _quoted(" ".join(point.description.split())), "")
         lines.append(",".join((*map(repr, numbers), *words, "2", "0")))
     write_text(path, "\n".join(lines) + "\n")
+
+
+SLICER_FCSV = LandmarkFormat(
+    title="Slicer fiducials",
+    suffixes=(".fcsv",),
+    unit=Unit.MILLIMETRES,
+    one_image=True,
+    read=read_fcsv,
+    write=write_fcsv,
+    reading_needs_images=True,
+    writing_needs_images=True,
+)
 
 
 def _point(line: str, columns: tuple[str, ...], system: str, where: str) -> SlicerPoint:

@@ -1,4 +1,4 @@
-"""Landmarks as a point list of 3D Slicer, ``.mrk.json`` (markups schema 1.0)."""
+"""Landmark format of 3D Slicer: a point list, ``.mrk.json`` (markups schema 1.0)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.landmark_format import LandmarkFormat, Unit
 from napari_landmark.data.formats.slicer_points import SlicerPoint, landmark_set, read_lps, single_set
 from napari_landmark.data.formats.text_file import read_json, shown, write_json
 from napari_landmark.data.geometry import Geometry
@@ -24,7 +25,7 @@ _STATUS = {
 }
 _NAMES = {Status.PLACED: "defined", Status.MISSING: "missing", Status.UNPLACED: "undefined"}
 _MILLIMETRES = {"mm": 1.0, "um": 1e-3}
-# Axes of a point along right, anterior and superior, as Slicer has them by default, said in LPS.
+# Axes of a point along right, anterior and superior, the default of Slicer, in LPS.
 _ORIENTATION = [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0]
 
 
@@ -36,8 +37,8 @@ def read_slicer_json(
 ) -> dict[str, LandmarkSet]:
     """Read the point lists of a file as the landmarks of one image.
 
-    The file does not name its image. It is the one the file is called after, else the one whose name the
-    point list has, else the only one in `geometries`. Lines, curves, planes and the like are left out.
+    The file does not name its image. It is the image with the name of the file, else with the name of the point
+    list, else the only one in `geometries`. Lines, curves, planes and the like are left out.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def write_slicer_json(
 ) -> None:
     """Write the landmarks of one image as a point list in mm and LPS.
 
-    A missing landmark is a point with the status 'missing', one nobody looked for has 'undefined'. The
+    A missing landmark is a point with the status 'missing', an unplaced one has 'undefined'. The
     description of a point holds the landmark's definition, and in brackets what the format has no field
     for: whether it was predicted or corrected, confidence, expected error.
 
@@ -106,6 +107,18 @@ def write_slicer_json(
     write_json(path, {"@schema": _SCHEMA, "markups": [markup]})
 
 
+SLICER_JSON = LandmarkFormat(
+    title="Slicer markups",
+    suffixes=(".mrk.json",),
+    unit=Unit.MILLIMETRES,
+    one_image=True,
+    read=read_slicer_json,
+    write=write_slicer_json,
+    reading_needs_images=True,
+    writing_needs_images=True,
+)
+
+
 def _points(path: Path, markup: dict[str, Any], before: int) -> list[SlicerPoint]:
     system = markup.get("coordinateSystem", "LPS")
     if system not in ("LPS", "RAS"):
@@ -132,7 +145,7 @@ def _points(path: Path, markup: dict[str, Any], before: int) -> list[SlicerPoint
         if _STATUS[status] is Status.PLACED:
             if not isinstance(position, list):
                 raise InputError(
-                    f"{where}: {shown(label)} is said to be placed and has no position: place it"
+                    f"{where}: {shown(label)} has no position and the status 'defined': place it"
                 )
             lps = read_lps(position, system, where, millimetres=_MILLIMETRES[code])
         description = point.get("description", "")

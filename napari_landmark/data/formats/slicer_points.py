@@ -1,4 +1,4 @@
-"""What the two point list formats of 3D Slicer share: millimetres, and one image in a file.
+"""Common part of the two point list formats of 3D Slicer: millimetres, and one image in a file.
 
 World positions of `Geometry` come from ITK, hence are LPS in the order z, y, x; Slicer's files hold x, y, z.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_landmark.data.errors import InputError, UnknownSpacingError
+from napari_landmark.data.errors import ErrorCode, InputError, UnknownSpacingError
 from napari_landmark.data.formats.image_names import find_image, image_stem
 from napari_landmark.data.formats.state_note import StateNote
 from napari_landmark.data.formats.text_file import check_count, finite_number
@@ -31,13 +31,13 @@ class SlicerPoint:
     label : str
         Name of the landmark.
     lps : tuple of float, optional
-        x, y, z in mm, towards left, posterior and superior; None where it is not placed.
+        x, y, z in mm, towards left, posterior and superior; None without a position.
     status : Status
         PLACED, MISSING or UNPLACED, as the file says.
     description : str
         Definition of the landmark, with a `StateNote` behind it.
     where : str
-        File and place, for error messages.
+        File and point or line, for error messages.
     """
 
     label: str
@@ -66,14 +66,13 @@ def landmark_set(
     schema: LandmarkSchema | None,
     geometries: Mapping[str, Geometry] | None,
 ) -> dict[str, LandmarkSet]:
-    """The landmarks of a file, by the name of the image it belongs to."""
+    """The landmarks of a file by the name of its image, converted from millimetres to index coordinates."""
     check_count(len(points), path)
     image = _image_of(path, inner_names, geometries)
     geometry = (geometries or {})[image]
     if not geometry.has_spacing:
         raise UnknownSpacingError(
-            f"{path}: holds millimetres, and the distance between the pixels of {image} is not known: "
-            "give --spacing MM"
+            f"{path}: holds millimetres, and the distance between the pixels of {image} is not known"
         )
     notes = [StateNote.split_text(point.description) for point in points]
     if schema is None:
@@ -81,7 +80,7 @@ def landmark_set(
             names, texts = tuple(p.label for p in points), tuple(text for text, _ in notes)
             schema = LandmarkSchema(names, (), texts)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+            raise error.prefixed(path) from None
     positions = iter(_to_index(path, [p.lps for p in points if p.lps is not None], geometry))
     marks: dict[str, Landmark] = {}
     for point, (_, note) in zip(points, notes, strict=True):
@@ -93,7 +92,7 @@ def landmark_set(
             else:
                 mark = note.landmark(point.label, position, point.lps, point.status)
         except InputError as error:
-            raise InputError(f"{point.where}: {error}") from None
+            raise error.prefixed(point.where) from None
         if mark.name in marks:
             raise InputError(f"{point.where}: landmark {mark.name!r} is there twice: rename one of them")
         marks[mark.name] = mark
@@ -103,9 +102,14 @@ def landmark_set(
 def single_set(
     path: str | Path, sets: Mapping[str, LandmarkSet], geometries: Mapping[str, Geometry] | None
 ) -> tuple[str, list[SlicerPoint]]:
-    """The one image to write and its points; InputError where there are more or no millimetres.
+    """The only image of `sets` and its points in millimetres.
 
-    Every landmark of the schema has a point; those that lie nowhere come without a position.
+    Every landmark of the schema has a point, those without a position, too.
+
+    Raises
+    ------
+    InputError
+        There are several images, or the geometry or its spacing is unknown.
     """
     if len(sets) != 1:
         raise InputError(
@@ -116,13 +120,12 @@ def single_set(
     geometry = (geometries or {}).get(image)
     if geometry is None:
         raise InputError(
-            f"{path}: is written in millimetres, for which the image {image} is needed: give --images DIR, "
-            "and --spacing MM where the images do not say the distance between their pixels"
+            f"{path}: is written in millimetres, for which the image {image} is needed",
+            code=ErrorCode.NEEDS_IMAGES_AND_SPACING,
         )
     if not geometry.has_spacing:
         raise UnknownSpacingError(
-            f"{path}: is written in millimetres, and the distance between the pixels of {image} is not known: "
-            "give --spacing MM"
+            f"{path}: is written in millimetres, and the distance between the pixels of {image} is not known"
         )
     points = []
     for mark, definition in zip(landmarks.values(), landmarks.schema.definitions, strict=True):
@@ -136,11 +139,11 @@ def single_set(
 
 
 def _image_of(path: Path, inner_names: Iterable[str], geometries: Mapping[str, Geometry] | None) -> str:
-    """Name of the image a file belongs to: as the file is called, as it says inside, or the only one."""
+    """Name of the image of a file: by the name of the file, a name inside, or the only known image."""
     if not geometries:
         raise InputError(
-            f"{path}: holds millimetres: to make pixels of them the image is needed; turn it into a CSV by "
-            "napari-landmark convert with --images DIR"
+            f"{path}: holds millimetres: the image is needed to convert them to pixels",
+            code=ErrorCode.NEEDS_IMAGES_TO_READ,
         )
     end = ".mrk.json" if path.name.lower().endswith(".mrk.json") else path.suffix
     stem = path.name.removesuffix(path.name[len(path.name) - len(end) :])
@@ -151,7 +154,7 @@ def _image_of(path: Path, inner_names: Iterable[str], geometries: Mapping[str, G
             if image is not None:
                 found.setdefault(image, name)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise error.prefixed(path) from None
     if len(found) > 1:
         first, second = list(found)[:2]
         raise InputError(

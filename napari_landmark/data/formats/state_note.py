@@ -1,4 +1,4 @@
-"""What a file says about a landmark beside its position, and whether that still holds."""
+"""Status, confidence and expected error of a landmark in a free field of a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.text_file import finite_number
 from napari_landmark.data.landmarks import Landmark, Status
 
-# In the unit of the file. Nobody moves a point by less, and no program that only saves it by more.
+# In the unit of the file: a manual move is larger, the rounding by other programs is smaller.
 _MOVED = 1e-3
 _TEXT = re.compile(
     r"\s*\[(?P<status>[a-z]+)(?:; confidence (?P<confidence>[^;\]]*))?"
@@ -23,8 +23,8 @@ _TEXT = re.compile(
 class StateNote:
     """Status, confidence and expected error of a landmark, noted in a field that the format leaves free.
 
-    Other programs keep such a field and let a person move the point. So the note says where the point was
-    when it was written: a prediction found elsewhere was corrected by a person since.
+    Other programs keep such a field when a user moves the point. The note therefore holds the position at the
+    time of writing: a prediction with another position was corrected since.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ class StateNote:
 
     @classmethod
     def of(cls, landmark: Landmark, at: Sequence[float] | None) -> StateNote | None:
-        """The note of a landmark, None where its position says everything."""
+        """The note of a landmark, None where its position is all there is to store."""
         plain = landmark.status not in (Status.PREDICTED, Status.CORRECTED)
         if plain and landmark.confidence is None and landmark.expected_error is None:
             return None
-        place = None if at is None else tuple(round(float(value), 6) + 0.0 for value in at)
-        return cls(landmark.status, _rounded(landmark.confidence), _rounded(landmark.expected_error), place)
+        rounded = None if at is None else tuple(round(float(value), 6) + 0.0 for value in at)
+        return cls(landmark.status, _rounded(landmark.confidence), _rounded(landmark.expected_error), rounded)
 
     def landmark(
         self,
@@ -57,7 +57,7 @@ class StateNote:
         at: Sequence[float] | None,
         otherwise: Status,
     ) -> Landmark:
-        """The landmark, by this note where it still holds.
+        """The landmark, with the state of this note where the position did not change.
 
         Parameters
         ----------
@@ -68,7 +68,7 @@ class StateNote:
         at : sequence of float, optional
             The position as the file gives it now.
         otherwise : Status
-            What the file itself says.
+            Status by the fields of the format.
         """
         if self.status.has_position != (position is not None):
             return Landmark(name, position, otherwise)
@@ -77,7 +77,7 @@ class StateNote:
         return Landmark(name, position, self.status, self.confidence, self.expected_error)
 
     def to_text(self) -> str:
-        """A few words for people in square brackets."""
+        """The note as readable text in square brackets."""
         parts = [str(self.status)]
         if self.confidence is not None:
             parts.append(f"confidence {self.confidence!r}")
@@ -96,7 +96,7 @@ class StateNote:
         try:
             at = None if match["at"] is None else [finite_number(v, "at") for v in match["at"].split()]
             note = cls._checked(match["status"], match["confidence"], match["error"], at)
-        except InputError:  # words of a person that only look like a note
+        except InputError:  # text of a user that only resembles a note
             return text.strip(), None
         return text[: match.start()].strip(), note
 
@@ -108,13 +108,15 @@ class StateNote:
 
     @classmethod
     def from_json(cls, data: object) -> StateNote | None:
-        """The note that `to_json` described, None where it is something else."""
+        """The note from the object of `to_json`, None where it is anything else."""
         if not isinstance(data, dict) or data.get("status") not in tuple(Status):
             return None
         at = data.get("at")
         try:
-            place = None if at is None else [finite_number(value, "at") for value in at]
-            return cls._checked(data["status"], data.get("confidence"), data.get("expected_error_px"), place)
+            position = None if at is None else [finite_number(value, "at") for value in at]
+            return cls._checked(
+                data["status"], data.get("confidence"), data.get("expected_error_px"), position
+            )
         except (InputError, TypeError):
             return None
 
@@ -122,9 +124,9 @@ class StateNote:
     def _checked(
         cls, status: str, confidence: object, error: object, at: Sequence[float] | None
     ) -> StateNote:
-        numbers = [None if value is None else finite_number(value, "") for value in (confidence, error)]
-        Landmark("note", (0, 0) if Status(status).has_position else None, Status(status), *numbers)
-        return cls(Status(status), *numbers, at=None if at is None else tuple(at))
+        sure, off = (None if value is None else finite_number(value, "") for value in (confidence, error))
+        Landmark("note", (0, 0) if Status(status).has_position else None, Status(status), sure, off)
+        return cls(Status(status), sure, off, None if at is None else tuple(at))
 
 
 def _agree(now: Sequence[float], then: Sequence[float]) -> bool:

@@ -1,4 +1,4 @@
-"""Reading and writing whole text files of landmarks, with errors that name the file and the line."""
+"""Reading and writing of whole landmark files as text, with errors that name the file and the line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_text(path: Path) -> str:
     Raises
     ------
     InputError
-        Where there is no such file, or it is too large or not UTF-8.
+        The file is missing, too large or not UTF-8.
     """
     try:
         if path.stat().st_size > _LARGEST:
@@ -61,12 +61,12 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, data: dict[str, Any]) -> None:
-    """Write a JSON file a person can read, whole or not at all."""
+    """Write an indented JSON file, whole or not at all."""
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def finite_number(value: object, what: str) -> float:
-    """A number of a JSON file or the text of one as a float; InputError says what was expected to be one."""
+    """Finite float from a number or a text; InputError with `what` for anything else."""
     if isinstance(value, int | float | str) and not isinstance(value, bool) and "_" not in str(value)[:99]:
         try:
             number = float(value)
@@ -78,7 +78,7 @@ def finite_number(value: object, what: str) -> float:
 
 
 def shown(value: object) -> str:
-    """A value of a file in a message: short, whatever it is."""
+    """Short text for a value of a file in a message."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     text = repr(value) if not isinstance(value, int) or abs(value) < 10**40 else "a huge number"
@@ -86,20 +86,20 @@ def shown(value: object) -> str:
 
 
 def pixels(value: float) -> float:
-    """A coordinate in pixels as it is written: a millionth of a pixel is enough for everybody."""
+    """A coordinate in pixels, rounded to a millionth for writing."""
     return round(float(value), _DECIMALS) + 0.0
 
 
 def check_count(count: int, path: str | Path) -> None:
-    """InputError for a file with more landmarks in an image than anybody has placed."""
+    """Refuse (InputError) a file with an implausible number of landmarks in an image."""
     if count > _MOST_LANDMARKS:
         raise InputError(f"{path}: has {count} landmarks in an image: at most {_MOST_LANDMARKS} are read")
 
 
 def check_one_line(image: str, path: str | Path) -> None:
-    """InputError for a name of an image that would break the lines of a file."""
+    """Refuse (InputError) the name of an image that would break the lines of a file."""
     if image.splitlines() != [image] or not image.strip():
-        raise InputError(f"{path}: the name of image {image!r} cannot stand in one line: rename the image")
+        raise InputError(f"{path}: the name of image {image!r} does not fit in one line: rename the image")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Landmarks as tpsDig and other programs of geometric morphometrics hold them, ``.tps``."""
+"""Landmark format of tpsDig and other programs of geometric morphometrics, ``.tps``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.formats.image_names import common_schema, find_image, named_in_file
+from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.formats.text_file import (
     check_count,
     check_one_line,
@@ -24,7 +25,7 @@ _NOT_AVAILABLE = ("na", "nan")
 
 @dataclass
 class _Specimen:
-    """One image of a file: coordinates x, y[, z] as they stand there, None for a missing landmark."""
+    """One image of a file: coordinates x, y[, z] of the file, None for a missing landmark."""
 
     line: int
     axes: int
@@ -51,7 +52,7 @@ def read_tps(
     schema : LandmarkSchema, optional
         Names in the order of the file; as many as every image has landmarks.
     geometries : mapping of str to Geometry
-        By name of the image, for the heights. Not needed for three coordinates (LM3).
+        Geometries by name of the image, for the heights. Not needed for three coordinates (LM3).
 
     Raises
     ------
@@ -69,7 +70,7 @@ def read_tps(
         try:
             schema = LandmarkSchema(tuple(f"LM{number}" for number in range(1, count + 1)))
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+            raise error.prefixed(path) from None
     sets: dict[str, LandmarkSet] = {}
     for number, specimen in enumerate(specimens, 1):
         where = f"{path}, line {specimen.line}"
@@ -78,9 +79,9 @@ def read_tps(
                 f"{where}: has {len(specimen.points)} landmarks, and {len(schema)} names are given: the order "
                 "of the names is all that tells landmarks apart, so both must agree"
             )
-        said = specimen.fields.get("IMAGE") or specimen.fields.get("ID") or f"specimen {number}"
+        label = specimen.fields.get("IMAGE") or specimen.fields.get("ID") or f"specimen {number}"
         try:
-            image = named_in_file(said, geometries)
+            image = named_in_file(label, geometries)
             height = _height(image, geometries) if specimen.axes == 2 else 0
             marks = [
                 _landmark(name, point, height)
@@ -88,7 +89,7 @@ def read_tps(
             ]
             found = LandmarkSet(schema, marks)
         except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+            raise error.prefixed(where) from None
         if image in sets:
             raise InputError(f"{where}: the image {image} is there twice: keep one of them")
         sets[image] = found
@@ -111,9 +112,9 @@ def write_tps(
     path : str or Path
         The file.
     sets : mapping of str to LandmarkSet
-        By name of the image.
+        Landmarks by name of the image.
     geometries : mapping of str to Geometry
-        By name of the image, for heights and scales. Volumes do not need them.
+        Geometries by name of the image, for heights and scales. Volumes do not need them.
     """
     names = common_schema(sets.values()).names if sets else ()
     lines: list[str] = []
@@ -131,6 +132,17 @@ def write_tps(
             lines.append(f"SCALE={geometry.spacing[0]!r}")
     # tpsDig is a program for Windows.
     write_text(path, "".join(line + "\r\n" for line in lines))
+
+
+TPS = LandmarkFormat(
+    title="TPS for shape analysis",
+    suffixes=(".tps",),
+    read=read_tps,
+    write=write_tps,
+    reading_needs_images=True,
+    writing_needs_images=True,
+    has_names=False,
+)
 
 
 def _parse(path: Path) -> list[_Specimen]:
@@ -155,7 +167,7 @@ def _parse(path: Path) -> list[_Specimen]:
             for _ in _rows(lines, _count(value, where), where):
                 pass
         elif specimens:
-            # A file's name may begin with a space: it is taken as it stands wherever there is such an image.
+            # The name of a file may begin with a space.
             specimens[-1].fields.setdefault(key, raw if value else "")
     return specimens
 
@@ -182,7 +194,7 @@ def _point(row: str, axes: int, where: str) -> tuple[float, ...] | None:
         return None
     # Some systems write a decimal comma; between coordinates there are spaces.
     point = tuple(finite_number(cell.replace(",", "."), f"{where}: a coordinate") for cell in cells)
-    # Volumes may well have negative coordinates, there only what is written for a missing landmark counts.
+    # Volumes may have negative coordinates: there only -1 on all axes is a missing landmark.
     missing = all(value < 0 for value in point) if axes == 2 else all(value == -1 for value in point)
     return None if missing else point
 
@@ -200,8 +212,7 @@ def _height(image: str, geometries: Mapping[str, Geometry] | None) -> int:
     if not geometries or image not in geometries:
         missing = f"there is no such image {image!r}" if geometries else f"the image {image!r} is needed"
         raise InputError(
-            f"y is counted from the bottom of the image, and {missing}: turn the file into a CSV by "
-            "napari-landmark convert with --images DIR"
+            f"y is counted from the bottom of the image, and {missing}", code=ErrorCode.NEEDS_IMAGES_TO_READ
         )
     geometry = geometries[image]
     if geometry.ndim != 2:
@@ -219,10 +230,12 @@ def _written(
 ) -> str:
     if position is None:
         return " ".join(["-1"] * axes)
+    values: tuple[float, ...]
     if axes == 2:
         if geometry is None:
             raise InputError(
-                f"{path}: y is counted from the bottom of the image, for which {image} is needed: give --images DIR"
+                f"{path}: y is counted from the bottom of the image, for which {image} is needed",
+                code=ErrorCode.NEEDS_IMAGES,
             )
         if geometry.ndim != 2:
             raise InputError(f"{image}: is a volume, and its landmarks have two coordinates")

@@ -1,1 +1,1 @@
-"""Images and volumes: one reader a kind of file, and what they have in common."""
+"""Images and volumes: one reader module per kind of file behind `read_image`, and writing them as NRRD."""

@@ -1,23 +1,30 @@
-"""A folder with the slices of one DICOM series, read as one volume. Used through `napari_landmark.data.images.image`.
+"""Reader of a folder that holds the slices of one DICOM series, as one volume.
 
-Slices are put in order by where they lie in the patient, never by name or number. What does not make a grid (a slice
-that lacks, two series, a tilted gantry) is refused rather than bent straight.
+Slices are put in order by their position in the patient, never by name or number. Slices that are no regular grid
+(one is missing, two series, a tilted gantry) are refused rather than resampled.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry, SpacingSource
-from napari_landmark.data.images.dicom_spacing import dicom_header, plane_spacing
-from napari_landmark.data.images.image import series_files
+from napari_landmark.data.images.dicom import read_frame
+from napari_landmark.data.images.dicom_header import dicom_header, is_dicom
+from napari_landmark.data.images.dicom_spacing import plane_spacing
 from napari_landmark.data.images.memory_limit import check_fits
 
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+SUFFIXES: tuple[str, ...] = ()
 _UNEVEN = 0.02  # of the distance between slices
 _TURNED = 1e-3
 _NEEDED = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns")
@@ -27,36 +34,51 @@ class _Slice(NamedTuple):
     path: Path
     series: str
     position: NDArray[np.float64]  # x, y, z in mm of the first pixel
-    axes: NDArray[np.float64]  # (2, 3): where columns and rows count up, x, y, z
+    axes: NDArray[np.float64]  # (2, 3): directions in which columns and rows count up, x, y, z
     shape: tuple[int, int]
     spacing: tuple[float, float] | None
 
 
-def read_header(folder: Path) -> Geometry:
+def accepts(path: Path) -> bool:
+    """Whether the path is a folder whose first visible file is DICOM."""
+    return path.is_dir() and any(map(is_dicom, itertools.islice(_visible_files(path), 1)))
+
+
+def series_files(path: Path) -> list[Path]:
+    """The files of an image: itself, or the slices in its folder, sorted by name."""
+    return _visible_files(path) if path.is_dir() else [path]
+
+
+def read_header(path: Path) -> Geometry:
     """Geometry of the volume, from the headers of all slices."""
-    return _ordered(folder)[1]
+    return _ordered([_read_slice(file) for file in series_files(path)])[1]
 
 
-def read_pixels(folder: Path) -> tuple[NDArray, Geometry]:
-    """Luminance [z, y, x] and geometry."""
-    slices, geometry = _ordered(folder)
+def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
+    """Luminance [z, y, x] and geometry; [y, x] of a single slice."""
+    slices, geometry = _ordered([_read_slice(file, pixels=True) for file in series_files(path)])
     pictures = []
-    from napari_landmark.data.images import itk as itk_file
-
     for one in slices:
         try:
-            array, _ = itk_file.read_pixels(one.path)
+            array = read_frame(one.path)
         except InputError as error:
             raise InputError(f"its slice {one.path.name} {error}") from error
         if array.shape != geometry.shape[-2:]:
             raise InputError(f"its slice {one.path.name} holds several frames: take it out of the folder")
         pictures.append(array)
-    volume = np.stack(pictures) if len(pictures) > 1 else pictures[0]
-    return volume, geometry
+    return np.stack(pictures) if len(pictures) > 1 else pictures[0], geometry
 
 
-def _ordered(folder: Path) -> tuple[list[_Slice], Geometry]:
-    slices = [_read_slice(path) for path in series_files(folder)]
+def _visible_files(folder: Path) -> list[Path]:
+    try:
+        files = [path for path in folder.iterdir() if path.is_file()]
+    except OSError:
+        return []
+    return sorted(f for f in files if not f.name.startswith(".") and f.name.upper() != "DICOMDIR")
+
+
+def _ordered(slices: list[_Slice]) -> tuple[list[_Slice], Geometry]:
+    """The slices from first to last along the volume, and its geometry; InputError where they are no grid."""
     if not slices:
         raise InputError("holds no slices")
     first = slices[0]
@@ -72,34 +94,33 @@ def _ordered(folder: Path) -> tuple[list[_Slice], Geometry]:
                 f"its slices {first.path.name} and {one.path.name} are turned against each other"
             )
     normal = np.cross(*first.axes)
-    slices.sort(key=lambda one: float(one.position @ normal))
-    spacing = _between(slices, normal) if len(slices) > 1 else None
-    direction = np.column_stack([*first.axes, normal])  # columns: x index, y index, z index
+    ordered = sorted(slices, key=lambda one: float(one.position @ normal))
     # The spacing of one slice says nothing about the depth of a volume: it is a picture.
-    if len(slices) == 1:
-        place = Geometry(first.shape, spacing=first.spacing, spacing_source=SpacingSource.FILE)
+    if len(ordered) == 1:
+        geometry = Geometry(first.shape, spacing=first.spacing, spacing_source=SpacingSource.FILE)
     else:
-        known = first.spacing is not None
-        place = Geometry(
-            (len(slices), *first.shape),
-            spacing=(spacing, *first.spacing) if known else None,
-            origin=tuple(slices[0].position[::-1]),
+        between = _between(ordered, normal)
+        direction = np.column_stack([*first.axes, normal])  # columns: x index, y index, z index
+        geometry = Geometry(
+            (len(ordered), *first.shape),
+            spacing=None if first.spacing is None else (between, *first.spacing),
+            origin=tuple(ordered[0].position[::-1]),
             direction=tuple(map(tuple, direction[::-1, ::-1].tolist())),
             spacing_source=SpacingSource.FILE,
         )
-    check_fits(place.shape, 8)
-    return slices, place
+    check_fits(geometry.shape, 8)
+    return ordered, geometry
 
 
 def _between(slices: list[_Slice], normal: NDArray[np.float64]) -> float:
-    """Distance between slices in mm; InputError where they do not lie on a grid."""
+    """Distance between slices in mm; InputError where they are not on a grid."""
     positions = np.array([one.position for one in slices])
     steps = np.diff(positions @ normal)
     step = float(np.median(steps))
     if step <= 0 or (steps < _UNEVEN * step).any():
         number = int(np.argmin(steps))
         raise InputError(
-            f"its slices {slices[number].path.name} and {slices[number + 1].path.name} lie at the same place: "
+            f"its slices {slices[number].path.name} and {slices[number + 1].path.name} have the same position: "
             "keep one of them"
         )
     if np.abs(steps - step).max() > _UNEVEN * step:
@@ -114,33 +135,49 @@ def _between(slices: list[_Slice], normal: NDArray[np.float64]) -> float:
     return float(steps.mean())
 
 
-def _read_slice(path: Path) -> _Slice:
+def _read_slice(path: Path, *, pixels: bool = False) -> _Slice:
+    """Parse the header of a slice; with `pixels`, check it for reading them."""
     try:
-        header = dicom_header(path)
+        header = dicom_header(path, pixels=pixels)
     except InputError as error:
         raise InputError(f"its file {path.name} {error}") from error
     try:
-        lacking = [name for name in _NEEDED if not header.get(name)]
+        missing = [name for name in _NEEDED if not header.get(name)]
+        frames = int(header.get("NumberOfFrames") or 1)
     except Exception as error:
         raise InputError(f"its file {path.name} is damaged ({error}): export it again") from error
-    if lacking:
-        raise InputError(f"its file {path.name} has no {lacking[0]}, so nobody knows where that slice lies")
+    if missing:
+        raise InputError(
+            f"its file {path.name} has no {missing[0]}, so the position of that slice is not known"
+        )
+    if frames > 1:
+        raise InputError(f"its slice {path.name} holds several frames: take it out of the folder")
     try:
-        series = str(header.SeriesInstanceUID)
-        found = plane_spacing(header)
-        position = _vector(header.ImagePositionPatient, 3)
-        axes = _vector(header.ImageOrientationPatient, 6).reshape(2, 3)
-        shape = (int(header.Rows), int(header.Columns))
+        return _understood(path, header)
+    except InputError:
+        raise
     except Exception as error:  # values are understood only now
-        raise InputError(f"its file {path.name} says wrongly where it lies ({error})") from error
+        raise InputError(
+            f"its file {path.name} has a position that cannot be understood ({error}): export it again"
+        ) from error
+
+
+def _understood(path: Path, header: Dataset) -> _Slice:
+    found = plane_spacing(header)
+    axes = _vector(header.ImageOrientationPatient, 6).reshape(2, 3)
     if np.abs(axes @ axes.T - np.eye(2)).max() > 0.01:
         raise InputError(f"its file {path.name} has axes that are not at right angles")
-    axes = axes / np.linalg.norm(axes, axis=1, keepdims=True)
-    spacing = None if found is None else (found.row, found.column)
-    return _Slice(path, series, position, axes, shape, spacing)
+    return _Slice(
+        path=path,
+        series=str(header.SeriesInstanceUID),
+        position=_vector(header.ImagePositionPatient, 3),
+        axes=axes / np.linalg.norm(axes, axis=1, keepdims=True),
+        shape=(int(header.Rows), int(header.Columns)),
+        spacing=None if found is None else (found.row, found.column),
+    )
 
 
-def _vector(values: Any, length: int) -> NDArray[np.float64]:
+def _vector(values: Iterable[float], length: int) -> NDArray[np.float64]:
     numbers = np.array([float(value) for value in values])
     if numbers.shape != (length,) or not np.isfinite(numbers).all():
         raise ValueError(f"{length} numbers were expected")

@@ -1,6 +1,6 @@
-"""How far apart the pixels of a DICOM file are, and in which plane: of the patient, of the detector or of a film.
+"""Spacing of the pixels of a DICOM file, and its plane: of the patient, of the detector or of a film.
 
-1. ``PixelSpacing`` where a person or the machine calibrated it (it differs from ``ImagerPixelSpacing``, or
+1. ``PixelSpacing`` where a user or the machine calibrated it (it differs from ``ImagerPixelSpacing``, or
    ``PixelSpacingCalibrationType`` says so): the plane of the patient.
 2. In projections, else, the detector's own spacing. What is seen there is larger than the patient; where
    ``EstimatedRadiographicMagnificationFactor`` says by how much, it is divided out.
@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.images.dicom_lengths import WithinFile
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _LARGEST_MAGNIFICATION = 20.0
 _FILM = ("FrameTime", "FrameTimeVector", "CineRate")
-PROJECTIONS = ("CR", "DX", "MG", "RG", "RF", "XA", "PX", "IO", "XC", "OT")
+_PROJECTIONS = ("CR", "DX", "MG", "RG", "RF", "XA", "PX", "IO", "XC", "OT")
 
 
 class PlaneSpacing(NamedTuple):
@@ -34,22 +35,8 @@ class PlaneSpacing(NamedTuple):
     plane: str
 
 
-def dicom_header(path: Path) -> Any:
-    """The header without the pixels; InputError where the file is no DICOM."""
-    import pydicom
-
-    try:
-        with WithinFile(path) as stream:
-            return pydicom.dcmread(stream, stop_before_pixels=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # of a damaged file it raises nearly anything
-        raise InputError(f"is not a readable DICOM file ({error}): export it again") from error
-
-
-def with_dicom_spacing(geometry: Geometry, path: Path) -> Geometry:
-    """The geometry that ITK gave, with the spacing of DICOM's own attributes."""
-    header = dicom_header(path)
+def with_dicom_spacing(geometry: Geometry, header: Dataset) -> Geometry:
+    """The geometry that ITK gave, with the spacing of DICOM's own attributes; InputError for a film."""
     try:
         film = geometry.ndim == 3 and any(header.get(name) for name in _FILM)
         across = plane_spacing(header)
@@ -64,11 +51,11 @@ def with_dicom_spacing(geometry: Geometry, path: Path) -> Geometry:
     return dataclasses.replace(geometry, spacing=values, spacing_plane=across.plane)
 
 
-def plane_spacing(header: Any) -> PlaneSpacing | None:
+def plane_spacing(header: Dataset) -> PlaneSpacing | None:
     """Spacing in the plane of the image, None where it is not known."""
     measures = _measures(header)
     own, imager = _pair(measures.get("PixelSpacing")), _pair(header.get("ImagerPixelSpacing"))
-    projection = imager is not None or str(header.get("Modality", "")) in PROJECTIONS
+    projection = imager is not None or str(header.get("Modality", "")) in _PROJECTIONS
     calibrated = bool(header.get("PixelSpacingCalibrationType"))
     if own is not None and imager is not None and not calibrated:
         calibrated = not all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(own, imager, strict=True))
@@ -87,12 +74,12 @@ def plane_spacing(header: Any) -> PlaneSpacing | None:
     return None if film is None else PlaneSpacing(*film, "film plane")
 
 
-def _magnification(header: Any) -> float | None:
+def _magnification(header: Dataset) -> float | None:
     factor = float(header.get("EstimatedRadiographicMagnificationFactor") or 0)
     return factor if 1 <= factor <= _LARGEST_MAGNIFICATION else None  # a shadow is never smaller
 
 
-def _measures(header: Any) -> Any:
+def _measures(header: Dataset) -> Dataset:
     """The data set that holds the pixel measures: the header, or a functional group in multi-frame files."""
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         for group in header.get(groups) or ():
@@ -109,7 +96,7 @@ def _pair(values: Any) -> tuple[float, float] | None:
     return (row, column) if all(math.isfinite(v) and v > 0 for v in (row, column)) else None
 
 
-def _between_slices(header: Any) -> float | None:
+def _between_slices(header: Dataset) -> float | None:
     """Distance of the frames of a multi-frame file: from their positions where those are given."""
     measures = _measures(header)
     value = float(measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or 0)

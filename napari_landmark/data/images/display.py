@@ -10,9 +10,9 @@ _SQUARES = 8
 
 
 def display_range(array: NDArray, *, percentiles: tuple[float, float] = (0.1, 99.9)) -> tuple[float, float]:
-    """Intensities to show as black and white, not decided by a few extreme pixels.
+    """Intensities to show as black and white: robust percentiles, the second always above the first.
 
-    Not finite intensities are left out; the upper one is always above the lower one.
+    Intensities that are not finite are left out.
     """
     step = max(1, int((array.size / _SAMPLE) ** (1 / max(1, array.ndim))))
     sample = array[(slice(None, None, step),) * array.ndim]
@@ -25,15 +25,15 @@ def display_range(array: NDArray, *, percentiles: tuple[float, float] = (0.1, 99
 
 
 def scale_to_unit(array: NDArray, limits: tuple[float, float] | None = None) -> NDArray[np.float32]:
-    """Intensities as 0..1, clipped at `limits` (the `display_range` if not given)."""
+    """Scale intensities to 0..1, clipped at `limits` (the `display_range` if not given)."""
     low, high = display_range(array) if limits is None else limits
     return np.clip((array.astype(np.float32) - low) / (high - low), 0, 1, dtype=np.float32)
 
 
 def checkerboard(first: NDArray, second: NDArray, *, squares: int = _SQUARES) -> NDArray:
-    """Squares of two images of one shape by turns, `squares` of them along the longest side.
+    """Alternate squares of two images of one shape, `squares` of them along the longest side.
 
-    Raises `ValueError` for two shapes.
+    Raises ValueError for images of different shapes.
     """
     if first.shape != second.shape:
         raise ValueError(f"images of two shapes, {first.shape} and {second.shape}")

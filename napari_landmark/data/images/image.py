@@ -1,38 +1,41 @@
-"""An image with its place in the world, and reading one from a file of any kind."""
+"""Read an image of any kind from a file or a folder of DICOM slices."""
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images import dicom, dicom_series, itk, nifti, raster, tiff
+from napari_landmark.data.images.image_reader import ImageReader
 
 logger = logging.getLogger(__name__)
 
-_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif")
-_ITK_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".dicom")
-IMAGE_SUFFIXES: tuple[str, ...] = _PICTURE_SUFFIXES + _ITK_SUFFIXES
+# The first that accepts a file reads it: TIFF before the other pictures, which share its suffixes; DICOM last, which
+# opens files of unknown suffix to look for its mark.
+_READERS: tuple[ImageReader, ...] = (tiff, raster, nifti, itk, dicom_series, dicom)
+IMAGE_SUFFIXES: tuple[str, ...] = tuple(
+    dict.fromkeys(suffix for reader in _READERS for suffix in reader.SUFFIXES)
+)
 """Ends of the names of files that are taken for images, in lower case. DICOM is known by its content, too."""
 
 
 @dataclass(frozen=True, eq=False)
 class MedicalImage:
-    """An image as it was stored.
+    """Pixels of an image as stored, with their geometry.
 
     Parameters
     ----------
     array : array
         Luminance [y, x] or [z, y, x] in the type the file has.
     geometry : Geometry
-        Its place in the world; the shape is the array's.
+        Spacing, origin and direction; its shape is the array's (ValueError otherwise).
     name : str
         Name of the file, relative to the cohort's folder, with '/' between folders.
     """
@@ -62,7 +65,7 @@ def read_image(
     spacing : float or sequence of float, optional
         Millimetres per pixel, used instead of what the file says.
     name : str, optional
-        What the image shall be called; the file's name by default.
+        Name of the image; the file's name by default.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def read_image(
                 "has other pixels than its header says, it seems damaged: save it again or remove it"
             )
         array = _finite(array, path)
-        return MedicalImage(array, _completed(geometry, spacing), name or path.name)
+        return MedicalImage(array, _checked(geometry, spacing), name or path.name)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except MemoryError as error:
@@ -87,75 +90,39 @@ def read_image(
 
 
 def read_geometry(path: str | Path, *, spacing: float | Sequence[float] | None = None) -> Geometry:
-    """The geometry `read_image` would give, from the header alone where the format has one."""
+    """Read the geometry that `read_image` gives, from the header alone where the format has one.
+
+    Parameters and errors are those of `read_image`.
+    """
     path = Path(path)
     try:
-        return _completed(_reader(path).read_header(path), spacing)
+        return _checked(_reader(path).read_header(path), spacing)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
 def looks_like_image(path: Path) -> bool:
-    """Whether a file's name, or the mark every DICOM file carries, says that it is an image."""
-    return path.name.lower().endswith(IMAGE_SUFFIXES) or _is_dicom(path)
+    """Whether an existing file is an image by its name, or by the mark of DICOM in its content."""
+    return path.name.lower().endswith(IMAGE_SUFFIXES) or any(reader.accepts(path) for reader in _READERS)
 
 
-def is_series_folder(path: Path) -> bool:
-    """Whether a folder is one image: it holds DICOM files, the slices of a volume."""
-    return path.is_dir() and any(map(_is_dicom, itertools.islice(_visible_files(path), 1)))
-
-
-def series_files(path: Path) -> list[Path]:
-    """The files of an image: itself, or the slices in its folder."""
-    return _visible_files(path) if path.is_dir() else [path]
-
-
-def _visible_files(folder: Path) -> list[Path]:
-    try:
-        files = [path for path in folder.iterdir() if path.is_file()]
-    except OSError:
-        return []
-    return sorted(f for f in files if not f.name.startswith(".") and f.name.upper() != "DICOMDIR")
-
-
-def _reader(path: Path) -> ModuleType:
-    """The module that reads this kind of file; it is loaded only now."""
-    if path.is_dir():
-        if not is_series_folder(path):
-            raise InputError(
-                "is a folder: give one image file, or a folder of the slices of one DICOM series"
-            )
-        from napari_landmark.data.images import dicom_series
-
-        return dicom_series
+def _reader(path: Path) -> ImageReader:
+    """The reader of a file or folder; InputError where there is none."""
     if not path.exists():
-        loop = path.is_symlink()
-        raise InputError("is a link to nothing: remove it" if loop else "there is no such file")
-    if not path.is_file():
+        raise InputError("is a link to nothing: remove it" if path.is_symlink() else "there is no such file")
+    if not path.is_file() and not path.is_dir():
         raise InputError("is no ordinary file: give an image file")
-    if path.name.lower().endswith(_PICTURE_SUFFIXES):
-        from napari_landmark.data.images import raster as picture_file
-
-        return picture_file
-    if looks_like_image(path):
-        from napari_landmark.data.images import itk as itk_file
-
-        return itk_file
+    for reader in _READERS:
+        if reader.accepts(path):
+            return reader
+    if path.is_dir():
+        raise InputError("is a folder: give one image file, or a folder of the slices of one DICOM series")
     kinds = ", ".join(suffix.lstrip(".") for suffix in IMAGE_SUFFIXES)
     raise InputError(f"is not an image of a kind that is read here ({kinds})")
 
 
-def _is_dicom(path: Path) -> bool:
-    try:
-        if not path.is_file():  # opening a pipe would wait for ever
-            return False
-        with path.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
-def _completed(geometry: Geometry, spacing: float | Sequence[float] | None) -> Geometry:
+def _checked(geometry: Geometry, spacing: float | Sequence[float] | None) -> Geometry:
+    """The geometry with the given spacing; InputError for an image of hardly any pixels."""
     smallest = 4 if geometry.ndim == 2 else 2
     if min(geometry.shape) < smallest:
         size = " x ".join(str(length) for length in reversed(geometry.shape))
@@ -164,6 +131,7 @@ def _completed(geometry: Geometry, spacing: float | Sequence[float] | None) -> G
 
 
 def _finite(array: NDArray, path: Path) -> NDArray:
+    """The array with its smallest finite value in place of those that are not finite."""
     if array.dtype.kind == "c":
         raise InputError("holds complex values in every pixel: save one channel as an image")
     if array.dtype.kind != "f":

@@ -1,4 +1,4 @@
-"""Luminance of colour images, the one definition for readers and viewer."""
+"""Luminance of colour images, one definition for readers and viewer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ REC_709 = (0.2125, 0.7154, 0.0721)
 
 
 def luminance(colors: ArrayLike) -> NDArray:
-    """Luminance of an array whose last axis is red, green, blue and possibly alpha, which is dropped.
+    """Convert red, green and blue (and alpha, which is dropped) along the last axis to luminance.
 
     Parameters
     ----------

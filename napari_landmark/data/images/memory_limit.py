@@ -1,26 +1,26 @@
-"""Whether an image fits into this machine's memory, told from its header before anything is read."""
+"""Refuse an image that does not fit into this machine's memory, by its header."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
+import psutil
 
 from napari_landmark.data.errors import InputError
 
 _SHARE = 0.6  # of the memory; the rest is for what else is open
-_WHERE_UNKNOWN = 8 * 1024**3
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
 def check_fits(shape: Sequence[int], bytes_per_pixel: float) -> None:
     """Refuse an image whose pixels do not fit into memory (InputError).
 
-    What counts is the memory that the machine has, not what is free just now: the same folder must give the
-    same cohort tomorrow.
+    The memory that the machine has counts, not what is free now: the same folder must give the same cohort
+    tomorrow.
 
     Parameters
     ----------
@@ -41,13 +41,30 @@ def check_fits(shape: Sequence[int], bytes_per_pixel: float) -> None:
 
 @cache
 def total_memory() -> int:
-    """Bytes of memory that this process may use at most, whoever uses them now."""
-    limits = []
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for place in _CGROUP_LIMITS:
-        try:
-            limits.append(int(Path(place).read_text()))
-        except (OSError, ValueError):  # 'max'
+    """Bytes of memory that this process may use at most: of the machine, or of its group of processes on Linux."""
+    return min([psutil.virtual_memory().total, *_cgroup_limits()])
+
+
+def _cgroup_limits() -> Iterator[int]:
+    """Limits of the control group of this process and of those that contain it (versions 1 and 2)."""
+    try:
+        lines = _OWN_CGROUPS.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, own = line.split(":", 2)
+        if controllers == "":
+            top, name = _CGROUPS, "memory.max"
+        elif "memory" in controllers.split(","):
+            top, name = _CGROUPS / "memory", "memory.limit_in_bytes"
+        else:
             continue
-    return min([limit for limit in limits if limit > 0], default=_WHERE_UNKNOWN)
+        # In a container the path may be one of the host, of which only the top can be seen.
+        group = PurePosixPath("/") / own
+        for part in (group, *group.parents):
+            try:
+                limit = int((top / part.relative_to("/") / name).read_text())
+            except (OSError, ValueError):  # not there, or 'max'
+                continue
+            if limit > 0:
+                yield limit

@@ -1,17 +1,15 @@
-"""Who is at work on a study: two programs must not write the same files at a time.
+"""Locks of a study: two programs must not write the same files at the same time.
 
-Reading is always allowed. There are two kinds of work, which do not disturb each other: annotating (what persons say,
-and study.json) and training (models and what they find). So one may train in a terminal what is open in a viewer, but
-two viewers cannot both annotate, and two trainings cannot both run.
+Reading is always allowed. Two kinds of work exclude only their own kind: annotating (annotations and study.json) and
+training (models and predictions). A training in a terminal may run on a study that is open in a viewer, but two viewers
+cannot both annotate, and two trainings cannot both run.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
-import sys
 import time
 import weakref
 from collections.abc import Iterator
@@ -19,18 +17,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from napari_landmark.data.errors import InputError
-from napari_landmark.data.files.small_file import read_small_text
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.json_file import read_json_object, write_json_object
 
 ANNOTATING, TRAINING = "annotating", "training"
 _DOES = {ANNOTATING: "annotated", TRAINING: "trained"}
 _SECONDS_UNTIL_LEFTOVER = 600
-_FAR_BYTE = 2**30  # Windows keeps others from reading what is locked: not the text at the beginning
 _held: dict[tuple[str, str], weakref.ref[StudyLock]] = {}
 
 
@@ -39,23 +33,23 @@ class StudyInUseError(InputError):
 
 
 class StudyLock:
-    """The right to do one kind of work on a study, from when it is made until `release`.
+    """Exclusive right to one kind of work on a study, from construction until `release`.
 
-    ``annotating.lock`` or ``training.lock`` in the study's folder says who has it. The system itself gives a
-    lock back when its program ends, however that happens, so a file that was left behind stops nobody. Only
-    where the file says that another computer has it, nobody here can know whether that is still at work.
+    The lock itself is one of the operating system on ``.annotating.flock`` or ``.training.flock`` in the folder of the
+    study: it ends with its program, however that ends. On file systems without locks the existence of that file is the
+    lock. ``annotating.lock`` or ``training.lock`` beside it names the holder for messages.
 
     Parameters
     ----------
     folder : Path
-        Of the study.
+        Folder of the study.
     work : str
         `ANNOTATING` or `TRAINING`.
 
     Raises
     ------
     StudyInUseError
-        Another program, or another viewer of this one, is doing such work; it says which and since when.
+        Another program, or another viewer of this one, does such work; the message names it and since when.
     InputError
         The folder cannot be written.
     """
@@ -63,15 +57,20 @@ class StudyLock:
     def __init__(self, folder: str | Path, work: str) -> None:
         self.path = Path(folder) / f"{work}.lock"
         self._key = (os.path.realpath(folder), work)
-        mine = held_here(folder, work)
-        if mine is not None:
-            raise StudyInUseError(_message(self.path, work, _about_this_process()))
-        self._handle = _locked(self.path, work)
-        self._finalizer = weakref.finalize(self, _give_back, self.path, self._handle, self._key)
+        if held_here(folder, work) is not None:
+            raise StudyInUseError(_message(self.path, work, _this_process(), "close it there"))
+        lock = _acquired(self.path, work)
+        try:
+            _check_holder(self.path, work)
+            write_json_object(self.path, _this_process(), indent=None)
+        except BaseException:
+            lock.release()
+            raise
+        self._finalizer = weakref.finalize(self, _give_back, self.path, lock, self._key)
         _held[self._key] = weakref.ref(self)
 
     def release(self) -> None:
-        """Give the right back; nothing happens the second time."""
+        """Release the lock; a second call does nothing."""
         self._finalizer()
 
     def __enter__(self) -> StudyLock:
@@ -83,7 +82,7 @@ class StudyLock:
 
 @contextlib.contextmanager
 def allowed(folder: str | Path, work: str) -> Iterator[None]:
-    """Do a moment's work: with the lock that this program has, or one just for that moment."""
+    """Hold the lock for a short piece of work: the one this program has, or a new one."""
     if held_here(folder, work) is not None:
         yield
         return
@@ -92,112 +91,85 @@ def allowed(folder: str | Path, work: str) -> Iterator[None]:
 
 
 def held_here(folder: str | Path, work: str) -> StudyLock | None:
-    """The lock on such work that this program has."""
+    """The lock on such work that this program holds."""
     reference = _held.get((os.path.realpath(folder), work))
     return None if reference is None else reference()
 
 
-def _locked(path: Path, work: str) -> int:
-    """An open file that nobody else has locked, with this program's name in it."""
-    for _ in range(100):
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-        except OSError as error:
-            raise InputError(
-                f"{path.parent}: cannot be written ({error.strerror}); choose a study you may write to"
-            ) from error
-        try:
-            got = _lock(handle)
-            there = _read(path)
-            if got is False or (there and not _left_behind(there, known_free=got is True)):
-                os.close(handle)
-                raise StudyInUseError(_message(path, work, there))
-            with contextlib.suppress(OSError):
-                # Somebody may have given the lock back, and removed the file, after it was opened here.
-                if os.fstat(handle).st_ino != os.stat(path).st_ino:
-                    os.close(handle)
-                    continue
-            if there:
-                _remove_leftovers(path.parent)
-            os.ftruncate(handle, 0)
-            os.lseek(handle, 0, os.SEEK_SET)
-            os.write(handle, json.dumps(_about_this_process()).encode())
-            return handle
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.close(handle)
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    raise StudyInUseError(_message(path, work, {}))
-
-
-def _lock(handle: int) -> bool | None:
-    """Whether the system gave the lock; None where it has none, as on some network disks."""
+def _acquired(path: Path, work: str) -> BaseFileLock:
+    """The lock of the operating system; its file is never removed, since another program may have it open."""
+    file = path.with_name(f".{work}.flock")
+    # Not one state a thread: the lock is released by whichever thread drops its last reference.
+    lock: BaseFileLock = FileLock(file, thread_local=False)
     try:
-        if sys.platform == "win32":
-            os.lseek(handle, _FAR_BYTE, os.SEEK_SET)
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-            os.lseek(handle, 0, os.SEEK_SET)
-        else:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        return None
-    return True
+        try:
+            _try_twice(lock)
+        except (
+            NotImplementedError
+        ):  # a file system without locks, in versions of filelock that do not fall back
+            lock = SoftFileLock(file.with_suffix(".softlock"), thread_local=False)
+            _try_twice(lock)
+    except Timeout:
+        remedy = "close it there"
+        if isinstance(lock, SoftFileLock):
+            remedy += f"; if it does not run any more, remove {lock.lock_file}"
+        raise StudyInUseError(_message(path, work, _read(path), remedy)) from None
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: cannot be written ({error.strerror or error}); choose a study you may write to"
+        ) from error
+    return lock
 
 
-def _give_back(path: Path, handle: int, key: tuple[str, str]) -> None:
+def _try_twice(lock: BaseFileLock) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not isinstance(lock, SoftFileLock):
+            raise
+        lock.acquire(timeout=0)  # the first attempt removed the file of a program that was killed
+
+
+def _check_holder(path: Path, work: str) -> None:
+    """Refuse a study that another computer names itself the holder of: locks of some network disks are local.
+
+    The file of a program that was killed here is a leftover.
+    """
+    there = _read(path)
+    if not there:
+        return
+    if there.get("host") != socket.gethostname():
+        remedy = f"close it there; if it does not run any more, remove {path}"
+        raise StudyInUseError(_message(path, work, there, remedy))
+    _remove_leftovers(path.parent)
+
+
+def _give_back(path: Path, lock: BaseFileLock, key: tuple[str, str]) -> None:
     _held.pop(key, None)
     with contextlib.suppress(OSError):
-        os.ftruncate(handle, 0)  # where the file cannot be removed, it says that nobody is there
+        path.unlink()  # before the release: afterwards it may be another program's
     with contextlib.suppress(OSError):
-        path.unlink()
-    with contextlib.suppress(OSError):
-        os.close(handle)
-
-
-def _left_behind(there: dict[str, Any], *, known_free: bool) -> bool:
-    """Whether the program that the file names is gone, as far as can be known from here."""
-    if there.get("host") != socket.gethostname():
-        return False
-    return known_free or not _runs(there.get("pid"))
-
-
-def _runs(pid: object) -> bool:
-    if not isinstance(pid, int) or pid <= 0:
-        return False
-    if sys.platform == "win32":
-        return True  # cannot be asked without stopping it
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+        lock.release()
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(read_small_text(path))
-    except (OSError, ValueError, RecursionError):
+        return read_json_object(path)
+    except (OSError, InputError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
-def _about_this_process() -> dict[str, Any]:
+def _this_process() -> dict[str, Any]:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
 
 
-def _message(path: Path, work: str, there: dict[str, Any]) -> str:
+def _message(path: Path, work: str, there: dict[str, Any], remedy: str) -> str:
     who = f"process {there.get('pid', '?')} on {there.get('host', '?')} since {there.get('since', '?')}"
     if there.get("host", socket.gethostname()) == socket.gethostname():
         who = "another viewer of this program" if there.get("pid") == os.getpid() else who
-        remedy = "close it there, or wait until it is done"
-    else:
-        remedy = f"close it there; if it does not run any more, remove {path}"
-    return f"{path.parent}: is being {_DOES[work]} by {who}: {remedy}. Looking at it is possible all the same"
+        remedy = remedy.replace("close it there", "close it there, or wait until it is done")
+    return f"{path.parent}: is being {_DOES[work]} by {who}: {remedy}. Reading it is possible all the same"
 
 
 def _remove_leftovers(folder: Path) -> None:

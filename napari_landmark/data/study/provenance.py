@@ -1,13 +1,11 @@
-"""What a result was made of, in a JSON file beside it: command, versions, data, and where the spacing came from.
+"""Provenance of a result in a JSON file beside it: command, versions, data and the source of the spacing.
 
-Names of files stand there as they lie to the result, never as a whole path: a result may be passed on, and folders
-are often called after people.
+Files appear by name, never by a whole path: a result may be passed on, and folders are often called after patients.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.files.json_file import write_json_object
 from napari_landmark.data.geometry import Geometry
 
 _ENDING = ".run.json"
@@ -32,45 +30,45 @@ def write_run_record(
     geometries: Iterable[Geometry] = (),
     **more: Any,
 ) -> Path:
-    """Write ``RESULT.run.json`` beside a result that was written already; returns its path.
+    """Write ``RESULT.run.json`` beside an existing result and return its path.
 
     Parameters
     ----------
     result : Path
-        The file; where it is several ones, what they are called after.
+        File of the result; with `files`, the common part of their names.
     command : str
-        What made it.
+        Name of the command.
     arguments : mapping
-        With what; paths become their last part.
+        Its arguments; paths become their last part.
     files : sequence of Path, optional
-        Several files that are the result together.
+        Files of a result of several files.
     geometries : iterable of Geometry, optional
-        Of the images: it is counted where their spacing came from.
-    more
-        Anything else that decides the result, such as the model and a fingerprint of the images.
+        Geometries of the images; the sources of their spacing are counted.
+    **more
+        Other values that determine the result, such as the model and a fingerprint of the images.
     """
     record = {
         "result": result.name,
         "sha256": {file.name: sha256(file) for file in files} if files else sha256(result),
         "command": command,
-        "arguments": {key: _told(value) for key, value in arguments.items() if value is not None},
+        "arguments": {key: value for key, value in arguments.items() if value is not None},
         **more,
         "spacing": dict(Counter(geometry.spacing_statement for geometry in geometries)),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
     }
     path = result.with_name(result.name + _ENDING)
-    atomic_write(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_json_object(path, record)
     return path
 
 
 def is_run_record(path: Path) -> bool:
-    """Whether a file is called like what `write_run_record` writes."""
+    """Recognize the name of a run record."""
     return path.name.endswith(_ENDING)
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that results hang on."""
+    """Versions of Python and of the packages that determine results."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -81,13 +79,13 @@ def versions() -> dict[str, str]:
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content."""
+    """SHA-256 of the content of a file, in hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def describe_spacing(geometries: Iterable[Geometry]) -> str:
-    """Where the spacing of images came from, in a line for people.
+    """Sources of the spacing of images in one line of text.
 
     Examples
     --------
@@ -100,11 +98,3 @@ def describe_spacing(geometries: Iterable[Geometry]) -> str:
         for statement, count in sorted(counts.items())
     ]
     return f"spacing: {', '.join(parts)}"
-
-
-def _told(value: Any) -> Any:
-    if isinstance(value, Path):
-        return value.name
-    if isinstance(value, list | tuple):
-        return [_told(item) for item in value]
-    return value

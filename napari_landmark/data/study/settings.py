@@ -1,70 +1,127 @@
-"""What ``study.json`` holds: the template, where the images lie, a spacing, renamed landmarks."""
+"""Settings of a study: its landmarks, template, folder of images, spacing and renamed landmarks."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema
 
 Spacing = float | tuple[float, ...] | None
+"""Millimetres per pixel: one value, or one for each axis in array axis order."""
+_KEYS = (
+    "template",
+    "images",
+    "images_absolute",
+    "extra",
+    "extra_absolute",
+    "spacing",
+    "renamed",
+    "landmarks",
+)
 
 
-def check_settings(data: Mapping[str, Any]) -> None:
-    """Refuse (InputError) values of another kind than `study_settings` writes."""
-    if not isinstance(data.get("template", ""), str):
-        raise InputError("'template' must be text")
-    for key in ("images", "images_absolute"):
-        if not isinstance(data.get(key), str | None):
-            raise InputError(f"{key!r} must be text")
-    for key in ("extra", "extra_absolute"):
-        extra = data.get(key, [])
-        if not isinstance(extra, list) or not all(isinstance(path, str) for path in extra):
-            raise InputError(f"{key!r} must be a list of texts")
-    renamed = data.get("renamed", {})
-    if not isinstance(renamed, dict) or not all(isinstance(name, str) for name in renamed.values()):
-        raise InputError("'renamed' must be names by names")
+@dataclass(frozen=True)
+class StudySettings:
+    """Content of ``study.json``.
 
-
-def study_settings(
-    folder: Path,
-    schema: LandmarkSchema,
-    images: str | Path | None,
-    template: str,
-    spacing: float | Sequence[float] | None,
-    extra: Sequence[str | Path],
-) -> dict[str, Any]:
-    """What study.json says besides version and date: places of images as they lie to the study, and as a whole.
-
-    Raises
-    ------
-    InputError
-        A spacing is not a positive number.
+    Parameters
+    ----------
+    schema : LandmarkSchema
+        The landmarks.
+    template : str
+        Name of the template image; empty where none was chosen.
+    images, images_absolute : str, optional
+        Folder of the images relative to the study, and its absolute path.
+    extra, extra_absolute : tuple of str
+        Images outside that folder, in both forms.
+    spacing : float or tuple of float, optional
+        Millimetres per pixel given by the user.
+    renamed : mapping of str to str
+        Old names to current names of landmarks.
+    other : mapping
+        Version, date, and keys of the file that this version does not know; they are kept.
     """
 
-    def absolute(path: str | Path) -> str:
-        return Path(path).resolve().as_posix()
+    schema: LandmarkSchema
+    template: str = ""
+    images: str | None = None
+    images_absolute: str | None = None
+    extra: tuple[str, ...] = ()
+    extra_absolute: tuple[str, ...] = ()
+    spacing: Spacing = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    other: Mapping[str, Any] = field(default_factory=dict)
 
-    def place(path: str | Path) -> str:
-        # Relative, so that study and images can be moved together.
-        try:
-            return Path(os.path.relpath(Path(path).resolve(), folder.resolve())).as_posix()
-        except ValueError:  # on another drive
-            return absolute(path)
+    def to_json(self) -> dict[str, Any]:
+        """The object of ``study.json``."""
+        return {
+            **self.other,
+            "template": self.template,
+            "images": self.images,
+            "images_absolute": self.images_absolute,
+            "extra": list(self.extra),
+            "extra_absolute": list(self.extra_absolute),
+            "spacing": self.spacing,
+            **self.schema.to_json(),
+            **({"renamed": dict(self.renamed)} if self.renamed else {}),
+        }
 
-    return {
-        "template": template,
-        "images": None if images is None else place(images),
-        "images_absolute": None if images is None else absolute(images),
-        "extra": [place(path) for path in extra],
-        "extra_absolute": [absolute(path) for path in extra],
-        "spacing": checked_spacing(spacing),
-        **schema.to_json(),
-    }
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Settings from the object of ``study.json``.
+
+        Raises
+        ------
+        InputError
+            A value has another kind than `to_json` writes.
+        """
+        schema = LandmarkSchema.from_json(data)
+        spacing = checked_spacing(data.get("spacing"))
+        if not isinstance(template := data.get("template", ""), str):
+            raise InputError("'template' must be text")
+        for key in ("images", "images_absolute"):
+            if not isinstance(data.get(key), str | None):
+                raise InputError(f"{key!r} must be text")
+        for key in ("extra", "extra_absolute"):
+            extra = data.get(key, [])
+            if not isinstance(extra, list) or not all(isinstance(path, str) for path in extra):
+                raise InputError(f"{key!r} must be a list of texts")
+        renamed = data.get("renamed", {})
+        if not isinstance(renamed, dict) or not all(isinstance(name, str) for name in renamed.values()):
+            raise InputError("'renamed' must be names by names")
+        return cls(
+            schema,
+            template,
+            data.get("images"),
+            data.get("images_absolute"),
+            tuple(data.get("extra", [])),
+            tuple(data.get("extra_absolute", [])),
+            spacing,
+            renamed,
+            {key: value for key, value in data.items() if key not in _KEYS},
+        )
+
+    @property
+    def extra_pairs(self) -> list[tuple[str, str | None]]:
+        """Images outside the folder as pairs of relative and absolute path; None where that is not recorded."""
+        known = len(self.extra_absolute) == len(self.extra)
+        absolute = self.extra_absolute if known else (None,) * len(self.extra)
+        return list(zip(self.extra, absolute, strict=True))
+
+
+def relative_and_absolute(path: str | Path, folder: Path) -> tuple[str, str]:
+    """A path relative to a folder, so that both can be moved together, and its absolute form."""
+    absolute = Path(path).resolve().as_posix()
+    try:
+        return Path(os.path.relpath(Path(path).resolve(), folder.resolve())).as_posix(), absolute
+    except ValueError:  # on another drive
+        return absolute, absolute
 
 
 def checked_spacing(spacing: object) -> Spacing:

@@ -1,4 +1,4 @@
-"""A study: a folder of plain files with a template, landmarks by persons, predictions and models."""
+"""Study: a folder of plain files with annotations, predictions and models of a cohort."""
 
 from __future__ import annotations
 
@@ -11,33 +11,41 @@ from pathlib import Path
 from typing import Any
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.file_stem import file_stem
-from napari_landmark.data.files.small_file import read_small_text
+from napari_landmark.data.files.json_file import read_json_object, write_json_object
 from napari_landmark.data.formats.landmark_csv import read_csv, write_csv
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.lock import ANNOTATING, allowed
-from napari_landmark.data.study.settings import Spacing, check_settings, checked_spacing, study_settings
+from napari_landmark.data.study.settings import (
+    Spacing,
+    StudySettings,
+    checked_spacing,
+    relative_and_absolute,
+)
 
 _VERSION = 1
 _FILE = "study.json"
 
 
 class Study:
-    """A folder on disk; nothing is held in memory but ``study.json``.
+    """A study on disk; only ``study.json`` is held in memory.
 
-    ``study.json``, ``annotations/*.csv`` (what persons said), ``predictions/*.csv`` (what models said),
-    ``models/``, ``report/`` and ``log.jsonl``. Annotations and predictions are separate files, so that a
-    prediction cannot replace what a person said. Made by `Study.create` and `Study.open`.
+    The folder holds ``study.json``, ``annotations/*.csv`` (manual landmarks), ``predictions/*.csv`` (landmarks of
+    models), ``models/``, ``report/`` and ``log.jsonl``. Annotations and predictions are separate files, so that a
+    prediction cannot replace an annotation. Use `Study.create` and `Study.open`.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the study.
+    settings : StudySettings
+        Content of its ``study.json``.
     """
 
-    def __init__(self, folder: Path, data: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: StudySettings) -> None:
         self.folder = folder
-        self._data = dict(data)
-        self._schema = LandmarkSchema.from_json(self._data)
-        self._spacing = checked_spacing(self._data.get("spacing"))
-        check_settings(self._data)
+        self._settings = settings
 
     @classmethod
     def create(
@@ -50,12 +58,12 @@ class Study:
         spacing: float | Sequence[float] | None = None,
         extra: Sequence[str | Path] = (),
     ) -> Study:
-        """Make a new study.
+        """Create a study without annotations; `data.study.creation.create_study` takes those, too.
 
         Parameters
         ----------
         folder : str or Path
-            Made where it is not there; must not hold a study.
+            Created if missing; must not hold a study.
         schema : LandmarkSchema
             The landmarks.
         images : str or Path, optional
@@ -63,17 +71,24 @@ class Study:
         template : str, optional
             Name of the annotated image.
         spacing : float or sequence of float, optional
-            Millimetres per pixel given by a person, in array axis order.
+            Millimetres per pixel given by the user, in array axis order.
         extra : sequence of path, optional
-            Images of the cohort that lie elsewhere than in `images`.
+            Images of the cohort outside `images`.
+
+        Raises
+        ------
+        InputError
+            The folder holds a study or cannot be written, or the spacing is not positive.
         """
         folder = Path(folder)
         if cls.exists(folder):
             raise InputError(f"{folder}: holds a study already: open it or choose another folder")
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file: choose a folder")
-        data = {"version": _VERSION, "created": _now()}
-        study = cls(folder, {**data, **study_settings(folder, schema, images, template, spacing, extra)})
+        other = {"version": _VERSION, "created": _now()}
+        settings = StudySettings(schema, template, spacing=checked_spacing(spacing), other=other)
+        settings = _with_images(settings, folder, images)
+        study = cls(folder, _with_extra(settings, folder, extra))
         study._save()
         return study
 
@@ -83,16 +98,12 @@ class Study:
         folder = Path(folder)
         path = folder / _FILE
         try:
-            data = json.loads(read_small_text(path))
+            data = read_json_object(path)
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(f"{folder}: is not a study: it has no {_FILE}") from None
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        except InputError:
-            raise
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: is damaged ({error}): take it from a backup") from error
-        version = data.get("version") if isinstance(data, dict) else None
+        version = data.get("version")
         if not isinstance(version, int) or isinstance(version, bool) or version < 1:
             raise InputError(f"{path}: does not describe a study: choose another folder")
         if version > _VERSION:
@@ -101,60 +112,56 @@ class Study:
                 f"{_VERSION}): update napari-landmark"
             )
         try:
-            return cls(folder, data)
+            return cls(folder, StudySettings.from_json(data))
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            raise error.prefixed(path) from error
 
     @staticmethod
     def exists(folder: str | Path) -> bool:
-        """Whether a folder holds a study."""
+        """True where a folder holds a study."""
         return (Path(folder) / _FILE).exists()
 
     @property
     def schema(self) -> LandmarkSchema:
         """The landmarks."""
-        return self._schema
+        return self._settings.schema
 
     @property
     def template(self) -> str:
         """Name of the annotated image, empty where none was chosen yet."""
-        return self._data.get("template", "")
+        return self._settings.template
 
     @property
     def images(self) -> Path | None:
-        """Folder of the images: as it lies to the study, else where it was when it was named."""
-        places = self.places_of_images
-        return next((place for place in places if place.exists()), next(iter(places), None))
+        """Folder of the images: relative to the study, else by its absolute path; None where none was given."""
+        candidates = self.places_of_images
+        return next((path for path in candidates if path.exists()), next(iter(candidates), None))
 
     @property
     def places_of_images(self) -> tuple[Path, ...]:
-        """Where the folder of the images may be, the likeliest place first; empty where none was named."""
-        images = self._data.get("images")
-        return () if images is None else self._places(images, self._data.get("images_absolute"))
+        """Candidates for the folder of the images, the likeliest first; empty where none was given."""
+        images = self._settings.images
+        return () if images is None else self._candidates(images, self._settings.images_absolute)
 
     @property
     def extra(self) -> tuple[Path, ...]:
-        """Images of the cohort that lie elsewhere than in `images`, such as a template from another place."""
-        paths = self._data.get("extra", [])
-        absolute = self._data.get("extra_absolute", [])
-        if len(absolute) != len(paths):
-            absolute = [None] * len(paths)
-        found = (self._places(*pair) for pair in zip(paths, absolute, strict=True))
-        return tuple(next((place for place in places if place.exists()), places[0]) for places in found)
+        """Images of the cohort outside `images`, such as a template from another folder."""
+        found = (self._candidates(*pair) for pair in self._settings.extra_pairs)
+        return tuple(next((path for path in paths if path.exists()), paths[0]) for paths in found)
 
     @property
     def spacing(self) -> Spacing:
-        """Millimetres per pixel that a person gave, one value or one for each axis."""
-        return self._spacing
+        """Millimetres per pixel given by the user, one value or one for each axis."""
+        return self._settings.spacing
 
     @property
     def models_dir(self) -> Path:
-        """Folder of the models; made here."""
+        """Folder of the models; created if missing."""
         return self._made("models")
 
     @property
     def report_dir(self) -> Path:
-        """Folder of the report; made here."""
+        """Folder of the report; created if missing."""
         return self._made("report")
 
     def update(
@@ -170,78 +177,99 @@ class Study:
         """Change and save what is given; the rest stays.
 
         Landmarks that leave the schema stay in the files of annotations until those are saved again.
-        `renamed` adds old names to new ones of landmarks, see `current_names`.
+
+        Parameters
+        ----------
+        schema, images, template, spacing, extra
+            As in `create`.
+        renamed : mapping of str to str, optional
+            Old names to new ones of landmarks, see `current_names`.
+
+        Raises
+        ------
+        InputError
+            Another program annotates the study, or the folder cannot be written.
         """
-        changed = study_settings(
-            self.folder,
-            schema or self._schema,
-            self.images if images is None else images,
-            self.template if template is None else template,
-            self._spacing if spacing is None else spacing,
-            self.extra if extra is None else extra,
+        changed = dataclasses.replace(
+            self._settings,
+            schema=schema or self.schema,
+            template=self.template if template is None else template,
+            spacing=checked_spacing(self.spacing if spacing is None else spacing),
         )
-        # What cannot be found now, such as a disk that is not there, keeps the places it was known at.
-        if images is None and not (self.images and self.images.exists()):
-            changed = {key: value for key, value in changed.items() if not key.startswith("images")}
-        if extra is None and not all(path.exists() for path in self.extra):
-            changed = {key: value for key, value in changed.items() if not key.startswith("extra")}
+        # Paths that cannot be found now, such as those of a disk that is not connected, stay as they are recorded.
+        if images is not None or (self.images and self.images.exists()):
+            changed = _with_images(changed, self.folder, self.images if images is None else images)
+        if extra is not None or all(path.exists() for path in self.extra):
+            changed = _with_extra(changed, self.folder, self.extra if extra is None else extra)
         if renamed:
-            earlier = {old: renamed.get(new, new) for old, new in self._data.get("renamed", {}).items()}
+            earlier = {old: renamed.get(new, new) for old, new in changed.renamed.items()}
             both = {**earlier, **renamed}
-            changed["renamed"] = {old: new for old, new in both.items() if old != new}
-        study = Study(self.folder, {**self._data, **changed})
-        if study._data == self._data:
+            names = {old: new for old, new in both.items() if old != new}
+            changed = dataclasses.replace(changed, renamed=names)
+        if changed == self._settings:
             return
         with allowed(self.folder, ANNOTATING):
-            study._save()
-        self.__dict__.update(study.__dict__)
+            Study(self.folder, changed)._save()
+        self._settings = changed
 
     def current_names(self, names: Iterable[str]) -> tuple[str, ...]:
-        """What the landmarks of a model are called now; it knows them by the names of its training.
+        """Current names of the landmarks of a model, which has the names of its training.
 
         Parameters
         ----------
         names : iterable of str
-            All names that the model knows: one that is gone tells that the model is the older one, also
-            where another landmark has taken an old name since.
+            All names of the model: a removed one tells that the model is older than the renaming, also where
+            another landmark has taken an old name since.
         """
-        names, renamed = tuple(names), self._data.get("renamed", {})
-        if all(name in self._schema or name not in renamed for name in names):
+        names, renamed = tuple(names), self._settings.renamed
+        if all(name in self.schema or name not in renamed for name in names):
             return names
         every = tuple(renamed.get(name, name) for name in names)
         if len(set(every)) == len(every):
             return every
-        return tuple(name if name in self._schema else renamed.get(name, name) for name in names)
+        return tuple(name if name in self.schema else renamed.get(name, name) for name in names)
 
     def annotations(self) -> dict[str, LandmarkSet]:
-        """What persons said, by name of the image."""
+        """Manual landmarks of all images, by name of the image."""
         return self._load_all("annotations")
 
     def predictions(self) -> dict[str, LandmarkSet]:
-        """What models said, by name of the image."""
+        """Predicted landmarks of all images, by name of the image."""
         return self._load_all("predictions")
 
     def load_annotations(self, name: str) -> LandmarkSet:
-        """What persons said about one image; a set of unplaced landmarks where they said nothing."""
+        """Manual landmarks of one image; all of them unplaced where nobody annotated it."""
         return self._load("annotations", name)
 
     def load_predictions(self, name: str) -> LandmarkSet:
-        """What models said about one image; a set of unplaced landmarks where they said nothing."""
+        """Predicted landmarks of one image; all of them unplaced where there is no prediction."""
         return self._load("predictions", name)
 
     def save_annotations(self, name: str, landmarks: LandmarkSet, geometry: Geometry | None = None) -> None:
-        """Save what a person said about one image; predicted landmarks in the set are left out.
+        """Save the manual landmarks of one image; predicted landmarks in the set are left out.
 
-        InputError while another program annotates the study, which would not know of it.
+        Parameters
+        ----------
+        name : str
+            Name of the image.
+        landmarks : LandmarkSet
+        geometry : Geometry, optional
+            Geometry of the image, for the columns in millimetres.
+
+        Raises
+        ------
+        InputError
+            Another program annotates the study, or a landmark is not in its schema.
         """
         kept = LandmarkSet(landmarks.schema, (mark for mark in landmarks.values() if mark.status.is_manual))
         with allowed(self.folder, ANNOTATING):
             self._save_set("annotations", name, kept, geometry)
 
     def save_predictions(self, name: str, landmarks: LandmarkSet, geometry: Geometry | None = None) -> None:
-        """Save what a model said about one image; the annotations stay untouched.
+        """Save the predicted landmarks of one image; the annotations stay untouched.
 
-        Landmarks that were renamed after the model was trained get their new names.
+        Landmarks that were renamed after the model was trained get their new names. Parameters as in
+        `save_annotations`.
         """
         pairs = list(zip(landmarks.values(), self.current_names(landmarks), strict=True))
         if any(mark.name != new for mark, new in pairs):
@@ -251,13 +279,13 @@ class Study:
         self._save_set("predictions", name, landmarks, geometry)
 
     def result(self, name: str) -> LandmarkSet:
-        """The annotation of an image, and the prediction wherever no person said anything."""
+        """The annotation of an image, completed with its prediction."""
         return self.load_annotations(name).merged_with_prediction(self.load_predictions(name))
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Append one line to ``log.jsonl``, with the time.
 
-        Lines come from several threads and programs: each is one write at the end of the file.
+        Several threads and programs may append at the same time: each line is one write.
         """
         line = json.dumps({"time": _now(), **event}, ensure_ascii=False, default=str) + "\n"
         path = self.folder / "log.jsonl"
@@ -270,14 +298,14 @@ class Study:
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
-    def _places(self, path: str, absolute: str | None) -> tuple[Path, ...]:
+    def _candidates(self, path: str, absolute: str | None) -> tuple[Path, ...]:
         outside = path.startswith("../")
-        # An absolute path, as older versions wrote it, stays what it is.
+        # Older versions wrote absolute paths.
         first = Path(os.path.normpath(self.folder.resolve() / path)) if outside else self.folder / path
         return (first,) if absolute is None or Path(absolute) == first else (first, Path(absolute))
 
     def _save(self) -> None:
-        atomic_write(self.folder / _FILE, json.dumps(self._data, indent=2, ensure_ascii=False) + "\n")
+        write_json_object(self.folder / _FILE, self._settings.to_json(), indent=2)
 
     def _made(self, name: str) -> Path:
         folder = self.folder / name
@@ -300,18 +328,20 @@ class Study:
     def _load(self, kind: str, name: str) -> LandmarkSet:
         path = self.folder / kind / f"{file_stem(name)}.csv"
         found = self._read(path) if path.exists() else {}
-        return found.get(name) or LandmarkSet(self._schema)
+        return found.get(name) or LandmarkSet(self.schema)
 
     def _read(self, path: Path) -> dict[str, LandmarkSet]:
         sets = read_csv(path)
         for name in sets:
-            if file_stem(name) != path.stem:  # a copy, or a table put here by hand: which one is meant?
+            if (
+                file_stem(name) != path.stem
+            ):  # a copy, or a table added by hand: it is unclear which one counts
                 raise InputError(
                     f"{path}: holds landmarks of {name!r}, whose file is {file_stem(name)}.csv: move it out"
                 )
-        # A landmark taken out of the schema later is no mistake in the older files.
+        # Older files may hold landmarks that were removed from the schema since.
         return {
-            name: LandmarkSet(self._schema, (mark for mark in found.values() if mark.name in self._schema))
+            name: LandmarkSet(self.schema, (mark for mark in found.values() if mark.name in self.schema))
             for name, found in sets.items()
         }
 
@@ -319,12 +349,24 @@ class Study:
         if not name.strip():
             raise InputError("an image without a name: landmarks belong to an image")
         for landmark in landmarks.values():
-            if landmark.name not in self._schema and landmark.status.is_manual:
-                self._schema.index(landmark.name)  # raises: what a person said is not dropped silently
-        known = (landmark for landmark in landmarks.values() if landmark.name in self._schema)
-        in_order = LandmarkSet(self._schema, known)
+            if landmark.name not in self.schema and landmark.status.is_manual:
+                self.schema.index(landmark.name)  # raises: a manual landmark is not dropped silently
+        known = (landmark for landmark in landmarks.values() if landmark.name in self.schema)
+        in_order = LandmarkSet(self.schema, known)
         path = self.folder / kind / f"{file_stem(name)}.csv"
         write_csv(path, {name: in_order}, geometries={} if geometry is None else {name: geometry})
+
+
+def _with_images(settings: StudySettings, folder: Path, images: str | Path | None) -> StudySettings:
+    relative, absolute = (None, None) if images is None else relative_and_absolute(images, folder)
+    return dataclasses.replace(settings, images=relative, images_absolute=absolute)
+
+
+def _with_extra(settings: StudySettings, folder: Path, extra: Sequence[str | Path]) -> StudySettings:
+    pairs = [relative_and_absolute(path, folder) for path in extra]
+    return dataclasses.replace(
+        settings, extra=tuple(pair[0] for pair in pairs), extra_absolute=tuple(pair[1] for pair in pairs)
+    )
 
 
 def _now() -> str:

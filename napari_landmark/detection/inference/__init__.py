@@ -1,1 +1,1 @@
-"""Detection in a folder of images: journal, heatmap files."""
+"""Detection in many images: list and folder of images, shards, journal, heatmap files."""

@@ -1,12 +1,14 @@
-"""Heatmaps on disk: an NRRD that overlays the image in any viewer, and a picture to look at."""
+"""Heatmap files: an NRRD in the space of the image, and an overlay picture of a 2-D image."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.file_stem import file_stem
 from napari_landmark.data.images.display import display_range
 from napari_landmark.data.images.image import MedicalImage
@@ -14,21 +16,39 @@ from napari_landmark.detection.model.landmark_model import Detection
 
 
 def write_heatmaps(folder: Path, image: MedicalImage, detection: Detection) -> None:
-    """Write `<image>.heatmaps.nrrd` (one 8-bit component per landmark, in the image's space) and `<image>.png`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `<image>.heatmaps.nrrd` (one 8-bit component per landmark, 255 at its peak) and `<image>.png`.
+
+    The NRRD has origin, spacing and direction in world coordinates, so that viewers overlay it on the image. The
+    picture is written for 2-D images only.
+
+    Raises
+    ------
+    InputError
+        A file cannot be written.
+    ValueError
+        The detection was made without heatmaps.
+    """
+    if detection.heatmaps is None:
+        raise ValueError(f"{image.name}: the detection has no heatmaps")
     stem = file_stem(image.name)
-    _write_nrrd(folder / f"{stem}.heatmaps.nrrd", image, detection)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_nrrd(folder / f"{stem}.heatmaps.nrrd", image, detection, detection.heatmaps)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be written ({error.strerror or error}); choose a folder you may write to"
+        ) from error
     if image.geometry.ndim == 2:
-        _write_overlay(folder / f"{stem}.png", image, detection)
+        atomic_write(folder / f"{stem}.png", _overlay(image, detection, detection.heatmaps))
 
 
-def _write_nrrd(path: Path, image: MedicalImage, detection: Detection) -> None:
+def _write_nrrd(path: Path, image: MedicalImage, detection: Detection, heatmaps: np.ndarray) -> None:
     import SimpleITK as sitk
 
     geometry, matrix = image.geometry, detection.heatmap_matrix
-    heat = np.round(255 * np.moveaxis(detection.heatmaps, 0, -1)).astype(np.uint8)
+    heat = np.round(255 * np.moveaxis(heatmaps, 0, -1)).astype(np.uint8)
     file = sitk.GetImageFromArray(heat, isVector=True)
-    # Where spacing is unknown, one pixel counts as one unit, as viewers do with such images.
+    # Viewers take one pixel as one unit where the spacing is not known.
     spacing = np.array(geometry.spacing or (1.0,) * geometry.ndim)
     direction = np.array(geometry.direction)
     step = direction @ np.diag(spacing) @ matrix
@@ -49,7 +69,8 @@ def _write_nrrd(path: Path, image: MedicalImage, detection: Detection) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _write_overlay(path: Path, image: MedicalImage, detection: Detection) -> None:
+def _overlay(image: MedicalImage, detection: Detection, heatmaps: np.ndarray) -> bytes:
+    """PNG of a 2-D image with its heatmaps and landmarks."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -59,7 +80,7 @@ def _write_overlay(path: Path, image: MedicalImage, detection: Detection) -> Non
     axes = figure.add_axes((0, 0, 1, 1))
     low, high = display_range(image.array)
     axes.imshow(image.array, cmap="gray", vmin=low, vmax=high)
-    heat = detection.heatmaps.max(0)
+    heat = heatmaps.max(0)
     corner = detection.heatmap_offset - np.diag(detection.heatmap_matrix) / 2
     end = corner + np.diag(detection.heatmap_matrix) * heat.shape
     axes.imshow(
@@ -71,6 +92,6 @@ def _write_overlay(path: Path, image: MedicalImage, detection: Detection) -> Non
     )
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     axes.set_axis_off()
-    temporary = path.with_name(f".{path.name}.part")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()

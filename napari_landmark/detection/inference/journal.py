@@ -1,7 +1,7 @@
-"""What was found so far in a folder, kept beside the result while it is being made.
+"""Journal of a detection: the predictions made so far, kept beside the result while it is being made.
 
-One line of JSON for each image, added when it is done. A detection that is interrupted, however that happens, goes
-on with the next image; a line that was cut off counts as not written.
+One line of JSON for the run, then one for each image, added when it is done. An interrupted detection, however it
+ended, is resumed with the next image; a line that was cut off counts as not written.
 """
 
 from __future__ import annotations
@@ -10,30 +10,105 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from napari_landmark.data.cohort.folder import file_state
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry, SpacingSource
-from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
 _VERSION = 1
 _SECONDS_BETWEEN_SYNCS = 2.0
-_LARGEST = 8 * 1024**3
-_DECIMALS = 6
+_LARGEST = 8 * 1024**3  # bytes
+
+
+@dataclass
+class JournalContent:
+    """Entries of a journal.
+
+    Parameters
+    ----------
+    schema : LandmarkSchema
+        Of the model.
+    entries : dict of str to dict
+        By name of the image; the last one of each counts.
+    length : int
+        Bytes of the file up to the last whole line.
+    of_another_run : bool
+        Whether the file is of another model, spacing or folder of heatmaps, so that nothing was taken from it.
+    """
+
+    schema: LandmarkSchema
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    length: int = 0
+    of_another_run: bool = False
+
+    def find(self, name: str, image: Path) -> tuple[LandmarkSet, Geometry] | None:
+        """Prediction of an image; None where there is none, or the image file has changed since."""
+        entry = self._current(name, image)
+        if entry is None or "found" not in entry:
+            return None
+        try:
+            return _landmarks(entry, self.schema), _geometry(entry["geometry"])
+        except (InputError, LookupError, TypeError, ValueError, OverflowError):
+            return None
+
+    def find_skipped(self, name: str, image: Path) -> str | None:
+        """Reason why an image was skipped; None where it was not, or the image file has changed since."""
+        entry = self._current(name, image)
+        return None if entry is None or "skipped" not in entry else str(entry["skipped"])
+
+    def _current(self, name: str, image: Path) -> dict[str, Any] | None:
+        entry = self.entries.get(name)
+        return entry if entry is not None and entry["state"] == _state(image) else None
+
+
+def read_journal(path: Path, run: Mapping[str, Any], schema: LandmarkSchema) -> JournalContent:
+    """Read what a run wrote; empty where there is no journal of it.
+
+    Parameters
+    ----------
+    run : mapping
+        All that the predictions depend on besides the image, such as model and spacing.
+    """
+    content, expected = JournalContent(schema), _run_line(run)
+    try:
+        if path.stat().st_size > _LARGEST:
+            return content
+        stream = path.open("rb")
+    except OSError:
+        return content
+    with stream:
+        for line in stream:
+            if not line.endswith(b"\n"):
+                break
+            try:
+                entry = json.loads(line)
+                if content.length == 0:
+                    if entry != expected:
+                        content.of_another_run = True
+                        break
+                else:
+                    keys = ("state", "skipped") if "skipped" in entry else ("state", "found", "geometry")
+                    content.entries[str(entry["image"])] = {key: entry[key] for key in keys}
+            except (ValueError, LookupError, TypeError, RecursionError):
+                break
+            content.length += len(line)
+    return content
 
 
 class DetectionJournal:
-    """Landmarks by image, in a file that grows.
+    """Journal that is being written.
 
     Parameters
     ----------
     path : Path
         The file; made where there is none.
     run : mapping
-        What the landmarks depend on besides the image: the model, the spacing. What is in the file from
-        another run is thrown away.
+        All that the predictions depend on besides the image, such as model and spacing. Entries of another run are
+        removed from the file.
     schema : LandmarkSchema
         Of the model.
 
@@ -41,48 +116,36 @@ class DetectionJournal:
     ------
     InputError
         The file cannot be written.
+
+    Attributes
+    ----------
+    content : JournalContent
+        Entries of an earlier, interrupted run.
     """
 
     def __init__(self, path: Path, run: Mapping[str, Any], schema: LandmarkSchema) -> None:
         self.path = path
-        self._schema = schema
-        self._run = json.loads(json.dumps({"version": _VERSION, **run}))
-        self._done: dict[str, dict[str, Any]] = {}
-        self._added = 0
+        self.content = read_journal(path, run, schema)
+        self._empty = not self.content.entries
         self._synced = time.monotonic()
-        length = self._read()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = path.open("r+b" if length else "wb")
-            self._stream.seek(length)
+            self._stream = path.open("r+b" if self.content.length else "wb")
+            self._stream.seek(self.content.length)
             self._stream.truncate()
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-        if not length:
-            self._append(self._run)
-
-    def __len__(self) -> int:
-        return len(self._done)
-
-    def find(self, name: str, image: Path) -> tuple[LandmarkSet, Geometry] | None:
-        """What was found in an image, None where it has to be looked at (again)."""
-        entry = self._done.get(name)
-        if entry is None or entry["state"] != _state(image):
-            return None
-        try:
-            return _landmarks(entry, self._schema), _geometry(entry["geometry"])
-        except (InputError, LookupError, TypeError, ValueError, OverflowError):
-            return None
+        if not self.content.length:
+            self._append(_run_line(run))
 
     def add(self, name: str, image: Path, landmarks: LandmarkSet, geometry: Geometry) -> None:
-        """Keep what was found in an image."""
+        """Append the prediction of an image, positions in native index coordinates."""
+        # All digits: lengths in mm are computed from these, and a resumed run writes the same table to the last byte.
         found = [
-            None
-            if mark.position is None
-            else [*(round(v, _DECIMALS) for v in mark.position), mark.confidence, mark.expected_error]
+            None if mark.position is None else [*mark.position, mark.confidence, mark.expected_error]
             for mark in landmarks.values()
         ]
-        place = {
+        described = {
             "shape": geometry.shape,
             "spacing": geometry.spacing,
             "origin": geometry.origin,
@@ -90,13 +153,18 @@ class DetectionJournal:
             "source": geometry.spacing_source,
             "plane": geometry.spacing_plane,
         }
-        self._added += 1
-        self._append({"image": name, "state": _state(image), "found": found, "geometry": place})
+        self._empty = False
+        self._append({"image": name, "state": _state(image), "found": found, "geometry": described})
+
+    def skip(self, name: str, image: Path, reason: str) -> None:
+        """Append that an image could not be used; a resumed run tries it again."""
+        self._empty = False
+        self._append({"image": name, "state": _state(image), "skipped": reason})
 
     def close(self) -> None:
         """Stop writing; a file without any image is removed."""
         self._stream.close()
-        if not self._done and not self._added:
+        if self._empty:
             self.path.unlink(missing_ok=True)
 
     def _append(self, entry: Mapping[str, Any]) -> None:
@@ -104,43 +172,23 @@ class DetectionJournal:
             self._stream.write(json.dumps(entry).encode() + b"\n")
             self._stream.flush()  # to the system: it survives the end of this program
             if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS:
-                os.fsync(self._stream.fileno())  # to the disk: it survives the end of the power
+                os.fsync(self._stream.fileno())  # to the disk: it survives a power cut
                 self._synced = time.monotonic()
         except OSError as error:
             raise InputError(
                 f"{self.path}: cannot be written ({error.strerror}): free some space, then run the same command "
-                "again, it goes on from there"
+                "again, it resumes from there"
             ) from error
 
-    def _read(self) -> int:
-        """Take over what an earlier, interrupted run left; how many bytes of it are good."""
-        try:
-            if self.path.stat().st_size > _LARGEST:
-                return 0
-            stream = self.path.open("rb")
-        except OSError:
-            return 0
-        good = 0
-        with stream:
-            for line in stream:
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    entry = json.loads(line)
-                    if good == 0:
-                        if entry != self._run:
-                            break
-                    else:
-                        self._done[str(entry["image"])] = {
-                            key: entry[key] for key in ("state", "found", "geometry")
-                        }
-                except (ValueError, LookupError, TypeError, RecursionError):
-                    break
-                good += len(line)
-        return good
+
+def _run_line(run: Mapping[str, Any]) -> dict[str, Any]:
+    """First entry of a journal, with the types that JSON gives back."""
+    line: dict[str, Any] = json.loads(json.dumps({"version": _VERSION, **run}))
+    return line
 
 
 def _state(path: Path) -> list[int]:
+    """Size and time of change of an image file, empty where it is gone."""
     try:
         return list(file_state(path))
     except OSError:
@@ -154,16 +202,16 @@ def _landmarks(entry: Mapping[str, Any], schema: LandmarkSchema) -> LandmarkSet:
             marks.append(Landmark(name))
         else:
             *position, confidence, error = values
-            marks.append(Landmark(name, tuple(position), "predicted", confidence, error))
+            marks.append(Landmark(name, tuple(position), Status.PREDICTED, confidence, error))
     return LandmarkSet(schema, marks)
 
 
-def _geometry(place: Mapping[str, Any]) -> Geometry:
+def _geometry(described: Mapping[str, Any]) -> Geometry:
     return Geometry(
-        shape=tuple(place["shape"]),
-        spacing=place["spacing"],
-        origin=tuple(place["origin"]),
-        direction=tuple(map(tuple, place["direction"])),
-        spacing_source=SpacingSource(place["source"]),
-        spacing_plane=str(place["plane"]),
+        shape=tuple(described["shape"]),
+        spacing=described["spacing"],
+        origin=tuple(described["origin"]),
+        direction=tuple(map(tuple, described["direction"])),
+        spacing_source=SpacingSource(described["source"]),
+        spacing_plane=str(described["plane"]),
     )

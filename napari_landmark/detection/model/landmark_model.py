@@ -1,9 +1,10 @@
-"""What a training leaves: everything needed to find the landmarks in a new image."""
+"""Trained landmark model: inference on one image."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,16 +30,18 @@ from napari_landmark.learning.device import Device
 
 @dataclass(frozen=True)
 class Detection:
-    """Landmarks found in one image.
+    """Predicted landmarks of one image, with d axes.
 
     Parameters
     ----------
     landmarks : LandmarkSet
-        In native index coordinates; confidence 0..1, expected error in native pixels.
-    heatmaps : (n, *shape) float32 array or None
-        Per landmark, 0..1 with the peak at 1, on a grid of the working canvas.
-    heatmap_matrix, heatmap_offset : (d, d) and (d,) arrays
-        Native index = matrix @ heatmap index + offset.
+        Predictions in native index coordinates in array axis order ([y, x] or [z, y, x]), with confidence 0..1 and
+        expected error in native pixels. A landmark that no template shows is unplaced.
+    heatmaps : (n_landmarks, *cells) float32 array or None
+        Per landmark, 0..1 with the peak at 1; zeros for a landmark that no template shows. Their grid is coarser than
+        the working grid.
+    heatmap_matrix, heatmap_offset : (d, d) and (d,) float arrays
+        Native index = matrix @ heatmap index + offset, both in pixels of their grid and array axis order.
     """
 
     landmarks: LandmarkSet
@@ -48,35 +51,48 @@ class Detection:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What one network says about one image, on the working canvas."""
+class _CoarsePrediction:
+    """Prediction of a network that sees the whole image, before refinement; lengths in pixels of the working grid.
+
+    Parameters
+    ----------
+    positions : (n_landmarks, d) float array
+    confidence, error : (n_landmarks,) float arrays
+        Confidence (not clipped) and expected error.
+    heatmaps : (n_landmarks, *cells) tensor or None
+        Not normalised.
+    stride : int
+        Pixels per cell of the heatmaps.
+    prior : float
+        Standard deviation of the true positions around these.
+    """
 
     positions: np.ndarray
     confidence: np.ndarray
     error: np.ndarray
-    heat: torch.Tensor | None
+    heatmaps: torch.Tensor | None
     stride: int
     prior: float
 
 
 class LandmarkModel:
-    """An embedding with the templates' vectors and, after a complete training, a detector.
+    """Embedding with the templates' descriptors and, after a complete training, local refiner and detector.
 
     Parameters
     ----------
     schema : LandmarkSchema
     canvas : tuple of int
-        Working shape the networks were trained on.
+        Shape of the working grid that the networks were trained on, in array axis order.
     embedding : Embedding
     descriptors : Descriptors
         Of the templates.
     detector : DetectorNetwork or None
-        Without one (training was cancelled early) positions come from the embedding alone.
-    look : LocalRefiner or None
-        Without one (training was cancelled early) positions stay as they were found in the whole image.
+        None after a training that was cancelled early: the templates are matched by the embedding instead.
+    refiner : LocalRefiner or None
+        None after a training that was cancelled early: predictions are not refined.
     device : Device
     record : dict
-        How it was trained: configuration, seed, versions, data fingerprint.
+        Options, device, templates, data fingerprint and versions of the training.
     """
 
     def __init__(
@@ -87,23 +103,25 @@ class LandmarkModel:
         descriptors: Descriptors,
         detector: DetectorNetwork | None,
         *,
-        look: LocalRefiner | None = None,
+        refiner: LocalRefiner | None = None,
         device: Device,
         record: dict | None = None,
     ) -> None:
         self.schema, self.canvas, self.device = schema, tuple(canvas), device
-        self.embedding, self.descriptors, self.detector = (
-            embedding.use_device(device).eval(),
-            descriptors,
-            detector,
-        )
-        self.look = look
+        self.embedding = embedding.use_device(device).eval()
+        self.descriptors, self.detector = descriptors, detector
+        self.refiner = refiner
         self.record = record or {}
         if detector is not None:
             detector.eval()
 
     def detect(self, image: MedicalImage, *, heatmaps: bool = False) -> Detection:
-        """Find the landmarks in an image of any size and spacing.
+        """Predict the landmarks of an image of any size and spacing.
+
+        Parameters
+        ----------
+        heatmaps : bool
+            Return heatmaps, too.
 
         Raises
         ------
@@ -119,88 +137,102 @@ class LandmarkModel:
         return self.detect_working(resample(image, canvas_transform), canvas_transform, heatmaps=heatmaps)
 
     def detect_in_cohort(self, cohort: Cohort, number: int, *, heatmaps: bool = False) -> Detection:
-        """Find the landmarks in an image of a cohort, on the canvas that the model was trained on.
+        """Predict the landmarks of image `number` of a cohort.
 
-        A cohort that is drawn at another size, or whose median proportions changed, is read from its files.
+        The cached image is used where the cohort has the model's working grid. A cohort of another working size, or
+        whose median proportions changed, is read from its files.
         """
         if tuple(cohort.canvas) != self.canvas:
             return self.detect(cohort.read(number), heatmaps=heatmaps)
         return self.detect_working(cohort.working(number), cohort.canvas_transform(number), heatmaps=heatmaps)
 
     def detect_working(
-        self, canvas: np.ndarray, canvas_transform: CanvasTransform, *, heatmaps: bool = False
+        self, pixels: np.ndarray, canvas_transform: CanvasTransform, *, heatmaps: bool = False
     ) -> Detection:
-        """Find the landmarks in an image that lies on the working canvas already."""
-        pixels = self.device.to(torch.from_numpy(np.ascontiguousarray(canvas))[None, None])
+        """Predict the landmarks of an image that was resampled to the working grid.
+
+        Parameters
+        ----------
+        pixels : (*canvas) float32 array
+            Intensities 0..1.
+        canvas_transform : CanvasTransform
+            From the working grid to the native image.
+        """
+        image = self.device.to(torch.from_numpy(np.ascontiguousarray(pixels))[None, None])
         if self.detector is None:
-            found = self._matched(pixels, heatmaps)
+            coarse = self._match(image, heatmaps=heatmaps)
         else:
-            found = self._detected(pixels)
-        positions, error, heat, stride = found.positions, found.error, found.heat, found.stride
-        unknown = self.descriptors.positions[..., 0].isnan().all(0).cpu().numpy()  # no template shows these
-        if self.look is not None:
-            closer = refine_positions(self.look, canvas, positions, self.device, prior=found.prior)
-            positions = closer.between(positions)
-            support = np.where(unknown, np.nan, closer.consensus)
-            error = refinement_error(error, support=support, typical=self.look.typical)
-        positions = np.where(unknown[:, None], np.nan, positions)
+            coarse = self._detect(self.detector, image)
+        positions, error = coarse.positions, coarse.error
+        absent = self.descriptors.positions[..., 0].isnan().all(0).cpu().numpy()  # no template shows these
+        if self.refiner is not None:
+            refined = refine_positions(self.refiner, pixels, positions, self.device, prior=coarse.prior)
+            positions = refined.between(positions)
+            consensus = np.where(absent, np.nan, refined.consensus)
+            error = refinement_error(error, consensus=consensus, typical=self.refiner.typical)
+        positions = np.where(absent[:, None], np.nan, positions)
         landmarks = LandmarkSet.from_array(
             self.schema,
             canvas_transform.to_native(positions),
             status=Status.PREDICTED,
-            confidence=np.clip(found.confidence, 0, 1),
+            confidence=np.clip(coarse.confidence, 0, 1),
             expected_error=error * canvas_transform.scale,
         )
-        picture = None
-        if heatmaps:
-            heat = heat.clone()
-            heat[torch.from_numpy(unknown)] = 0
-            peak = heat.flatten(1).amax(1).clamp(min=1e-9)
-            picture = (heat / peak.view(-1, *[1] * (heat.ndim - 1))).float().cpu().numpy()
+        stride = coarse.stride
         return Detection(
             landmarks,
-            picture,
+            _normalised(coarse.heatmaps, absent) if heatmaps and coarse.heatmaps is not None else None,
             canvas_transform.matrix * stride,
             canvas_transform.matrix @ np.full(len(self.canvas), (stride - 1) / 2) + canvas_transform.offset,
         )
 
-    def _matched(self, pixels: torch.Tensor, heatmaps: bool) -> _Found:
-        """What the embedding says about an image (1, 1, *canvas)."""
-        maps = self.embedding.embed(pixels)
+    def _match(self, image: torch.Tensor, *, heatmaps: bool) -> _CoarsePrediction:
+        """Match the templates by the embedding in an image (1, 1, *canvas)."""
+        maps = self.embedding.embed(image)
         positions, similarity, cycle, heat = match_templates(
             self.embedding, self.descriptors, maps, keep_heatmaps=heatmaps
         )
         error = match_error(similarity=similarity, cycle=cycle, canvas=self.canvas)
         stride = self.embedding.strides[-1]
-        return _Found(positions, similarity, error, heat, stride, embedding_prior(self.embedding))
+        return _CoarsePrediction(positions, similarity, error, heat, stride, embedding_prior(self.embedding))
 
-    def _detected(self, pixels: torch.Tensor) -> _Found:
-        """What the detector says about an image (1, 1, *canvas)."""
-        config = self.detector.config
-        votes = self.detector.vote(downsample(pixels, config.downsampling), self.device)
+    def _detect(self, detector: DetectorNetwork, image: torch.Tensor) -> _CoarsePrediction:
+        """Apply the detector to an image (1, 1, *canvas)."""
+        config = detector.config
+        votes = detector.vote(downsample(image, config.downsampling), self.device)
         error = detector_error(
             spread=votes.spread[0].cpu().numpy(), sigma=config.sigma * config.downsampling, canvas=self.canvas
         )
-        return _Found(
+        return _CoarsePrediction(
             votes.positions[0].cpu().numpy(),
             votes.confidence[0].cpu().numpy(),
             error,
             votes.heatmaps[0],
             config.downsampling * config.finest_stride,
-            detector_prior(self.detector),
+            detector_prior(detector),
         )
 
     def digest(self) -> str:
-        """SHA-256 over the weights, the templates and the names: the same for a model that finds the same."""
+        """SHA-256 over schema names, working grid, weights and descriptors: equal for models that predict the same."""
         total = hashlib.sha256(json.dumps([self.schema.names, self.canvas]).encode())
-        networks = [self.embedding, self.detector, self.look.network if self.look else None]
-        parts = [{} if network is None else network.state_dict() for network in networks]
+        networks = [self.embedding, self.detector, self.refiner.network if self.refiner else None]
+        parts: list[Mapping[str, torch.Tensor]] = [
+            {} if network is None else network.state_dict() for network in networks
+        ]
         parts.append({"positions": self.descriptors.positions})
         parts.append({f"vectors.{k}": vectors for k, vectors in enumerate(self.descriptors.vectors)})
-        if self.look is not None:
-            parts.append({f"close.{k}": v for k, v in enumerate(self.look.descriptors.vectors)})
+        if self.refiner is not None:
+            parts.append({f"close.{k}": v for k, v in enumerate(self.refiner.descriptors.vectors)})
         for tensors in parts:
             for name, value in sorted(tensors.items()):
                 total.update(name.encode())
                 total.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
         return total.hexdigest()
+
+
+def _normalised(heatmaps: torch.Tensor, absent: np.ndarray) -> np.ndarray:
+    """Heatmaps (n_landmarks, *cells) with the peak of each at 1; zeros where the landmark is absent."""
+    heatmaps = heatmaps.clone()
+    heatmaps[torch.from_numpy(absent)] = 0
+    peak = heatmaps.flatten(1).amax(1).clamp(min=1e-9)
+    return (heatmaps / peak.view(-1, *[1] * (heatmaps.ndim - 1))).float().cpu().numpy()

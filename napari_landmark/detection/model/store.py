@@ -1,32 +1,88 @@
-"""The models of a study: finished ones to load, interrupted ones to go on with."""
+"""Models of a study: list, default, load; folders of new and interrupted trainings. Imported without torch."""
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
+from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.model.choice import by_number, default_folder, model_folders
-from napari_landmark.detection.model.landmark_model import LandmarkModel
-from napari_landmark.detection.model.serialization import read_model
-from napari_landmark.learning.device import choose_device
+
+if TYPE_CHECKING:
+    from napari_landmark.detection.model.landmark_model import LandmarkModel
+
+
+def model_folders(study: Study) -> list[Path]:
+    """Folders of complete models, oldest first; folders that were renamed come before the numbered ones."""
+    return sorted((path.parent for path in study.models_dir.glob("*/model.json")), key=by_number)
+
+
+def default_folder(study: Study) -> Path | None:
+    """Folder of the newest model whose training was not cancelled, else of the newest model, else None."""
+    folders = model_folders(study)
+    complete = [folder for folder in folders if not was_cancelled(folder)]
+    return next(iter((complete or folders)[-1:]), None)
+
+
+def was_cancelled(folder: Path) -> bool:
+    """Whether the training of a model was cancelled, so that the model has part of its stages only."""
+    path = folder / "model.json"
+    try:
+        return _was_cancelled(path, path.stat().st_mtime_ns)
+    except OSError:
+        return True
 
 
 def load_model(study: Study, *, name: str | None = None, device: str = "auto") -> LandmarkModel:
-    """A model of the study, by default the newest whose training was not stopped."""
+    """Load a model of the study by the name of its folder, by default that of `default_folder`.
+
+    Raises
+    ------
+    InputError
+        There is no such model, or its files are missing or damaged.
+    """
+    from napari_landmark.detection.model.serialization import read_model
+    from napari_landmark.learning.device import choose_device
+
     if name is None:
         folder = default_folder(study)
     else:
         folder = next((folder for folder in model_folders(study) if folder.name == name), None)
     if folder is None:
         what = f"no model {name!r}" if name else "no trained model yet"
-        raise InputError(f"{study.folder}: has {what}; run `napari-landmark train` first")
+        raise InputError(f"{study.folder}: has {what}", code=ErrorCode.NO_MODEL)
     return read_model(folder, device=choose_device(device))
 
 
+def new_folder(study: Study) -> Path:
+    """Make the folder of the next model; earlier ones are kept."""
+    last = max((by_number(path)[0] for path in study.models_dir.iterdir()), default=0)
+    folder = study.models_dir / f"{max(0, last) + 1:03d}"
+    folder.mkdir(parents=True)
+    return folder
+
+
 def can_resume(study: Study) -> bool:
-    """Whether there is an interrupted training to go on with."""
+    """Whether the study has an interrupted training."""
     return bool(_interrupted(study))
+
+
+def unfinished_folder(study: Study) -> Path:
+    """Folder of the newest interrupted training; InputError where there is none."""
+    folders = _interrupted(study)
+    if not folders:
+        raise InputError(
+            f"{study.folder}: has no interrupted training to resume", code=ErrorCode.NOTHING_TO_RESUME
+        )
+    return folders[-1]
+
+
+def by_number(folder: Path) -> tuple[int, str]:
+    """Sorting key of model folders: those without a number first, then by number."""
+    return (int(folder.name) if folder.name.isdecimal() else -1), folder.name
 
 
 def _interrupted(study: Study) -> list[Path]:
@@ -34,17 +90,19 @@ def _interrupted(study: Study) -> list[Path]:
     return [run for run in runs if any(run.glob("checkpoint-*.safetensors"))]
 
 
-def unfinished_folder(study: Study) -> Path:
-    """Folder of the newest interrupted training; InputError where there is none."""
-    folders = _interrupted(study)
-    if not folders:
-        raise InputError(f"{study.folder}: has no interrupted training to resume; leave out --resume")
-    return folders[-1]
+@lru_cache(maxsize=256)  # the viewer asks at every change of a landmark
+def _was_cancelled(path: Path, _changed: int) -> bool:
+    training = _read_object(path).get("training")
+    complete = training.get("complete") if isinstance(training, dict) else None
+    if isinstance(complete, bool):
+        return not complete
+    return _read_object(path.with_name("history.json")).get("cancelled") is True  # written by older versions
 
 
-def new_folder(study: Study) -> Path:
-    """A folder for the next model; earlier ones are kept."""
-    last = max((by_number(path)[0] for path in study.models_dir.iterdir()), default=0)
-    folder = study.models_dir / f"{max(0, last) + 1:03d}"
-    folder.mkdir(parents=True)
-    return folder
+def _read_object(path: Path) -> dict[str, Any]:
+    """Object of a JSON file, empty where it cannot be read: loading the model says why."""
+    try:
+        content = json.loads(read_small_text(path))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,8 +1,8 @@
-"""How far a found landmark may be off, from signs that need no truth.
+"""Expected radial error of predicted landmarks, from signs that need no ground truth.
 
-The powers are a fit (gamma regression with a logarithmic link) to the radial errors in 74 cephalograms (canvas of 768
-pixels) that were learned from one template; they include what one person's annotation differs from another's. About 90%
-of the true errors lie within twice the expected error.
+The exponents are a fit (gamma regression with a logarithmic link) to the radial errors in 74 cephalograms (working grid
+of 768 pixels) after a training with one template; they include the difference between two annotators. About 90% of the
+true errors are below twice the expected error.
 """
 
 from __future__ import annotations
@@ -11,66 +11,69 @@ import math
 
 import numpy as np
 
-_FITTED_SIDE = 768.0
-_USUAL_SUPPORT, _LEAST_SUPPORT = 0.5, 0.1
-_UNTOLD = 4.9  # canvas pixels of `_FITTED_SIDE` that a heatmap as narrow as it was taught leaves
-_LARGEST_SIGN = 0.15  # of the longest side: further away, all that matters is that it is wrong
+_FITTED_SIDE = 768.0  # longest side of the working grid of the fit, in pixels
+_USUAL_CONSENSUS, _CONSENSUS_OFFSET = 0.5, 0.1
+# Pixels of `_FITTED_SIDE` that remain with a heatmap as narrow as those of the training.
+_LEAST_ERROR = 4.9
+_LARGEST_CYCLE = 0.15  # of the longest side: beyond it a match is wrong, however far the reverse match is
 
 
 def detector_error(*, spread: np.ndarray, sigma: float, canvas: tuple[int, ...]) -> np.ndarray:
-    """Expected radial error of detected landmarks in canvas pixels.
+    """Expected radial error of detected landmarks in pixels of the working grid.
 
     Parameters
     ----------
-    spread : (n,)
-        Mean distance of the heatmap's mass from the position, in canvas pixels.
+    spread : (n,) float array
+        Mean distance of the heatmap's mass from the position, in pixels of the working grid.
     sigma : float
-        Of the heatmaps that the detector was taught: no answer is narrower.
+        Standard deviation of the heatmaps that the detector was trained with, in pixels of the working grid.
     canvas : tuple of int
-        Sets the scale of what no sign tells.
+        Shape of the working grid; the error grows with its longest side.
     """
     dims = len(canvas)
-    # Mean distance of a Gaussian's mass from its centre.
+    # Mean distance of a Gaussian's mass from its centre: no heatmap is narrower.
     narrowest = sigma * math.sqrt(2) * math.gamma((dims + 1) / 2) / math.gamma(dims / 2)
     width = np.clip(spread / narrowest, 0.5, 4.0)
-    return _UNTOLD * max(canvas) / _FITTED_SIDE * width**1.8
+    return _LEAST_ERROR * max(canvas) / _FITTED_SIDE * width**1.8
 
 
-def refinement_error(error: np.ndarray, *, support: np.ndarray, typical: np.ndarray | None) -> np.ndarray:
-    """Expected radial error once the landmarks of an image were looked at closely, in canvas pixels.
+def refinement_error(error: np.ndarray, *, consensus: np.ndarray, typical: np.ndarray | None) -> np.ndarray:
+    """Expected radial error after local refinement, in pixels of the working grid.
 
-    Where little of the surroundings looks alike and leads back, the structure is another or not the same. That counts
-    for the landmark, for the landmark in the whole cohort (some can hardly be told from their surroundings), and for
-    the image.
+    Low consensus means another structure than the template's. It counts for the landmark, for the landmark in the whole
+    cohort (some can hardly be told from their surroundings), and for the image.
 
     Parameters
     ----------
-    error : (n,)
-        Expected before.
-    support : (n,)
-        Of the close look, 0..1; NaN where no template shows the landmark.
-    typical : (n,) or None
-        Mean of it in the images learned from.
+    error : (n,) float array
+        Expected error before refinement.
+    consensus : (n,) float array
+        0..1, of the local refinement; NaN where no template shows the landmark.
+    typical : (n,) float array or None
+        Mean consensus of each landmark over the training images.
     """
-    typical = support if typical is None else typical
-    return error * _part(support, 0.34) * _part(typical, 0.7) * _part(np.nanmean(support), 0.18)
+    typical = consensus if typical is None else typical
+    image = np.nanmean(consensus, keepdims=True)
+    return error * _factor(consensus, 0.34) * _factor(typical, 0.7) * _factor(image, 0.18)
 
 
-def _part(support: np.ndarray, power: float) -> np.ndarray:
-    """1 at the support that is usual on the cephalograms, more below."""
-    return ((_USUAL_SUPPORT + _LEAST_SUPPORT) / (support + _LEAST_SUPPORT)) ** power
+def _factor(consensus: np.ndarray, exponent: float) -> np.ndarray:
+    """1 at the consensus that is usual on the cephalograms, more below."""
+    return ((_USUAL_CONSENSUS + _CONSENSUS_OFFSET) / (consensus + _CONSENSUS_OFFSET)) ** exponent
 
 
 def match_error(*, similarity: np.ndarray, cycle: np.ndarray, canvas: tuple[int, ...]) -> np.ndarray:
-    """Expected radial error of landmarks matched by the embedding alone, in canvas pixels.
+    """Expected radial error of landmarks matched by the embedding alone, in pixels of the working grid.
 
     Parameters
     ----------
-    similarity : (n,)
+    similarity : (n,) float array
         Product of the levels' cosines at the match.
-    cycle : (n,)
-        Distance between the template's landmark and the reverse match, in canvas pixels.
+    cycle : (n,) float array
+        Distance between the template's landmark and the reverse match, in pixels of the working grid.
+    canvas : tuple of int
+        Shape of the working grid.
     """
     scale = max(canvas) / _FITTED_SIDE
     unlike = 19.0 * scale * np.clip(1 - similarity, 0, 1)
-    return unlike + 0.3 * np.minimum(cycle, _LARGEST_SIGN * max(canvas))
+    return unlike + 0.3 * np.minimum(cycle, _LARGEST_CYCLE * max(canvas))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.learning.device import Device
 from napari_landmark.learning.loop import Budget
 
@@ -63,7 +63,11 @@ class TrainingOptions:
         for name in ("minutes", "limit_minutes"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
-                raise InputError(f"--{name.replace('_', '-')} {value}: must be a number above 0")
+                raise InputError(
+                    f"{name.replace('_', ' ')} {value}: must be a number above 0",
+                    code=ErrorCode.INVALID_OPTION,
+                    option=name,
+                )
 
     def for_canvas(self, canvas: tuple[int, ...]) -> TrainingOptions:
         """Adapt steps, limit and batches to a working grid.

@@ -205,7 +205,7 @@ class Stages:
             embedding,
             describe_templates(embedding, task.cohort, task.templates, task.device),
             detector,
-            look=self.refiner,
+            refiner=self.refiner,
             device=task.device,
             record=self.record,
         )

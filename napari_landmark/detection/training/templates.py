@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.landmarks import LandmarkSet, Status, check_inside
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.embedding.template_matching import Template
 
@@ -33,7 +33,7 @@ def find_templates(study: Study, cohort: Cohort) -> list[Template]:
         positions[~is_manual] = np.nan
         if np.isnan(positions[:, 0]).all():
             continue
-        check_template(name, annotations[name], cohort, number)
+        check_inside(annotations[name].values(), cohort.geometry(number), image=name)
         templates.append(Template(number, cohort.canvas_transform(number).to_working(positions)))
     if not templates:
         name = study.template or "the template"
@@ -50,22 +50,3 @@ def missing_landmarks(study: Study, cohort: Cohort) -> np.ndarray:
         if name in cohort.names:
             missing[cohort.index(name)] = [mark.status is Status.MISSING for mark in marks.values()]
     return missing
-
-
-def check_template(name: str, landmarks: LandmarkSet, cohort: Cohort, number: int) -> None:
-    """Refuse a template whose landmarks lie outside its image (InputError)."""
-    geometry = cohort.geometry(number)
-    if landmarks.ndim is not None and landmarks.ndim != geometry.ndim:
-        needed = "x and y" if geometry.ndim == 2 else "x, y and z"
-        raise InputError(
-            f"{name}: its landmarks have {landmarks.ndim} coordinates and the image {geometry.ndim} axes; "
-            f"give {needed}"
-        )
-    for mark in landmarks.values():
-        if mark.position is not None and not geometry.contains(np.array([mark.position]), margin=0.5)[0]:
-            place = ", ".join(f"{value:g}" for value in reversed(mark.position))
-            size = " x ".join(str(n) for n in reversed(geometry.shape))
-            raise InputError(
-                f"{name}: landmark {mark.name!r} at ({place}) lies outside the image of {size} pixels; "
-                f"correct it, in pixels from 0"
-            )

@@ -14,6 +14,7 @@ from qtpy.QtCore import QTimer
 from napari_landmark.data.errors import InputError
 from napari_landmark.gui.layers.layer_transforms import layer_place
 from napari_landmark.gui.session.session import Session
+from napari_landmark.gui.wording import word
 
 _NAME = "Calibration: click both ends"
 
@@ -80,7 +81,7 @@ class Calibration:
         try:
             result = None if length is None else spacing_from(first, second, length)
         except InputError as error:
-            self._session.message.emit("error", str(error))
+            self._session.message.emit("error", word(error))
             result = None
         self._done(result)
 

@@ -25,6 +25,7 @@ from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.base import button, note, problem_text
 from napari_landmark.gui.widgets.landmark_table import swatch
+from napari_landmark.gui.wording import word
 
 _ORIGINAL, _COLOR = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 
@@ -147,6 +148,6 @@ class SchemaDialog(QDialog):
         try:
             self.save()
         except InputError as error:
-            self.problem.setText(problem_text(str(error)))
+            self.problem.setText(problem_text(word(error)))
             return
         self.accept()

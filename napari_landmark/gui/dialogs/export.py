@@ -12,19 +12,10 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.file_stem import file_stem
 from napari_landmark.data.files.small_file import read_small_text
-from napari_landmark.data.formats import FORMATS, write_landmarks
+from napari_landmark.data.formats.registry import format_of_suffix, landmark_formats, write_landmarks
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.provenance import write_run_record
 from napari_landmark.gui.session.session import Session
-
-_TITLES = {
-    ".csv": "CSV table",
-    ".mrk.json": "Slicer markups",
-    ".fcsv": "Slicer fiducials",
-    ".tps": "TPS for shape analysis",
-    ".json": "COCO keypoints",
-    ".dlc.csv": "DeepLabCut",
-}
 
 
 class ExportButton(QPushButton):
@@ -38,9 +29,9 @@ class ExportButton(QPushButton):
         for whole in (True, False):
             title = "All images" if whole else "This image"
             part = menu.addMenu(title)
-            for suffix, known in FORMATS.items():
+            for known in landmark_formats():
                 if known.write is not None:
-                    text = f"{_TITLES.get(suffix, suffix)} ({suffix})…"
+                    text, suffix = f"{known.title} ({known.suffix})…", known.suffix
                     part.addAction(text, lambda suffix=suffix, whole=whole: self._on_export(suffix, whole))
         self.setMenu(menu)
 
@@ -48,7 +39,7 @@ class ExportButton(QPushButton):
         session = self._session
         if session.study is None:
             return
-        if whole and FORMATS[suffix].one_image:
+        if whole and format_of_suffix(suffix).one_image:
             chosen = QFileDialog.getExistingDirectory(self, "Folder for one file of each image")
         else:
             stem = "landmarks" if whole else Path(session.image).stem
@@ -88,7 +79,7 @@ def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> i
         raise InputError("No landmark is placed or predicted yet: there is nothing to export.")
     geometries = {name: session.geometry(name) for name in sets}
     files: list[Path] = []
-    if whole and FORMATS[suffix].one_image:
+    if whole and format_of_suffix(suffix).one_image:
         for name, marks in sets.items():
             file = path / f"{file_stem(name)}{suffix}"
             write_landmarks(file, {name: marks}, geometries={name: geometries[name]})

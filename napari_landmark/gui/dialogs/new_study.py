@@ -35,6 +35,7 @@ from napari_landmark.gui.layers.open_layers import (
 from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.base import note, problem_text
+from napari_landmark.gui.wording import word
 
 _FROM_FILE = "From a landmark file…"
 _FROM_POINTS = "The named points in the viewer"
@@ -177,7 +178,7 @@ class NewStudyDialog(QDialog):
             job = self.job()
             self._session.run(job)
         except InputError as error:
-            self.problem.setText(problem_text(str(error)))
+            self.problem.setText(problem_text(word(error)))
             return
         self.accept()
 

@@ -12,6 +12,7 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.gui.wording import word
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 logger = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class Job(QObject):
 def explain(error: BaseException, smaller: str = SMALLER) -> str:
     """One line for the person: what happened and what to do."""
     if isinstance(error, InputError):
-        return str(error)
+        return word(error)
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text.lower():
         return f"Out of memory. {smaller}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from napari_landmark.data.cohort.cohort import image_files
+from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import FORMATS, read_landmarks
+from napari_landmark.data.formats.landmark_format import Unit
+from napari_landmark.data.formats.registry import input_format, read_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import read_geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
@@ -16,9 +17,8 @@ _FAR = 10**6
 
 
 def is_in_millimetres(path: str | Path) -> bool:
-    """Whether a file holds world positions of one image (the formats of 3D Slicer)."""
-    name = Path(path).name.lower()
-    return any(name.endswith(suffix) for suffix, known in FORMATS.items() if known.one_image)
+    """Whether a file holds world coordinates (the formats of 3D Slicer)."""
+    return input_format(path).unit is Unit.MILLIMETRES
 
 
 def read_world(path: str | Path) -> dict[str, LandmarkSet]:
@@ -35,9 +35,8 @@ def read_beside_images(path: str | Path) -> dict[str, LandmarkSet]:
     try:
         return read_landmarks(path)
     except InputError:
-        if Path(path).suffix.lower() != ".tps":
+        if not input_format(path).reading_needs_images:
             raise
-    # TPS counts rows from below, hence needs the height of the images.
     geometries = {}
     for name, file in image_files(Path(path).parent)[0]:
         try:

@@ -9,12 +9,12 @@ from typing import Any
 from napari_landmark.data.cohort.cohort import DEFAULT_WORKING_SIZE, Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.study.creation import create_study
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.preferences import Preferences
-from napari_landmark.gui.session.annotation_editor import check_positions
 from napari_landmark.gui.session.session import Session
-from napari_landmark.progress import CancelToken, Progress, ProgressEvent
+from napari_landmark.progress import Cancelled, CancelToken, Progress
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,6 @@ class Opened:
 
     study: Study
     cohort: Cohort
-
-
-class ReadingStopped(Exception):
-    """A person cancelled the reading of images."""
 
 
 def gather(
@@ -55,19 +51,14 @@ def gather(
             "their folder: New study…"
         )
 
-    def report(done: int, total: int) -> None:
-        if cancel is not None and cancel.cancelled:
-            raise ReadingStopped
-        if progress is not None:
-            progress(ProgressEvent("Reading images", done / max(1, total), step=done))
-
     return Cohort.from_folder(
         study.images,
         spacing=study.spacing,
         working_size=_asked_for(preferences.working_size),
         cache_dir=preferences.cache,
         extra=study.extra,
-        progress=report,
+        progress=progress,
+        cancel=cancel,
     )
 
 
@@ -93,7 +84,8 @@ def open_job(
     folder : Path
         Of the study.
     create : dict, optional
-        Keyword arguments of `Study.create`; the study is made only once its images could be read.
+        Keyword arguments of `create_study`: schema, images, spacing. The study is created only once its images
+        could be read.
     image : str, optional
         Which image to show first.
     adding : bool, optional
@@ -115,14 +107,9 @@ def open_job(
             planned = _Planned(Path(images), create.get("spacing"), folder)
             cohort = gather(planned, preferences, progress=progress, cancel=cancel)  # type: ignore[arg-type]
             known = {name: marks for name, marks in (starting or {}).items() if name in cohort.names}
-            for name, marks in known.items():
-                check_positions(marks.values(), cohort.geometry(cohort.index(name)), name)
-            study = Study.create(folder, **create)
-            for name, marks in known.items():
-                study.save_annotations(name, marks, cohort.geometry(cohort.index(name)))
-                study.update(template=study.template or name)
+            study = create_study(folder, cohort, annotations=known, **create)
             return Opened(study, cohort)
-        except ReadingStopped:
+        except Cancelled:
             return None
 
     job = Job("Reading images", work)

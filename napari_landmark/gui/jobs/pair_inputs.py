@@ -153,7 +153,7 @@ def _landmark_set(layer: Points, image: Image, named: bool) -> LandmarkSet:
     try:
         schema = LandmarkSchema(tuple(names))
     except InputError as error:
-        raise InputError(f"{layer.name}: {error}") from error
+        raise error.prefixed(layer.name) from error
     return LandmarkSet(
         schema, (Landmark(n, tuple(p), Status.PLACED) for n, p in zip(names, positions, strict=True))
     )

@@ -14,16 +14,16 @@ from napari_landmark.data.study.lock import TRAINING as TRAINING_LOCK
 from napari_landmark.data.study.lock import StudyLock
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.jobs.open_study import ReadingStopped, gather
+from napari_landmark.gui.jobs.open_study import gather
 from napari_landmark.gui.jobs.pair_inputs import PairInputs
 from napari_landmark.gui.layers.registration_views import Views, draw_views
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.pair_numbers import PairNumbers, measure
-from napari_landmark.progress import CancelToken, Progress, ProgressEvent
+from napari_landmark.progress import Cancelled, CancelToken, Progress, ProgressEvent
 
 if TYPE_CHECKING:
-    from napari_landmark.registration.pairwise.result import Registration
+    from napari_landmark.registration.result import Registration
 
 # Modules that need torch are imported where they are used: opening a widget does not wait for it.
 
@@ -185,7 +185,7 @@ def train_registration_job(
         preferences = replace(Preferences.read(), working_size=WORKING_SIZE[ndim])
         try:
             cohort = gather(study, preferences, progress=progress, cancel=cancel)
-        except ReadingStopped:
+        except Cancelled:
             return None
         maps = {} if labels is None else find_label_maps(labels, cohort.names)
         if resume is not None and not maps and _run_record(resume).get("labelled"):

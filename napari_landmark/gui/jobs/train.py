@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.model.choice import default_folder, model_folders
+from napari_landmark.detection.model.store import default_folder, model_folders
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent

@@ -17,6 +17,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, put
 from napari_landmark.gui.session.session import Session
+from napari_landmark.gui.wording import word
 
 NAME = "Landmarks"
 _SHADOW = "Expected error"
@@ -200,7 +201,7 @@ class LandmarkLayer:
                 for name in [n for n, mark in before.items() if mark.position is not None and n not in names]:
                     session.edits.remove(name)
         except InputError as error:
-            session.message.emit("warning", str(error))
+            session.message.emit("warning", word(error))
         finally:
             self._syncing = False
         self.refresh()

@@ -20,7 +20,7 @@ from napari_landmark.gui.layers.landmark_layer import LandmarkLayer
 from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, put
 from napari_landmark.gui.layers.registration_layers import RegistrationLayers
 from napari_landmark.gui.session.session import Session
-from napari_landmark.gui.wording import in_dialog
+from napari_landmark.gui.wording import word
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ class LayerManager:
         try:
             image = session.read_image()
         except InputError as error:
-            show_error(str(error))
+            show_error(word(error))
             return
         self.show_preview(None)
         self.heatmaps.clear()
@@ -202,7 +202,7 @@ class LayerManager:
 
     @staticmethod
     def _on_message(kind: str, text: str) -> None:
-        _TELL[kind](in_dialog(text))
+        _TELL[kind](text)
 
 
 def source_file(layer: Image) -> str:

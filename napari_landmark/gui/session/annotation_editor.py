@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
+from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status, check_axes, check_inside
 from napari_landmark.gui.session.undo import Change, UndoStack
 
 if TYPE_CHECKING:
@@ -109,9 +108,8 @@ class AnnotationEditor:
         """
         annotation, geometry = self._session.annotation(), self._session.geometry()
         predicted = [m for m in self._session.result().values() if m.status is Status.PREDICTED]
+        check_axes(predicted, geometry, image=self._session.image)
         for mark in predicted:
-            if len(mark.position) != geometry.ndim:
-                raise InputError(_other_axes(mark, geometry))
             position = tuple(
                 min(max(value, -0.5), size - 0.5)
                 for value, size in zip(mark.position, geometry.shape, strict=True)
@@ -130,7 +128,7 @@ class AnnotationEditor:
             Where one of them does not lie on the image at hand; none is taken over then.
         """
         session = self._session
-        check_positions(landmarks.values(), session.geometry(), session.image)
+        check_inside(landmarks.values(), session.geometry(), image=session.image)
         annotation = session.annotation()
         for mark in landmarks.values():
             if mark.status is not Status.UNPLACED:
@@ -174,33 +172,3 @@ class AnnotationEditor:
         if not self._session.study.template:
             self._session.known.check_right()
             self._session.study.update(template=self._session.image)
-
-
-def check_positions(marks: Iterable[Landmark], geometry: Geometry, image: str) -> None:
-    """Whether landmarks lie on an image; InputError with the name of the first that does not.
-
-    Parameters
-    ----------
-    marks : iterable of Landmark
-    geometry : Geometry
-        Of the image.
-    image : str
-        Its name.
-    """
-    for mark in marks:
-        if mark.position is None:
-            continue
-        if len(mark.position) != geometry.ndim:
-            raise InputError(_other_axes(mark, geometry))
-        if not geometry.contains([mark.position])[0]:
-            place = ", ".join(f"{value:g}" for value in reversed(mark.position))
-            size = " x ".join(str(count) for count in reversed(geometry.shape))
-            raise InputError(
-                f"{mark.name}: ({place}) lies outside of {image}, which has {size} pixels: "
-                "does the file belong to this image?"
-            )
-
-
-def _other_axes(mark: Landmark, geometry: Geometry) -> str:
-    count = len(mark.position or ())
-    return f"{mark.name}: has {count} coordinates, and the image has {geometry.ndim} axes"

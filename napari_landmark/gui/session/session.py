@@ -20,6 +20,7 @@ from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.image_prefetcher import ImagePrefetcher
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.schema_editor import SchemaEditor
+from napari_landmark.gui.wording import word
 
 if TYPE_CHECKING:
     from napari_landmark.gui.jobs.job import Job
@@ -283,7 +284,7 @@ class Session:
         try:
             action()
         except InputError as error:
-            self.message.emit("error", str(error))
+            self.message.emit("error", word(error))
 
     def _on_job_ended(self) -> None:
         self.job = None

@@ -7,15 +7,14 @@ from pathlib import Path
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QLabel, QPushButton
 
-from napari_landmark.data.formats import FORMATS
-from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.formats.registry import landmark_formats
+from napari_landmark.data.landmarks import LandmarkSet, Status, check_inside
+from napari_landmark.data.study.schema_migration import merged_schema
 from napari_landmark.gui.dialogs.calibration import Calibration
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.jobs.landmark_files import read_for
 from napari_landmark.gui.jobs.open_study import regather_job
 from napari_landmark.gui.keys import keys_text
-from napari_landmark.gui.session.annotation_editor import check_positions
-from napari_landmark.gui.session.schema_editor import merged_schema
 from napari_landmark.gui.widgets.base import DockWidget, button, note
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
 from napari_landmark.gui.widgets.suggest import SuggestImage
@@ -139,7 +138,7 @@ class AnnotateWidget(DockWidget):
         session = self.session
         found = read_for(path, session.image, {name: session.geometry(name) for name in session.names})
         placed = [mark for mark in found.values() if mark.status is not Status.UNPLACED]
-        check_positions(placed, session.geometry(), session.image)  # before landmarks are defined for it
+        check_inside(placed, session.geometry(), image=session.image)  # before landmarks are defined for it
         new = [mark.name for mark in placed if mark.name not in session.schema]
         if new:
             untouched = len(session.schema) == 1 and session.adding and not session.known.any_annotation
@@ -169,7 +168,9 @@ class AnnotateWidget(DockWidget):
         dialog.deleteLater()
 
     def _on_import(self) -> None:
-        kinds = " ".join(f"*{suffix}" for suffix, known in FORMATS.items() if known.read)
+        kinds = " ".join(
+            f"*{suffix}" for known in landmark_formats() if known.read for suffix in known.suffixes
+        )
         path, _ = QFileDialog.getOpenFileName(self, "Import landmarks", "", f"Landmarks ({kinds})")
         if path:
             self.session.attempt(lambda: self.import_file(path))

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QSizePolicy
 from napari_landmark.gui.keys import bind_keys
 from napari_landmark.gui.layers.layer_manager import LayerManager, get_layer_manager, get_session
 from napari_landmark.gui.session.session import Session
-from napari_landmark.gui.wording import in_dialog
 
 _NARROWEST = 330
 
@@ -111,7 +110,7 @@ def emphasise(widget: QPushButton, on: bool = True) -> None:
 
 def problem_text(text: str) -> str:
     """Rich text of something that went wrong, readable in both themes."""
-    return f"<span style='color:#e5484d'>⚠ <b>{escape(in_dialog(text))}</b></span>"
+    return f"<span style='color:#e5484d'>⚠ <b>{escape(text)}</b></span>"
 
 
 class _Note(QLabel):

@@ -7,7 +7,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel
 
 from napari_landmark.data.landmarks import LandmarkSet, Status
-from napari_landmark.detection.model.choice import default_folder, was_stopped
+from napari_landmark.detection.model.store import default_folder, was_cancelled
 from napari_landmark.gui.dialogs.export import ExportButton
 from napari_landmark.gui.jobs.train import Maps, detect_job, heatmap_job, model_names, train_job
 from napari_landmark.gui.keys import keys_text
@@ -137,7 +137,7 @@ class DetectWidget(DockWidget):
         """Show the models; the one that the terminal would take is chosen."""
         study = self.session.study
         labels = [
-            f"{name} (stopped early)" if was_stopped(study.models_dir / name) else name for name in names
+            f"{name} (stopped early)" if was_cancelled(study.models_dir / name) else name for name in names
         ]
         if labels == [self.models.itemText(row) for row in range(self.models.count())]:
             return

@@ -8,7 +8,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QListWidget, QListWidgetItem, QVBoxLayout
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.detection.suggestion import DEFAULT_MINUTES, Suggestion
+from napari_landmark.detection.template_selection import DEFAULT_MINUTES, Suggestion
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.session import Session

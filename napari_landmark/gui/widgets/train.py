@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QProgressBar,
 from superqt import QCollapsible
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.detection.model.choice import was_stopped
+from napari_landmark.detection.model.store import was_cancelled
 from napari_landmark.gui.jobs.job import Job, time_left
 from napari_landmark.gui.jobs.open_study import Opened, regather_job
 from napari_landmark.gui.jobs.train import (
@@ -246,4 +246,4 @@ def _made(folder: Path) -> str:
         when = datetime.fromtimestamp((folder / "model.json").stat().st_mtime).strftime("%d %b %H:%M")
     except OSError:
         return "incomplete"
-    return f"{when}, stopped early" if was_stopped(folder) else when
+    return f"{when}, stopped early" if was_cancelled(folder) else when

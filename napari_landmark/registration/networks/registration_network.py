@@ -1,9 +1,9 @@
-"""The network that registers a pair: an affine map first, then a smooth invertible displacement.
+"""Registration network: an affine map, followed by a smooth invertible displacement.
 
-The affine map starts from the centroids of the regions, where there are any. The displacement follows VoxelMorph
-(Balakrishnan et al., IEEE TMI 2019; Dalca et al., MedIA 2019): a stationary velocity, integrated. The network also
-sees where the segmenter finds the regions in both images, so that few label maps are enough to tell it which borders
-belong together.
+The affine map is initialized from the centroids of the regions, if there are any. The displacement follows
+VoxelMorph (Balakrishnan et al., IEEE TMI 2019; Dalca et al., MedIA 2019): an integrated stationary velocity. The
+probabilities of the regions from the segmenter are further inputs, so that few label maps suffice to tell which
+borders correspond.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import torch.nn.functional as F
 from torch import nn
 
 from napari_landmark.learning.unet import UNet, fast_memory_format
-from napari_landmark.registration.pairwise.affine_from_points import region_affine
+from napari_landmark.registration.transform.affine_from_points import region_affine
 from napari_landmark.registration.transform.fields_torch import (
+    affine_after_field,
     affine_displacement,
     centred_positions,
-    follow_affine,
+    compose_affine,
     integrate,
     resize_field,
     warp,
 )
 
-_RIDGE = 0.02  # pulls the affine map towards the identity where the weights say nothing
+_RIDGE = 0.02  # regularizes the affine map towards the identity where the weights are small
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class NetworkConfig:
     ----------
     spatial_dims : {2, 3}
     regions : int
-        Labels, without the background, that the segmenter supplies; 0 without segmentation assistance.
+        Labels, without the background, from the segmenter; 0 without one.
     diffeomorphic : bool
         Integrate the output as a stationary velocity; otherwise it is the displacement itself.
     """
@@ -48,24 +49,24 @@ class NetworkConfig:
     channels: tuple[int, ...] = (32, 32, 64, 128, 128)
 
     def to_json(self) -> dict:
-        """Plain values for the model's sidecar."""
+        """Plain values for the description of the model."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """What the network says about a batch of pairs, in pixels of its grid.
+    """Predicted map of a batch of pairs, in pixels of the registration grid.
 
     Parameters
     ----------
     matrix, shift : (batch, d, d) and (batch, d) tensors
-        The affine map about the grid's centre.
+        Affine map about the centre of the grid.
     velocity : (batch, d, *coarse) tensor
         Stationary velocity (or displacement) in pixels of its own grid.
     displacement : (batch, d, *shape) tensor
-        Of the whole map, affine and smooth: phi(x) = x + displacement(x).
+        Of the whole map, smooth part and affine map: phi(x) = x + displacement(x).
     smooth : (batch, d, *shape) tensor
-        Of the smooth part alone, which is followed by the affine map.
+        Displacement of the smooth part, which is applied before the affine map.
     """
 
     matrix: torch.Tensor
@@ -76,7 +77,7 @@ class Alignment:
 
 
 class RegistrationNetwork(nn.Module):
-    """Affine map and displacement field from a fixed and a moving image, in 2-D and 3-D."""
+    """Network from a fixed and a moving image to an affine map and a displacement field, in 2-D and 3-D."""
 
     def __init__(self, config: NetworkConfig = NetworkConfig()) -> None:
         super().__init__()
@@ -87,51 +88,44 @@ class RegistrationNetwork(nn.Module):
         self.affine_head = convolution(self.coarse.out_channels[-1], dims + 1, 1)
         self.fine = UNet(spatial_dims=dims, in_channels=inputs, channels=config.channels, finest_stride=2)
         self.velocity_head = convolution(self.fine.out_channels[-1], dims, 3, padding=1)
-        for head in (self.affine_head, self.velocity_head):  # start from the identity
+        for head in (self.affine_head, self.velocity_head):  # initially the identity
             nn.init.normal_(head.weight, std=1e-4)
-            nn.init.zeros_(head.bias)
+            if head.bias is not None:
+                nn.init.zeros_(head.bias)
 
     def forward(self, fixed: torch.Tensor, moving: torch.Tensor) -> Alignment:
-        """Align images.
+        """Align a batch of pairs.
 
         Parameters
         ----------
         fixed, moving : (batch, 1 + regions, *shape) tensors
-            Image (0..1) and the regions' probabilities; sides are multiples of 32.
+            Image (0..1) and probabilities of the regions; sides are multiples of 32.
         """
         shape, kind = tuple(fixed.shape[2:]), fixed.device.type
-        with torch.autocast(kind, enabled=False):  # places need all digits
+        with torch.autocast(kind, enabled=False):  # positions need full precision
             fixed, moving = fixed.float(), moving.float()
-            start = region_affine(fixed[:, 1:].detach(), moving[:, 1:].detach())
-            moved = warp(moving, affine_displacement(*start, shape)) if self.config.regions else moving
-        said = self.affine_head(self.coarse(self._input(fixed, moved))[-1])
+            initial = region_affine(fixed[:, 1:].detach(), moving[:, 1:].detach())
+            moved = warp(moving, affine_displacement(*initial, shape)) if self.config.regions else moving
+        cells = self.affine_head(self.coarse(self._input(fixed, moved))[-1])
         with torch.autocast(kind, enabled=False):
-            matrix, shift = follow(self._affine(said.float()), start)
+            matrix, shift = compose_affine(self._affine(cells.float()), initial)
             moved = warp(moving, affine_displacement(matrix, shift, shape))
         velocity = self.velocity_head(self.fine(self._input(fixed, moved))[-1])
         with torch.autocast(kind, enabled=False):
-            return finish_alignment(
+            return compose_alignment(
                 matrix, shift, velocity.float(), shape, diffeomorphic=self.config.diffeomorphic
             )
 
-    def _affine(self, said: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _affine(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         stride, dims = self.coarse.strides[-1], self.config.spatial_dims
-        return fit_affine(said[:, :dims] * stride, said[:, dims], stride)
+        return fit_affine(cells[:, :dims] * stride, cells[:, dims], stride)
 
     def _input(self, fixed: torch.Tensor, moving: torch.Tensor) -> torch.Tensor:
         both = torch.cat([fixed, moving], 1) - 0.4
         return both.contiguous(memory_format=fast_memory_format(self.config.spatial_dims))
 
 
-def follow(
-    first: tuple[torch.Tensor, torch.Tensor], second: tuple[torch.Tensor, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The affine map of `first`, followed by that of `second`; both are a matrix and a shift about the centre."""
-    matrix = second[0] @ first[0]
-    return matrix, torch.einsum("bij,bj->bi", second[0], first[1]) + second[1]
-
-
-def finish_alignment(
+def compose_alignment(
     matrix: torch.Tensor,
     shift: torch.Tensor,
     velocity: torch.Tensor,
@@ -139,16 +133,16 @@ def finish_alignment(
     *,
     diffeomorphic: bool = True,
 ) -> Alignment:
-    """The whole map from its parts; the velocity may live on a coarser grid."""
+    """Compose the whole map from affine map and velocity, which may be given on a coarser grid."""
     smooth = integrate(velocity) if diffeomorphic else velocity
     smooth = resize_field(smooth, tuple(shape))
-    return Alignment(matrix, shift, velocity, follow_affine(matrix, shift, smooth), smooth)
+    return Alignment(matrix, shift, velocity, affine_after_field(smooth, matrix, shift), smooth)
 
 
 def fit_affine(
     displacement: torch.Tensor, weight: torch.Tensor, stride: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The affine map that explains a coarse displacement best, by weighted least squares.
+    """Fit an affine map to a coarse displacement by weighted least squares.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Carries a few label maps to all images of a cohort.
+"""Segmenter: propagates a few label maps to all images of a cohort.
 
-Learns from the labelled images under strong distortions, and from its own confident answers on the others (mean
-teacher in its simplest form: the answer for the plain image teaches the answer for a distorted copy).
+Trained on the labelled images under strong distortions, and on its own confident pseudo-labels of the others (the
+simplest form of a mean teacher: the prediction for an image is the target for its distorted copy).
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class SegmenterConfig:
     channels: tuple[int, ...] = CHANNELS
 
     def to_json(self) -> dict:
-        """Plain values for the model's sidecar."""
+        """Plain values for the description of the model."""
         return asdict(self)
 
 
 class Segmenter(nn.Module):
-    """U-Net from images (batch, 1, *canvas) to scores (batch, 1 + regions, *canvas / 2), background first."""
+    """U-Net from images (batch, 1, *canvas) to logits (batch, 1 + regions, *canvas / 2), background first."""
 
     def __init__(self, config: SegmenterConfig = SegmenterConfig()) -> None:
         super().__init__()
@@ -51,37 +51,37 @@ class Segmenter(nn.Module):
         self.head = convolution(self.pyramid.out_channels[-1], 1 + config.regions, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Scores before the softmax."""
+        """Logits, before the softmax."""
         images = (images - 0.4).contiguous(memory_format=fast_memory_format(self.config.spatial_dims))
         return self.head(self.pyramid(images)[-1]).float()
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
-        """(batch, 1 + regions, *canvas / 2), sums to one."""
+        """(batch, 1 + regions, *canvas / 2) probabilities, which sum to one."""
         return F.softmax(self(images), 1)
 
 
-def segmentation_loss(scores: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy and soft Dice against soft targets (batch, 1 + regions, *shape).
+def segmentation_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy and soft Dice of logits against soft targets, both (batch, 1 + regions, *shape).
 
-    `weight` (batch,) or (batch, *shape) says how far each target is to be trusted, 0..1.
+    `weight` (batch,) or (batch, *shape) is that of the targets, 0..1.
     """
-    dims = scores.ndim - 2
-    weight = weight.view(len(scores), *(weight.shape[1:] or [1] * dims)).expand(
-        len(scores), *scores.shape[2:]
+    dims = logits.ndim - 2
+    weight = weight.view(len(logits), *(weight.shape[1:] or [1] * dims)).expand(
+        len(logits), *logits.shape[2:]
     )
-    entropy = -(target * F.log_softmax(scores, 1)).sum(1)
+    entropy = -(target * F.log_softmax(logits, 1)).sum(1)
     entropy = (entropy * weight).mean()
-    found = F.softmax(scores, 1)[:, 1:] * weight[:, None]
+    predicted = F.softmax(logits, 1)[:, 1:] * weight[:, None]
     true = target[:, 1:] * weight[:, None]
-    axes = (0, *range(2, scores.ndim))
-    dice = (2 * (found * true).sum(axes) + 1) / ((found + true).sum(axes) + 1)
+    axes = (0, *range(2, logits.ndim))
+    dice = (2 * (predicted * true).sum(axes) + 1) / ((predicted + true).sum(axes) + 1)
     return entropy + (1 - dice).mean()
 
 
 def distorted_copies(
     images: torch.Tensor, targets: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Copies of images (batch, 1, *canvas) and of soft targets at half their resolution, distorted alike."""
+    """Distort images (batch, 1, *canvas) and soft targets (batch, channels, *canvas / 2) alike, each at random."""
     distortion = Distortion.random(
         len(images), tuple(images.shape[2:]), ranges=RANGES, generator=generator, device=images.device
     )
@@ -92,8 +92,13 @@ def distorted_copies(
     return copies, sample(targets, cell_coordinates(coarse, STRIDE))
 
 
-def region_trust(probabilities: torch.Tensor) -> torch.Tensor:
-    """(regions,) how sure the answer (1 + regions, *shape) is of each region, 0..1: 0 at even odds inside it."""
-    surest = (2 * probabilities.amax(0) - 1).clamp(0, 1)
+def pixel_confidence(probabilities: torch.Tensor) -> torch.Tensor:
+    """(batch, 1, *shape) confidence of probabilities (batch, 1 + regions, *shape), 0..1: 0 at even odds."""
+    return (2 * probabilities.amax(1, keepdim=True) - 1).clamp(0, 1)
+
+
+def region_confidence(probabilities: torch.Tensor) -> torch.Tensor:
+    """(regions,) mean `pixel_confidence` inside each region of probabilities (1 + regions, *shape)."""
+    confidence = pixel_confidence(probabilities[None])
     inside = probabilities[1:].flatten(1)
-    return (inside * surest.flatten()).sum(1) / inside.sum(1).clamp(min=1e-6)
+    return (inside * confidence.flatten()).sum(1) / inside.sum(1).clamp(min=1e-6)

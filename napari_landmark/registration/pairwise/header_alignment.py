@@ -1,4 +1,4 @@
-"""How two images lie over each other before anything is registered."""
+"""Alignment of two images by their headers: the state before a registration."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from napari_landmark.registration.transform.transform import Transform
 
 
 def header_alignment(fixed: Geometry, moving: Geometry) -> Transform:
-    """What is known without looking at the pixels.
+    """Align two images without their intensities.
 
-    Where both spacings are known and the images meet in the world, the worlds are laid over each other. Else
-    the fixed image is scaled onto the moving one, corner to corner; the axes of volumes correspond by their
-    directions.
+    The identity of world coordinates if both spacings are known and the images overlap in the world; else the fixed
+    image is scaled to the moving one, corner to corner, and the axes of volumes correspond by their directions.
+
+    Raises
+    ------
+    InputError
+        A picture with a volume.
     """
     check_alike(fixed, moving)
     if fixed.has_spacing and moving.has_spacing and _overlap(fixed, moving):
@@ -25,7 +29,7 @@ def header_alignment(fixed: Geometry, moving: Geometry) -> Transform:
 
 
 def _overlap(fixed: Geometry, moving: Geometry) -> bool:
-    """Whether the boxes around the images in the world have something in common."""
+    """Whether the bounding boxes of the images in the world overlap."""
     (low_f, high_f), (low_m, high_m) = _box(fixed), _box(moving)
     return bool((np.minimum(high_f, high_m) > np.maximum(low_f, low_m)).all())
 
@@ -43,7 +47,7 @@ def _corner_to_corner(fixed: Geometry, moving: Geometry) -> Transform:
     matrix = np.zeros((fixed.ndim, fixed.ndim))
     for axis_f, sign_f, axis_m, sign_m in zip(axes_f, signs_f, axes_m, signs_m, strict=True):
         matrix[axis_m, axis_f] = sign_f * sign_m * sizes_m[axis_m] / sizes_f[axis_f]
-    # Centres meet, in index coordinates; then the same in the two worlds.
+    # Centre on centre in index coordinates, then the same map in world coordinates.
     offset = (sizes_m - 1) / 2 - matrix @ ((sizes_f - 1) / 2)
     to_world_f, origin_f = index_to_world(world_geometry(fixed))
     to_world_m, origin_m = index_to_world(world_geometry(moving))

@@ -1,4 +1,4 @@
-"""Optimising the objective on one pair, from the best of several starts."""
+"""Instance optimization: minimization of the loss on one pair, from the best of several initializations."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ import torch
 import torch.nn.functional as F
 
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
-from napari_landmark.registration.losses import LossWeights, loss_terms, total
-from napari_landmark.registration.networks.registration_network import Alignment, finish_alignment
+from napari_landmark.registration.losses import LossWeights, loss_terms, weighted_sum
+from napari_landmark.registration.networks.registration_network import Alignment, compose_alignment
 from napari_landmark.registration.pairwise.pair import PreparedPair
 
 _LEARNING_RATE = 0.1  # cells per step, for the velocity
 _AFFINE_RATE = 2e-3
-_COARSE_PART = {2: 1 / 2, 3: 1 / 3}  # of the steps; after that only the finest scale counts
+_COARSE_PART = {2: 1 / 2, 3: 1 / 3}  # of the steps; after that the loss uses only the finest scale
 
 
 @torch.no_grad()
-def best_start(pair: PreparedPair, starts: Sequence[Alignment], weights: LossWeights) -> Alignment:
-    """The start under which the objective is lowest; the first of those that are equally good."""
+def best_initialization(
+    pair: PreparedPair, candidates: Sequence[Alignment], weights: LossWeights
+) -> Alignment:
+    """Select the candidate with the lowest loss; the first of equals."""
     region_weights = weights.region_weights(pair.labels)
 
-    def objective(start: Alignment) -> float:
-        terms = loss_terms(pair.scene(start), weights, region_weights)
-        value = float(total(terms, weights)) if terms else 0.0
+    def loss(candidate: Alignment) -> float:
+        terms = loss_terms(pair.warped(candidate), weights, region_weights)
+        value = float(weighted_sum(terms, weights)) if terms else 0.0
         return value if value == value else float("inf")
 
-    return starts[0] if len(starts) == 1 else min(starts, key=objective)
+    return candidates[0] if len(candidates) == 1 else min(candidates, key=loss)
 
 
 def optimize_instance(
     pair: PreparedPair,
-    start: Alignment,
+    initial: Alignment,
     *,
     steps: int,
     weights: LossWeights,
@@ -41,19 +43,20 @@ def optimize_instance(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> tuple[Alignment, Mapping[str, float]]:
-    """Adam on affine map and velocity; keeps the start where nothing can be compared.
+    """Minimize the loss over affine map and velocity by Adam.
 
     Returns
     -------
     alignment : Alignment
-        After a cancel: as far as it came.
+        `initial` if no term of the loss can be computed; after a cancel that of the last step.
     terms : dict of str to float
-        Last value of every term of the objective; empty without any step.
+        Last value of every term of the loss; empty without any step.
     """
     if not steps:
-        return start, {}
+        return initial, {}
     matrix, shift, velocity = (
-        part.detach().clone().float().requires_grad_() for part in (start.matrix, start.shift, start.velocity)
+        part.detach().clone().float().requires_grad_()
+        for part in (initial.matrix, initial.shift, initial.velocity)
     )
     rates = {"velocity": _LEARNING_RATE, "matrix": _AFFINE_RATE, "shift": _LEARNING_RATE}
     optimizer = torch.optim.Adam([{"params": [part]} for part in (velocity, matrix, shift)])
@@ -64,15 +67,16 @@ def optimize_instance(
         if cancel and cancel.cancelled:
             break
         optimizer.zero_grad(set_to_none=True)
-        alignment = finish_alignment(matrix, shift, velocity, pair.shape, diffeomorphic=diffeomorphic)
+        alignment = compose_alignment(matrix, shift, velocity, pair.shape, diffeomorphic=diffeomorphic)
         coarse = step < _COARSE_PART[len(pair.shape)] * steps
-        terms = loss_terms(pair.scene(alignment), weights, region_weights, coarse=coarse)
+        terms = loss_terms(pair.warped(alignment), weights, region_weights, coarse=coarse)
         if not terms:
             break
-        loss = total(terms, weights)
+        loss = weighted_sum(terms, weights)
         loss.backward()
-        # The gradient of a place, not of a share of a mean: steps are cells whatever the size of the grid.
-        velocity.grad = _smoothed(torch.nan_to_num(velocity.grad))
+        # Adam normalizes the gradient of each cell: steps are in cells whatever the size of the grid.
+        if velocity.grad is not None:
+            velocity.grad = _smoothed(torch.nan_to_num(velocity.grad))
         factor = min(1.0, 3 * (1 - step / steps))
         for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
             group["lr"] = rate * factor
@@ -81,12 +85,12 @@ def optimize_instance(
             left = (time.monotonic() - started) / (step + 1) * (steps - step - 1)
             progress(ProgressEvent("registering", step / steps, left, float(loss.detach()), step))
     with torch.no_grad():
-        alignment = finish_alignment(matrix, shift, velocity, pair.shape, diffeomorphic=diffeomorphic)
+        alignment = compose_alignment(matrix, shift, velocity, pair.shape, diffeomorphic=diffeomorphic)
     return alignment, {name: float(value.detach()) for name, value in terms.items()}
 
 
 def _smoothed(gradient: torch.Tensor) -> torch.Tensor:
-    """A gradient without its finest detail, which would only crumple the field."""
+    """A gradient without its finest detail, which makes the field irregular."""
     pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[gradient.ndim - 2]
     for _ in range(2):
         gradient = pool(gradient, 3, stride=1, padding=1, count_include_pad=False)

@@ -1,4 +1,4 @@
-"""Writing a registered pair: the images, what was carried over, the transform, and how good it is."""
+"""Files of a registered pair: warped image, labels and landmarks, transform, measures, overview."""
 
 from __future__ import annotations
 
@@ -6,33 +6,31 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_landmark.data.files.atomic import atomic_write
-from napari_landmark.data.files.nrrd import write_nrrd
-from napari_landmark.data.formats import write_landmarks
+from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.images.display import scale_to_unit
 from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.data.images.nrrd import write_nrrd
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.registration.pairwise.header_alignment import header_alignment
 from napari_landmark.registration.pairwise.measures import correlation, landmark_errors, warped_dice
-
-if TYPE_CHECKING:
-    from napari_landmark.registration.pairwise.result import Registration
+from napari_landmark.registration.result import Registration
 
 PAIR_FILES = (
     "warped.nrrd", "warped.png", "warped_labels.nrrd", "warped_landmarks.csv", "transform.nrrd", "transform.json",
     "overview.png", "measures.json",
 )  # fmt: skip
-"""Names of everything that may be written."""
+"""Names of all files that may be written."""
 
 
 @dataclass(frozen=True, eq=False)
 class RegisteredPair:
-    """Two images, what is known of both, and how they lie over each other.
+    """Registered pair with the label maps and landmarks of its images.
 
     Parameters
     ----------
@@ -42,9 +40,9 @@ class RegisteredPair:
     fixed_landmarks, moving_landmarks : LandmarkSet, optional
         In index coordinates of their images.
     guided : bool, optional
-        Whether the landmarks guided the registration; otherwise they only judge it.
+        Whether the landmarks guided the registration; otherwise they only measure it.
     cancelled : bool, optional
-        Whether it was stopped early.
+        Whether the registration was stopped early.
     """
 
     fixed: MedicalImage
@@ -58,7 +56,7 @@ class RegisteredPair:
     cancelled: bool = False
 
     def measures(self) -> dict[str, Any]:
-        """Plain values; 'before' means the images as they lie in the world."""
+        """Quality metrics as plain values; 'before' is the `header_alignment`."""
         fixed, moving, found = self.fixed, self.moving, self.registration
         before, after = header_alignment(fixed.geometry, moving.geometry), found.transform
         measures: dict[str, Any] = {
@@ -97,14 +95,19 @@ def write_pair(pair: RegisteredPair, folder: Path, *, measures: dict[str, Any] |
     Parameters
     ----------
     folder : Path
-        Made where it is not there; files of these names are replaced.
+        Created if needed; files of the names `PAIR_FILES` are replaced.
     measures : dict, optional
-        Those of the pair, where they are known already.
+        Result of `RegisteredPair.measures`, if it was computed before.
 
     Returns
     -------
     list of Path
-        What was written.
+        Files that were written.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written.
     """
     from napari_landmark.registration.pairwise.qc_figure import qc_figure_png
 
@@ -130,7 +133,7 @@ def write_pair(pair: RegisteredPair, folder: Path, *, measures: dict[str, Any] |
         geometries = {fixed.name: fixed.geometry}
         write_landmarks(path("warped_landmarks.csv"), {fixed.name: marks}, geometries=geometries)
     transform.save(path("transform.nrrd"), names=(fixed.name, moving.name))
-    path("transform.json")  # written beside it
+    path("transform.json")  # written with it
     atomic_write(path("overview.png"), overview)
     atomic_write(path("measures.json"), json.dumps(measures, indent=1) + "\n")
     return written
@@ -141,7 +144,7 @@ def _mean(values: dict[Any, float] | None) -> float | None:
 
 
 def _png(array: NDArray) -> bytes:
-    """As it is where it has eight or sixteen bits, else scaled to eight."""
+    """PNG of a picture, scaled to eight bits unless it has eight or sixteen."""
     from PIL import Image
 
     if array.dtype not in (np.uint8, np.uint16):

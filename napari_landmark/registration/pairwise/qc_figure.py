@@ -1,4 +1,4 @@
-"""One picture to judge a registration by: both images before and after, the grid, the change of size."""
+"""Figure for the visual check of a registration: checkerboards, warped grid, change of size."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LINES = 16
 
 
 def qc_figure_png(fixed: MedicalImage, moving: MedicalImage, before: Transform, after: Transform) -> bytes:
-    """Four panels as PNG: checkerboards before and after, the moving image's grid, and the Jacobian.
+    """Draw four panels as PNG: checkerboards before and after, the grid of the moving image, and the Jacobian.
 
-    Of volumes the middle slice along the first axis is drawn.
+    A volume is drawn in its middle slice along the first axis.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def qc_figure_png(fixed: MedicalImage, moving: MedicalImage, before: Transform, 
 
 
 def _slice_points(image: MedicalImage) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """Index coordinates (n, d) of a picture, or of the middle slice of a volume, not too many."""
+    """Index coordinates (n, d) of a picture or of the middle slice of a volume, and their shape (rows, columns)."""
     rows, columns = (np.linspace(0, size - 1, min(size, _SIDE)) for size in image.geometry.shape[-2:])
     first = [] if image.geometry.ndim == 2 else [np.array([(image.geometry.shape[0] - 1) / 2])]
     axes = np.meshgrid(*first, rows, columns, indexing="ij")
@@ -59,7 +59,7 @@ def _slice_points(image: MedicalImage) -> tuple[NDArray[np.float64], tuple[int, 
 
 
 def _aspect(image: MedicalImage) -> float:
-    """Height of a drawn pixel by its width."""
+    """Height of a drawn pixel divided by its width."""
     spacing = image.geometry.spacing or (1.0,) * image.geometry.ndim
     steps = [length * (size - 1) / max(1, min(size, _SIDE) - 1)
              for length, size in zip(spacing[-2:], image.geometry.shape[-2:], strict=True)]  # fmt: skip
@@ -67,6 +67,7 @@ def _aspect(image: MedicalImage) -> float:
 
 
 def _at(array: NDArray, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values (n,) of an array at index coordinates (n, d), linear, the border repeated."""
     source = array.astype(np.float32) if array.dtype.kind not in "iu" else array
     return map_coordinates(source, points.T, output=np.float64, order=1, mode="nearest")
 
@@ -76,15 +77,15 @@ def _draw_grid(
     transform: Transform,
     points: NDArray[np.float64],
     shape: tuple[int, int],
-    image: NDArray[np.float64],
+    image: NDArray[np.floating],
     aspect: float,
 ) -> None:
-    """Lines that are straight in the moving image."""
+    """Draw lines that are straight in the moving image."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=1.6, aspect=aspect)
-    places = transform.to_moving(points)[:, -2:]
+    positions = transform.to_moving(points)[:, -2:]
     step = max(transform.moving.shape[-2:]) / _LINES
-    for place in places.T:
-        values = place.reshape(shape)
+    for coordinate in positions.T:
+        values = coordinate.reshape(shape)
         levels = np.arange(np.ceil(values.min() / step), np.floor(values.max() / step) + 1) * step
         if len(levels):
             axes.contour(values, levels=levels, colors="#4d9fff", linewidths=0.7)
@@ -99,7 +100,7 @@ def _draw_jacobian(
     shape: tuple[int, int],
     aspect: float,
 ) -> None:
-    """How large each place is in the moving image, relative to the whole; folds are marked."""
+    """Draw the local size in the moving image relative to that of the whole, folds in yellow."""
     determinant = transform.jacobian()
     whole = np.median(determinant)
     relative = determinant / whole if whole else determinant

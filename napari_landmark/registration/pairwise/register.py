@@ -1,4 +1,4 @@
-"""Registering one pair: from a model or from nothing, by optimising the objective on the pair itself."""
+"""Registration of one pair, with or without a model, by instance optimization."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from napari_landmark.learning.malloc import keep_freed_memory
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import Prediction, RegistrationModel
-from napari_landmark.registration.networks.registration_network import Alignment, finish_alignment
+from napari_landmark.registration.networks.registration_network import Alignment, compose_alignment
 from napari_landmark.registration.options import PAIR_SIZE, PAIR_WEIGHTS, PairOptions
 from napari_landmark.registration.pairwise.affine_initialization import (
     AffineInitialization,
     initialize_affine,
 )
-from napari_landmark.registration.pairwise.instance_optimization import best_start, optimize_instance
+from napari_landmark.registration.pairwise.instance_optimization import best_initialization, optimize_instance
 from napari_landmark.registration.pairwise.pair import PreparedPair
-from napari_landmark.registration.pairwise.result import Registration, canvas_transform
+from napari_landmark.registration.result import Registration
+from napari_landmark.registration.transform.from_working_grid import transform_from_displacement
 from napari_landmark.registration.transform.grids import check_alike
 
 _STEPS_ALONE, _STEPS_AFTER_MODEL = {2: 150, 3: 50}, 60
@@ -44,12 +45,12 @@ def register_pair(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> Registration:
-    """Find where every point of the fixed image lies in the moving image.
+    """Register a moving to a fixed image.
 
-    It starts from what the model's network says, from the affine map that regions and landmarks known in both images
-    tell, or, without a model or without these, from one found by SimpleITK: whichever is best. Then the objective of
-    the training is optimised on the pair itself. Whatever is known of both images helps: label maps (a label counts
-    where both maps have it; a model's segmenter fills in for a map that is not given), and landmarks.
+    Initialized by the best of: the prediction of the model, the affine map from regions and landmarks that are known
+    in both images, and, without a model or without such matches, an affine map by mutual information. Then the loss
+    of the training is minimized on the pair itself. Label maps (labels that both maps have; a segmenter of the model
+    predicts a missing map) and landmarks of both images guide the registration.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def register_pair(
     Returns
     -------
     Registration
-        After a cancel: as far as it came.
+        After a cancel that of the last step.
 
     Raises
     ------
@@ -80,32 +81,45 @@ def register_pair(
     geometries, dims = (fixed.geometry, moving.geometry), fixed.geometry.ndim
     maps = (fixed_labels, moving_labels)
     if model is None:
-        answer = None
+        prediction = None
         size = options.working_size or PAIR_SIZE[dims]
-        pair = PreparedPair.of_images(fixed, moving, working_size=size, device=choose_device(options.device))
+        pair = PreparedPair.from_images(
+            fixed, moving, working_size=size, device=choose_device(options.device)
+        )
         pair.add_label_maps(maps)
         steps, weights, diffeomorphic = _STEPS_ALONE[dims], PAIR_WEIGHTS[dims], True
     else:
-        answer = model.predict(fixed, moving)
-        pair = PreparedPair.on_canvas(answer.fixed, answer.moving, geometries, model.canvas, model.device)
-        pair.add_label_maps(
-            maps, model_labels=model.labels, scores=(answer.fixed_scores, answer.moving_scores)
+        prediction = model.predict(fixed, moving)
+        pair = PreparedPair.from_tensors(
+            prediction.fixed,
+            prediction.moving,
+            geometries=geometries,
+            canvas=model.canvas,
+            device=model.device,
         )
+        pair.add_label_maps(maps, model_labels=model.labels, probabilities=prediction.probabilities)
         steps, weights = _STEPS_AFTER_MODEL, model.weights
         diffeomorphic = model.network.config.diffeomorphic
     pair.add_landmarks(fixed_landmarks, moving_landmarks)
     steps = steps if options.steps is None else options.steps
     weights = weights if options.weights is None else options.weights
-    if answer is not None and not steps:
-        start = answer.alignment
+    if prediction is not None and not steps:
+        initial = prediction.alignment
     else:
-        start = best_start(
-            pair, _starts(pair, answer, weights, geometries, options, progress, cancel), weights
+        candidates = _initializations(
+            pair,
+            prediction,
+            weights=weights,
+            geometries=geometries,
+            any_rotation=options.any_rotation,
+            progress=progress,
+            cancel=cancel,
         )
+        initial = best_initialization(pair, candidates, weights)
     with keep_freed_memory():
         alignment, terms = optimize_instance(
             pair,
-            start,
+            initial,
             steps=steps,
             weights=weights,
             diffeomorphic=diffeomorphic,
@@ -115,68 +129,71 @@ def register_pair(
     if progress and not (cancel and cancel.cancelled):
         progress(ProgressEvent("registering", 1.0, 0.0, step=steps))
     displacement = alignment.displacement[0].cpu().numpy()
-    transform = canvas_transform(displacement, *geometries, pair.canvas)
-    return Registration(transform, time.monotonic() - started, terms, *_regions(answer))
+    transform = transform_from_displacement(
+        displacement, fixed=fixed.geometry, moving=moving.geometry, canvas=pair.canvas
+    )
+    regions = (None, None) if prediction is None else prediction.region_arrays()
+    return Registration(transform, time.monotonic() - started, terms, *regions)
 
 
-def _starts(
+def _initializations(
     pair: PreparedPair,
-    answer: Prediction | None,
+    prediction: Prediction | None,
+    *,
     weights: LossWeights,
     geometries: tuple[Geometry, Geometry],
-    options: PairOptions,
+    any_rotation: bool | None,
     progress: Progress | None,
     cancel: CancelToken | None,
 ) -> list[Alignment]:
-    """Where to start, the most trusted first: the network, regions and landmarks, SimpleITK."""
-    starts = [] if answer is None else [answer.alignment]
+    """Candidates, the most reliable first: the network, regions and landmarks, mutual information."""
+    candidates = [] if prediction is None else [prediction.alignment]
     matched = pair.matched_affine(weights)
     if matched is not None:
-        starts.append(_without_velocity(pair, *matched))
-    if answer is None or matched is None:
-        # Only volumes without a model are scanned in any position: a cohort's lie alike.
-        turned = (
-            len(pair.shape) == 3 and answer is None if options.any_rotation is None else options.any_rotation
+        candidates.append(_affine_alignment(pair, *matched))
+    if prediction is None or matched is None:
+        if any_rotation is None:
+            # Only volumes without a model may be in any position: those of a cohort are oriented alike.
+            any_rotation = len(pair.shape) == 3 and prediction is None
+        candidates.append(
+            _by_mutual_information(
+                pair, geometries, any_rotation=any_rotation, progress=progress, cancel=cancel
+            )
         )
-        starts.append(_classical(pair, geometries, turned, progress, cancel))
-    return starts
+    return candidates
 
 
-def _classical(
+def _by_mutual_information(
     pair: PreparedPair,
     geometries: tuple[Geometry, Geometry],
+    *,
     any_rotation: bool,
     progress: Progress | None,
     cancel: CancelToken | None,
 ) -> Alignment:
-    """An affine start from the images alone."""
-    arrays = [image[0, 0].cpu().numpy() for image in (pair.fixed, pair.moving)]
-    dims, scale = len(pair.shape), 1.0
-    if all(geometry.has_spacing for geometry in geometries):
-        units = [p.scale * g.mean_spacing for p, g in zip(pair.canvas_transforms, geometries, strict=True)]
-        scale = units[0] / units[1]
-    if any(np.ptp(array) == 0 for array in arrays):
+    """Affine initialization from the intensities alone."""
+    fixed, moving = (image[0, 0].cpu().numpy() for image in (pair.fixed, pair.moving))
+    dims = len(pair.shape)
+    lengths = [
+        transform.scale * geometry.mean_spacing
+        for transform, geometry in zip(pair.canvas_transforms, geometries, strict=True)
+        if geometry.mean_spacing is not None
+    ]
+    scale = lengths[0] / lengths[1] if len(lengths) == 2 else 1.0
+    if np.ptp(fixed) == 0 or np.ptp(moving) == 0:
         found = AffineInitialization(np.eye(dims) * scale, np.zeros(dims))
     else:
         found = initialize_affine(
-            *arrays, scale=scale, any_rotation=any_rotation, progress=progress, cancel=cancel
+            fixed, moving, scale=scale, any_rotation=any_rotation, progress=progress, cancel=cancel
         )
     parts = (
         pair.device.to(torch.from_numpy(value.astype(np.float32)))[None]
         for value in (found.matrix, found.shift)
     )
-    return _without_velocity(pair, *parts)
+    return _affine_alignment(pair, *parts)
 
 
-def _without_velocity(pair: PreparedPair, matrix: torch.Tensor, shift: torch.Tensor) -> Alignment:
+def _affine_alignment(pair: PreparedPair, matrix: torch.Tensor, shift: torch.Tensor) -> Alignment:
     dims = len(pair.shape)
     velocity = torch.zeros(1, dims, *[n // 2 for n in pair.shape], device=matrix.device)
-    return finish_alignment(matrix, shift, velocity, pair.shape)
-
-
-def _regions(answer: Prediction | None) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-    """What a model's segmenter says of both images."""
-    if answer is None:
-        return None, None
-    scores = (answer.fixed_scores, answer.moving_scores)
-    return tuple(None if said is None else said[1:].cpu().numpy() for said in scores)
+    return compose_alignment(matrix, shift, velocity, pair.shape)

@@ -1,22 +1,20 @@
-"""What a training of a registration ran with: kept beside the model, and read again to go on."""
+"""Record of a registration training: written with the model, and read again to resume."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-import torch
+from typing import Any
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.small_file import read_small_text
+from napari_landmark.learning.training_record import TrainingRecord, describe_training
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.options import RegistrationOptions
 from napari_landmark.registration.training.dataset import RegistrationDataset
 
-RUN = "run.json"
 _MUST_AGREE = {
     "labels": "the labels have changed",
     "labelled": "other images have label maps",
@@ -27,72 +25,57 @@ _MUST_AGREE = {
 
 
 def training_record(
-    cohort: Cohort, material: RegistrationDataset, options: RegistrationOptions, device: str
-) -> dict:
-    """Everything the model hangs on, as plain values."""
-    from napari_landmark import __version__
-
-    return {
-        "options": options.to_json(),
-        "device": device,
-        "images": len(cohort),
-        "labels": list(material.labels),
-        "canvas": list(cohort.canvas),
-        "labelled": [cohort.names[n] for n in material.labelled],
-        "landmarks": int(material.positions.shape[1]),
-        "data_fingerprint": cohort.fingerprint(),
-        "versions": {"napari-landmark": __version__, "torch": torch.__version__, "numpy": np.__version__},
-    }
+    cohort: Cohort, dataset: RegistrationDataset, options: RegistrationOptions, device: str
+) -> dict[str, Any]:
+    """Build the record: everything that determines the model, as plain values."""
+    return describe_training(
+        cohort,
+        options.to_json(),
+        device,
+        labels=list(dataset.labels),
+        labelled=[cohort.names[n] for n in dataset.labelled],
+        landmarks=int(dataset.positions.shape[1]),
+    )
 
 
 @dataclass(frozen=True)
 class InterruptedRun:
-    """The record of a training that was interrupted.
+    """Record of an interrupted training.
 
     Parameters
     ----------
-    path : Path
-        Its file.
-    record : dict
+    record : TrainingRecord
     options : RegistrationOptions
-        Those it ran with.
+        Options of the training.
     spent : float
-        Seconds that it took, as far as its model says.
+        Seconds of training, from the description of its model.
     """
 
-    path: Path
-    record: dict
+    record: TrainingRecord
     options: RegistrationOptions
     spent: float = 0.0
 
     @classmethod
     def read(cls, folder: Path) -> InterruptedRun:
-        """From the folder of the training.
+        """Read the record from the folder of a training.
 
         Raises
         ------
         InputError
             The file cannot be read.
         """
-        path = folder / RUN
-        try:
-            record = json.loads(read_small_text(path))
-            lacking = [key for key in _MUST_AGREE if key not in record]
-            if lacking:
-                raise ValueError(f"it has no {lacking[0]}")
-            given = dict(record["options"])
-            options = RegistrationOptions(**{**given, "weights": LossWeights.from_json(given.get("weights"))})
-        except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); start without --resume") from error
-        return cls(path, record, options, _spent(folder / "model.json"))
+        record = TrainingRecord.read(folder)
+        return cls(record, record.parse(_options), _spent(folder / "model.json"))
 
     def options_with(self, now: RegistrationOptions) -> RegistrationOptions:
-        """The options to go on with: device and minutes, with those that were spent, may be given anew.
+        """Options to resume with: those of the record, with the device and the minutes, if any, of `now`.
+
+        Minutes spent before the interruption count.
 
         Raises
         ------
         InputError
-            The minutes are over already.
+            The minutes are spent already.
         """
         recorded = self.options
         if now.minutes and now.minutes * 60 <= self.spent:
@@ -101,15 +84,18 @@ class InterruptedRun:
             )
         return replace(recorded, device=now.device, minutes=now.minutes or recorded.minutes)
 
-    def check(self, now: dict) -> None:
-        """Refuse (InputError) to go on with other images or labels: the networks would mean something else."""
-        for key, what in _MUST_AGREE.items():
-            if self.record[key] != now[key]:
-                raise InputError(f"{self.path}: {what} since that training; start without --resume")
+    def check(self, now: dict[str, Any]) -> None:
+        """Raise `InputError` if the record `now` has other images, labels or landmarks: the networks would not fit."""
+        self.record.check({key: now[key] for key in _MUST_AGREE}, _MUST_AGREE)
+
+
+def _options(content: dict[str, Any]) -> RegistrationOptions:
+    given = dict(content["options"])
+    return RegistrationOptions(**{**given, "weights": LossWeights.from_json(given.get("weights"))})
 
 
 def _spent(path: Path) -> float:
-    """Seconds of a stopped training; 0 where it was killed before it wrote a model."""
+    """Seconds of a stopped training; 0 if it was killed before it wrote a model."""
     try:
         return float(json.loads(read_small_text(path))["training"]["history"]["seconds"])
     except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -1,8 +1,7 @@
-"""Training a registration network on unlabelled pairs of a cohort, helped by a few label maps."""
+"""Training of a registration network on pairs of a cohort, guided by a few label maps and landmarks."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,17 +9,17 @@ from pathlib import Path
 import torch
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.data.errors import InputError
-from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import Checkpoint, TrainingClock, run_training
+from napari_landmark.learning.training_record import write_record
 from napari_landmark.progress import CancelToken, Progress
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.options import RegistrationOptions
 from napari_landmark.registration.training.dataset import LabelSource, RegistrationDataset
-from napari_landmark.registration.training.record import RUN, InterruptedRun, training_record
+from napari_landmark.registration.training.record import InterruptedRun, training_record
 from napari_landmark.registration.training.trainer import Trainer
 
 _LEARNING_RATE = 2e-3
@@ -38,60 +37,62 @@ def train_registration(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> RegistrationModel:
-    """Learn to register any two images of a cohort.
+    """Train a model that registers any two images of a cohort.
 
     Parameters
     ----------
     cohort : Cohort
         At least two images.
     labels : mapping of str to Path or integer array
-        Label maps of a few images, by name; may be empty.
+        Label maps of some images, by name; may be empty.
     landmarks : mapping of str to LandmarkSet, optional
-        Landmarks of a template or detections, by name of the image, that guide the registration.
+        Manual or predicted landmarks of some images, by name, that guide the registration.
     folder : Path, optional
-        Where the model is written; a checkpoint lies there while the training runs.
+        Folder of the model, and of a checkpoint during the training.
     resume : bool
-        Go on from that checkpoint, with the options of that training; device and minutes may be given anew.
+        Resume from that checkpoint, with the options of that training except device and minutes.
 
     Returns
     -------
     RegistrationModel
-        Usable after a cancelled training, too; `record["cancelled"]` tells.
+        Usable after a cancelled training, too; `record["cancelled"]` is then true.
 
     Raises
     ------
     InputError
-        Fewer than two images, a label map that does not fit, nothing to learn from, nothing to resume, or labels or
-        images that are others than those of the training to go on with.
+        Fewer than two images, a label map of another size than its image, no term of the loss that can be computed,
+        no checkpoint to resume, or other images, labels or landmarks than those of the training to resume.
     """
     if len(cohort) < 2:
-        raise InputError(f"{cohort.folder}: holds one usable image: registration needs at least two to learn")
+        raise InputError(
+            f"{cohort.folder}: holds one usable image: a registration is trained on at least two"
+        )
     if resume and (folder is None or not (folder / CHECKPOINT).exists()):
-        raise InputError(f"{folder}: has no interrupted training to resume; leave out --resume")
+        raise InputError(f"{folder}: has no interrupted training to resume", code=ErrorCode.NOTHING_TO_RESUME)
     started = time.monotonic()
     before = InterruptedRun.read(folder) if resume and folder is not None else None
     if before is not None:
         options = before.options_with(options)
     device = choose_device(options.device)
-    material = RegistrationDataset(cohort, labels, device, landmarks=landmarks)
+    dataset = RegistrationDataset(cohort, labels, device, landmarks=landmarks)
     torch.manual_seed(options.seed)
-    trainer = Trainer(material, options, torch.Generator().manual_seed(options.seed))
-    record = training_record(cohort, material, options, str(device))
-    _check_objective(options.weights, material)
+    trainer = Trainer(dataset, options, torch.Generator().manual_seed(options.seed))
+    record = training_record(cohort, dataset, options, str(device))
+    _check_terms(options.weights, dataset)
     if before is not None:
         before.check(record)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        if not resume:  # that of an earlier training would be gone on with as if it were this one's
+        if not resume:  # a checkpoint of an earlier training must not be taken for one of this training
             (folder / CHECKPOINT).unlink(missing_ok=True)
-        atomic_write(folder / RUN, json.dumps(record, indent=1) + "\n")
+        write_record(folder, record)
     clock = TrainingClock()
     history = run_training(
         trainer.networks,
         trainer.step,
         clock.ticks(),
         clock=clock,
-        stage="learning to register",
+        stage="training registration",
         budget=options.budget(),
         learning_rate=_LEARNING_RATE,
         generator=trainer.generator,
@@ -106,7 +107,7 @@ def train_registration(
         "terms": trainer.last_terms(),
     }
     model = RegistrationModel(
-        cohort.canvas, material.labels, trainer.segmenter, trainer.network, device=device, record=record
+        cohort.canvas, dataset.labels, trainer.segmenter, trainer.network, device=device, record=record
     )
     if folder is not None:
         model.save(folder)
@@ -115,13 +116,15 @@ def train_registration(
     return model
 
 
-def _check_objective(weights: LossWeights, material: RegistrationDataset) -> None:
-    known = [
+def _check_terms(weights: LossWeights, dataset: RegistrationDataset) -> None:
+    """Raise `InputError` if no term compares the images of a pair."""
+    comparing = [
         weights.similarity,
-        weights.dice if material.labels else 0,
-        weights.landmarks if material.positions.shape[1] else 0,
+        weights.dice if dataset.labels else 0,
+        weights.landmarks if dataset.positions.shape[1] else 0,
     ]
-    if not any(known):
+    if not any(comparing):
         raise InputError(
-            "nothing is left to learn from: give similarity, or Dice with label maps, or landmarks a weight above 0"
+            "no term of the loss compares the images: give similarity, or Dice with label maps, or landmarks a "
+            "weight above 0"
         )

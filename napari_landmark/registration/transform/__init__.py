@@ -1,1 +1,1 @@
-"""Transforms between two images: points, images, labels, inverse, files."""
+"""Transforms between two images: displacement fields, resampling, inverse, files."""

@@ -1,4 +1,4 @@
-"""Reading a displacement field between its grid points, and finding what it carries to a given place."""
+"""Displacement fields as NumPy arrays: interpolation, Jacobian determinant, inversion at given points."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
-_ROUNDS = 40  # of Newton's method; smooth fields need three to six
-_OTHER_STARTS = 8
+_ITERATIONS = 40  # of Newton's method; smooth fields need three to six
+_OTHER_GUESSES = 8
 _TREE_POINTS = 200_000
 _BLOCK = 1 << 18  # points solved at a time
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def sample(field: NDArray, points: Floats) -> Floats:
-    """Values of a field between its points, linear, with the border repeated outside.
+    """Interpolate a field linearly, with the border repeated outside.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def sample(field: NDArray, points: Floats) -> Floats:
     return np.stack(values, axis=-1)
 
 
-def sample_with_slope(field: NDArray, points: Floats) -> tuple[Floats, Floats]:
-    """Values (n, c) as `sample` gives them, and their derivatives (n, c, d) by the index coordinates."""
+def sample_with_gradient(field: NDArray, points: Floats) -> tuple[Floats, Floats]:
+    """Interpolate as `sample` does: values (n, c) and their derivatives (n, c, d) by the index coordinates."""
     ndim = points.shape[1]
     last = np.asarray(field.shape[:-1]) - 1
     inside = np.clip(points, 0, last)
@@ -47,17 +47,17 @@ def sample_with_slope(field: NDArray, points: Floats) -> tuple[Floats, Floats]:
     part = inside - low
     high = np.minimum(low + 1, last)
     values = np.zeros((len(points), field.shape[-1]))
-    slopes = np.zeros((len(points), field.shape[-1], ndim))
+    gradients = np.zeros((len(points), field.shape[-1], ndim))
     for corner in itertools.product((0, 1), repeat=ndim):
         at = field[tuple(np.where(side, high[:, k], low[:, k]) for k, side in enumerate(corner))]
-        shares = [part[:, k] if side else 1 - part[:, k] for k, side in enumerate(corner)]
-        values += np.prod(shares, axis=0)[:, None] * at
+        weights = [part[:, k] if side else 1 - part[:, k] for k, side in enumerate(corner)]
+        values += np.prod(weights, axis=0)[:, None] * at
         for k, side in enumerate(corner):
-            others = np.prod([share for j, share in enumerate(shares) if j != k], axis=0)
-            slopes[..., k] += ((1 if side else -1) * others)[:, None] * at
-    # Outside nothing changes any more along the axes that were left.
-    slopes *= ((points >= 0) & (points <= last))[:, None, :]
-    return values, slopes
+            others = np.prod([weight for j, weight in enumerate(weights) if j != k], axis=0)
+            gradients[..., k] += ((1 if side else -1) * others)[:, None] * at
+    # Outside the grid the border is repeated: constant along those axes.
+    gradients *= ((points >= 0) & (points <= last))[:, None, :]
+    return values, gradients
 
 
 def grid_points(shape: tuple[int, ...], first: int = 0, last: int | None = None) -> Floats:
@@ -68,7 +68,15 @@ def grid_points(shape: tuple[int, ...], first: int = 0, last: int | None = None)
 
 
 def jacobian_determinant(field: NDArray, matrix: Floats) -> Floats:
-    """Determinant of d(x + field) / dx at the grid points, (*grid); `matrix` goes from index to world steps."""
+    """Determinant of d(x + field) / dx at the grid points, (*grid).
+
+    Parameters
+    ----------
+    field : (*grid, d) array
+        Displacement in the world.
+    matrix : (d, d) array
+        From index to world steps of the grid.
+    """
     ndim = field.shape[-1]
     shape = field.shape[:-1]
     to_index = np.linalg.inv(matrix)
@@ -78,24 +86,24 @@ def jacobian_determinant(field: NDArray, matrix: Floats) -> Floats:
         # One row more on either side, for differences across the border of the slab.
         first, last = max(0, begin - 1), min(shape[0], begin + step + 1)
         slab = field[first:last].astype(np.float64)
-        slopes = np.zeros((*slab.shape, ndim))
+        gradients = np.zeros((*slab.shape, ndim))
         for axis, size in enumerate(slab.shape[:-1]):
             if size > 1:
-                slopes[..., axis] = np.gradient(slab, axis=axis)
+                gradients[..., axis] = np.gradient(slab, axis=axis)
         rows = slice(begin - first, begin - first + min(step, shape[0] - begin))
-        determinant[begin : begin + step] = np.linalg.det(np.eye(ndim) + slopes[rows] @ to_index)
+        determinant[begin : begin + step] = np.linalg.det(np.eye(ndim) + gradients[rows] @ to_index)
     return determinant
 
 
 def orientation(field: NDArray, matrix: Floats, offset: Floats) -> int:
-    """1, or -1 where the affine map that fits a field best mirrors; arguments as for `solve`."""
+    """Orientation of the affine map that fits a field best: 1, or -1 if it mirrors; arguments as for `solve`."""
     points, images = _coarse_points(field, matrix, offset)
     fit = np.linalg.lstsq(points - points.mean(axis=0), images - images.mean(axis=0), rcond=None)[0]
     return -1 if np.linalg.det(fit) * np.linalg.det(matrix) < 0 else 1
 
 
-def solve(field: NDArray, matrix: Floats, offset: Floats, targets: Floats, tolerance: float) -> Floats:
-    """Grid positions p with ``matrix @ p + offset + field(p) = target``.
+def solve(field: NDArray, matrix: Floats, offset: Floats, targets: Floats, *, tolerance: float) -> Floats:
+    """Solve ``matrix @ p + offset + field(p) = target`` for grid positions p.
 
     Parameters
     ----------
@@ -106,30 +114,30 @@ def solve(field: NDArray, matrix: Floats, offset: Floats, targets: Floats, toler
     targets : (n, d) array
         World positions, finite.
     tolerance : float
-        Greatest distance from the target that counts as there.
+        Greatest accepted distance from the target.
 
     Returns
     -------
     (n, d) array
-        NaN where no such point was found. Where a fold brings several points to one place, one of them.
+        NaN for a target without a solution; one of the solutions if the field folds and there are several.
     """
-    system = _Forward(field, matrix, offset)
+    forward = _ForwardMap(field, matrix, offset)
     found = np.full(targets.shape, np.nan)
     for begin in range(0, len(targets), _BLOCK):
         block = slice(begin, begin + _BLOCK)
-        found[block] = system.solve_from(system.first_guess(targets[block]), targets[block], tolerance)
-    lost = np.flatnonzero(np.isnan(found[:, 0]))
-    if len(lost):
-        for guesses in system.other_guesses(targets[lost]):
-            rest = np.isnan(found[lost, 0])
+        found[block] = forward.solve_from(forward.first_guess(targets[block]), targets[block], tolerance)
+    unsolved = np.flatnonzero(np.isnan(found[:, 0]))
+    if len(unsolved):
+        for guesses in forward.other_guesses(targets[unsolved]):
+            rest = np.isnan(found[unsolved, 0])
             if not rest.any():
                 break
-            found[lost[rest]] = system.solve_from(guesses[rest], targets[lost[rest]], tolerance)
+            found[unsolved[rest]] = forward.solve_from(guesses[rest], targets[unsolved[rest]], tolerance)
     return found
 
 
 def _coarse_points(field: NDArray, matrix: Floats, offset: Floats) -> tuple[Floats, Floats]:
-    """Some grid points (n, d), evenly chosen, and where the field carries them in the world."""
+    """Some grid points (n, d), evenly spaced, and their images (n, d) in the world."""
     shape = field.shape[:-1]
     step = max(1, int(np.ceil((np.prod(shape) / _TREE_POINTS) ** (1 / len(shape)))))
     chosen = field[tuple(slice(None, None, step) for _ in shape)]
@@ -137,59 +145,60 @@ def _coarse_points(field: NDArray, matrix: Floats, offset: Floats) -> tuple[Floa
     return points, points @ matrix.T + offset + chosen.reshape(len(points), -1)
 
 
-class _Forward:
-    """The map from grid index coordinates to the world, and Newton's method on it."""
+class _ForwardMap:
+    """Map from grid index coordinates to the world, inverted by Newton's method."""
 
     def __init__(self, field: NDArray, matrix: Floats, offset: Floats) -> None:
         self._field, self._matrix, self._offset = field, matrix, offset
         self._points, self._images = _coarse_points(field, matrix, offset)
 
     def first_guess(self, targets: Floats) -> Floats:
-        """By the affine map that fits the field best."""
+        """Initial guesses (n, d) from the affine map that fits the field best."""
         design = np.column_stack([self._images, np.ones(len(self._images))])
         coefficients = np.linalg.lstsq(design, self._points, rcond=None)[0]
         return targets @ coefficients[:-1] + coefficients[-1]
 
     def other_guesses(self, targets: Floats) -> list[Floats]:
-        """The grid points that are carried nearest to the targets, the nearest first."""
-        count = min(_OTHER_STARTS, len(self._images))
-        _, numbers = cKDTree(self._images).query(targets, k=range(1, count + 1))
-        return [self._points[numbers[:, k]] for k in range(count)]
+        """Initial guesses (n, d) from the grid points whose images are nearest to the targets, nearest first."""
+        count = min(_OTHER_GUESSES, len(self._images))
+        _, neighbors = cKDTree(self._images).query(targets, k=range(1, count + 1))
+        return [self._points[numbers] for numbers in np.asarray(neighbors).T]
 
     def solve_from(self, guess: Floats, targets: Floats, tolerance: float) -> Floats:
-        """Newton's method with steps halved until they help; NaN where it does not arrive."""
+        """Newton's method with steps shortened until they help; NaN where it does not converge."""
         points = guess.copy()
         left = np.arange(len(points))
         size = np.ones(len(points))
-        residual, slope = self._residual(points, targets)
+        residual, gradient = self._residual(points, targets)
         distance = np.linalg.norm(residual, axis=1)
-        for _ in range(_ROUNDS):
+        for _ in range(_ITERATIONS):
             open_ = distance[left] > tolerance
             left = left[open_]
             if not len(left):
                 break
-            residual, slope = residual[open_], slope[open_]
-            step = _least_squares_step(slope, residual)
+            residual, gradient = residual[open_], gradient[open_]
+            step = _least_squares_step(gradient, residual)
             tried = points[left] + size[left, None] * step
-            new_residual, new_slope = self._residual(tried, targets[left])
+            new_residual, new_gradient = self._residual(tried, targets[left])
             new_distance = np.linalg.norm(new_residual, axis=1)
             better = new_distance < distance[left]
-            won = left[better]
-            points[won], distance[won] = tried[better], new_distance[better]
-            size[won] = np.minimum(1, 2 * size[won])
+            moved = left[better]
+            points[moved], distance[moved] = tried[better], new_distance[better]
+            size[moved] = np.minimum(1, 2 * size[moved])
             size[left[~better]] /= 4
-            residual[better], slope[better] = new_residual[better], new_slope[better]
+            residual[better], gradient[better] = new_residual[better], new_gradient[better]
         return np.where((distance <= tolerance)[:, None], points, np.nan)
 
     def _residual(self, points: Floats, targets: Floats) -> tuple[Floats, Floats]:
-        values, slopes = sample_with_slope(self._field, points)
-        return targets - (points @ self._matrix.T + self._offset + values), self._matrix + slopes
+        values, gradients = sample_with_gradient(self._field, points)
+        return targets - (points @ self._matrix.T + self._offset + values), self._matrix + gradients
 
 
-def _least_squares_step(slope: Floats, residual: Floats) -> Floats:
-    """Solution of ``slope @ step = residual`` for each point, bounded where the slope is singular."""
-    transposed = np.swapaxes(slope, 1, 2)
-    normal = transposed @ slope
+def _least_squares_step(gradient: Floats, residual: Floats) -> Floats:
+    """Solution of ``gradient @ step = residual`` for each point, bounded where the gradient is singular."""
+    transposed = np.swapaxes(gradient, 1, 2)
+    normal = transposed @ gradient
     weight = 1e-12 * np.trace(normal, axis1=1, axis2=2) + 1e-30
-    normal += weight[:, None, None] * np.eye(slope.shape[-1])
-    return np.linalg.solve(normal, transposed @ residual[..., None])[..., 0]
+    normal += weight[:, None, None] * np.eye(gradient.shape[-1])
+    step = np.linalg.solve(normal, transposed @ residual[..., None])[..., 0]
+    return np.asarray(step, dtype=np.float64)

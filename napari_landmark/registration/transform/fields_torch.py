@@ -1,7 +1,7 @@
-"""Displacement fields as tensors: warping, integrating, composing, and the determinant of the Jacobian.
+"""Displacement fields as tensors: warping, composition, integration, and the determinant of the Jacobian.
 
-Everything here is in pixels of one grid, in array axis order ([y, x] or [z, y, x]). A field `u` of shape
-(batch, d, *shape) means the pull-back phi(x) = x + u(x): the place in the moving image of a point of the fixed image.
+All values are in pixels of one grid, in array axis order ([y, x] or [z, y, x]). A field `u` of shape
+(batch, d, *shape) is the pull-back phi(x) = x + u(x): the position in the moving image of a point of the fixed image.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ INTEGRATION_STEPS = 6
 
 
 def warp(images: torch.Tensor, displacement: torch.Tensor, *, mode: str = "bilinear") -> torch.Tensor:
-    """Images (batch, channels, *shape) seen through phi, on the grid of the field; the border is repeated."""
+    """Resample images (batch, channels, *shape) through phi to the grid of the field; the border is repeated."""
     return sample(images, positions(displacement), mode=mode)
 
 
 def positions(displacement: torch.Tensor) -> torch.Tensor:
-    """(batch, *shape, d) where every pixel lies in the moving image."""
+    """(batch, *shape, d) position of every pixel in the moving image."""
     grid = pixel_positions(tuple(displacement.shape[2:]), device=displacement.device)
     return grid + displacement.movedim(1, -1)
 
 
 def compose(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """The displacement of phi_second(phi_first(x)); `second` is a field on the same grid."""
+    """Compose two fields on one grid: the displacement of phi_second(phi_first(x))."""
     return first + warp(second, first)
 
 
 def affine_displacement(matrix: torch.Tensor, shift: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """Displacement (batch, d, *shape) of phi(x) = c + matrix (x - c) + shift, c being the centre of the grid.
+    """Displacement (batch, d, *shape) of phi(x) = c + matrix (x - c) + shift with c the centre of the grid.
 
     Parameters
     ----------
@@ -45,20 +45,28 @@ def affine_displacement(matrix: torch.Tensor, shift: torch.Tensor, shape: tuple[
     return moved + shift.view(*shift.shape, *[1] * len(shape))
 
 
-def follow_affine(matrix: torch.Tensor, shift: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
-    """The displacement of A(x + u(x)): first the field, then the affine map of `affine_displacement`."""
+def compose_affine(
+    first: tuple[torch.Tensor, torch.Tensor], second: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compose two affine maps second(first(x)), each a matrix (batch, d, d) and a shift (batch, d) about the centre."""
+    matrix = second[0] @ first[0]
+    return matrix, torch.einsum("bij,bj->bi", second[0], first[1]) + second[1]
+
+
+def affine_after_field(displacement: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Compose a field and the affine map A of `affine_displacement`: the displacement of A(x + u(x))."""
     moved = torch.einsum("bij,bj...->bi...", matrix, displacement)
     return affine_displacement(matrix, shift, tuple(displacement.shape[2:])) + moved
 
 
 def centred_positions(shape: tuple[int, ...], *, device: torch.device | None = None) -> torch.Tensor:
-    """(*shape, d) positions of all pixels, counted from the centre of the grid."""
+    """(*shape, d) positions of all pixels relative to the centre of the grid."""
     middle = torch.tensor([(n - 1) / 2 for n in shape], device=device)
     return pixel_positions(shape, device=device) - middle
 
 
 def integrate(velocity: torch.Tensor, steps: int = INTEGRATION_STEPS) -> torch.Tensor:
-    """Displacement at time one of a stationary velocity, by scaling and squaring.
+    """Integrate a stationary velocity to the displacement at time one, by scaling and squaring.
 
     Arsigny, Commowick, Pennec, Ayache: "A log-Euclidean framework for statistics on diffeomorphisms", MICCAI 2006.
     The negative velocity gives the inverse.
@@ -70,7 +78,7 @@ def integrate(velocity: torch.Tensor, steps: int = INTEGRATION_STEPS) -> torch.T
 
 
 def resize_field(displacement: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """The same field on a finer or coarser grid over the same area, in pixels of the new grid."""
+    """Resample a field to a finer or coarser grid over the same area, in pixels of the new grid."""
     old = displacement.shape[2:]
     if tuple(old) == tuple(shape):
         return displacement

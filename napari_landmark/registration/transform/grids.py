@@ -1,8 +1,9 @@
-"""The grids that displacement fields lie on, and the world of images whose spacing is not known."""
+"""Grids of displacement fields, and world coordinates of images without a known spacing."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from napari_landmark.data.geometry import Geometry
 
 
 def world_geometry(geometry: Geometry) -> Geometry:
-    """The geometry itself or, where its spacing is not known, index coordinates as the world."""
+    """Geometry with index coordinates as its world if its spacing is not known, else the geometry itself."""
     if geometry.has_spacing:
         return geometry
     return Geometry(geometry.shape, spacing=(1.0,) * geometry.ndim)
@@ -25,7 +26,7 @@ def index_to_world(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def check_alike(fixed: Geometry, moving: Geometry) -> None:
-    """Refuse a picture with a volume."""
+    """Raise `InputError` for a picture with a volume."""
     if fixed.ndim != moving.ndim:
         kinds = {2: "a picture", 3: "a volume"}
         raise InputError(
@@ -34,17 +35,49 @@ def check_alike(fixed: Geometry, moving: Geometry) -> None:
 
 
 def coarse_grid(image: Geometry) -> Geometry:
-    """Five points along each axis: two on the borders of the image, one between, two outside."""
+    """Grid of five points along each axis: two on the borders of the image, one in the middle, two outside."""
     sizes = np.asarray(image.shape, dtype=np.float64)
     return _grid(image, first=-0.5 - sizes / 2, steps=sizes / 2, shape=(5,) * image.ndim)
 
 
 def grid_over(image: Geometry, count: int) -> Geometry:
-    """A grid from the first to the last pixel of an image, of about `count` points and no finer than it."""
+    """Grid from the first to the last pixel of an image, of about `count` points and no finer than the image."""
     share = min(1.0, (count / np.prod(image.shape)) ** (1 / image.ndim))
     shape = [min(size, max(2, round(size * share))) for size in image.shape]
     steps = [(size - 1) / max(1, points - 1) for size, points in zip(image.shape, shape, strict=True)]
     return _grid(image, first=np.zeros(image.ndim), steps=np.maximum(steps, 1e-9), shape=tuple(shape))
+
+
+def extend_to_cover(
+    displacement: NDArray[np.floating], grid: Geometry, image: Geometry
+) -> tuple[NDArray[np.floating], Geometry]:
+    """Extend a displacement field over an image by repeating its border.
+
+    Parameters
+    ----------
+    displacement : (*grid.shape, d) array
+    grid, image : Geometry
+        In one world, both with a known spacing.
+
+    Returns
+    -------
+    displacement : (*shape, d) array
+    grid : Geometry
+        Of that shape; covers every pixel centre of the image.
+    """
+    corners = corner_positions(image, grid)
+    before = np.maximum(0, np.ceil(-corners.min(axis=0) - 0.5 - 1e-6)).astype(int)
+    after = np.maximum(0, np.ceil(corners.max(axis=0) - np.asarray(grid.shape) + 0.5 - 1e-6)).astype(int)
+    widths = [*zip(before.tolist(), after.tolist(), strict=True), (0, 0)]
+    extended = np.pad(displacement, widths, mode="edge")
+    origin = tuple(grid.to_world(-before[None])[0].tolist())
+    return extended, dataclasses.replace(grid, shape=extended.shape[:-1], origin=origin)
+
+
+def corner_positions(image: Geometry, grid: Geometry) -> NDArray[np.float64]:
+    """(2**d, d) index coordinates on `grid` of the centres of an image's corner pixels."""
+    ends = [(0.0, size - 1.0) for size in image.shape]
+    return grid.to_index(image.to_world(list(itertools.product(*ends))))
 
 
 def _grid(

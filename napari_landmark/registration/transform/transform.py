@@ -1,4 +1,4 @@
-"""How one image lies over another: a displacement field, and what it does to images, labels and landmarks."""
+"""Transform between two images: a displacement field, applied to points, images, label maps and landmarks."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from napari_landmark.registration.transform import fields_numpy as field
 from napari_landmark.registration.transform.grids import (
     check_alike,
     coarse_grid,
+    extend_to_cover,
     grid_over,
     index_to_world,
     world_geometry,
@@ -27,27 +28,34 @@ from napari_landmark.registration.transform.resampling import warp_array, warp_l
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-__all__ = ["Transform", "world_geometry"]
+# SimpleITK, which reads and writes the files, is slow to import: only where it is needed.
 
 _TOLERANCE = 1e-6  # of a pixel of the moving image
 
 
 @dataclass(frozen=True, eq=False)
 class Transform:
-    """Where every point of a fixed image lies in a moving image (a pull-back).
+    """Pull-back from a fixed to a moving image by a displacement field.
 
-    In world coordinates a point x of the fixed image lies at ``phi(x) = x + u(x)`` in the moving image, where u
-    is linear between the points of the grid and repeats its border outside. The world of an image without a
-    known spacing are its index coordinates, see `world_geometry`.
+    In world coordinates a point x of the fixed image maps to ``phi(x) = x + u(x)`` in the moving image; u is
+    linear between the points of the grid, and its border is repeated outside. An image without a known spacing
+    has index coordinates as its world, see `world_geometry`.
 
     Parameters
     ----------
     fixed, moving : Geometry
         Of the two images as they were read.
     grid : Geometry
-        Where the displacements lie in the world of the fixed image; its spacing is known.
+        Points of the field in the world of the fixed image; its spacing is known.
     displacement : (*grid.shape, d) array
         u, in the unit of the worlds and in array axis order; kept as float32.
+
+    Raises
+    ------
+    InputError
+        A picture with a volume.
+    ValueError
+        A displacement of another shape than the grid, or values that are not finite.
 
     Examples
     --------
@@ -60,7 +68,7 @@ class Transform:
     fixed: Geometry
     moving: Geometry
     grid: Geometry
-    displacement: NDArray[np.float32]
+    displacement: NDArray[np.floating]
 
     def __post_init__(self) -> None:
         check_alike(self.fixed, self.moving)
@@ -81,9 +89,9 @@ class Transform:
         moving: Geometry,
         grid: Geometry | None = None,
     ) -> Transform:
-        """``phi(x) = matrix @ x + offset`` in world coordinates, array axis order.
+        """Build ``phi(x) = matrix @ x + offset`` in world coordinates, array axis order.
 
-        Without a `grid` it is a coarse one, which holds an affine map exactly and reaches beyond the fixed
+        The default `grid` is a coarse one, on which an affine map is exact and which reaches beyond the fixed
         image by half its size on every side.
         """
         check_alike(fixed, moving)
@@ -94,26 +102,26 @@ class Transform:
 
     @classmethod
     def identity(cls, fixed: Geometry, moving: Geometry) -> Transform:
-        """The worlds of the two images laid over each other."""
+        """Build the identity of world coordinates."""
         return cls.affine(np.eye(fixed.ndim), np.zeros(fixed.ndim), fixed=fixed, moving=moving)
 
     @property
     def unit(self) -> str:
-        """Of lengths in the fixed image, 'mm' or, where its spacing is not known, 'px'."""
+        """Unit of lengths in the fixed image: 'mm' or, if its spacing is not known, 'px'."""
         return "mm" if self.fixed.has_spacing else "px"
 
     @cached_property
     def fixed_world(self) -> Geometry:
-        """The fixed image in its world."""
+        """World geometry of the fixed image."""
         return world_geometry(self.fixed)
 
     @cached_property
     def moving_world(self) -> Geometry:
-        """The moving image in its world."""
+        """World geometry of the moving image."""
         return world_geometry(self.moving)
 
     def to_moving(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Where points of the fixed image lie in the moving image.
+        """Map points of the fixed to the moving image.
 
         Parameters
         ----------
@@ -128,14 +136,14 @@ class Transform:
         given = as_points(points, self.fixed.ndim)
         known = np.isfinite(given).all(axis=1)
         world = self.fixed_world.to_world(given[known])
-        moved = np.full_like(given, np.nan)
-        moved[known] = self.moving_world.to_index(
+        mapped = np.full_like(given, np.nan)
+        mapped[known] = self.moving_world.to_index(
             world + field.sample(self.displacement, self.grid.to_index(world))
         )
-        return moved
+        return mapped
 
     def to_fixed(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Which points of the fixed image lie at these points of the moving image.
+        """Map points of the moving to the fixed image: the inverse of `to_moving`, solved point by point.
 
         Parameters
         ----------
@@ -145,36 +153,41 @@ class Transform:
         Returns
         -------
         (n, d) array
-            Index coordinates of the fixed image, NaN where there is no such point. Where the field folds several
-            points onto one place, it is one of them.
+            Index coordinates of the fixed image; NaN if no point maps there. If the field folds and several
+            points do, one of them.
         """
         given = as_points(points, self.fixed.ndim)
         known = np.isfinite(given).all(axis=1)
         matrix, offset = index_to_world(self.grid)
-        places = field.solve(
+        solutions = field.solve(
             self.displacement,
             matrix,
             offset,
             self.moving_world.to_world(given[known]),
-            _TOLERANCE * min(self.moving_world.spacing or ()),
+            tolerance=_TOLERANCE * min(self.moving_world.spacing or ()),
         )
-        carried = np.full_like(given, np.nan)
-        carried[known] = self.fixed_world.to_index(self.grid.to_world(places))
-        return carried
+        mapped = np.full_like(given, np.nan)
+        mapped[known] = self.fixed_world.to_index(self.grid.to_world(solutions))
+        return mapped
 
     def warp_image(self, image: MedicalImage) -> MedicalImage:
-        """The moving image on the pixels of the fixed one.
+        """Resample the moving image to the pixels of the fixed one.
 
-        Linear between pixels, the border repeated outside; the type of the numbers and the name are kept.
+        Linear between pixels, the border repeated outside; the data type and the name are kept.
+
+        Raises
+        ------
+        ValueError
+            The image has another shape than the moving image.
         """
         self._check_shape(image.array.shape)
         return MedicalImage(warp_array(image.array, self.to_moving, self.fixed.shape), self.fixed, image.name)
 
     def warp_labels(self, labels: NDArray) -> NDArray:
-        """A label map of the moving image on the pixels of the fixed one.
+        """Resample a label map of the moving image to the pixels of the fixed one.
 
-        Every pixel gets the label with the largest share in the moving pixels around its place, the smaller one
-        of equals; outside the moving image it is 0. No other labels come into being.
+        Every pixel gets the label with the largest linear weight among its neighbours in the moving image, the
+        smaller one of equals; 0 outside the moving image. No new labels arise.
 
         Parameters
         ----------
@@ -183,45 +196,50 @@ class Transform:
         Returns
         -------
         array of the same type, shape of the fixed image
+
+        Raises
+        ------
+        ValueError
+            The map has another shape than the moving image.
         """
         self._check_shape(labels.shape)
         return warp_label_array(labels, self.to_moving, self.fixed.shape)
 
     def warp_landmarks(self, landmarks: LandmarkSet) -> LandmarkSet:
-        """Landmarks of the moving image in the fixed one.
+        """Map landmarks of the moving image to the fixed one.
 
-        What has a position becomes PREDICTED, since a machine moved it, and keeps its confidence; an expected
-        error said nothing about the registration and is dropped. Missing stays missing. What cannot be carried
-        over is UNPLACED.
+        A landmark with a position becomes PREDICTED and keeps its confidence; its expected error, which does not
+        include that of the registration, is dropped. MISSING stays MISSING. A landmark that no point of the fixed
+        image maps to becomes UNPLACED.
         """
         positions = self.to_fixed(landmarks.positions(self.fixed.ndim))
-        carried = []
+        warped = []
         for landmark, position in zip(landmarks.values(), positions, strict=True):
             if landmark.position is None:
-                carried.append(landmark)
+                warped.append(landmark)
             elif np.isfinite(position).all():
-                place = tuple(position.tolist())
-                carried.append(Landmark(landmark.name, place, Status.PREDICTED, landmark.confidence))
-        return LandmarkSet(landmarks.schema, carried)
+                mapped = tuple(position.tolist())
+                warped.append(Landmark(landmark.name, mapped, Status.PREDICTED, landmark.confidence))
+        return LandmarkSet(landmarks.schema, warped)
 
     def jacobian(self) -> NDArray[np.float64]:
         """Determinant of d phi / d x in world coordinates at every grid point, in the shape of the grid.
 
-        Central differences, one-sided at the border: exact where the map is affine. Below 1 the moving image is
+        Central differences, one-sided at the border: exact for an affine map. Below 1 the moving image is
         magnified, above 1 it is shrunk, at 0 and below the field folds.
         """
         matrix, _ = index_to_world(self.grid)
         return field.jacobian_determinant(self.displacement, matrix)
 
     def folding_percent(self, mask: NDArray[np.bool_] | None = None) -> float:
-        """Percentage of grid points at which the field folds: where it is flat, or turned over against the whole.
+        """Percentage of grid points at which the field folds: singular, or of another orientation than the whole.
 
-        A map that mirrors the whole image does not fold: two files may hold their pixels in opposite order.
+        A map that mirrors the whole image does not fold: two files may keep their pixels in opposite order.
 
         Parameters
         ----------
         mask : bool array, shape of the grid, optional
-            Which grid points count; those that lie on the fixed image by default.
+            Grid points that count; those inside the fixed image by default.
         """
         matrix, offset = index_to_world(self.grid)
         folded = self.jacobian() * field.orientation(self.displacement, matrix, offset) <= 0
@@ -232,48 +250,66 @@ class Transform:
         return float(100 * folded[mask].mean()) if mask.any() else 0.0
 
     def inverse(self) -> Transform:
-        """The transform the other way round, on a grid over the moving image about as fine as this one.
+        """Invert the transform, on a grid over the moving image about as fine as this one.
 
         Linear between its grid points it is an approximation; `to_fixed` is exact.
+
+        Raises
+        ------
+        InputError
+            No point of the moving image can be mapped back.
         """
         grid = grid_over(self.moving_world, int(np.prod(self.grid.shape)))
         points = grid.to_world(field.grid_points(grid.shape))
-        carried = self.fixed_world.to_world(self.to_fixed(self.moving_world.to_index(points)))
-        values = (carried - points).reshape(*grid.shape, self.fixed.ndim)
+        mapped = self.fixed_world.to_world(self.to_fixed(self.moving_world.to_index(points)))
+        values = (mapped - points).reshape(*grid.shape, self.fixed.ndim)
         return Transform(self.moving, self.fixed, grid, _filled(values))
 
     def save(self, path: str | Path, *, names: tuple[str, str] = ("", "")) -> None:
-        """Write the field for ITK (.nrrd, .nii.gz, .mha) and a JSON file of the same stem beside it.
+        """Write the field for ITK (.nrrd, .nii.gz, .mha) and a JSON description of the same stem.
 
         Parameters
         ----------
         path : str or Path
-            The field's file.
+            File of the field.
         names : tuple of str, optional
             Names of the fixed and of the moving image, for the reader.
-        """
-        from napari_landmark.registration.transform.transform_file import save_transform
 
-        save_transform(self, Path(path), names)
+        Raises
+        ------
+        InputError
+            Another suffix, or a folder that cannot be written.
+        """
+        from napari_landmark.registration.transform.transform_file import write_transform_file
+
+        write_transform_file(
+            Path(path),
+            fixed=self.fixed,
+            moving=self.moving,
+            grid=self.grid,
+            displacement=self.displacement,
+            names=names,
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Transform:
-        """Read what `save` wrote; InputError where that is not possible."""
-        from napari_landmark.registration.transform.transform_file import load_transform
+        """Read the files written by `save`; `InputError` if one is missing or damaged."""
+        from napari_landmark.registration.transform.transform_file import read_transform_file
 
-        return load_transform(Path(path))
+        return cls(*read_transform_file(Path(path)))
 
     def to_itk(self) -> sitk.DisplacementFieldTransform:
-        """The same map for SimpleITK: ``sitk.Resample(moving, fixed, transform.to_itk())``.
+        """Convert to SimpleITK: ``sitk.Resample(moving, fixed, transform.to_itk())``.
 
-        The images given to SimpleITK need the places of `fixed_world` and `moving_world`.
+        The images given to SimpleITK need the geometries `fixed_world` and `moving_world`.
         """
         import SimpleITK as sitk
 
-        from napari_landmark.data.files.vector_field import vector_image
-        from napari_landmark.registration.transform.transform_file import covering_field
+        from napari_landmark.data.images.vector_field import vector_image
 
-        return sitk.DisplacementFieldTransform(vector_image(*covering_field(self)))
+        # ITK displaces nothing outside of a field.
+        covering = extend_to_cover(self.displacement, self.grid, self.fixed_world)
+        return sitk.DisplacementFieldTransform(vector_image(*covering))
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         if shape != self.moving.shape:
@@ -284,7 +320,7 @@ def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """NaN replaced by the nearest known displacement."""
     from scipy.ndimage import distance_transform_edt
 
-    unknown = np.isnan(values).any(axis=-1)
+    unknown = np.asarray(np.isnan(values).any(axis=-1))
     if not unknown.any():
         return values
     if unknown.all():

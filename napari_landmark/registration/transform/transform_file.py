@@ -1,9 +1,10 @@
-"""A transform on disk: the displacement field as ITK reads it, and a JSON file that says what it belongs to."""
+"""Files of a transform: a displacement field that ITK reads, and a JSON description of its two images.
+
+Read and written through `Transform.load` and `Transform.save`.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,76 +15,84 @@ from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
-from napari_landmark.data.files.vector_field import read_vectors, vector_suffix, write_vectors
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.registration.transform.transform import Transform
+from napari_landmark.data.images.vector_field import read_vectors, vector_suffix, write_vectors
+from napari_landmark.registration.transform.grids import corner_positions, extend_to_cover, world_geometry
 
 FORMAT = "napari-landmark transform"
 VERSION = 1
 
 
-def save_transform(transform: Transform, path: Path, names: tuple[str, str] = ("", "")) -> None:
-    """Write field and description; InputError for another kind of file or where nothing can be written."""
-    fixed, moving = (
-        {"name": name, **_to_json(geometry)}
-        for name, geometry in zip(names, (transform.fixed, transform.moving), strict=True)
-    )
+def write_transform_file(
+    path: Path,
+    *,
+    fixed: Geometry,
+    moving: Geometry,
+    grid: Geometry,
+    displacement: NDArray[np.floating],
+    names: tuple[str, str] = ("", ""),
+) -> None:
+    """Write field and description.
+
+    Parameters
+    ----------
+    path : Path
+        File of the field: .nrrd, .nii.gz or .mha; the description has the same stem and the suffix .json.
+    fixed, moving, grid, displacement
+        As in `Transform`.
+    names : tuple of str
+        Of the fixed and of the moving image.
+
+    Raises
+    ------
+    InputError
+        Another suffix, or a folder that cannot be written.
+    """
     description = {
         "format": FORMAT,
         "version": VERSION,
-        "unit": transform.unit,
+        "unit": "mm" if fixed.has_spacing else "px",
         "direction": "a point x of the fixed image lies at x + displacement(x) in the moving image",
-        "axes": "yx" if transform.fixed.ndim == 2 else "zyx",
-        "fixed": fixed,
-        "moving": moving,
+        "axes": "yx" if fixed.ndim == 2 else "zyx",
+        "fixed": {"name": names[0], **_to_json(fixed)},
+        "moving": {"name": names[1], **_to_json(moving)},
     }
-    write_vectors(path, *covering_field(transform))
+    # ITK displaces nothing outside of a field.
+    write_vectors(path, *extend_to_cover(displacement, grid, world_geometry(fixed)))
     atomic_write(description_path(path), json.dumps(description, indent=1) + "\n")
 
 
-def load_transform(path: Path) -> Transform:
-    """Read field and description; InputError where one of them is not there or cannot be used."""
+def read_transform_file(path: Path) -> tuple[Geometry, Geometry, Geometry, NDArray[np.float64]]:
+    """Read field and description: fixed, moving, grid and displacement as in `Transform`.
+
+    Raises
+    ------
+    InputError
+        One of the two files is missing, damaged, or does not belong to the other.
+    """
     vector_suffix(path)
     beside = description_path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     if not beside.is_file():
         raise InputError(
-            f"{path}: the file {beside.name} that belongs to it is not there; keep both together"
+            f"{path}: the file {beside.name} that belongs to it is missing; keep both in one folder"
         )
     fixed, moving = _read_description(beside)
-    vectors, grid = read_vectors(path)
+    displacement, grid = read_vectors(path)
     if grid.ndim != fixed.ndim:
-        raise InputError(f"{path}: has {grid.ndim} axes and {beside.name} speaks of {fixed.ndim}")
-    transform = Transform(fixed, moving, grid, vectors)
-    if not grid.contains(_corners(transform), margin=0.01).all():
+        raise InputError(f"{path}: has {grid.ndim} axes, but {beside.name} describes {fixed.ndim}")
+    if not grid.contains(corner_positions(world_geometry(fixed), grid), margin=0.01).all():
         raise InputError(
-            f"{path}: does not cover the fixed image that {beside.name} speaks of; keep those together "
+            f"{path}: does not cover the fixed image that {beside.name} describes; keep those two files together "
             "that were written together"
         )
-    return transform
+    return fixed, moving, grid, displacement
 
 
 def description_path(path: Path) -> Path:
-    """The JSON file beside a field: 'a/warp.json' of 'a/warp.nii.gz'."""
+    """JSON file that belongs to a field: 'a/warp.json' for 'a/warp.nii.gz'."""
     return path.with_name(path.name[: -len(vector_suffix(path))] + ".json")
-
-
-def covering_field(transform: Transform) -> tuple[NDArray[np.float32], Geometry]:
-    """Displacements and grid, continued until they cover the fixed image: ITK moves nothing where it has none."""
-    grid, vectors = transform.grid, transform.displacement
-    places = _corners(transform)
-    before = np.maximum(0, np.ceil(-places.min(axis=0) - 0.5 - 1e-6)).astype(int)
-    after = np.maximum(0, np.ceil(places.max(axis=0) - np.asarray(grid.shape) + 0.5 - 1e-6)).astype(int)
-    vectors = np.pad(vectors, [*zip(before.tolist(), after.tolist(), strict=True), (0, 0)], mode="edge")
-    origin = tuple(grid.to_world(-before[None])[0].tolist())
-    return vectors, dataclasses.replace(grid, shape=vectors.shape[:-1], origin=origin)
-
-
-def _corners(transform: Transform) -> NDArray[np.float64]:
-    """Centres of the corner pixels of the fixed image, in index coordinates of the grid."""
-    ends = [(0.0, size - 1.0) for size in transform.fixed.shape]
-    return transform.grid.to_index(transform.fixed_world.to_world(list(itertools.product(*ends))))
 
 
 def _read_description(path: Path) -> tuple[Geometry, Geometry]:
@@ -92,15 +101,15 @@ def _read_description(path: Path) -> tuple[Geometry, Geometry]:
         if data["format"] != FORMAT:
             raise InputError(f"{path}: does not belong to a transform")
         if data["version"] > VERSION:
-            raise InputError(f"{path}: was written by a newer version of this program: update it")
+            raise InputError(f"{path}: was written by a newer version of napari-landmark: update it")
         fixed, moving = _from_json(data["fixed"]), _from_json(data["moving"])
     except InputError as error:
         message = str(error)
         raise InputError(message if message.startswith(str(path)) else f"{path}: {message}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: does not describe a transform, it seems damaged: make it again") from error
+        raise InputError(f"{path}: is no description of a transform or is damaged: make it again") from error
     if fixed.ndim != moving.ndim:
-        raise InputError(f"{path}: speaks of a picture and a volume, it seems damaged: make it again")
+        raise InputError(f"{path}: describes a picture and a volume, it is damaged: make it again")
     return fixed, moving
 
 

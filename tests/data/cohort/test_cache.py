@@ -10,12 +10,13 @@ import pytest
 from napari_landmark.data.cohort import cache as working_cache
 from napari_landmark.data.cohort.cache import WorkingCache, default_cache_dir
 from napari_landmark.data.errors import InputError
+from napari_landmark.progress import Cancelled, CancelToken, ProgressEvent
 
 CANVAS = (4, 6)
 NAMES = [f"{i}.png" for i in range(10)]
 
 
-def build(folder, names=NAMES, keys=None, canvas=CANVAS, fail=(), progress=None):
+def build(folder, names=NAMES, keys=None, canvas=CANVAS, fail=(), **options):
     """A cache whose rows hold the number in the name, and the numbers of the rows that were drawn."""
     drawn = []
 
@@ -26,7 +27,7 @@ def build(folder, names=NAMES, keys=None, canvas=CANVAS, fail=(), progress=None)
         return np.full(canvas, int(names[number].split(".")[0]), np.float32)
 
     cache = WorkingCache(folder, names, keys or [f"key of {name}" for name in names], canvas)
-    failures = cache.build(draw, progress)
+    failures = cache.build(draw, **options)
     return cache, sorted(drawn), failures
 
 
@@ -94,13 +95,19 @@ def test_failures_are_told_and_tried_again(tmp_path):
     assert build(tmp_path)[1] == [2, 5]
 
 
-def test_stopping_keeps_what_was_done(tmp_path):
-    def stop(done, _):
-        if done == 4:
-            raise KeyboardInterrupt
+@pytest.mark.parametrize("how", ["token", "exception"])
+def test_stopping_keeps_what_was_done(tmp_path, how):
+    token = CancelToken()
 
-    with pytest.raises(KeyboardInterrupt):
-        build(tmp_path, progress=stop)
+    def stop(event):
+        if event.step == 4:
+            if how == "token":
+                token.cancel()
+            else:
+                raise KeyboardInterrupt
+
+    with pytest.raises(Cancelled if how == "token" else KeyboardInterrupt):
+        build(tmp_path, progress=stop, cancel=token)
     done = json.loads((tmp_path / "index.json").read_text())["rows"]
     assert len(done) >= 4
     cache, drawn, _ = build(tmp_path)
@@ -124,24 +131,23 @@ def test_a_row_is_not_listed_while_it_is_drawn_again(tmp_path):
     build(tmp_path)
     listed = []
 
-    class Spy(WorkingCache):
-        def _make_rows(self, *_):
-            listed.extend(json.loads((tmp_path / "index.json").read_text())["rows"])
-            return {}
+    def draw(number):
+        listed.extend(json.loads((tmp_path / "index.json").read_text())["rows"])
+        return np.zeros(CANVAS, np.float32)
 
     keys = [f"key of {name}" for name in NAMES]
     keys[4] = "newer"
-    Spy(tmp_path, NAMES, keys, CANVAS).build(lambda number: np.zeros(CANVAS, np.float32))
+    WorkingCache(tmp_path, NAMES, keys, CANVAS).build(draw)
     assert listed == [name for name in NAMES if name != "4.png"]
 
 
 def test_progress_counts_to_the_end(tmp_path):
     seen = []
-    build(tmp_path, fail={1}, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(i + 1, 10) for i in range(10)]
+    build(tmp_path, fail={1}, progress=seen.append)
+    assert seen == [ProgressEvent("reading images", (i + 1) / 10, step=i + 1) for i in range(10)]
     seen.clear()
-    build(tmp_path, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(10, 10)]
+    build(tmp_path, progress=seen.append)
+    assert seen == [ProgressEvent("reading images", 1.0, step=10)]
 
 
 @pytest.mark.parametrize(
@@ -206,6 +212,14 @@ def test_default_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("NAPARI_LANDMARK_CACHE", str(tmp_path))
     assert default_cache_dir() == tmp_path
     monkeypatch.delenv("NAPARI_LANDMARK_CACHE")
-    if sys.platform == "linux":
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        assert default_cache_dir() == tmp_path / "napari-landmark"
+    assert "napari-landmark" in default_cache_dir().parts
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
+def test_default_folder_on_linux(monkeypatch, tmp_path):
+    monkeypatch.delenv("NAPARI_LANDMARK_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_cache_dir() == tmp_path / "napari-landmark"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_cache_dir() == tmp_path / ".cache" / "napari-landmark"

@@ -16,6 +16,7 @@ from napari_landmark.data.cohort.working_grid import resample
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import read_image
+from napari_landmark.progress import Cancelled, CancelToken
 
 SHARED = Path(__file__).parents[3].parent / "shared/data"
 
@@ -205,15 +206,37 @@ class TestCache:
         square = gather(folder).working(0)
         assert not np.allclose(gather(folder, spacing=(1, 2)).working(0), square)
 
-    def test_progress_can_stop_it(self, folder, gather):
-        def stop(done, total):
-            assert total == 5
-            if done == 2:
-                raise KeyboardInterrupt
+    def test_progress_tells_each_image(self, folder, gather):
+        events = []
+        gather(folder, progress=events.append)
+        assert [event.step for event in events] == [1, 2, 3, 4, 5]
+        assert {event.stage for event in events} == {"reading images"}
+        assert events[-1].fraction == 1
 
-        with pytest.raises(KeyboardInterrupt):
-            gather(folder, progress=stop)
+    def test_cancelling_keeps_the_images_read_so_far(self, folder, gather, monkeypatch):
+        token = CancelToken()
+
+        def cancel(event):
+            if event.step == 2:
+                token.cancel()
+
+        with pytest.raises(Cancelled):
+            gather(folder, progress=cancel, cancel=token)
+        read = []
+
+        def spy(path, **options):
+            read.append(path.name)
+            return read_image(path, **options)
+
+        monkeypatch.setattr(cohort_module, "read_image", spy)
         assert len(gather(folder)) == 5
+        assert len(read) <= 3
+
+    def test_cancelled_before_it_begins(self, folder, gather):
+        token = CancelToken()
+        token.cancel()
+        with pytest.raises(Cancelled):
+            gather(folder, cancel=token)
 
     def test_a_folder_that_cannot_be_written(self, folder, tmp_path):
         (tmp_path / "file").write_text("")

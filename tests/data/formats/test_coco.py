@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.formats.coco import read_coco, write_coco
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
@@ -127,8 +127,9 @@ class TestReading:
 
 class TestWriting:
     def test_it_needs_the_sizes(self, tmp_path):
-        with pytest.raises(InputError, match=r"a\.png is needed: give --images"):
+        with pytest.raises(InputError, match=r"a\.png is needed") as caught:
             write_coco(tmp_path / "c.json", SETS)
+        assert caught.value.code is ErrorCode.NEEDS_IMAGES
 
     def test_volumes(self, tmp_path):
         with pytest.raises(InputError, match="is a volume"):

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks, write_landmarks
 from napari_landmark.data.formats.deeplabcut import read_deeplabcut, write_deeplabcut
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks, write_landmarks
 from napari_landmark.data.formats.landmark_csv import read_csv, write_csv
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 

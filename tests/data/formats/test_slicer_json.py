@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_landmark.data.errors import InputError, UnknownSpacingError
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.errors import ErrorCode, InputError, UnknownSpacingError
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.formats.slicer_json import read_slicer_json, write_slicer_json
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
@@ -143,20 +143,24 @@ class TestWhichImage:
 class TestRefusals:
     def test_writing_needs_millimetres(self, tmp_path, marks):
         path = tmp_path / "a.mrk.json"
-        with pytest.raises(InputError, match=r"hand\.png is needed.*--images.*--spacing"):
+        with pytest.raises(InputError, match=r"hand\.png is needed") as caught:
             write_slicer_json(path, {"hand.png": marks})
-        with pytest.raises(UnknownSpacingError, match="--spacing MM"):
+        assert caught.value.code is ErrorCode.NEEDS_IMAGES_AND_SPACING
+        with pytest.raises(UnknownSpacingError, match=r"hand\.png is not known") as caught:
             write_slicer_json(path, {"hand.png": marks}, geometries={"hand.png": Geometry((100, 80))})
+        assert caught.value.code is ErrorCode.NEEDS_SPACING
         with pytest.raises(InputError, match="one image, here are 2"):
             write_slicer_json(path, {"a": marks, "b": marks}, geometries=PICTURE)
         assert not path.exists()
 
     def test_reading_needs_the_image(self, tmp_path):
         path = point_file(tmp_path / "a.mrk.json", [{"label": "p", "position": [2, 4, 0]}])
-        with pytest.raises(InputError, match="--images DIR"):
+        with pytest.raises(InputError, match="the image is needed") as caught:
             read_slicer_json(path)
-        with pytest.raises(UnknownSpacingError, match="--spacing MM"):
+        assert caught.value.code is ErrorCode.NEEDS_IMAGES_TO_READ
+        with pytest.raises(UnknownSpacingError, match=r"a\.png is not known") as caught:
             read_slicer_json(path, geometries={"a.png": Geometry((9, 9))})
+        assert caught.value.code is ErrorCode.NEEDS_SPACING
 
     @pytest.mark.parametrize(
         ("points", "markup", "message"),

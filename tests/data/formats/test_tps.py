@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.errors import ErrorCode, InputError
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.formats.tps import read_tps, write_tps
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
@@ -51,8 +51,9 @@ class TestWriting:
         assert "SCALE" not in (tmp_path / "a.tps").read_text()
 
     def test_it_needs_the_height(self, tmp_path):
-        with pytest.raises(InputError, match=r"wing 1\.png is needed: give --images"):
+        with pytest.raises(InputError, match=r"wing 1\.png is needed") as caught:
             write_tps(tmp_path / "a.tps", {"wing 1.png": MARKS})
+        assert caught.value.code is ErrorCode.NEEDS_IMAGES
         assert not list(tmp_path.iterdir())
 
     def test_what_would_be_read_as_missing(self, tmp_path):
@@ -101,8 +102,9 @@ class TestReading:
 
     def test_it_needs_the_images(self, tmp_path):
         path = text_file(tmp_path / "a.tps", "LM=1\n1 2\nIMAGE=wing 1.png\n")
-        with pytest.raises(InputError, match="--images DIR"):
+        with pytest.raises(InputError, match=r"a\.tps, line 1: .*wing 1\.png' is needed") as caught:
             read_tps(path)
+        assert caught.value.code is ErrorCode.NEEDS_IMAGES_TO_READ
 
     def test_as_many_names_as_landmarks(self, tmp_path):
         path = text_file(tmp_path / "a.tps", "LM=1\n1 2\nIMAGE=wing 1.png\n")

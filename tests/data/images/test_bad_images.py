@@ -25,7 +25,7 @@ from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import MedicalImage, read_geometry, read_image
 
-from ..bad_files import huge, one_line
+from ...bad_files import huge, one_line
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="makes links and pipes")
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from napari_landmark.data.formats import read_landmarks, write_landmarks
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.images.image import read_image
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 

@@ -22,12 +22,49 @@ def test_this_machine_has_some():
     assert 2**28 < total_memory() < 2**50
 
 
-def test_a_limit_of_the_group_of_processes(monkeypatch, tmp_path):
-    (tmp_path / "memory.max").write_text("123456\n")
-    monkeypatch.setattr(memory_limit, "_CGROUP_LIMITS", (str(tmp_path / "memory.max"),))
-    assert total_memory.__wrapped__() == 123456
-    (tmp_path / "memory.max").write_text("max\n")
-    assert total_memory.__wrapped__() > 123456
+@pytest.fixture
+def groups(monkeypatch, tmp_path):
+    """Writes what the system says of the groups of this process, and tells the memory that may be used."""
+
+    def total(own: str, **limits: str) -> int:
+        (tmp_path / "own").write_text(own)
+        for name, limit in limits.items():
+            path = tmp_path / "groups" / name.replace("__", "/").replace("_max", ".max")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(limit)
+        return total_memory.__wrapped__()
+
+    monkeypatch.setattr(memory_limit, "_OWN_CGROUPS", tmp_path / "own")
+    monkeypatch.setattr(memory_limit, "_CGROUPS", tmp_path / "groups")
+    return total
+
+
+class TestGroupsOfProcesses:
+    def test_none(self, groups):
+        assert groups("") > 2**28
+
+    def test_of_its_own(self, groups):
+        assert groups("0::/a/b\n", a__b__memory_max="123456\n") == 123456
+
+    def test_of_one_that_contains_it(self, groups):
+        assert (
+            groups("0::/a/b\n", a__b__memory_max="max\n", a__memory_max="4567\n", memory_max="9999\n") == 4567
+        )
+
+    def test_of_another_does_not_count(self, groups):
+        assert groups("0::/a\n", b__memory_max="123\n") > 2**28
+
+    def test_without_limit(self, groups):
+        assert groups("0::/a\n", a__memory_max="max\n") > 2**28
+
+    def test_of_the_first_version(self, groups, tmp_path):
+        folder = tmp_path / "groups" / "memory" / "a"
+        folder.mkdir(parents=True)
+        (folder / "memory.limit_in_bytes").write_text("789\n")
+        assert groups("3:cpu,cpuacct:/a\n2:memory:/a\n0::/\n") == 789
+
+    def test_seen_from_a_container(self, groups):
+        assert groups("0::/of/the/host\n", memory_max="321\n") == 321
 
 
 def test_refused_by_the_header_with_the_name_of_the_file(monkeypatch, tmp_path):

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
-from napari_landmark.data.study import lock as study_lock
 from napari_landmark.data.study.lock import (
     ANNOTATING,
     TRAINING,
@@ -30,6 +32,27 @@ lock = StudyLock(sys.argv[1], sys.argv[2])
 print("held", flush=True)
 time.sleep(600)
 """
+WITHOUT_LOCKS = """
+import errno, fcntl
+def unsupported(*arguments):
+    raise OSError(errno.ENOSYS, "not supported")
+fcntl.flock = unsupported
+"""
+COUNTER = """
+import sys, time
+from pathlib import Path
+from napari_landmark.data.study.lock import StudyInUseError, StudyLock
+number, count = Path(sys.argv[1]) / "number", 0
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    try:
+        with StudyLock(sys.argv[1], "training"):
+            number.write_text(str(int(number.read_text()) + 1))
+        count += 1
+    except StudyInUseError:
+        pass
+print(count)
+"""
 SCHEMA = LandmarkSchema(("a",))
 MARKS = LandmarkSet.from_array(SCHEMA, [[1, 2]])
 
@@ -44,9 +67,11 @@ def other(study):
     """Starts another program that holds a lock on the study."""
     started = []
 
-    def start(work=ANNOTATING):
+    def start(work=ANNOTATING, before=""):
         process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(study.folder), work], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", before + HOLDER, str(study.folder), work],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         started.append(process)
         assert process.stdout.readline() == "held\n"
@@ -79,7 +104,7 @@ def test_reading_and_the_other_work_are_allowed(study, other):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_killed_program_holds_nobody_up(study, other):
+def test_the_lock_of_a_killed_program_is_free(study, other):
     process = other()
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -144,17 +169,73 @@ def test_a_spoiled_file_is_no_lock(study, content):
         StudyLock(study.folder, TRAINING).release()
 
 
-def test_a_disk_without_locks(study, monkeypatch):
-    """There the process that the file names is looked for."""
-    monkeypatch.setattr(study_lock, "_lock", lambda handle: None)
-    about = study_lock._about_this_process()
-    (study.folder / "training.lock").write_text(json.dumps(about))
-    with pytest.raises(StudyInUseError):
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_a_disk_without_locks(study, other, monkeypatch):
+    """There the existence of a file is the lock, until its process is gone."""
+    import fcntl
+
+    def unsupported(*arguments):
+        raise OSError(errno.ENOSYS, "not supported")
+
+    process = other(TRAINING, before=WITHOUT_LOCKS)
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with pytest.raises(StudyInUseError, match=f"process {process.pid} .*remove .*training"):
         StudyLock(study.folder, TRAINING)
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    (study.folder / "training.lock").write_text(json.dumps({**about, "pid": gone.pid}))
+    process.kill()
+    process.wait()
     StudyLock(study.folder, TRAINING).release()
+    StudyLock(study.folder, TRAINING).release()
+
+
+def test_many_threads_at_once(study):
+    """One of them gets the lock, each time; the file that the system locks is never replaced."""
+    for _ in range(20):
+        start, won, lost = threading.Barrier(8), [], []
+
+        def work(start=start, won=won, lost=lost):
+            start.wait()
+            try:
+                won.append(StudyLock(study.folder, TRAINING))
+            except StudyInUseError as error:
+                lost.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1
+        assert len(lost) == 7
+        won[0].release()
+
+
+def test_many_programs_at_once(study):
+    """Each adds one to a number many times while it has the lock: no addition is lost."""
+    (study.folder / "number").write_text("0")
+    programs = [
+        subprocess.Popen([sys.executable, "-c", COUNTER, str(study.folder)], stdout=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    counts = [int(program.communicate(timeout=120)[0]) for program in programs]
+    assert all(program.returncode == 0 for program in programs)
+    assert int((study.folder / "number").read_text()) == sum(counts)
+    assert min(counts) > 0
+
+
+def test_a_lock_is_released_by_another_thread(study):
+    lock = StudyLock(study.folder, ANNOTATING)
+    thread = threading.Thread(target=lock.release)
+    thread.start()
+    thread.join()
+    StudyLock(study.folder, ANNOTATING).release()
+
+
+@pytest.mark.parametrize("content", ["", '{"pid": 1, "host": "HERE", "since": "2020-01-01"}'])
+def test_files_of_earlier_versions_do_not_block(study, content):
+    for work in (ANNOTATING, TRAINING):
+        (study.folder / f"{work}.lock").write_text(content.replace("HERE", socket.gethostname()))
+        StudyLock(study.folder, work).release()
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

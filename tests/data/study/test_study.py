@@ -103,7 +103,7 @@ class TestFolder:
         ("content", "message"),
         [
             ("{", "is damaged"),
-            ("[]", "does not describe a study"),
+            ("[]", "holds no JSON object"),
             ('{"version": "1"}', "does not describe a study"),
             ('{"version": 2}', "newer version"),
             ('{"version": 1}', "list of landmarks"),

@@ -8,6 +8,7 @@ from PIL import Image
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.detection.inference.folder import detect_folder
+from napari_landmark.detection.inference.shard import Shard
 from napari_landmark.detection.model.store import load_model
 from napari_landmark.progress import CancelToken
 
@@ -91,3 +92,20 @@ def test_nothing_to_work_on(model, tmp_path, content):
 def test_no_such_folder(model, tmp_path):
     with pytest.raises(InputError, match="there is no such folder"):
         detect_folder(model, tmp_path / "nothing")
+
+
+def test_a_shard_of_a_folder(model, data):
+    parts = [detect_folder(model, data / "images", shard=Shard(index, 2)) for index in range(2)]
+    assert [list(part.landmarks) for part in parts] == [
+        ["hand_000.png", "hand_002.png"],
+        ["hand_001.png", "hand_003.png"],
+    ]
+
+
+def test_no_journal_is_left_where_nothing_can_be_used(model, tmp_path):
+    folder, journal = tmp_path / "images", tmp_path / "x.jsonl"
+    folder.mkdir()
+    (folder / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(InputError, match=r"holds no image that can be used.*cut\.png"):
+        detect_folder(model, folder, journal=journal)
+    assert not journal.exists()

@@ -1,3 +1,5 @@
+"""A journal gives back what was written to it, whatever happened to the end of the file."""
+
 from __future__ import annotations
 
 import json
@@ -8,7 +10,7 @@ import pytest
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
-from napari_landmark.detection.inference.journal import DetectionJournal
+from napari_landmark.detection.inference.journal import DetectionJournal, read_journal
 
 SCHEMA = LandmarkSchema(("a", "b"))
 RUN = {"model": "x", "spacing": None}
@@ -46,21 +48,21 @@ def journal(tmp_path, images):
     return path
 
 
-def look(journal, name, image):
-    """What a new run finds there."""
+def resumed(journal, name, image):
+    """Prediction that a resumed run takes over."""
     again = DetectionJournal(journal, RUN, SCHEMA)
     again.close()
-    return again.find(name, image)
+    return again.content.find(name, image)
 
 
 def test_what_was_done_comes_back_exactly(journal, images):
     again = DetectionJournal(journal, RUN, SCHEMA)
-    assert len(again) == 2
-    assert again.find("1.png", images[1]) == (found(1), GEOMETRY)
-    assert again.find("2.png", images[2]) is None
+    assert len(again.content.entries) == 2
+    assert again.content.find("1.png", images[1]) == (found(1), GEOMETRY)
+    assert again.content.find("2.png", images[2]) is None
     again.add("2.png", images[2], found(2), GEOMETRY)
     again.close()
-    assert look(journal, "2.png", images[2]) == (found(2), GEOMETRY)
+    assert resumed(journal, "2.png", images[2]) == (found(2), GEOMETRY)
 
 
 @pytest.mark.parametrize("lost", [1, 7, 100])
@@ -68,8 +70,8 @@ def test_a_line_that_was_cut_off_is_not_there(journal, images, lost):
     content = journal.read_bytes()
     journal.write_bytes(content[:-lost])
     again = DetectionJournal(journal, RUN, SCHEMA)
-    assert again.find("0.png", images[0]) is not None
-    assert again.find("1.png", images[1]) is None
+    assert again.content.find("0.png", images[0]) is not None
+    assert again.content.find("1.png", images[1]) is None
     again.add("1.png", images[1], found(1), GEOMETRY)
     again.close()
     assert journal.read_bytes() == content
@@ -77,14 +79,14 @@ def test_a_line_that_was_cut_off_is_not_there(journal, images, lost):
 
 def test_another_model_begins_anew(journal, images):
     again = DetectionJournal(journal, {**RUN, "model": "y"}, SCHEMA)
-    assert len(again) == 0
+    assert len(again.content.entries) == 0
     again.close()
     assert not journal.exists()
 
 
 def test_an_image_that_changed_is_looked_at_again(journal, images):
     images[0].write_text("something else")
-    assert look(journal, "0.png", images[0]) is None
+    assert resumed(journal, "0.png", images[0]) is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_an_image_that_changed_is_looked_at_again(journal, images):
 def test_spoiled_lines(journal, images, line):
     lines = journal.read_text().splitlines()
     journal.write_text("\n".join([lines[0], line, *lines[1:]]) + "\n")
-    assert look(journal, "0.png", images[0]) is None
+    assert resumed(journal, "0.png", images[0]) is None
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,42 @@ def test_spoiled_values(journal, images, change):
     for key, value in change.items():
         entry[key] = {**entry[key], **value} if isinstance(value, dict) else value
     journal.write_text("\n".join([lines[0], json.dumps(entry)]) + "\n")
-    assert look(journal, "0.png", images[0]) is None
+    assert resumed(journal, "0.png", images[0]) is None
+
+
+def test_a_skipped_image_has_a_reason_and_no_prediction(journal, images):
+    again = DetectionJournal(journal, RUN, SCHEMA)
+    again.skip("2.png", images[2], "is cut off")
+    again.close()
+    content = read_journal(journal, RUN, SCHEMA)
+    assert content.find_skipped("2.png", images[2]) == "is cut off"
+    assert content.find("2.png", images[2]) is None
+    assert content.find_skipped("1.png", images[1]) is None
+    images[2].write_text("whole again")
+    assert read_journal(journal, RUN, SCHEMA).find_skipped("2.png", images[2]) is None
+
+
+def test_a_skipped_image_that_was_read_later(journal, images):
+    again = DetectionJournal(journal, RUN, SCHEMA)
+    again.skip("2.png", images[2], "is cut off")
+    again.add("2.png", images[2], found(2), GEOMETRY)
+    again.close()
+    content = read_journal(journal, RUN, SCHEMA)
+    assert content.find("2.png", images[2]) == (found(2), GEOMETRY)
+    assert content.find_skipped("2.png", images[2]) is None
+
+
+def test_reading_changes_nothing(journal, images):
+    content = journal.read_bytes()
+    assert len(read_journal(journal, RUN, SCHEMA).entries) == 2
+    other = read_journal(journal, {**RUN, "model": "y"}, SCHEMA)
+    assert other.of_another_run
+    assert not other.entries
+    assert journal.read_bytes() == content
+    missing = read_journal(journal.with_name("missing"), RUN, SCHEMA)
+    assert not missing.entries
+    assert not missing.of_another_run
+    assert not journal.with_name("missing").exists()
 
 
 def test_where_nothing_can_be_written(tmp_path):

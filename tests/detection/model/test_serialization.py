@@ -10,7 +10,7 @@ import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.detection.model.landmark_model import LandmarkModel
-from napari_landmark.detection.model.serialization import read_model, save_model
+from napari_landmark.detection.model.serialization import FORMAT_VERSION, read_model, save_model
 from napari_landmark.detection.model.store import load_model
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 
@@ -35,7 +35,7 @@ def test_there_and_back(model, image, tmp_path):
     again = read_model(tmp_path / "copy", device=model.device)
     assert again.detect(image).landmarks == model.detect(image).landmarks
     assert again.digest() == model.digest()
-    np.testing.assert_allclose(again.look.typical, model.look.typical, atol=1e-4)
+    np.testing.assert_allclose(again.refiner.typical, model.refiner.typical, atol=1e-4)
     assert again.schema == model.schema
     assert again.record == model.record
 
@@ -51,26 +51,48 @@ def test_without_a_detector(model, image, tmp_path):
 
 
 def test_without_a_close_up(model, image, tmp_path):
-    model.look = None
+    model.refiner = None
     save_model(model, tmp_path / "copy")
     assert not list((tmp_path / "copy").glob("close_*"))
     again = read_model(tmp_path / "copy", device=model.device)
-    assert again.look is None
+    assert again.refiner is None
     assert again.detect(image).landmarks == model.detect(image).landmarks
 
 
-def test_a_model_of_the_first_version_had_no_close_up(folder, model, image):
+def written_by(folder, version):
+    """Change a model folder to what an earlier version of the format held."""
     path = folder / "model.json"
-    sidecar = json.loads(path.read_text())
-    del sidecar["close_up"]
-    del sidecar["typical_support"]
-    path.write_text(json.dumps({**sidecar, "version": 1}))
-    for name in ("close_up", "close_templates"):
-        (folder / f"{name}.safetensors").unlink()
+    sidecar = {**json.loads(path.read_text()), "version": version}
+    for part in ("embedding", "detector"):
+        sidecar[part]["shrink"] = sidecar[part].pop("downsampling")
+    if version == 2:
+        sidecar["close_up"] = None
+    if version == 1:
+        del sidecar["close_up"], sidecar["typical_support"]
+    if version < 3:
+        for name in ("close_up", "close_templates"):
+            (folder / f"{name}.safetensors").unlink()
+    path.write_text(json.dumps(sidecar))
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_models_of_earlier_versions(folder, model, image, version):
+    written_by(folder, version)
     again = read_model(folder, device=model.device)
-    assert again.look is None
-    model.look = None
+    if version < 3:
+        model.refiner = None
+    assert (again.refiner is None) == (version < 3)
+    assert again.embedding.config == model.embedding.config
+    assert again.detector.config == model.detector.config
+    assert again.digest() == model.digest()
     assert again.detect(image).landmarks == model.detect(image).landmarks
+
+
+def test_the_version_of_the_format(folder):
+    sidecar = json.loads((folder / "model.json").read_text())
+    assert sidecar["version"] == FORMAT_VERSION == 4
+    assert sidecar["embedding"]["downsampling"] == 1
+    assert "shrink" not in sidecar["embedding"]
 
 
 def test_an_interrupted_save_leaves_no_mixture(model, tmp_path, monkeypatch):
@@ -83,7 +105,7 @@ def test_an_interrupted_save_leaves_no_mixture(model, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save_model(model, tmp_path / "copy")
     monkeypatch.undo()
-    with pytest.raises(InputError, match="holds no trained model"):
+    with pytest.raises(InputError, match="holds no landmark model"):
         read_model(tmp_path / "copy", device=model.device)
 
 
@@ -95,7 +117,7 @@ def test_the_record_says_how_it_was_trained(model):
 
 
 def test_an_empty_folder(tmp_path, model):
-    with pytest.raises(InputError, match=r"holds no trained model \(model.json is missing\)"):
+    with pytest.raises(InputError, match=r"holds no landmark model \(model.json is missing\)"):
         read_model(tmp_path, device=model.device)
 
 
@@ -119,8 +141,8 @@ def test_damaged_weights_are_named(folder, model, name, damage):
     [
         (lambda sidecar: "{", "cannot be read as JSON"),
         (lambda sidecar: "", "cannot be read as JSON"),
-        (lambda sidecar: "[]", "is not a napari-landmark model"),
-        (lambda sidecar: json.dumps({**sidecar, "format": "other"}), "is not a napari-landmark model"),
+        (lambda sidecar: "[]", "is not a landmark model"),
+        (lambda sidecar: json.dumps({**sidecar, "format": "other"}), "is not a landmark model"),
         (lambda sidecar: json.dumps({**sidecar, "version": 99}), "another version"),
         (lambda sidecar: json.dumps({**sidecar, "embedding": 3}), "not a complete model description"),
         (lambda sidecar: json.dumps({**sidecar, "detector": {}}), "not a complete model description"),
@@ -159,7 +181,7 @@ def test_typical_support_may_be_unknown(folder, model, image):
     path = folder / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "typical_support": None}))
     again = read_model(folder, device=model.device)
-    assert again.look.typical is None
+    assert again.refiner.typical is None
     assert np.isfinite(again.detect(image).landmarks.expected_errors()).all()
 
 
@@ -198,6 +220,12 @@ def test_typical_support_that_cannot_be(folder, model, first):
         ("close_up", {"size": 16}, "do not fit"),
         ("embedding", {"size": 2**40}, r"do not fit|not a complete model description"),
         ("detector", {"landmarks": 2**40}, "not a complete model description"),
+        ("detector", {"downsampling": -1}, "not a complete model description"),
+        ("detector", {"downsampling": 7}, "not a complete model description"),
+        ("detector", {"sigma": 0}, "not a complete model description"),
+        ("detector", {"sigma": float("nan")}, "not a complete model description"),
+        ("detector", {"radius": True}, "not a complete model description"),
+        ("embedding", {"spatial_dims": [2]}, "not a complete model description"),
     ],
 )
 def test_absurd_numbers_are_refused_and_take_no_memory(folder, model, part, values, message):
@@ -258,4 +286,4 @@ def test_a_close_up_of_the_second_version_is_refused_by_name(folder, model, imag
     with pytest.raises(InputError, match="another version"):
         read_model(folder, device=model.device)
     path.write_text(json.dumps({**sidecar, "close_up": None}))
-    assert read_model(folder, device=model.device).look is None
+    assert read_model(folder, device=model.device).refiner is None

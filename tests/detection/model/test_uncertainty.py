@@ -27,18 +27,18 @@ def matched(similarity=1.0, cycle=0.0, canvas=CANVAS):
     return match_error(similarity=np.array([similarity]), cycle=np.array([cycle]), canvas=canvas)[0]
 
 
-def looked_at(error=6.0, support=1.0, typical=None, others=()):
-    """Of the first landmark; `others` are the supports of the others in the image."""
-    supports = np.array([support, *others])
+def refined(error=6.0, consensus=1.0, typical=None, others=()):
+    """Of the first landmark; `others` is the consensus of the others in the image."""
+    consensus = np.array([consensus, *others])
     errors = np.array([error, *np.full(len(others), 6.0)])
     typical = None if typical is None else np.array([typical, *np.full(len(others), 0.5)])
-    return refinement_error(errors, support=supports, typical=typical)[0]
+    return refinement_error(errors, consensus=consensus, typical=typical)[0]
 
 
 def test_a_detection_is_never_certain():
     assert 0 < detected() < 0.02 * max(CANVAS)
-    assert 0 < looked_at(detected()) < 0.02 * max(CANVAS)
-    assert 0 < looked_at(detected(), typical=1.0) < 0.02 * max(CANVAS)
+    assert 0 < refined(detected()) < 0.02 * max(CANVAS)
+    assert 0 < refined(detected(), typical=1.0) < 0.02 * max(CANVAS)
 
 
 def test_one_value_for_each_landmark():
@@ -47,47 +47,47 @@ def test_one_value_for_each_landmark():
     assert (np.diff(found) > 0).all()
     falling = np.linspace(1, 0, 5)
     for typical in (None, falling):
-        closer = refinement_error(np.full(5, 4.0), support=falling, typical=typical)
+        closer = refinement_error(np.full(5, 4.0), consensus=falling, typical=typical)
         assert closer.shape == (5,)
         assert (np.diff(closer) > 0).all()
 
 
 @given(values=st.tuples(LENGTHS, LENGTHS))
-def test_longer_ways_back_are_no_smaller_error(values):
+def test_a_larger_cycle_is_no_smaller_error(values):
     low, high = sorted(values)
     assert matched(cycle=low) <= matched(cycle=high)
 
 
 @pytest.mark.parametrize("typical", [None, 0.5])
 @given(values=st.tuples(SHARES, SHARES))
-def test_more_support_is_no_larger_error(typical, values):
+def test_more_consensus_is_no_larger_error(typical, values):
     low, high = sorted(values)
-    assert looked_at(support=low, typical=typical) >= looked_at(support=high, typical=typical)
+    assert refined(consensus=low, typical=typical) >= refined(consensus=high, typical=typical)
 
 
-def test_support_counts_here_in_the_cohort_and_in_the_image():
-    usual = {"support": 0.5, "typical": 0.5, "others": [0.5]}
-    for less in ({"support": 0.4, "others": [0.6]}, {"typical": 0.4}, {"others": [0.4]}):
-        assert looked_at(**{**usual, **less}) > 1.01 * looked_at(**usual)
+def test_consensus_counts_here_in_the_cohort_and_in_the_image():
+    usual = {"consensus": 0.5, "typical": 0.5, "others": [0.5]}
+    for less in ({"consensus": 0.4, "others": [0.6]}, {"typical": 0.4}, {"others": [0.4]}):
+        assert refined(**{**usual, **less}) > 1.01 * refined(**usual)
 
 
-@given(values=st.tuples(SHARES, SHARES), support=SHARES)
-def test_what_is_found_less_surely_elsewhere_is_no_surer_here(values, support):
+@given(values=st.tuples(SHARES, SHARES), consensus=SHARES)
+def test_what_is_found_less_surely_elsewhere_is_no_surer_here(values, consensus):
     low, high = sorted(values)
-    assert looked_at(support=support, typical=low) >= looked_at(support=support, typical=high)
-    assert looked_at(support=support, others=[low]) >= looked_at(support=support, others=[high])
+    assert refined(consensus=consensus, typical=low) >= refined(consensus=consensus, typical=high)
+    assert refined(consensus=consensus, others=[low]) >= refined(consensus=consensus, others=[high])
 
 
 @pytest.mark.parametrize("typical", [None, 0.3])
 def test_a_landmark_that_no_template_shows_does_not_count(typical):
-    without = looked_at(support=0.4, others=[0.8], typical=typical)
-    assert looked_at(support=0.4, others=[0.8, np.nan], typical=typical) == pytest.approx(without)
+    without = refined(consensus=0.4, others=[0.8], typical=typical)
+    assert refined(consensus=0.4, others=[0.8, np.nan], typical=typical) == pytest.approx(without)
 
 
-@given(values=st.tuples(LENGTHS, LENGTHS), support=SHARES)
-def test_what_was_doubtful_before_is_no_surer_than_another(values, support):
+@given(values=st.tuples(LENGTHS, LENGTHS), consensus=SHARES)
+def test_what_was_doubtful_before_is_no_surer_than_another(values, consensus):
     low, high = sorted(values)
-    assert looked_at(low, support) <= looked_at(high, support)
+    assert refined(low, consensus) <= refined(high, consensus)
 
 
 @given(values=st.tuples(SPREADS, SPREADS))
@@ -107,7 +107,7 @@ def test_finite_and_below_the_size_of_the_canvas(spread, share, length):
     assert 0 < detected(spread) < max(CANVAS)
     assert 0 <= matched(share, length) < max(CANVAS)
     for typical in (None, 0.0, 1.0):
-        assert 0 < looked_at(detected(spread), share, typical) < max(CANVAS)
+        assert 0 < refined(detected(spread), share, typical) < max(CANVAS)
 
 
 def test_scales_with_the_canvas():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.detection.training.options import FULL_CANVAS, TrainingOptions, default_options
 from napari_landmark.learning.device import Device
 
@@ -65,8 +65,9 @@ def test_more_minutes_do_not_teach_the_detector_its_labels_by_heart():
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
 def test_impossible_minutes(minutes):
-    with pytest.raises(InputError, match=r"--minutes .*: must be a number above 0"):
+    with pytest.raises(InputError, match=r"minutes .*: must be a number above 0") as caught:
         TrainingOptions(minutes=minutes)
+    assert caught.value.code is ErrorCode.INVALID_OPTION
 
 
 class TestDefaults:

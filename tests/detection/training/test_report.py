@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 
@@ -12,12 +11,7 @@ import pytest
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.training.report import (
-    choose_for_sheet,
-    expected_errors,
-    loss_figure,
-    write_report,
-)
+from napari_landmark.detection.training.report import choose_predictions, expected_errors, write_report
 from napari_landmark.detection.training.train import TrainingReport
 from napari_landmark.learning.loop import History
 
@@ -27,13 +21,15 @@ class TestPage:
         page = write_report(study, cohort, training_report)
         text = page.read_text(encoding="utf-8")
         sources = re.findall(r"""(?:src|href)\s*=\s*["']([^"']*)""", text)
-        assert len(sources) == 3  # losses, template, predictions
-        assert all(source.startswith("data:image/png;base64,") for source in sources)
+        assert len(sources) == 5 + 1 + 4  # losses, template, predictions
+        assert all(re.match("data:image/(png|jpeg);base64,", source) for source in sources)
         assert "http" not in re.sub(r'base64,[^"]*', "", text)
         assert "<script" not in text
         assert text.startswith("<!doctype html>")
         for heading in ("Loss", "Template", "Predictions"):
-            assert heading in text
+            assert f"<h2>{heading}</h2>" in text
+        for name in (*study.schema.names, *cohort.names):
+            assert name in text
 
     def test_figures_beside_it(self, study, cohort, training_report):
         write_report(study, cohort, training_report)
@@ -44,6 +40,22 @@ class TestPage:
         errors = list(summary["expected_error_px"].values())
         assert len(errors) == 4
         assert errors == sorted(errors, reverse=True)
+
+    def test_figures_that_are_no_numbers_are_null(self, study, cohort, training_report):
+        names = ("a", "b")
+        unknown = LandmarkSet.from_array(LandmarkSchema(names), np.ones((2, 2)), Status.PREDICTED)
+        absent = LandmarkSet(LandmarkSchema(names))
+        report = TrainingReport(
+            training_report.model_dir,
+            [History("diverged", 3, 1.0, losses=[(3, 1.0, np.nan)])],
+            {"hand_000.png": unknown, "hand_001.png": absent},
+        )
+        text = write_report(study, cohort, report).read_text()
+        summary = json.loads((study.report_dir / "report.json").read_text(), parse_constant=pytest.fail)
+        assert summary["stages"][0]["loss"] is None
+        assert summary["expected_error_px"] == {"hand_000.png": None, "hand_001.png": None}
+        assert "no expected error" in text
+        assert "nan" not in re.sub(r'base64,[^"]*', "", text).lower()
 
     def test_after_a_cancelled_training(self, study, cohort, training_report):
         report = TrainingReport(training_report.model_dir, [History("early")], cancelled=True)
@@ -70,7 +82,9 @@ class TestPage:
             schema, [[10.0, 20.0], [30.0, 40.0]], Status.PREDICTED, expected_error=[1.0, 2.0]
         )
         report = TrainingReport(study.models_dir / "001", predictions={name: found})
-        assert write_report(study, cohort, report).exists()
+        text = write_report(study, cohort, report).read_text()
+        assert "$x_{$.png" in text
+        assert r"$\broken{$" in text
 
     def test_of_volumes_without_pictures(self, study, cohort, training_report):
         class Volumes:
@@ -80,42 +94,33 @@ class TestPage:
                 return 4
 
         text = write_report(study, Volumes(), training_report).read_text()
-        assert text.count("<img") == 1
+        assert text.count("<img") == 5  # losses
+        assert "64 × 64 × 64 pixels" in text
 
 
-class TestSheet:
+class TestChoice:
     def test_all_of_few(self):
-        errors = {f"{k}": 10.0 - k for k in range(9)}
-        assert choose_for_sheet(errors) == list(errors)
+        names = [f"{k}" for k in range(9)]
+        assert choose_predictions(names) == names
 
     def test_the_worst_and_some_of_the_others(self):
-        errors = {f"{k}": 1000.0 - k for k in range(500)}
-        names = choose_for_sheet(errors)
+        names = choose_predictions([f"{k}" for k in range(500)])
         assert len(names) == len(set(names)) == 40
         assert names[:20] == [f"{k}" for k in range(20)]
         assert names[-1] == "499"
 
     @pytest.mark.parametrize("count", [40, 41, 45, 60])
     def test_no_image_twice(self, count):
-        names = choose_for_sheet({f"{k}": float(count - k) for k in range(count)})
+        names = choose_predictions([f"{k}" for k in range(count)])
         assert len(set(names)) == len(names) == 40
 
     def test_sorted_by_expected_error(self):
         schema = LandmarkSchema(("a", "b"))
+        errors = {"good": [1.0, 2.0], "bad": [5.0, 9.0], "half": [3.0, np.nan], "none": [np.nan, np.nan]}
         sets = {
-            name: LandmarkSet.from_array(schema, np.ones((2, 2)), Status.PREDICTED, expected_error=errors)
-            for name, errors in {"good": [1.0, 2.0], "bad": [5.0, 9.0], "half": [3.0, np.nan]}.items()
+            name: LandmarkSet.from_array(schema, np.ones((2, 2)), Status.PREDICTED, expected_error=values)
+            for name, values in errors.items()
         }
-        assert expected_errors(sets) == {"bad": 7.0, "half": 3.0, "good": 1.5}
-
-
-def test_losses_of_every_stage():
-    histories = [
-        History("first", 30, 1.0, losses=[(1, 0.1, 5.0), (10, 0.5, 3.0)]),
-        History("second", 0, 0.0),
-    ]
-    figure = loss_figure(histories)
-    assert [axes.get_title() for axes in figure.axes] == ["first (30 steps)", "second (0 steps)"]
-    assert figure.axes[0].lines[0].get_ydata().tolist() == [5.0, 3.0]
-    assert dataclasses.asdict(histories[0])["stage"] == "first"
-    loss_figure([])
+        found = expected_errors(sets)
+        assert list(found) == ["none", "bad", "half", "good"]
+        assert found == {"none": None, "bad": 7.0, "half": 3.0, "good": 1.5}

@@ -10,8 +10,13 @@ import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, Status
-from napari_landmark.detection.model.choice import default_folder, model_folders, was_stopped
-from napari_landmark.detection.model.store import can_resume, load_model
+from napari_landmark.detection.model.store import (
+    can_resume,
+    default_folder,
+    load_model,
+    model_folders,
+    was_cancelled,
+)
 from napari_landmark.detection.training import stages
 from napari_landmark.detection.training.options import TrainingOptions
 from napari_landmark.detection.training.train import train
@@ -49,9 +54,9 @@ class TestResume:
         assert len(report.histories) == stages
         assert report.histories[-1].steps == step
         model = load_model(study, device="cpu")
-        assert (model.look is not None) == ("refiner" in parts)
+        assert (model.refiner is not None) == ("refiner" in parts)
         if "refiner" in parts:
-            assert (model.look.typical is not None) == ("refined" in labels)
+            assert (model.refiner.typical is not None) == ("refined" in labels)
         assert (model.detector is not None) == ("detector" in parts)
         found = model.detect(phantoms[1].image, heatmaps=True)
         assert np.isfinite(found.landmarks.positions()).all()
@@ -90,7 +95,7 @@ class TestResume:
         report = train(study, cohort, options=few, cancel=token, progress=progress)
         assert report.cancelled
         assert kept_labels(report.model_dir) == {f"labels-{name}.safetensors" for name in labels}
-        assert (load_model(study, device="cpu").look is None) == (stage == "matching template")
+        assert (load_model(study, device="cpu").refiner is None) == (stage == "matching template")
         resumed = train(study, cohort, resume=True)
         same_models(whole.model_dir, resumed.model_dir)
         assert kept_labels(resumed.model_dir) == set()
@@ -110,10 +115,10 @@ class TestResume:
         del sidecar["training"]["complete"]
         path.write_text(json.dumps(sidecar))
         assert default_folder(study).name == "001"
-        assert was_stopped(study.models_dir / "002")
+        assert was_cancelled(study.models_dir / "002")
         path.write_text("{")
         assert default_folder(study).name == "001"
-        assert was_stopped(study.models_dir / "003")
+        assert was_cancelled(study.models_dir / "003")
 
     def test_while_predicting(self, fresh, cohort, few):
         study, token = fresh(), CancelToken()
@@ -168,8 +173,8 @@ class TestResume:
         assert len(detector_labels) == 2
         for labels in detector_labels:
             np.testing.assert_allclose(labels.positions[0, 0], expected, atol=1e-3)
-        look = load_model(study, device="cpu").look
-        offset = look.descriptors.offsets[0, 0].numpy()
+        refiner = load_model(study, device="cpu").refiner
+        offset = refiner.descriptors.offsets[0, 0].numpy()
         np.testing.assert_allclose(offset % 1, expected % 1, atol=1e-3)
 
     @pytest.mark.parametrize(

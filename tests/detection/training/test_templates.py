@@ -7,9 +7,8 @@ import pytest
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.training.templates import check_template, find_templates
+from napari_landmark.detection.training.templates import find_templates
 from napari_landmark.detection.training.train import train
 from napari_landmark.synthetic import SCHEMA
 
@@ -43,17 +42,3 @@ class TestTemplates:
         (data / "images" / "hand_000.png").unlink()
         with pytest.raises(InputError, match=r"hand_000\.png: is annotated, but no longer among the images"):
             train(study, Cohort.from_folder(data / "images"), options=few)
-
-    @pytest.mark.parametrize("position", [(70.0, 10.0), (10.0, -3.0)])
-    def test_a_landmark_outside_is_named(self, cohort, position):
-        marks = LandmarkSet(SCHEMA, [Landmark(SCHEMA.names[2], position, Status.PLACED)])
-        x, y = position[1], position[0]
-        with pytest.raises(
-            InputError, match=rf"a\.png: landmark '{SCHEMA.names[2]}' at \({x:g}, {y:g}\) lies outside"
-        ):
-            check_template("a.png", marks, cohort, 0)
-
-    def test_three_coordinates_for_a_picture(self, cohort):
-        marks = LandmarkSet(SCHEMA, [Landmark(SCHEMA.names[2], (1.0, 2.0, 3.0), Status.PLACED)])
-        with pytest.raises(InputError, match="have 3 coordinates and the image 2 axes; give x and y"):
-            check_template("a.png", marks, cohort, 0)

@@ -13,8 +13,7 @@ from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, Status
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.model.choice import model_folders
-from napari_landmark.detection.model.store import load_model
+from napari_landmark.detection.model.store import load_model, model_folders
 from napari_landmark.detection.training.options import TrainingOptions
 from napari_landmark.detection.training.train import train
 from napari_landmark.learning.checkpoint import load_tensors
@@ -85,7 +84,7 @@ class TestTrain:
         study.save_annotations("hand_000.png", phantoms[0].landmarks)
         report = train(study, alone, options=few)
         assert [history.steps for history in report.histories] == [3, 4, 4, 2]
-        assert load_model(study, device="cpu").look.typical is None  # there is no other image
+        assert load_model(study, device="cpu").refiner.typical is None  # there is no other image
         assert list(report.predictions) == ["hand_000.png"]
 
     def test_several_templates_that_lack_landmarks(self, fresh, cohort, phantoms, few):

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status, check_inside
+from napari_landmark.data.study.schema_migration import merged_schema
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.session.annotation_editor import check_positions
-from napari_landmark.gui.session.schema_editor import merged_schema
 
 from ..conftest import NAMES, predict
 
@@ -250,12 +249,12 @@ class TestImages:
         assert on_disk(session)["capitate"].position == (5, 5)
 
     @pytest.mark.parametrize(
-        ("position", "reason"), [((7, 7, 7), "3 coordinates"), ((7, 9000), r"\(9000, 7\) lies outside of")]
+        ("position", "reason"), [((7, 7, 7), "3 coordinates"), ((7, 9000), r"at \(9000, 7\) lies outside")]
     )
     def test_landmarks_that_do_not_lie_on_the_image_are_refused(self, session, position, reason):
         found = [Landmark("capitate", (5, 5), Status.PLACED), Landmark("thumb_tip", position, Status.PLACED)]
-        with pytest.raises(InputError, match=f"thumb_tip: .*{reason}"):
-            check_positions(found, session.geometry(), session.image)
+        with pytest.raises(InputError, match=f"'thumb_tip' .*{reason}"):
+            check_inside(found, session.geometry(), image=session.image)
         with pytest.raises(InputError, match="thumb_tip"):
             session.edits.say_all(LandmarkSet(session.schema, found[1:]), "Import")
         assert session.result().ndim is None

@@ -26,7 +26,7 @@ from napari_landmark.gui.widgets.register import RegisterWidget
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.pairwise.output import PAIR_FILES
-from napari_landmark.registration.pairwise.result import Registration
+from napari_landmark.registration.result import Registration
 from napari_landmark.registration.transform.transform import Transform
 
 SHAPE, SHIFT = (60, 80), np.array([6.0, -9.0])

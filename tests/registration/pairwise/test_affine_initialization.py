@@ -1,3 +1,5 @@
+"""Affine initialization of images with a known affine map."""
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -8,12 +10,12 @@ from napari_landmark.registration.pairwise.affine_initialization import all_rota
 
 
 def body(shape, seed=0):
-    """Something without symmetry: blobs of different size and brightness on black."""
+    """An image without symmetry: blobs of different size and brightness on black."""
     random = np.random.default_rng(seed)
     image = np.zeros(shape)
     for _ in range(9):
-        place = tuple((random.uniform(0.3, 0.7, len(shape)) * shape).astype(int))
-        image[place] = random.uniform(0.5, 2)
+        centre = tuple((random.uniform(0.3, 0.7, len(shape)) * shape).astype(int))
+        image[centre] = random.uniform(0.5, 2)
     image = ndimage.gaussian_filter(image, max(shape) / 24)
     return (image / image.max()).astype(np.float32)
 
@@ -104,7 +106,7 @@ class TestRunning:
         before = initialize_affine(fixed, moving).matrix
         assert not np.allclose(found.matrix, before)
 
-    def test_says_how_far_it_is(self):
+    def test_progress(self):
         events = []
         initialize_affine(body((64, 64)), body((64, 64), 1), any_rotation=True, progress=events.append)
         fractions = [event.fraction for event in events]

@@ -1,4 +1,4 @@
-"""What counts as the state before a registration."""
+"""Alignment of two images by their headers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FLIPPED = ((-1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0))
 TURNED = ((0, 0, 1.0), (0, 1.0, 0), (1.0, 0, 0))
 
 
-def test_worlds_that_meet_are_laid_over_each_other():
+def test_overlapping_worlds_coincide():
     fixed = Geometry((20, 30), spacing=(1, 1))
     moving = Geometry((40, 40), spacing=(0.5, 1), origin=(5, 0))
     transform = header_alignment(fixed, moving)

@@ -1,4 +1,4 @@
-"""Dice and landmark error of a known transform."""
+"""Quality metrics of a known transform."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_dice_of_a_shifted_square():
     assert warped_dice(shift((0, 0), geometry, geometry), fixed, moving) == {3: 0.5}
 
 
-def test_correlation_counts_where_both_images_are():
+def test_correlation_is_that_of_the_overlap():
     geometry = Geometry((40, 40))
     moving = MedicalImage(np.random.default_rng(0).normal(size=(40, 40)), geometry, "m")
     array = np.full((40, 40), 100.0)

@@ -1,4 +1,4 @@
-"""The overview is drawn for anything that can be registered, at a size that can be looked at."""
+"""The figure is drawn for any pair, at a size that fits a screen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.registration.pairwise.header_alignment import header_alignment
-from napari_landmark.registration.pairwise.qc_figure import _checkerboard, qc_figure_png
+from napari_landmark.registration.pairwise.qc_figure import qc_figure_png
 from napari_landmark.registration.transform.grids import world_geometry
 from napari_landmark.registration.transform.transform import Transform
 
@@ -22,9 +22,9 @@ def drawn(fixed, moving, after=None):
         return np.array(picture.convert("RGB"))
 
 
-def noise(shape, dtype="uint8", **place):
+def noise(shape, dtype="uint8", **geometry):
     array = np.random.default_rng(0).uniform(0, 200, shape).astype(dtype)
-    return MedicalImage(array, Geometry(shape, **place), "an $odd_ name.png")
+    return MedicalImage(array, Geometry(shape, **geometry), "an $odd_ name.png")
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,3 @@ def test_folds_are_yellow():
 
     assert yellow(drawn(image, image, folded)) > 2000
     assert yellow(drawn(image, image)) == 0
-
-
-def test_the_checkerboard_takes_turns():
-    board = _checkerboard(np.zeros((16, 16)), np.ones((16, 16)))
-    assert board[0, 0] == 0
-    assert board[0, 2] == board[2, 0] == 1
-    assert board[2, 2] == 0
-    assert board.mean() == 0.5

@@ -1,3 +1,5 @@
+"""Registration of pairs with a known map, without a model."""
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -16,13 +18,13 @@ QUICK = PairOptions(device="cpu", steps=60)
 
 
 def grid(shape, margin=28):
-    """Points of the inner part."""
+    """Points (n, 2) of the inner part."""
     axes = [np.arange(margin, n - margin, 8) for n in shape]
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(shape)).astype(float)
 
 
-def seen_through(moving, phi):
-    """The fixed image whose point x shows what the moving image shows at phi(x)."""
+def resampled(moving, phi):
+    """Fixed image whose point x has the value of the moving image at phi(x)."""
     points = np.stack(np.meshgrid(*[np.arange(n) for n in moving.shape], indexing="ij"), -1).reshape(-1, 2)
     values = ndimage.map_coordinates(
         moving.astype(float), phi(points.astype(float)).T, order=1, mode="nearest"
@@ -49,7 +51,7 @@ class TestKnownMaps:
     @pytest.mark.parametrize("phi", [shifted, rotated, warped])
     def test_recovered_within_half_a_pixel(self, drawn, phi):
         moving = drawn.texture(SHAPE)
-        fixed = seen_through(moving, phi)
+        fixed = resampled(moving, phi)
         found = register_pair(drawn.image(fixed), drawn.image(moving), options=QUICK)
         points = grid(SHAPE)
         error = np.linalg.norm(found.transform.to_moving(points) - phi(points), axis=1)
@@ -58,13 +60,13 @@ class TestKnownMaps:
         back = found.transform.to_fixed(found.transform.to_moving(points))
         np.testing.assert_allclose(back, points, atol=1e-3)
 
-    def test_identical_images_stay_where_they_are(self, drawn):
+    def test_identical_images(self, drawn):
         image = drawn.image(drawn.texture(SHAPE))
         found = register_pair(image, image, options=QUICK)
         points = grid(SHAPE)
         moved = np.linalg.norm(found.transform.to_moving(points) - points, axis=1)
         assert moved.mean() < 0.2
-        assert moved.max() < 1  # on the border of the black surroundings, where there is least to hold on to
+        assert moved.max() < 1  # at the border of the black surroundings, which has least structure
 
     def test_other_sizes_and_spacings(self, drawn):
         array = drawn.texture(SHAPE)
@@ -105,13 +107,17 @@ class TestHelp:
         found = register_pair(
             drawn.image(flat), drawn.image(flat), fixed_labels=first, moving_labels=second, options=options
         )
-        carried = found.transform.warp_labels(second)
-        assert set(np.unique(carried)) == {0, 3}
-        overlap = 2 * ((carried == 3) & (first == 3)).sum() / ((carried == 3).sum() + (first == 3).sum())
+        warped_labels = found.transform.warp_labels(second)
+        assert set(np.unique(warped_labels)) == {0, 3}
+        overlap = (
+            2
+            * ((warped_labels == 3) & (first == 3)).sum()
+            / ((warped_labels == 3).sum() + (first == 3).sum())
+        )
         assert overlap > 0.93
         assert "dice" in found.terms
 
-    def test_a_label_that_one_map_lacks_says_nothing(self, drawn):
+    def test_a_label_that_one_map_lacks_is_ignored(self, drawn):
         image = drawn.image(drawn.texture(SHAPE))
         first, second = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
         first[50:70, 40:60], second[50:70, 40:60] = 1, 1
@@ -121,17 +127,17 @@ class TestHelp:
         )
         assert found.terms["dice"] < 0.05
 
-    def test_landmarks_pull(self, drawn):
+    def test_landmarks_guide(self, drawn):
         flat = drawn.image(np.full(SHAPE, 90, np.uint8))
         schema = LandmarkSchema(("tip", "base"))
-        here = LandmarkSet.from_array(schema, [[50, 50], [80, 60]])
-        there = LandmarkSet.from_array(schema, [[58, 47], [86, 58]])
-        found = register_pair(flat, flat, fixed_landmarks=here, moving_landmarks=there, options=QUICK)
-        error = np.linalg.norm(found.transform.to_moving(here.positions()) - there.positions(), axis=1)
+        fixed = LandmarkSet.from_array(schema, [[50, 50], [80, 60]])
+        moving = LandmarkSet.from_array(schema, [[58, 47], [86, 58]])
+        found = register_pair(flat, flat, fixed_landmarks=fixed, moving_landmarks=moving, options=QUICK)
+        error = np.linalg.norm(found.transform.to_moving(fixed.positions()) - moving.positions(), axis=1)
         assert error.max() < 1
 
-    def test_regions_or_landmarks_start_what_images_cannot(self, drawn):
-        # Turned by far: a search from the upright position ends elsewhere.
+    def test_regions_or_landmarks_initialize_a_large_rotation(self, drawn):
+        # A search from the upright position does not find so large a rotation.
         centre, angle = (np.array(SHAPE) - 1) / 2, np.radians(125)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
@@ -142,32 +148,32 @@ class TestHelp:
         moving_labels = np.zeros(SHAPE, np.uint8)
         for label, (y, x) in enumerate([(36, 40), (44, 76), (90, 44), (84, 80)], 1):
             moving_labels[y - 8 : y + 8, x - 8 : x + 8] = label
-        fixed = seen_through(moving, phi)
-        places = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"), -1).reshape(-1, 2)
-        nearest = np.clip(np.rint(phi(places.astype(float))).astype(int), 0, np.array(SHAPE) - 1)
+        fixed = resampled(moving, phi)
+        pixels = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"), -1).reshape(-1, 2)
+        nearest = np.clip(np.rint(phi(pixels.astype(float))).astype(int), 0, np.array(SHAPE) - 1)
         fixed_labels = moving_labels[tuple(nearest.T)].reshape(SHAPE)
         schema = LandmarkSchema(["a", "b", "c"])
-        here = np.array([[40.0, 40.0], [50, 76], [88, 50]])
-        help_given = {
+        points = np.array([[40.0, 40.0], [50, 76], [88, 50]])
+        guidance = {
             "labels": {"fixed_labels": fixed_labels, "moving_labels": moving_labels},
             "landmarks": {
-                "fixed_landmarks": LandmarkSet.from_array(schema, here),
-                "moving_landmarks": LandmarkSet.from_array(schema, phi(here)),
+                "fixed_landmarks": LandmarkSet.from_array(schema, points),
+                "moving_landmarks": LandmarkSet.from_array(schema, phi(points)),
             },
             "nothing": {},
         }
-        points = grid(SHAPE)
+        inner = grid(SHAPE)
         errors = {}
-        for name, known in help_given.items():
+        for name, known in guidance.items():
             found = register_pair(drawn.image(fixed), drawn.image(moving), options=QUICK, **known)
-            errors[name] = np.linalg.norm(found.transform.to_moving(points) - phi(points), axis=1).mean()
+            errors[name] = np.linalg.norm(found.transform.to_moving(inner) - phi(inner), axis=1).mean()
         assert errors["labels"] < 0.5
         assert errors["landmarks"] < 0.5
         assert errors["nothing"] > 10
 
     def test_an_empty_label_map_changes_nothing(self, drawn):
         moving = drawn.texture(SHAPE)
-        pair = drawn.image(seen_through(moving, shifted)), drawn.image(moving)
+        pair = drawn.image(resampled(moving, shifted)), drawn.image(moving)
         empty = np.zeros(SHAPE, np.uint8)
         options = PairOptions(device="cpu", steps=5)
         with_map = register_pair(*pair, fixed_labels=empty, moving_labels=empty, options=options)
@@ -204,7 +210,7 @@ class TestBadInput:
 
 
 class TestRunning:
-    def test_a_cancel_keeps_what_is_there(self, drawn):
+    def test_a_cancel_returns_the_initialization(self, drawn):
         image = drawn.image(drawn.texture(SHAPE))
         cancel = CancelToken()
         cancel.cancel()
@@ -212,11 +218,11 @@ class TestRunning:
         assert found.terms == {}
         assert found.transform.folding_percent() == 0
 
-    def test_says_how_far_it_is(self, drawn):
+    def test_progress(self, drawn):
         image, events = drawn.image(drawn.texture(SHAPE)), []
         register_pair(image, image, options=PairOptions(device="cpu", steps=11), progress=events.append)
-        assert list(dict.fromkeys(event.stage for event in events)) == ["finding the start", "registering"]
-        for stage in ("finding the start", "registering"):
+        assert list(dict.fromkeys(event.stage for event in events)) == ["initializing", "registering"]
+        for stage in ("initializing", "registering"):
             fractions = [event.fraction for event in events if event.stage == stage]
             assert len(fractions) > 1
             assert fractions == sorted(fractions)

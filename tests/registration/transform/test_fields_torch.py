@@ -1,3 +1,5 @@
+"""Displacement fields as tensors."""
+
 import math
 
 import numpy as np
@@ -5,9 +7,10 @@ import pytest
 import torch
 
 from napari_landmark.registration.transform.fields_torch import (
+    affine_after_field,
     affine_displacement,
     compose,
-    follow_affine,
+    compose_affine,
     integrate,
     jacobian_determinant,
     resize_field,
@@ -36,7 +39,7 @@ class TestWarp:
         shift = torch.zeros(1, 2, 10, 12)
         shift[:, 0], shift[:, 1] = 2, -3
         found = warp(image, shift)
-        assert found[0, 0, 4, 7] == pytest.approx(1)  # (4, 7) of the fixed lies at (6, 4) of the moving image
+        assert found[0, 0, 4, 7] == pytest.approx(1)  # (4, 7) of the fixed maps to (6, 4) of the moving image
         assert float(found.sum()) == pytest.approx(1)
 
 
@@ -50,24 +53,34 @@ class TestAffine:
         expected = torch.tensor([-(n - 1) / 4 + 2 for n in shape])
         torch.testing.assert_close(first, expected)
 
-    def test_follows_the_smooth_part(self):
+    def test_after_a_field(self):
         angle = math.radians(30)
         turn = torch.tensor([[[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]])
         shift, field = torch.tensor([[1.0, -2.0]]), smooth((24, 32), 2)
-        whole = follow_affine(turn, shift, field)
+        whole = affine_after_field(field, turn, shift)
         expected = compose(field, affine_displacement(turn, shift, (24, 32)))
         torch.testing.assert_close(inner(whole, 8), inner(expected, 8), atol=1e-3, rtol=0)
+
+    def test_two_in_a_row(self):
+        chance = torch.Generator().manual_seed(0)
+        maps = [
+            (torch.randn(1, 2, 2, generator=chance), torch.randn(1, 2, generator=chance)) for _ in range(2)
+        ]
+        matrix, shift = compose_affine(*maps)
+        point = torch.tensor([3.0, -7.0])
+        once = maps[0][0][0] @ point + maps[0][1][0]
+        torch.testing.assert_close(matrix[0] @ point + shift[0], maps[1][0][0] @ once + maps[1][1][0])
 
 
 class TestIntegrate:
     @pytest.mark.parametrize("shape", SHAPES)
     def test_the_negative_velocity_is_the_inverse(self, shape):
         velocity = smooth(shape, 1.0)
-        there, back = integrate(velocity), integrate(-velocity)
-        largest = float(inner(there).abs().max())
+        forward, backward = integrate(velocity), integrate(-velocity)
+        largest = float(inner(forward).abs().max())
         assert largest > 0.5
         # Every composition interpolates: what remains is that, not the integration.
-        assert float(inner(compose(there, back)).abs().max()) < 0.1 * largest
+        assert float(inner(compose(forward, backward)).abs().max()) < 0.1 * largest
 
     def test_a_constant_velocity_is_a_shift(self):
         velocity = torch.full((1, 2, 16, 16), 1.25)

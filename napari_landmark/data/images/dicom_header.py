@@ -1,0 +1,126 @@
+"""Parse the header of a DICOM file, and check that the lengths it states are within the file.
+
+A damaged length of 2 GB makes a reader ask for as much memory; GDCM, which ITK reads with, does not give it back where
+the reading then fails. So pydicom walks through a file before GDCM sees it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_landmark.data.errors import InputError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_MARK = b"DICM"
+_MARK_AT = 128
+_SLACK = 1024  # bytes; small reads beyond the end are how a reader finds it
+_DEFERRED = 4096  # bytes; longer values are stepped over
+
+
+class _DamagedError(Exception):
+    pass
+
+
+class _WithinFile(io.BufferedReader):
+    """A binary file that is never asked for much more than it holds."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read as of any file, but refuse where far more is asked for than is left."""
+        if size is not None and size > 0:
+            self._check(self.tell() + size)
+        return super().read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Seek as in any file, but refuse where that is far beyond the end."""
+        if whence == os.SEEK_SET:
+            self._check(offset)
+        return super().seek(offset, whence)
+
+    def _check(self, end: int) -> None:
+        if end > self._size + _SLACK:
+            raise _DamagedError(f"a value ends at byte {end} of {self._size}")
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a path is a file with the mark of DICOM; never raises."""
+    try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return False
+        with path.open("rb") as stream:
+            return stream.read(_MARK_AT + len(_MARK))[_MARK_AT:] == _MARK
+    except OSError:
+        return False
+
+
+def dicom_header(path: Path, *, pixels: bool = False) -> Dataset:
+    """Parse the header of a DICOM file.
+
+    Parameters
+    ----------
+    path : Path
+    pixels : bool, optional
+        Whether GDCM is to read the pixels next: what is behind the header is walked through, too.
+
+    Raises
+    ------
+    InputError
+        Without the file's name, where the file is no DICOM, or a value reaches far beyond its end.
+    """
+    import pydicom
+
+    try:
+        with _WithinFile(path) as stream:
+            _check_meta(stream)
+            stream.seek(0)
+            if not pixels:
+                return pydicom.dcmread(stream, stop_before_pixels=True)
+            try:
+                return pydicom.dcmread(stream, defer_size=_DEFERRED)
+            except (_DamagedError, MemoryError):
+                raise
+            except Exception:  # what is wrong with the pixels, GDCM says in a line
+                stream.seek(0)
+                return pydicom.dcmread(stream, stop_before_pixels=True)
+    except _DamagedError as error:
+        raise InputError(f"cannot be read, it is damaged ({error}): save it again or remove it") from error
+    except pydicom.errors.InvalidDicomError as error:
+        raise InputError("cannot be read, it is no DICOM file: save it again or remove it") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # of a damaged file pydicom raises nearly anything
+        detail = " ".join(str(error).split())
+        raise InputError(
+            f"cannot be read as DICOM, it seems damaged ({detail}): save it again or remove it"
+        ) from error
+
+
+def _check_meta(stream: _WithinFile) -> None:
+    """Walk through the file's first part (group 2), which is always explicit and little-endian (DICOM PS3.10, 7.1)."""
+    from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
+
+    kinds = {kind.value for kind in VR}
+    stream.seek(_MARK_AT)
+    if stream.read(len(_MARK)) != _MARK:
+        return
+    while True:
+        at = stream.tell()
+        head = stream.read(8)
+        if len(head) < 8 or head[:2] != b"\x02\x00":
+            return
+        kind = head[4:6].decode("latin-1")
+        if kind in EXPLICIT_VR_LENGTH_32:
+            length = int.from_bytes(stream.read(4), "little")
+        elif kind in kinds:
+            length = int.from_bytes(head[6:], "little")
+        else:
+            raise _DamagedError(f"a value of the unknown kind {kind!r} at byte {at}")
+        stream.seek(stream.tell() + length)

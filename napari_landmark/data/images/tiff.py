@@ -1,0 +1,169 @@
+"""Reader of TIFF, by tifffile; by Pillow where the pixels are packed in a way that only its libtiff unpacks."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images import raster
+from napari_landmark.data.images.image_reader import is_file_named
+from napari_landmark.data.images.luminance import luminance
+from napari_landmark.data.images.memory_limit import check_fits
+from napari_landmark.data.images.tiff_pages import check_pages_end
+
+SUFFIXES: tuple[str, ...] = (".tif", ".tiff")
+_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_AXES = {"C": "channels", "T": "moments in time"}
+_NOT_PACKED, _DEFLATE = 1, (8, 32946)
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
+_ORIENTATION = 274
+
+# What it has to say of damaged files is raised as an InputError; without a handler it would reach the terminal.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+def accepts(path: Path) -> bool:
+    """Whether a file with the name of any picture begins as a TIFF."""
+    if not is_file_named(path, SUFFIXES + raster.SUFFIXES):
+        return False
+    try:
+        with path.open("rb") as stream:
+            return stream.read(4) in _MARKS
+    except OSError:
+        return False
+
+
+def read_header(path: Path) -> Geometry:
+    """Shape of the picture or, for several pages, of the volume."""
+    with _opened(path) as (_, geometry):
+        return geometry
+
+
+def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
+    """Luminance [y, x] or [z, y, x], and its shape."""
+    with _opened(path) as (series, geometry):
+        page = series.keyframe
+        orientation = page.tags.get(_ORIENTATION)
+        raster.note_orientation(path, 1 if orientation is None else orientation.value)
+        if _is_unpacked_by_tifffile(page):
+            _check_segments(series)
+            return _luminance(series.asarray(), series, page).reshape(geometry.shape), geometry
+    return _read_by_pillow(path, geometry.shape), geometry
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Geometry]]:
+    """The one image of a file, as tifffile's series, and its geometry; the file is open in the context."""
+    import tifffile
+
+    try:
+        check_pages_end(path)
+        # Alone: the notes of OME-TIFF may name further files, and an image must not show other files of the disk.
+        with tifffile.TiffFile(path, _multifile=False) as file:
+            if not file.series:
+                raise InputError("holds no picture: save it again or remove it")
+            series = file.series[0]
+            if len(file.series) > 1:
+                raise InputError(
+                    f"holds {len(file.pages)} pages of different size or kind: save the one that is meant as a "
+                    "file of its own"
+                )
+            yield series, Geometry(_shape(series))
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # of a damaged file tifffile raises nearly anything
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"cannot be read ({error.strerror})") from error
+        detail = " ".join(str(error).split())
+        raise InputError(
+            f"cannot be read, it seems damaged ({detail}): save it again or remove it"
+        ) from error
+
+
+def _shape(series: Any) -> tuple[int, ...]:
+    """Shape without the samples of a pixel and without axes of one; InputError where that is no image."""
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    more = [
+        (axis, size)
+        for axis, size in zip(series.axes, series.shape, strict=True)
+        if axis not in "YXS" and size > 1
+    ]
+    for axis, size in more:
+        if axis in _AXES or len(more) > 1:
+            what = f"{size} {_AXES[axis]}" if axis in _AXES else f"an array of {len(more) + 2} axes"
+            raise InputError(f"holds {what}: save one picture or one volume as a file of its own")
+    if "Y" not in sizes or "X" not in sizes:
+        raise InputError("holds no picture of rows and columns: save it again or remove it")
+    shape = (*(size for _, size in more), sizes["Y"], sizes["X"])
+    samples = sizes.get("S", 1)
+    # As it is stored, its copy in the machine's byte order, and of colours the numbers that they are mixed in.
+    pixel = 2 * samples * series.dtype.itemsize + (4 * samples + 8) * (samples > 1)
+    check_fits(shape, pixel)
+    return shape
+
+
+def _is_unpacked_by_tifffile(page: Any) -> bool:
+    """Whether tifffile reads these pixels without further packages, and as luminance or red, green and blue."""
+    whole = page.bitspersample in (8, 16, 32, 64) and page.sampleformat != 5 and page.dtype is not None
+    packed = page.compression != _NOT_PACKED and page.compression not in _DEFLATE
+    kinds = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE)
+    return whole and not packed and page.predictor in (1, 2) and page.photometric in kinds
+
+
+def _check_segments(series: Any) -> None:
+    """Refuse (InputError) pixels that reach beyond the end of the file or unpack to more than they should.
+
+    tifffile fills in zeros for pixels that are missing, and unpacks as much as there is.
+    """
+    file = series.parent.filehandle
+    if series.dataoffset is not None and series.dataoffset + series.nbytes > file.size:
+        raise InputError("ends too early, it seems damaged: save it again or remove it")
+    for page in series.pages:
+        if page is None:
+            raise InputError("lacks some of its pages: save it again as one file")
+        key = page.keyframe
+        most = key.dtype.itemsize * int(np.prod(key.chunks, dtype=np.int64))
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            if offset + count > file.size:
+                raise InputError("ends too early, it seems damaged: save it again or remove it")
+            if key.compression in _DEFLATE and count:
+                file.seek(offset)
+                _check_unpacks_to(file.read(count), most)
+
+
+def _check_unpacks_to(data: bytes, most: int) -> None:
+    if len(zlib.decompressobj().decompress(data, most + 1)) > most:
+        raise InputError("unpacks to more pixels than its header says, it seems damaged: save it again")
+
+
+def _luminance(array: NDArray, series: Any, page: Any) -> NDArray:
+    """Luminance of the pixels as stored, samples dropped; black is dark in pictures of eight bits."""
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if page.photometric == _PALETTE and page.colormap is not None:
+        return luminance((page.colormap >> 8).astype(np.uint8).T)[array]
+    if "S" in series.axes:
+        samples = np.moveaxis(array, series.axes.index("S"), -1)
+        return luminance(samples) if samples.shape[-1] > 2 else np.ascontiguousarray(samples[..., 0])
+    if page.photometric == _WHITE_IS_ZERO and array.dtype == np.uint8:
+        return 255 - array
+    return array
+
+
+def _read_by_pillow(path: Path, shape: tuple[int, ...]) -> NDArray:
+    """The pages as Pillow reads them: packed by LZW, JPEG, PackBits or CCITT, in single bits, or in CMYK or YCbCr."""
+    unknown = "is a TIFF of a kind that is not read here: save it without compression, in grey or in colours"
+    with raster.open_picture(path, unknown=unknown) as picture:
+        pages = []
+        for number in range(shape[0] if len(shape) == 3 else 1):
+            picture.seek(number)
+            pages.append(raster.picture_luminance(picture))
+    return np.stack(pages) if len(shape) == 3 else pages[0]

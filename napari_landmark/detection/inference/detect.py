@@ -1,0 +1,230 @@
+"""Detection in a list of images, one image in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from napari_landmark.data.cohort.folder import SkippedFile
+from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images.image import MedicalImage, read_image
+from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.detection.inference.heatmap_files import write_heatmaps
+from napari_landmark.detection.inference.journal import DetectionJournal, JournalContent, read_journal
+from napari_landmark.detection.inference.shard import Shard
+from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.progress import CancelToken, Progress, ProgressEvent
+
+_READ_AHEAD = 2
+WHOLE_LIST = Shard()
+
+
+@dataclass(frozen=True)
+class ImageReference:
+    """Image that can be read.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the results.
+    path : Path
+        File, or folder of a DICOM series.
+    """
+
+    name: str
+    path: Path
+
+
+@dataclass
+class Detections:
+    """Predictions in a list of images.
+
+    Parameters
+    ----------
+    landmarks : dict of str to LandmarkSet
+        By name of the image, in the order of the list.
+    geometries : dict of str to Geometry
+        Of the same images.
+    skipped_files : list of SkippedFile
+        Images that could not be used.
+    cancelled : bool
+        Whether the run was cancelled before the end of the list.
+    n_resumed : int
+        Number of images whose predictions were taken from the journal of an interrupted run.
+    """
+
+    landmarks: dict[str, LandmarkSet] = field(default_factory=dict)
+    geometries: dict[str, Geometry] = field(default_factory=dict)
+    skipped_files: list[SkippedFile] = field(default_factory=list)
+    cancelled: bool = False
+    n_resumed: int = 0
+
+
+def detect_images(
+    model: LandmarkModel,
+    references: Sequence[ImageReference],
+    *,
+    spacing: float | Sequence[float] | None = None,
+    heatmaps: Path | None = None,
+    journal: Path | None = None,
+    shard: Shard = WHOLE_LIST,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> Detections:
+    """Predict the landmarks of images; one that cannot be used is skipped.
+
+    Parameters
+    ----------
+    references : sequence of ImageReference
+        Names are unique.
+    spacing : float or sequence of float, optional
+        Millimetres per pixel, one value or one per axis in array axis order, used instead of what the files say.
+    heatmaps : Path, optional
+        Folder to write each image's heatmaps and an overlay picture to.
+    journal : Path, optional
+        File that keeps the predictions made so far (`shard.journal` of it). The predictions of an interrupted run with
+        the same model are taken from it. To be removed by the caller once the result is written.
+    shard : Shard, optional
+        Part of the list that is worked on; `merge_shards` joins the journals of all parts.
+
+    Raises
+    ------
+    InputError
+        The journal or a heatmap cannot be written, or two images have one name.
+    """
+    _check_unique(references)
+    references = shard.select(references)
+    found = Detections()
+    kept = None
+    if journal is not None:
+        kept = DetectionJournal(shard.journal(journal), _run_entry(model, spacing, heatmaps), model.schema)
+    try:
+        todo = references if kept is None else _take_over(references, kept.content, found)
+        for done, (reference, outcome) in enumerate(_read_ahead(todo, spacing), start=1):
+            if cancel and cancel.cancelled:
+                found.cancelled = True
+                break
+            name, path = reference.name, reference.path
+            try:
+                image = outcome.result()
+                detection = model.detect(image, heatmaps=heatmaps is not None)
+            except (InputError, OSError) as error:
+                skipped = SkippedFile(name, _reason(error, reference))
+                found.skipped_files.append(skipped)
+                if kept is not None:
+                    kept.skip(name, path, skipped.reason)
+            else:
+                if heatmaps is not None:
+                    write_heatmaps(heatmaps, image, detection)
+                found.landmarks[name], found.geometries[name] = detection.landmarks, image.geometry
+                if kept is not None:
+                    kept.add(name, path, detection.landmarks, image.geometry)
+            if progress:
+                progress(ProgressEvent("detecting", (found.n_resumed + done) / len(references)))
+    finally:
+        if kept is not None:
+            kept.close()
+    found.landmarks = {r.name: found.landmarks[r.name] for r in references if r.name in found.landmarks}
+    return found
+
+
+def merge_shards(
+    model: LandmarkModel,
+    references: Sequence[ImageReference],
+    *,
+    journal: Path,
+    count: int,
+    spacing: float | Sequence[float] | None = None,
+    heatmaps: Path | None = None,
+) -> Detections:
+    """Join the journals of all shards of a list: the same as one run of `detect_images` over the list.
+
+    Parameters
+    ----------
+    model, references, journal, spacing, heatmaps
+        As given to `detect_images` for every shard.
+    count : int
+        Number of shards.
+
+    Raises
+    ------
+    InputError
+        A shard was not run, not to its end, or with another model or spacing; or an image changed since.
+    """
+    _check_unique(references)
+    run = _run_entry(model, spacing, heatmaps)
+    found, skipped = Detections(), {}
+    for shard in (Shard(index, count) for index in range(count)):
+        path = shard.journal(journal)
+        content = read_journal(path, run, model.schema)
+        lacking = []
+        for reference in _take_over(shard.select(references), content, found):
+            reason = content.find_skipped(reference.name, reference.path)
+            if reason is None:
+                lacking.append(reference.name)
+            else:
+                skipped[reference.name] = SkippedFile(reference.name, reason)
+        if lacking:
+            fault = "is of another model or spacing" if content.of_another_run else f"lacks {lacking[0]}"
+            more = f" and {len(lacking) - 1} more" if len(lacking) > 1 and not content.of_another_run else ""
+            raise InputError(f"{path}: {fault}{more}: run shard {shard.index} of {count} again")
+    names = [reference.name for reference in references]
+    found.landmarks = {name: found.landmarks[name] for name in names if name in found.landmarks}
+    found.skipped_files = [skipped[name] for name in names if name in skipped]
+    return found
+
+
+def _check_unique(references: Sequence[ImageReference]) -> None:
+    names = [reference.name for reference in references]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{twice}: is the name of two images: rename one of them")
+
+
+def _run_entry(model: LandmarkModel, spacing: object, heatmaps: Path | None) -> dict[str, Any]:
+    """First entry of a journal: all that the predictions and the written heatmaps depend on besides the images."""
+    return {
+        "model": model.digest(),
+        "spacing": spacing,
+        "heatmaps": None if heatmaps is None else str(heatmaps.resolve()),
+    }
+
+
+def _take_over(
+    references: Sequence[ImageReference], content: JournalContent, found: Detections
+) -> list[ImageReference]:
+    """Add the predictions of a journal to `found`; returns the images that have none."""
+    todo = []
+    for reference in references:
+        earlier = content.find(reference.name, reference.path)
+        if earlier is None:
+            todo.append(reference)
+        else:
+            found.landmarks[reference.name], found.geometries[reference.name] = earlier
+            found.n_resumed += 1
+    return todo
+
+
+def _reason(error: Exception, reference: ImageReference) -> str:
+    """Message of an error without the file, which its name says already."""
+    if isinstance(error, OSError):
+        return f"cannot be read ({error.strerror or error})"
+    return str(error).removeprefix(f"{reference.path}: ").removeprefix(f"{reference.name}: ")
+
+
+def _read_ahead(
+    references: Sequence[ImageReference], spacing: float | Sequence[float] | None
+) -> Iterator[tuple[ImageReference, Future[MedicalImage]]]:
+    """Read images in order; the next ones are read while the caller works on one."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting: list[tuple[ImageReference, Future[MedicalImage]]] = []
+        for reference in references:
+            image = reader.submit(read_image, reference.path, spacing=spacing, name=reference.name)
+            waiting.append((reference, image))
+            if len(waiting) > _READ_AHEAD:
+                yield waiting.pop(0)
+        yield from waiting

@@ -1,0 +1,49 @@
+"""Loss of a batch of pairs in the course of a training."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.learning.device import choose_device
+from napari_landmark.registration.options import RegistrationOptions
+from napari_landmark.registration.training.dataset import RegistrationDataset
+from napari_landmark.registration.training.trainer import Trainer
+
+
+@pytest.fixture
+def loss_at(tmp_path, drawn):
+    """Function: loss of one and the same batch at a done part of the training, 0..1, with given label maps."""
+    for number in range(2):  # large enough for several scales
+        Image.fromarray(drawn.texture((128, 128), seed=number)).save(tmp_path / f"{number}.png")
+    cohort = Cohort.from_folder(tmp_path)
+
+    def loss_of(**labels):
+        torch.manual_seed(0)
+        generator = torch.Generator()
+        maps = {f"{name}.png": array for name, array in labels.items()}
+        dataset = RegistrationDataset(cohort, maps, choose_device("cpu"))
+        trainer = Trainer(dataset, RegistrationOptions(device="cpu"), generator)
+
+        def loss(fraction):
+            generator.manual_seed(1)
+            return float(trainer.step(fraction).detach())
+
+        return loss
+
+    return loss_of
+
+
+def test_coarse_scales_are_used_until_60_percent(loss_at):
+    loss = loss_at()
+    assert loss(0.0) == pytest.approx(loss(0.59), abs=1e-6)
+    assert loss(0.6) == pytest.approx(loss(1.0), abs=1e-6)
+    assert abs(loss(0.59) - loss(0.6)) > 1e-3
+
+
+def test_the_registration_begins_at_20_percent(loss_at):
+    labels = np.zeros((128, 128), np.uint8)
+    labels[40:80, 50:90] = 1
+    loss = loss_at(**{"0": labels})
+    assert loss(0.2) > loss(0.19) + 0.3  # a further loss, which is not negative
