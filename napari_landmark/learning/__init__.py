@@ -1,1 +1,1 @@
-"""How anything is trained, whatever it is: device, loop, distortions, networks."""
+"""Building blocks of every training: device, loop, sampling, augmentation, networks."""

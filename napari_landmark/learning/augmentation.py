@@ -1,7 +1,7 @@
-"""Random distortions of images and points together.
+"""Random augmentation of images: distortions of images and points together, and changes of appearance.
 
-A distortion is known as a function (affine map plus a smooth displacement on a coarse control grid), so points are
-carried by that function itself and never by what happened to pixels.
+A distortion is a function (affine map plus a smooth displacement on a coarse control grid), so points are mapped by
+that function itself and not by the resampled pixels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CONTROL_SPACING = 8  # pixels between knots of the displacement; small beside t
 
 @dataclass(frozen=True)
 class DistortionRange:
-    """How strongly images are distorted; each value is drawn uniformly (scale and aspect log-uniformly).
+    """Ranges of random distortions; each value is drawn uniformly (scale and aspect log-uniformly).
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class DistortionRange:
     aspect : float
         Largest factor between two axes.
     shift : float
-        Largest shift as a fraction of the canvas, per axis.
+        Largest shift as a fraction of the image, per axis.
     elastic : float
         Typical size of the smooth displacement as a fraction of the longest side.
     """
@@ -45,15 +45,15 @@ class DistortionRange:
 
 
 class Distortion:
-    """Maps of a batch from the distorted canvas back to the source canvas, and their inverse.
+    """Maps of a batch from distorted images back to their sources, and the inverse maps.
 
     Parameters
     ----------
     matrices : (batch, d, d)
     centers : (batch, d)
-        Where the centre of the output canvas comes from in the source.
+        Source position of the centre of the distorted image.
     control : (batch, d, *knots) or None
-        Displacement added in the source, on a grid that spans the output canvas corner to corner.
+        Displacement added in the source, on a grid that spans the distorted image corner to corner.
     output_shape : tuple of int
     """
 
@@ -83,7 +83,8 @@ class Distortion:
     ) -> Distortion:
         """Draw a batch of distortions.
 
-        `output_shape` smaller than `source_shape` gives crops; `centers` (batch, d) pins where they are taken.
+        `output_shape` smaller than `source_shape` gives crops; `centers` (batch, d) are the source positions of their
+        centres.
         """
         output_shape = output_shape or source_shape
         dims = len(source_shape)
@@ -110,26 +111,26 @@ class Distortion:
         return cls(sent(matrices, device), sent(centers, device), control, output_shape)
 
     def source_of(self, points: torch.Tensor) -> torch.Tensor:
-        """Where points (batch, k, d) of the distorted canvas come from."""
+        """Source positions of points (batch, k, d) of the distorted images."""
         affine = (points - self._middle) @ self.matrices.transpose(1, 2) + self.centers[:, None]
         return affine if self.control is None else affine + self._displacement(self.control, points)
 
     def output_of(self, points: torch.Tensor, *, iterations: int = 15) -> torch.Tensor:
-        """Where points (batch, k, d) of the source land in the distorted canvas.
+        """Positions in the distorted images of points (batch, k, d) of the sources.
 
-        NaN where the map folds, and where it nearly does: there so many iterations are too few.
+        NaN where the map folds, and where it nearly does, as the iterations do not converge there.
         """
         inverse = torch.linalg.inv_ex(self.matrices).inverse.transpose(1, 2)
-        straight = found = (points - self.centers[:, None]) @ inverse + self._middle
+        affine = position = (points - self.centers[:, None]) @ inverse + self._middle
         if self.control is None:
-            return straight
+            return affine
         for _ in range(iterations):
-            found = torch.baddbmm(straight, self._displacement(self.control, found), inverse, alpha=-1)
-        missed = (points - self.source_of(found)).norm(dim=-1, keepdim=True) > 0.01
-        return found.masked_fill(missed, float("nan"))
+            position = torch.baddbmm(affine, self._displacement(self.control, position), inverse, alpha=-1)
+        missed = (points - self.source_of(position)).norm(dim=-1, keepdim=True) > 0.01
+        return position.masked_fill(missed, float("nan"))
 
     def grid(self) -> torch.Tensor:
-        """(batch, *output_shape, d) source position of every pixel of the distorted canvas."""
+        """(batch, *output_shape, d) source position of every pixel of the distorted images."""
         pixels = pixel_positions(self.output_shape, device=self.matrices.device)
         affine = torch.einsum("bij,...j->b...i", self.matrices, pixels - self._middle)
         affine += self.centers.view(len(self.centers), *[1] * len(self.output_shape), -1)
@@ -173,7 +174,7 @@ def _smooth(noise: torch.Tensor, knots: tuple[int, ...]) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class AppearanceRange:
-    """How strongly intensities (0..1) are changed."""
+    """Ranges of random changes of intensities 0..1."""
 
     gamma: float = 0.5
     contrast: float = 0.35
@@ -189,7 +190,7 @@ def random_appearance(
     generator: torch.Generator,
     ranges: AppearanceRange = AppearanceRange(),
 ) -> torch.Tensor:
-    """Copies of images (batch, 1, *shape) as another exposure, detector or object in the beam would show them.
+    """Copies of images (batch, 1, *shape) with another exposure, noise, and occluding blocks.
 
     Gamma, contrast about mid-grey, brightness, a smooth multiplicative bias field, noise, and with probability
     `ranges.occlusion` a block of constant grey (implants, markers, burnt-in text).
@@ -214,7 +215,7 @@ def random_appearance(
 
 
 def _occluded(images: torch.Tensor, generator: torch.Generator, probability: float) -> torch.Tensor:
-    """Images with a block of grey in some of them; its sides are 5 to 20% of the canvas's."""
+    """Images with a grey block in some of them; its sides are 5 to 20% of the image's."""
     batch, dims, device = len(images), images.ndim - 2, images.device
     chance, grey, *numbers = torch.rand(2 + 2 * dims, batch, generator=generator)
     each = (batch, *[1] * (dims + 1))

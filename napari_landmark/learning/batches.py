@@ -14,7 +14,7 @@ from napari_landmark.learning.device import Device
 
 
 class KeptImages:
-    """Working images of a cohort that stay where they are learned from; each is sent once, when it is first wanted.
+    """Working images of a cohort kept in the memory of a device, each sent when it is first used.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class KeptImages:
     def __init__(self, cohort: Cohort, device: Device) -> None:
         self.canvas, self.device = cohort.canvas, device
         self._cohort = cohort
-        # Half precision is what the cohort's own cache has, so nothing is lost.
+        # The cohort's own cache has half precision, so nothing is lost.
         shape = (len(cohort), *cohort.canvas)
         self._rows = torch.empty(shape, dtype=torch.float16, device=device.torch_device)
         self._row_of: dict[int, int] = {}
@@ -34,7 +34,7 @@ class KeptImages:
         return len(self._cohort)
 
     def rows(self, numbers: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is kept (rows, *canvas), and the row of each image in it."""
+        """Kept images (rows, *working grid), and the row of each of these images."""
         for number in numbers:
             if number not in self._row_of:
                 row = self._row_of[number] = len(self._row_of)
@@ -43,9 +43,9 @@ class KeptImages:
 
 
 def kept_images(cohort: Cohort, device: Device) -> Cohort | KeptImages:
-    """A cohort's images kept on a graphics card if all of them fit into a quarter of its free memory, else the cohort.
+    """Images kept on a graphics card if all of them fit into a quarter of its free memory, else the cohort itself.
 
-    Reading images and sending them to a card takes longer than a step of a training on it.
+    Reading images and sending them to a card takes longer than a step of a training.
     """
     fits = 2 * math.prod(cohort.canvas) * len(cohort) <= device.free_memory() // 4
     return KeptImages(cohort, device) if fits else cohort
@@ -54,11 +54,11 @@ def kept_images(cohort: Cohort, device: Device) -> Cohort | KeptImages:
 def load_batch(
     images: Cohort | KeptImages, indices: Sequence[int], downsampling: int, device: Device
 ) -> torch.Tensor:
-    """(batch, 1, *canvas / downsampling) float32 working images, values 0..1."""
+    """(batch, 1, *working grid / downsampling) float32 images on the device, values 0..1."""
     numbers = [int(index) for index in indices]
     if isinstance(images, KeptImages):
-        rows, places = images.rows(numbers)
-        batch = rows[places].float()
+        kept, rows = images.rows(numbers)
+        batch = kept[rows].float()
     else:
         batch = device.to(torch.from_numpy(np.stack([images.working(number) for number in numbers])))
     return downsample(batch[:, None], downsampling)

@@ -1,7 +1,8 @@
-"""Tensors on disk: safetensors only, written whole or not at all. Nothing is ever unpickled."""
+"""Tensors in safetensors files, written atomically. Nothing is unpickled."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def save_tensors(
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors and text of a safetensors file.
+    """Read tensors and text of a safetensors file.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 
 def load_weights(network: nn.Module, tensors: Mapping[str, torch.Tensor], *, path: Path) -> None:
-    """Put weights into a network; `path` names the file in the message if they do not fit (InputError)."""
+    """Load weights into a network; InputError, which names the file `path`, if they do not fit."""
     try:
         network.load_state_dict(dict(tensors))
     except RuntimeError as error:
@@ -49,7 +50,5 @@ def load_weights(network: nn.Module, tensors: Mapping[str, torch.Tensor], *, pat
 
 
 def _metadata(data: bytes) -> dict[str, str]:
-    import json
-
     length = int.from_bytes(data[:8], "little")
     return json.loads(data[8 : 8 + length]).get("__metadata__", {})

@@ -1,4 +1,4 @@
-"""Which device computes, in which precision, with how many threads."""
+"""Devices: processor or graphics card, precision, threads."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from napari_landmark.data.errors import ErrorCode, InputError
 
 @dataclass(frozen=True)
 class Device:
-    """A place to compute and the precision that suits it.
+    """A device with the precision that suits it.
 
     Parameters
     ----------
     torch_device : torch.device
-        Where tensors live.
+        Of all tensors.
     autocast_dtype : torch.dtype or None
         Reduced precision for the networks' forward pass; None computes in float32.
     """
@@ -35,7 +35,7 @@ class Device:
         return kind
 
     def autocast(self) -> contextlib.AbstractContextManager:
-        """Context in which networks run forward."""
+        """Context of the networks' forward pass."""
         if self.autocast_dtype is None:
             return contextlib.nullcontext()
         return torch.autocast(self.torch_device.type, self.autocast_dtype)
@@ -45,40 +45,40 @@ class Device:
         return sent(tensor, self.torch_device)
 
     def memory(self) -> int:
-        """Bytes that a graphics card has; 0 for a processor, which shares its memory with everything else."""
+        """Bytes of a graphics card; 0 for a processor, whose memory is shared with everything else."""
         if self.torch_device.type != "cuda":
             return 0
         return torch.cuda.get_device_properties(self.torch_device).total_memory
 
     def free_memory(self) -> int:
-        """Bytes of a graphics card that nothing uses; 0 for a processor."""
+        """Unused bytes of a graphics card; 0 for a processor."""
         if self.torch_device.type != "cuda":
             return 0
         with torch.cuda.device(self.torch_device):
-            # What the allocator holds for later counts as taken, but is there to be used.
+            # Memory that the allocator holds for later counts as taken, but can be used.
             unused = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
             return torch.cuda.mem_get_info()[0] + unused
 
     def synchronize(self) -> None:
-        """Wait for queued work; timings mean nothing before."""
+        """Wait for queued work, as needed before timing."""
         if self.torch_device.type == "cuda":
             torch.cuda.synchronize(self.torch_device)
 
 
 def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """`tensor` on a device, without waiting where it may be gone before it has arrived (elsewhere it may not)."""
+    """`tensor` on a device, without waiting for a graphics card."""
     return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def available_cores() -> int:
-    """CPU cores that this process may use (respects affinity masks set by schedulers)."""
+    """Number of CPU cores that this process may use (respects affinity masks set by schedulers)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def choose_device(name: str = "auto") -> Device:
-    """The device of that name, or the fastest there is for `auto`.
+    """Choose the device of that name, or the fastest one for `auto`.
 
     Parameters
     ----------

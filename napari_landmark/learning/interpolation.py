@@ -1,6 +1,6 @@
 """Values of images and feature maps at continuous positions.
 
-Positions are index coordinates of the working canvas in array axis order ([y, x] or [z, y, x]), pixel centres at
+Positions are index coordinates of the working grid in array axis order ([y, x] or [z, y, x]), pixel centres at
 integers. A feature map of stride s has the cell centres (s - 1) / 2 + s * i.
 """
 
@@ -13,12 +13,12 @@ import torch.nn.functional as F
 
 
 def cell_coordinates(points: torch.Tensor, stride: int) -> torch.Tensor:
-    """Canvas positions as continuous cell indices of a map of that stride."""
+    """Working-grid positions as continuous cell indices of a map of that stride."""
     return (points + 0.5) / stride - 0.5
 
 
 def canvas_coordinates(cells: torch.Tensor, stride: int) -> torch.Tensor:
-    """Continuous cell indices of a map of that stride as canvas positions."""
+    """Continuous cell indices of a map of that stride as working-grid positions."""
     return (cells + 0.5) * stride - 0.5
 
 
@@ -57,18 +57,18 @@ def sample(
 
 
 def sample_features(features: torch.Tensor, points: torch.Tensor, stride: int) -> torch.Tensor:
-    """Feature vectors at canvas positions: (batch, channels, *shape), (batch, k, d) -> (batch, k, channels)."""
+    """Feature vectors at working-grid positions: (batch, channels, *shape), (batch, k, d) -> (batch, k, channels)."""
     return sample(features, cell_coordinates(points, stride)).transpose(1, 2)
 
 
 @functools.lru_cache(maxsize=1024)
 def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """A few numbers where they are needed, never to be changed: sent anew in every step a card would wait for them."""
-    with torch.inference_mode(False):  # it outlives the caller's mode
+    """Cached constant tensor on a device, not to be changed; sending it in every step would make a card wait."""
+    with torch.inference_mode(False):  # the cached tensor outlives the mode of the caller
         return torch.tensor(values, dtype=dtype, device=device)
 
 
 def pixel_positions(shape: tuple[int, ...], *, device: torch.device | None = None) -> torch.Tensor:
-    """(*shape, d) positions of all pixels of a canvas."""
+    """(*shape, d) positions of all pixels of an image."""
     axes = [torch.arange(n, dtype=torch.float32, device=device) for n in shape]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)

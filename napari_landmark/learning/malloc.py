@@ -1,4 +1,4 @@
-"""Keeping freed memory for the next training step.
+"""Reuse of freed memory by the next training step.
 
 Every step allocates and frees the same hundreds of megabytes. The C library gives large blocks back to the system at
 once, so each step pays for tens of thousands of page faults: measured 39,000 faults and 10 to 20% of the time of a
@@ -18,7 +18,7 @@ _DEFAULT_TRIM, _DEFAULT_MMAP_MAX = 128 * 1024, 65536
 
 @contextlib.contextmanager
 def keep_freed_memory() -> Iterator[None]:
-    """While inside, the C library keeps freed memory; does nothing on other platforms than Linux with glibc."""
+    """Context in which the C library keeps freed memory; without effect except on Linux with glibc."""
     library = _glibc()
     if library is None:
         yield

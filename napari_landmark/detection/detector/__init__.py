@@ -1,1 +1,1 @@
-"""Detector network, its pseudo-labels and the shape model that screens them."""
+"""Detector network, pseudo-labels it is trained on, and the shape model that screens them."""

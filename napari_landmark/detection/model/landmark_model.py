@@ -108,11 +108,8 @@ class LandmarkModel:
         record: dict | None = None,
     ) -> None:
         self.schema, self.canvas, self.device = schema, tuple(canvas), device
-        self.embedding, self.descriptors, self.detector = (
-            embedding.use_device(device).eval(),
-            descriptors,
-            detector,
-        )
+        self.embedding = embedding.use_device(device).eval()
+        self.descriptors, self.detector = descriptors, detector
         self.refiner = refiner
         self.record = record or {}
         if detector is not None:

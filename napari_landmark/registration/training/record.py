@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-import torch
+from typing import Any
 
 from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.data.errors import ErrorCode, InputError
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.small_file import read_small_text
+from napari_landmark.learning.training_record import TrainingRecord, describe_training
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.options import RegistrationOptions
 from napari_landmark.registration.training.dataset import RegistrationDataset
 
-RUN = "run.json"
 _MUST_AGREE = {
     "labels": "the labels have changed",
     "labelled": "other images have label maps",
@@ -28,21 +26,16 @@ _MUST_AGREE = {
 
 def training_record(
     cohort: Cohort, dataset: RegistrationDataset, options: RegistrationOptions, device: str
-) -> dict:
+) -> dict[str, Any]:
     """Build the record: everything that determines the model, as plain values."""
-    from napari_landmark import __version__
-
-    return {
-        "options": options.to_json(),
-        "device": device,
-        "images": len(cohort),
-        "labels": list(dataset.labels),
-        "canvas": list(cohort.canvas),
-        "labelled": [cohort.names[n] for n in dataset.labelled],
-        "landmarks": int(dataset.positions.shape[1]),
-        "data_fingerprint": cohort.fingerprint(),
-        "versions": {"napari-landmark": __version__, "torch": torch.__version__, "numpy": np.__version__},
-    }
+    return describe_training(
+        cohort,
+        options.to_json(),
+        device,
+        labels=list(dataset.labels),
+        labelled=[cohort.names[n] for n in dataset.labelled],
+        landmarks=int(dataset.positions.shape[1]),
+    )
 
 
 @dataclass(frozen=True)
@@ -51,17 +44,14 @@ class InterruptedRun:
 
     Parameters
     ----------
-    path : Path
-        File of the record.
-    record : dict
+    record : TrainingRecord
     options : RegistrationOptions
         Options of the training.
     spent : float
         Seconds of training, from the description of its model.
     """
 
-    path: Path
-    record: dict
+    record: TrainingRecord
     options: RegistrationOptions
     spent: float = 0.0
 
@@ -74,17 +64,8 @@ class InterruptedRun:
         InputError
             The file cannot be read.
         """
-        path = folder / RUN
-        try:
-            record = json.loads(read_small_text(path))
-            lacking = [key for key in _MUST_AGREE if key not in record]
-            if lacking:
-                raise ValueError(f"it has no {lacking[0]}")
-            given = dict(record["options"])
-            options = RegistrationOptions(**{**given, "weights": LossWeights.from_json(given.get("weights"))})
-        except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(f"{path}: cannot be read ({error})", code=ErrorCode.TRAINING_CHANGED) from error
-        return cls(path, record, options, _spent(folder / "model.json"))
+        record = TrainingRecord.read(folder)
+        return cls(record, record.parse(_options), _spent(folder / "model.json"))
 
     def options_with(self, now: RegistrationOptions) -> RegistrationOptions:
         """Options to resume with: those of the record, with the device and the minutes, if any, of `now`.
@@ -103,11 +84,14 @@ class InterruptedRun:
             )
         return replace(recorded, device=now.device, minutes=now.minutes or recorded.minutes)
 
-    def check(self, now: dict) -> None:
+    def check(self, now: dict[str, Any]) -> None:
         """Raise `InputError` if the record `now` has other images, labels or landmarks: the networks would not fit."""
-        for key, what in _MUST_AGREE.items():
-            if self.record[key] != now[key]:
-                raise InputError(f"{self.path}: {what} since that training", code=ErrorCode.TRAINING_CHANGED)
+        self.record.check({key: now[key] for key in _MUST_AGREE}, _MUST_AGREE)
+
+
+def _options(content: dict[str, Any]) -> RegistrationOptions:
+    given = dict(content["options"])
+    return RegistrationOptions(**{**given, "weights": LossWeights.from_json(given.get("weights"))})
 
 
 def _spent(path: Path) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,16 +10,16 @@ import torch
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import ErrorCode, InputError
-from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import Checkpoint, TrainingClock, run_training
+from napari_landmark.learning.training_record import write_record
 from napari_landmark.progress import CancelToken, Progress
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.options import RegistrationOptions
 from napari_landmark.registration.training.dataset import LabelSource, RegistrationDataset
-from napari_landmark.registration.training.record import RUN, InterruptedRun, training_record
+from napari_landmark.registration.training.record import InterruptedRun, training_record
 from napari_landmark.registration.training.trainer import Trainer
 
 _LEARNING_RATE = 2e-3
@@ -84,14 +83,14 @@ def train_registration(
         folder.mkdir(parents=True, exist_ok=True)
         if not resume:  # a checkpoint of an earlier training must not be taken for one of this training
             (folder / CHECKPOINT).unlink(missing_ok=True)
-        atomic_write(folder / RUN, json.dumps(record, indent=1) + "\n")
+        write_record(folder, record)
     clock = TrainingClock()
     history = run_training(
         trainer.networks,
         trainer.step,
         clock.ticks(),
         clock=clock,
-        stage="learning to register",
+        stage="training registration",
         budget=options.budget(),
         learning_rate=_LEARNING_RATE,
         generator=trainer.generator,

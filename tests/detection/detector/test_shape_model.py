@@ -40,25 +40,25 @@ class TestJudge:
         clean = shapes(dims=dims)
         positions, bad = spoil(clean, 0.06)
         model = fit_shape_model(positions, np.ones(positions.shape[:2]))
-        surprise, expected = model.judge(positions)
-        assert (surprise[bad] > LIMIT).mean() > 0.95
+        deviation, expected = model.judge(positions)
+        assert (deviation[bad] > LIMIT).mean() > 0.95
         assert np.median(np.linalg.norm(expected - clean, axis=-1)[bad]) < 6  # where they should be
-        assert (surprise[~bad] > LIMIT).mean() < 0.06
+        assert (deviation[~bad] > LIMIT).mean() < 0.06
 
     def test_clean_shapes_are_left_alone(self, dims):
         positions = shapes(dims=dims)
         model = fit_shape_model(positions, np.ones(positions.shape[:2]))
-        surprise, _ = model.judge(positions)
-        assert (surprise > LIMIT).mean() < 0.03
+        deviation, _ = model.judge(positions)
+        assert (deviation > LIMIT).mean() < 0.03
 
     def test_an_error_does_not_blame_its_neighbours(self, dims):
         clean = shapes(dims=dims)
         model = fit_shape_model(clean, np.ones(clean.shape[:2]))
         other = shapes(5, dims=dims, seed=0)[:5]
         other[:, 3] += 80
-        surprise, _ = model.judge(other)
-        assert (surprise.argmax(1) == 3).all()
-        assert (np.delete(surprise, 3, axis=1) < 0.5 * surprise[:, 3:4]).all()
+        deviation, _ = model.judge(other)
+        assert (deviation.argmax(1) == 3).all()
+        assert (np.delete(deviation, 3, axis=1) < 0.5 * deviation[:, 3:4]).all()
 
     def test_little_trust_in_what_is_wrong_makes_a_sharper_model(self, dims):
         positions, bad = spoil(shapes(dims=dims), 0.15)
@@ -72,8 +72,8 @@ class TestModel:
         positions = shapes()
         positions[7, [2, 5]] = positions[7, [5, 2]]
         model = fit_shape_model(positions, np.ones(positions.shape[:2]))
-        surprise, _ = model.judge(positions)
-        assert (surprise[7, [2, 5]] > LIMIT).all()
+        deviation, _ = model.judge(positions)
+        assert (deviation[7, [2, 5]] > LIMIT).all()
 
     @pytest.mark.parametrize("shape", [(7, 12, 2), (30, 3, 2), (0, 12, 2)])
     def test_too_little_to_learn_from(self, shape):
@@ -82,22 +82,22 @@ class TestModel:
     def test_fewer_shapes_than_directions(self):
         positions, _ = spoil(shapes(10, 40), 0.0)
         model = fit_shape_model(positions, np.ones(positions.shape[:2]))
-        surprise, _ = model.judge(positions)
-        assert np.isfinite(surprise).all()
+        deviation, _ = model.judge(positions)
+        assert np.isfinite(deviation).all()
 
     def test_pose_changes_no_judgement(self):
         positions, _ = spoil(shapes(), 0.05)
         model = fit_shape_model(positions, np.ones(positions.shape[:2]))
         turned = positions[..., ::-1] * [1, -1] + [0, 400]  # a quarter turn
-        np.testing.assert_allclose(model.surprise(turned), model.surprise(positions), rtol=1e-6)
+        np.testing.assert_allclose(model.deviation(turned), model.deviation(positions), rtol=1e-6)
 
     def test_a_shape_fallen_into_one_point_is_no_accident(self):
         # A blank image among the others: everything is found at the same place.
         positions = shapes()
         positions[4] = 100.0
         model = fit_shape_model(positions, np.full(positions.shape[:2], 0.5))
-        surprise, expected = model.judge(positions)
-        assert np.isfinite(surprise).all()
+        deviation, expected = model.judge(positions)
+        assert np.isfinite(deviation).all()
         assert np.isfinite(expected).all()
 
     @pytest.mark.parametrize("seed", range(6))
@@ -113,8 +113,8 @@ class TestModel:
     def test_shapes_all_alike(self):
         positions = np.repeat(shapes(1), 10, axis=0)
         model = fit_shape_model(positions, np.ones(positions.shape[:2]))
-        surprise, _ = model.judge(positions)
-        assert (surprise < LIMIT).all()
+        deviation, _ = model.judge(positions)
+        assert (deviation < LIMIT).all()
 
 
 class TestAlign:

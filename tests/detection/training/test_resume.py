@@ -54,9 +54,9 @@ class TestResume:
         assert len(report.histories) == stages
         assert report.histories[-1].steps == step
         model = load_model(study, device="cpu")
-        assert (model.look is not None) == ("refiner" in parts)
+        assert (model.refiner is not None) == ("refiner" in parts)
         if "refiner" in parts:
-            assert (model.look.typical is not None) == ("refined" in labels)
+            assert (model.refiner.typical is not None) == ("refined" in labels)
         assert (model.detector is not None) == ("detector" in parts)
         found = model.detect(phantoms[1].image, heatmaps=True)
         assert np.isfinite(found.landmarks.positions()).all()
@@ -95,7 +95,7 @@ class TestResume:
         report = train(study, cohort, options=few, cancel=token, progress=progress)
         assert report.cancelled
         assert kept_labels(report.model_dir) == {f"labels-{name}.safetensors" for name in labels}
-        assert (load_model(study, device="cpu").look is None) == (stage == "matching template")
+        assert (load_model(study, device="cpu").refiner is None) == (stage == "matching template")
         resumed = train(study, cohort, resume=True)
         same_models(whole.model_dir, resumed.model_dir)
         assert kept_labels(resumed.model_dir) == set()
@@ -173,8 +173,8 @@ class TestResume:
         assert len(detector_labels) == 2
         for labels in detector_labels:
             np.testing.assert_allclose(labels.positions[0, 0], expected, atol=1e-3)
-        look = load_model(study, device="cpu").look
-        offset = look.descriptors.offsets[0, 0].numpy()
+        refiner = load_model(study, device="cpu").refiner
+        offset = refiner.descriptors.offsets[0, 0].numpy()
         np.testing.assert_allclose(offset % 1, expected % 1, atol=1e-3)
 
     @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ class TestStages:
         train(study, cohort, options=few)
         first, last = (labels.consensus[1:].mean(0) for labels in seen)
         assert not np.allclose(first, last, atol=1e-3)
-        np.testing.assert_allclose(load_model(study, device="cpu").look.typical, last, atol=1e-3)
+        np.testing.assert_allclose(load_model(study, device="cpu").refiner.typical, last, atol=1e-3)
 
     def test_a_cohort_of_which_only_a_part_is_labelled(
         self, fresh, cohort, detector_labels, monkeypatch, few

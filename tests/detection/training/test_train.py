@@ -84,7 +84,7 @@ class TestTrain:
         study.save_annotations("hand_000.png", phantoms[0].landmarks)
         report = train(study, alone, options=few)
         assert [history.steps for history in report.histories] == [3, 4, 4, 2]
-        assert load_model(study, device="cpu").look.typical is None  # there is no other image
+        assert load_model(study, device="cpu").refiner.typical is None  # there is no other image
         assert list(report.predictions) == ["hand_000.png"]
 
     def test_several_templates_that_lack_landmarks(self, fresh, cohort, phantoms, few):

@@ -59,9 +59,9 @@ def test_the_stages_of_a_training_and_detection(tmp_path, volumes, monkeypatch, 
     assert detection.landmarks.positions().shape == (3, 3)
     assert cohort.geometry(1).contains(detection.landmarks.positions(), margin=12).all()
     assert detection.heatmaps.shape == (3, 16, 16, 16)
-    assert model.look.descriptors.offsets.shape == (1, 3, 3)
+    assert model.refiner.descriptors.offsets.shape == (1, 3, 3)
     refined = detection.landmarks.positions()
-    refiner, model.look = model.look, None
+    refiner, model.refiner = model.refiner, None
     assert not np.allclose(model.detect(cohort.read(1)).landmarks.positions(), refined)
-    model.look, model.detector = refiner, None
+    model.refiner, model.detector = refiner, None
     assert np.isfinite(model.detect(cohort.read(0)).landmarks.positions()).all()
