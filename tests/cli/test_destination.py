@@ -29,7 +29,7 @@ def test_a_file_where_a_folder_should_be(tmp_path):
     check_writable(tmp_path / "x")
     with pytest.raises(InputError, match="x: is a file"):
         check_writable(tmp_path / "x", folder=True)
-    with pytest.raises(InputError, match="x is a file; choose another place"):
+    with pytest.raises(InputError, match="x is a file; choose another folder"):
         check_writable(tmp_path / "x" / "y" / "z.csv")
 
 
