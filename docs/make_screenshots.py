@@ -19,9 +19,11 @@ from qtpy.QtWidgets import QApplication, QWidget
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.open_study import open_job
-from napari_landmark.gui.layers.layer_manager import get_layer_manager, get_session
+from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.widgets.register import RegisterWidget
-from napari_landmark.gui.widgets.review import DetectWidget
+from napari_landmark.gui.widgets.review import ReviewWidget
 from napari_landmark.synthetic import hand_phantom
 
 DOCS = Path(__file__).parent
@@ -42,7 +44,7 @@ class Camera:
         self.viewer = napari.Viewer()
         self.viewer.theme = theme
         self.viewer.window.resize(1280, 800)
-        self.session, self.stage = get_session(self.viewer), get_layer_manager(self.viewer)
+        self.session, self.layers = get_session(self.viewer), get_layer_manager(self.viewer)
         self.wait(0.5)
 
     def wait(self, seconds: float) -> None:
@@ -106,7 +108,7 @@ def show_annotating(camera: Camera, folder: Path) -> None:
     for number, position in enumerate(positions):
         if number == 9:
             camera.take("annotate")
-        camera.stage.landmarks.layer.add(position)
+        camera.layers.landmarks.layer.add(position)
     camera.take("annotate-done")
 
 
@@ -130,19 +132,19 @@ def show_training(camera: Camera, minutes: float) -> None:
 
 def show_reviewing(camera: Camera) -> None:
     """What was found, the worst image first, and its heatmap."""
-    widget: DetectWidget = camera.dock("review")
+    widget: ReviewWidget = camera.dock("review")
     camera.take("review-first")
-    widget.cohort._on_clicked(0, 0)
-    camera.session.choose("index_pip")
+    camera.session.show(widget.cohort.names[0])
+    camera.session.select_landmark("index_pip")
     camera.take("review-worst")
     camera.session.show(camera.session.names[12])
-    camera.session.choose("middle_pip")
+    camera.session.select_landmark("middle_pip")
     widget.heatmaps.setChecked(True)
     camera.wait_for_job()
     camera.take("review")
     widget.heatmaps.setChecked(False)
     mark = camera.session.result()["index_tip"]
-    camera.session.edits.place("index_tip", np.add(mark.position, (1.0, 0.5)))
+    AnnotationEditor(camera.session).place("index_tip", np.add(mark.position, (1.0, 0.5)))
     camera.take("review-corrected")
 
 
@@ -197,7 +199,7 @@ def show_error(camera: Camera) -> None:
         raise MemoryError
 
     widget = camera.dock("train")
-    job = Job("Training", fail)
+    job = Job(JobKind.TRAIN, fail)
     camera.session.run(job)
     camera.wait_for_job()
     widget.refresh()
