@@ -31,7 +31,7 @@ def _length(value: float | None) -> float | None:
 
 
 register_app = typer.Typer(
-    help="Registration that cares about the regions a person cares about.", rich_markup_mode=None
+    help="Registration with emphasis on the regions that matter.", rich_markup_mode=None
 )
 app.add_typer(register_app, name="register")
 
@@ -52,7 +52,7 @@ RegionWeights = Annotated[
 ]
 Steps = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Optimisation steps on each pair; 0 takes the model's word"),
+    typer.Option(metavar="N", help="Optimisation steps on each pair; 0 keeps the model's result"),
 ]
 
 
@@ -130,7 +130,7 @@ def suggest(
     seed: Seed = 0,
     spacing: Spacing = None,
 ) -> None:
-    """Which image to annotate: those whose places are found again most surely in the others."""
+    """Suggest images to annotate: those whose points are matched most consistently in the others."""
     from napari_landmark.cli.suggest import run_suggest
 
     run_suggest(images=images, count=count, minutes=minutes, device=device, seed=seed, spacing=spacing)
@@ -206,7 +206,7 @@ def register_train(
 @register_app.command("pair")
 def register_pair(
     fixed: Annotated[Path, typer.Option(metavar="FILE", help="Image that stays as it is")],
-    moving: Annotated[Path, typer.Option(metavar="FILE", help="Image that is laid over it")],
+    moving: Annotated[Path, typer.Option(metavar="FILE", help="Image that is registered to it")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results")],
     model: Annotated[Path | None, typer.Option(metavar="MODEL", help="What register train wrote")] = None,
     fixed_labels: Annotated[
@@ -220,14 +220,14 @@ def register_pair(
         typer.Option(metavar="CSV", help="Landmarks of the fixed image, which guide the registration"),
     ] = None,
     moving_landmarks: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Landmarks of the moving image, to be carried over")
+        Path | None, typer.Option(metavar="CSV", help="Landmarks of the moving image, to be warped")
     ] = None,
     spacing: Spacing = None,
     device: Device = "auto",
     steps: Steps = None,
     region_weight: RegionWeights = None,
 ) -> None:
-    """Lay one image over another, with a model or without."""
+    """Register one image to another, with a model or without."""
     from napari_landmark.cli.register_pair import run_register_pair
 
     run_register_pair(
@@ -284,11 +284,14 @@ def demo(
         "napari_landmark_demo"
     ),
     device: Device = "auto",
+    minutes: Annotated[
+        float | None, typer.Option(metavar="M", help="Wall-clock budget of the training, 3 if not given")
+    ] = None,
 ) -> None:
-    """The whole job on the sample data: train, detect, evaluate."""
+    """Run the whole job on the sample data: train, detect, evaluate."""
     from napari_landmark.cli.demo import run_demo
 
-    run_demo(out, device=device)
+    run_demo(out, device=device, minutes=minutes)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from napari_landmark.data.study.study import Study
 _MINUTES = 3.0
 
 
-def run_demo(out: Path, *, device: str = "auto", minutes: float = _MINUTES) -> None:
+def run_demo(out: Path, *, device: str = "auto", minutes: float | None = None) -> None:
     """Draw the sample data, train on them, detect in the held-out images, evaluate."""
     from napari_landmark.metrics import evaluate
     from napari_landmark.synthetic import SAMPLE_SPACING, write_sample_data
@@ -33,7 +33,7 @@ def run_demo(out: Path, *, device: str = "auto", minutes: float = _MINUTES) -> N
         templates=[data / "images" / "hand_000.png"],
         landmarks=data / "template.csv",
         spacing=SAMPLE_SPACING,
-        minutes=minutes,
+        minutes=_MINUTES if minutes is None else minutes,
         device=device,
         seed=0,
         resume=False,

@@ -85,7 +85,7 @@ class TestResume:
         if content.startswith('{"options": {'):
             content = json.dumps(json.loads(path.read_text()) | json.loads(content))
         path.write_text(content)
-        with pytest.raises(InputError, match=r"run\.json"):
+        with pytest.raises(InputError, match=r"run\.json: cannot be read"):
             train_registration(cohort, labels, options=FEW, folder=tmp_path, resume=True)
 
     def test_nothing_to_resume(self, cohort, labels, tmp_path):
