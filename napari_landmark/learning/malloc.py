@@ -10,27 +10,41 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import sys
+import threading
 from collections.abc import Iterator
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
 _DEFAULT_TRIM, _DEFAULT_MMAP_MAX = 128 * 1024, 65536
 
 
+_lock, _users = threading.Lock(), 0  # the settings are those of the process
+
+
 @contextlib.contextmanager
 def keep_freed_memory() -> Iterator[None]:
-    """Context in which the C library keeps freed memory; without effect except on Linux with glibc."""
+    """Context in which the C library keeps freed memory; without effect except on Linux with glibc.
+
+    The settings go back when the last of nested or parallel contexts ends.
+    """
     library = _glibc()
     if library is None:
         yield
         return
-    library.mallopt(_M_MMAP_MAX, 0)
-    library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    global _users
+    with _lock:
+        _users += 1
+        if _users == 1:
+            library.mallopt(_M_MMAP_MAX, 0)
+            library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
     finally:
-        library.mallopt(_M_MMAP_MAX, _DEFAULT_MMAP_MAX)
-        library.mallopt(_M_TRIM_THRESHOLD, _DEFAULT_TRIM)
-        library.malloc_trim(0)
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                library.mallopt(_M_MMAP_MAX, _DEFAULT_MMAP_MAX)
+                library.mallopt(_M_TRIM_THRESHOLD, _DEFAULT_TRIM)
+                library.malloc_trim(0)
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -46,7 +46,8 @@ class TestDistortion:
         for seed in range(4):
             distortion = draw(seed, shape, ranges=mild, batch=6)
             middle = torch.tensor(shape) / 2
-            points = middle + (torch.rand(6, len(shape)) - 0.5) * torch.tensor(shape) * 0.25
+            uniform = torch.rand(6, len(shape), generator=torch.Generator().manual_seed(seed))
+            points = middle + (uniform - 0.5) * torch.tensor(shape) * 0.25
             landed = distortion.output_of(points[:, None])[:, 0]
             found = centres(distortion.apply(blobs(points, shape, sigma=1.3)))
             assert (found - landed).norm(dim=-1).max() < 0.1

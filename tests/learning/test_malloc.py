@@ -48,6 +48,12 @@ def test_other_c_libraries_are_left_alone(monkeypatch):
         assert memory._glibc() is None
 
 
-def test_it_can_be_nested():
-    with keep_freed_memory(), keep_freed_memory():
-        assert len(bytearray(1 << 22)) == 1 << 22
+def test_only_the_outermost_context_changes_settings(monkeypatch):
+    library = Library()
+    monkeypatch.setattr(memory, "_glibc", lambda: library)
+    with keep_freed_memory():
+        during = list(library.calls)
+        with keep_freed_memory():
+            pass
+        assert library.calls == during
+    assert library.calls[-1] == ("trim", 0)
