@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +11,8 @@ from pydicom.uid import generate_uid
 from napari_landmark.cli.app import main
 from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.synthetic import hand_phantom
+
+from .data.images.dicom_files import save
 
 pytestmark = pytest.mark.usefixtures("quick")
 SECRET = "Zwiebelfisch"  # in every tag that may identify a patient
@@ -34,19 +34,10 @@ TAGS = {
 }
 
 
-def dicom_writer():
-    """The function by which the tests of DICOM write their files."""
-    path = Path(__file__).parent / "data" / "images" / "test_dicom_series.py"
-    spec = importlib.util.spec_from_file_location("dicom_files", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.save
-
-
 @pytest.fixture
 def patients(tmp_path):
     """DICOM images with patient data, and the landmarks of the first."""
-    save, folder = dicom_writer(), tmp_path / "images"
+    folder = tmp_path / "images"
     folder.mkdir()
     for seed in range(3):
         phantom = hand_phantom(seed, size=(64, 64))
