@@ -78,10 +78,28 @@ def segmentation_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.
     return entropy + (1 - dice).mean()
 
 
-def distorted_copies(
-    images: torch.Tensor, targets: torch.Tensor, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Distort images (batch, 1, *canvas) and soft targets (batch, channels, *canvas / 2) alike, each at random."""
+@dataclass(frozen=True)
+class DistortedImages:
+    """Distorted copies of images, and the means to distort their targets alike.
+
+    Parameters
+    ----------
+    copies : (batch, 1, *canvas) tensor
+        With random appearance.
+    coordinates : (batch, *canvas / 2, d) tensor
+        Where the targets of the copies are sampled, as `sample` takes them.
+    """
+
+    copies: torch.Tensor
+    coordinates: torch.Tensor
+
+    def distort_targets(self, targets: torch.Tensor) -> torch.Tensor:
+        """Distort soft targets (batch, channels, *canvas / 2) of the images."""
+        return sample(targets, self.coordinates)
+
+
+def distort_images(images: torch.Tensor, generator: torch.Generator) -> DistortedImages:
+    """Distort images (batch, 1, *canvas), each at random."""
     distortion = Distortion.random(
         len(images), tuple(images.shape[2:]), ranges=RANGES, generator=generator, device=images.device
     )
@@ -89,7 +107,7 @@ def distorted_copies(
     pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[images.ndim - 2]
     coarse = pool(grid.movedim(-1, 1), STRIDE).movedim(1, -1)
     copies = random_appearance(sample(images, grid), generator=generator)
-    return copies, sample(targets, cell_coordinates(coarse, STRIDE))
+    return DistortedImages(copies, cell_coordinates(coarse, STRIDE))
 
 
 def pixel_confidence(probabilities: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ from napari_landmark.progress import CancelToken, Progress
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.options import RegistrationOptions
+from napari_landmark.registration.training.batches import RegistrationBatches
 from napari_landmark.registration.training.dataset import LabelSource, RegistrationDataset
 from napari_landmark.registration.training.record import InterruptedRun, training_record
 from napari_landmark.registration.training.trainer import Trainer
@@ -74,7 +75,8 @@ def train_registration(
     device = choose_device(options.device)
     dataset = RegistrationDataset(cohort, labels, device, landmarks=landmarks)
     torch.manual_seed(options.seed)
-    trainer = Trainer(dataset, options, torch.Generator().manual_seed(options.seed))
+    generator = torch.Generator().manual_seed(options.seed)
+    trainer = Trainer(dataset, options)
     record = training_record(cohort, dataset, options, str(device))
     _check_terms(options.weights, dataset)
     if before is not None:
@@ -85,15 +87,18 @@ def train_registration(
             (folder / CHECKPOINT).unlink(missing_ok=True)
         write_record(folder, record)
     clock = TrainingClock()
+    batches = RegistrationBatches(
+        dataset, size=trainer.batch, warped_labels=options.warped_labels, generator=generator
+    )
     history = run_training(
         trainer.networks,
-        trainer.step,
-        clock.ticks(),
+        trainer.loss,
+        batches.batches(clock),
         clock=clock,
         stage="training registration",
         budget=options.budget(),
         learning_rate=_LEARNING_RATE,
-        generator=trainer.generator,
+        generator=generator,
         checkpoint=Checkpoint(folder / CHECKPOINT, resume) if folder is not None else None,
         progress=progress,
         cancel=cancel,

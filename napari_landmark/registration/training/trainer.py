@@ -1,4 +1,4 @@
-"""Loss of one training step of a registration: a batch of pairs, and pseudo-labels from the segmenter.
+"""Loss of one batch of a registration training: pairs, and pseudo-labels from the segmenter.
 
 Following DeepAtlas (Xu, Niethammer: "DeepAtlas: joint semi-supervised learning of image registration and
 segmentation", MICCAI 2019): a segmenter propagates the few label maps to all images, and its probabilities, weighted
@@ -23,36 +23,32 @@ from napari_landmark.registration.networks.registration_network import (
 from napari_landmark.registration.networks.segmenter import (
     Segmenter,
     SegmenterConfig,
-    distorted_copies,
     pixel_confidence,
     region_confidence,
     segmentation_loss,
 )
 from napari_landmark.registration.options import RegistrationOptions
 from napari_landmark.registration.registration_grid import DOWNSAMPLING
+from napari_landmark.registration.training.batches import RegistrationBatch, SegmentationBatch
 from napari_landmark.registration.training.dataset import RegistrationDataset
 from napari_landmark.registration.transform.fields_torch import warp
 
-# Done part of the training from which ...
-_REGISTRATION_FROM = 0.2  # the registration is trained; before, the segmenter alone
-_PSEUDO_LABELS_FROM = 0.15  # the segmenter is trained on its own pseudo-labels, too
-_WARPED_LABELS_FROM = 0.5  # pseudo-labels are averaged with warped label maps
-_FINEST_ONLY_FROM = 0.6  # the loss uses only the finest scale
+_FINEST_ONLY_FROM = 0.6  # done part of the training from which the loss uses only the finest scale
 _BATCH = {2: 4, 3: 1}  # pairs; while the segmenter is trained alone, labelled and other images
 
 
 class Trainer:
-    """Networks of a registration, and the loss of one training step.
+    """Networks of a registration, and the loss of one batch.
 
     Parameters
     ----------
     dataset : RegistrationDataset
     options : RegistrationOptions
-    generator : torch.Generator
-        Source of chance of the batches.
 
     Attributes
     ----------
+    batch : int
+        Size of a batch that suits the images: pairs of a step.
     network : RegistrationNetwork
     segmenter : Segmenter or None
         None without any label.
@@ -60,10 +56,8 @@ class Trainer:
         Both, on the device of the dataset.
     """
 
-    def __init__(
-        self, dataset: RegistrationDataset, options: RegistrationOptions, generator: torch.Generator
-    ) -> None:
-        self.dataset, self.options, self.generator = dataset, options, generator
+    def __init__(self, dataset: RegistrationDataset, options: RegistrationOptions) -> None:
+        self.dataset, self.options = dataset, options
         self.device = dataset.device
         dims, regions = dataset.cohort.ndim, len(dataset.labels)
         self.segmenter = Segmenter(SegmenterConfig(dims, regions)) if regions else None
@@ -80,44 +74,32 @@ class Trainer:
         self.region_weights = options.weights.region_weights(dataset.labels)
         self._terms: dict[str, list[float]] = {}
 
-    def step(self, fraction: float) -> torch.Tensor:
-        """Draw a batch and compute its loss; `fraction` is the done part of the training, 0..1."""
-        if self.segmenter is None:
-            return self._registration_loss(fraction)
-        loss = self._segmentation_loss(self.segmenter, fraction)
-        return loss if fraction < _REGISTRATION_FROM else loss + self._registration_loss(fraction)
+    def loss(self, batch: RegistrationBatch) -> torch.Tensor:
+        """Scalar loss of a batch: of the segmenter, of the registration, or of both."""
+        losses = []
+        if batch.segmentation is not None and self.segmenter is not None:
+            losses.append(self._segmentation_loss(self.segmenter, batch.segmentation))
+        if batch.pairs is not None:
+            losses.append(self._registration_loss(*batch.pairs, coarse=batch.fraction < _FINEST_ONLY_FROM))
+        return losses[0] if len(losses) == 1 else losses[0] + losses[1]
 
     def last_terms(self) -> dict[str, float]:
         """Mean of every term of the loss over the last 50 steps."""
         return {name: round(float(np.mean(values)), 5) for name, values in self._terms.items()}
 
-    def _draw(self, count: int) -> list[int]:
-        """Numbers of images."""
-        return torch.randint(len(self.dataset), (count,), generator=self.generator).tolist()
-
-    def _draw_labelled(self, count: int) -> list[int]:
-        """Numbers of images with a label map."""
-        labelled = self.dataset.labelled
-        chosen = torch.randint(len(labelled), (count,), generator=self.generator).tolist()
-        return [labelled[i] for i in chosen]
-
-    def _segmentation_loss(self, segmenter: Segmenter, fraction: float) -> torch.Tensor:
-        # Later most of the time is for the registration, which takes longer to train.
-        count = self.batch if fraction < _REGISTRATION_FROM else max(1, self.batch // 2)
-        numbers = self._draw_labelled(count)
-        images = self.dataset.images(numbers)
-        targets = self.dataset.labelled_regions(numbers)
+    def _segmentation_loss(self, segmenter: Segmenter, batch: SegmentationBatch) -> torch.Tensor:
+        targets = self.dataset.labelled_regions(batch.labelled)
         weights = torch.ones_like(targets[:, :1])
-        if fraction >= _PSEUDO_LABELS_FROM:
-            others = self.dataset.images(self._draw(count))
-            pseudo_labels = self._probabilities(segmenter, others)
-            if self.options.warped_labels and fraction >= _WARPED_LABELS_FROM:
-                pseudo_labels = (pseudo_labels + self._warped_labels(segmenter, others, pseudo_labels)) / 2
-            images, targets = torch.cat([images, others]), torch.cat([targets, pseudo_labels])
+        if batch.others is not None:
+            pseudo_labels = self._probabilities(segmenter, batch.others)
+            if batch.warped_from is not None:
+                warped = self._warped_labels(segmenter, batch.others, pseudo_labels, batch.warped_from)
+                pseudo_labels = (pseudo_labels + warped) / 2
+            targets = torch.cat([targets, pseudo_labels])
             weights = torch.cat([weights, pixel_confidence(pseudo_labels)])
-        copies, distorted = distorted_copies(images, torch.cat([targets, weights], 1), self.generator)
+        distorted = batch.distorted.distort_targets(torch.cat([targets, weights], 1))
         with self.device.autocast():
-            logits = segmenter(copies)
+            logits = segmenter(batch.distorted.copies)
         return segmentation_loss(logits, distorted[:, :-1], distorted[:, -1])
 
     @torch.no_grad()
@@ -130,10 +112,13 @@ class Trainer:
 
     @torch.no_grad()
     def _warped_labels(
-        self, segmenter: Segmenter, images: torch.Tensor, probabilities: torch.Tensor
+        self,
+        segmenter: Segmenter,
+        images: torch.Tensor,
+        probabilities: torch.Tensor,
+        numbers: list[int],
     ) -> torch.Tensor:
-        """Label maps of labelled images, warped to other images by the current registration network."""
-        numbers = self._draw_labelled(len(images))
+        """Label maps of the images `numbers`, warped to other images by the current registration network."""
         labelled = self.dataset.images(numbers)
         targets = self.dataset.labelled_regions(numbers)
         self.network.eval()
@@ -142,14 +127,13 @@ class Trainer:
         self.network.train()
         return warp(targets, alignment.displacement)
 
-    def _registration_loss(self, fraction: float) -> torch.Tensor:
-        first, second = self._draw(self.batch), self._draw(self.batch)
+    def _registration_loss(self, first: list[int], second: list[int], *, coarse: bool) -> torch.Tensor:
         fixed, moving = self.dataset.images(first), self.dataset.images(second)
         probabilities = fixed_regions = moving_regions = None
         if self.segmenter is not None:
             # Constants: letting the registration train the segmenter by its own gradient was no better.
             probabilities = self._probabilities(self.segmenter, torch.cat([fixed, moving]))
-            fixed_regions, moving_regions = probabilities[:, 1:].split(self.batch)
+            fixed_regions, moving_regions = probabilities[:, 1:].split(len(first))
         alignment, small_fixed, small_moving = self._align(fixed, moving, fixed_regions, moving_regions)
         confidence = None
         if probabilities is not None:
@@ -168,7 +152,7 @@ class Trainer:
             landmark_weights=landmark_weights,
         )
         weights = self.options.weights
-        terms = loss_terms(pairs, weights, self.region_weights, coarse=fraction < _FINEST_ONLY_FROM)
+        terms = loss_terms(pairs, weights, self.region_weights, coarse=coarse)
         for name, value in terms.items():
             self._terms[name] = [*self._terms.get(name, [])[-49:], float(value.detach())]
         return weighted_sum(terms, weights)
@@ -214,8 +198,8 @@ class Trainer:
             rows.append(predicted[1:] if manual is None else manual[1:])
             confidence = region_confidence(predicted.detach())
             confidences.append(confidence if manual is None else torch.ones_like(confidence))
-        fixed, moving = torch.stack(rows).split(self.batch)
-        confidence_f, confidence_m = torch.stack(confidences).split(self.batch)
+        fixed, moving = torch.stack(rows).chunk(2)
+        confidence_f, confidence_m = torch.stack(confidences).chunk(2)
         return fixed, moving, confidence_f * confidence_m
 
     def _distances(

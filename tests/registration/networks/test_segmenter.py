@@ -6,7 +6,7 @@ import torch
 from napari_landmark.registration.networks.segmenter import (
     Segmenter,
     SegmenterConfig,
-    distorted_copies,
+    distort_images,
     region_confidence,
     segmentation_loss,
 )
@@ -30,7 +30,8 @@ class TestDistortedCopies:
         pool = {2: torch.nn.functional.avg_pool2d, 3: torch.nn.functional.avg_pool3d}[dims]
         generator = torch.Generator().manual_seed(3)
         for _ in range(4):
-            copies, targets = distorted_copies(ball, pool(ball, 2), generator)
+            distorted = distort_images(ball, generator)
+            copies, targets = distorted.copies, distorted.distort_targets(pool(ball, 2))
             small = pool(copies, 2)
             bright, dark = small[targets > 0.99], small[targets < 0.01]
             assert bright.numel() > 50

@@ -8,6 +8,7 @@ from PIL import Image
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.learning.device import choose_device
 from napari_landmark.registration.options import RegistrationOptions
+from napari_landmark.registration.training.batches import RegistrationBatches
 from napari_landmark.registration.training.dataset import RegistrationDataset
 from napari_landmark.registration.training.trainer import Trainer
 
@@ -24,12 +25,14 @@ def loss_at(tmp_path, drawn):
         generator = torch.Generator()
         maps = {f"{name}.png": array for name, array in labels.items()}
         dataset = RegistrationDataset(cohort, maps, choose_device("cpu"))
-        trainer = Trainer(dataset, RegistrationOptions(device="cpu"), generator)
+        trainer = Trainer(dataset, RegistrationOptions(device="cpu"))
+        batches = RegistrationBatches(dataset, size=trainer.batch, warped_labels=False, generator=generator)
 
         def loss(fraction):
             generator.manual_seed(1)
-            return float(trainer.step(fraction).detach())
+            return float(trainer.loss(batches.draw(fraction)).detach())
 
+        loss.parts = trainer, batches, generator
         return loss
 
     return loss_of
@@ -47,3 +50,15 @@ def test_the_registration_begins_at_20_percent(loss_at):
     labels[40:80, 50:90] = 1
     loss = loss_at(**{"0": labels})
     assert loss(0.2) > loss(0.19) + 0.3  # a further loss, which is not negative
+
+
+def test_the_loss_of_a_batch_draws_nothing(loss_at):
+    labels = np.zeros((128, 128), np.uint8)
+    labels[40:80, 50:90] = 1
+    trainer, batches, generator = loss_at(**{"0": labels}).parts
+    batch = batches.draw(0.7)
+    assert batch.segmentation.others is not None
+    state = generator.get_state()
+    first, second = (float(trainer.loss(batch).detach()) for _ in range(2))
+    assert first == pytest.approx(second, rel=1e-3)  # batch normalization has moved in between
+    assert torch.equal(generator.get_state(), state)
