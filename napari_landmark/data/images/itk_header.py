@@ -18,6 +18,13 @@ _META_TYPES = {
                  "FLOAT", "DOUBLE")
     for array in ("", "_ARRAY")
 }  # fmt: skip
+_NO_UNIT = {"", "none", "???", "?"}
+_MILLIMETRES = {
+    "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "millimetres": 1.0,
+    "cm": 10.0, "centimeter": 10.0, "centimeters": 10.0, "m": 1000.0, "meter": 1000.0, "meters": 1000.0,
+    "um": 1e-3, "\u00b5m": 1e-3, "\u03bcm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3,
+    "micrometers": 1e-3, "nm": 1e-6, "nanometer": 1e-6, "nanometers": 1e-6,
+}  # fmt: skip
 _WRONG_KIND = "is not an image of the kind its name says: save it again or remove it"
 
 
@@ -51,6 +58,35 @@ def says_spacing(head: bytes) -> bool:
     while nrrd and words and words[0] == b"nan":  # of the axis of colours
         words.pop(0)
     return bool(words) and not any(b"nan" in word or b"inf" in word for word in words)
+
+
+def millimetres(head: bytes) -> float:
+    """Millimetres in the header's unit of length, which ITK leaves aside; 1 where it names none.
+
+    Raises
+    ------
+    InputError
+        Where the unit is not known, or is not the same along all axes of space.
+    """
+    if head.startswith(b"NRRD"):
+        found = re.search(rb"^(?:space units|units):(.*)$", head, re.MULTILINE)
+        text = "" if found is None else found[1].decode("utf-8", "replace")
+        quoted = re.findall(r'"([^"]*)"', text)
+        units = {unit.strip() for unit in (quoted or text.split()) if unit.strip() not in _NO_UNIT}
+    else:
+        found = re.search(rb"^DistanceUnits\s*=(.*)$", head, re.MULTILINE)
+        units = {found[1].decode("utf-8", "replace").strip()} - _NO_UNIT if found is not None else set()
+    known = {_MILLIMETRES.get(unit if unit in _MILLIMETRES else unit.lower()) for unit in units}
+    if None in known or len(known) > 1:
+        named = ", ".join(sorted(units))
+        raise InputError(f"gives its distances in {named[:60]!r}: save it in millimetres")
+    return known.pop() or 1.0 if known else 1.0
+
+
+def check_unit(head: bytes) -> None:
+    """Refuse (InputError) a header whose distances are not in millimetres."""
+    if millimetres(head) != 1:
+        raise InputError("gives its distances in another unit: save it in millimetres")
 
 
 def _check_metaimage(head: bytes, path: Path) -> None:
