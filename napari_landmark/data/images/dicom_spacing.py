@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _LARGEST_MAGNIFICATION = 20.0
+_SECTIONS = ("CT", "MR", "PT")
 _PROJECTIONS = ("CR", "DX", "MG", "RG", "RF", "XA", "PX", "IO", "XC", "OT")
 
 
@@ -51,7 +52,10 @@ def plane_spacing(header: Dataset) -> PlaneSpacing | None:
     """Spacing in the plane of the image, None where it is not known."""
     measures = _measures(header)
     own, imager = _pair(measures.get("PixelSpacing")), _pair(header.get("ImagerPixelSpacing"))
-    projection = imager is not None or str(header.get("Modality", "")) in _PROJECTIONS
+    modality = str(header.get("Modality", ""))
+    if own is not None and modality in _SECTIONS:  # a copy of the same value has no meaning there
+        imager = None
+    projection = imager is not None or modality in _PROJECTIONS
     calibrated = bool(header.get("PixelSpacingCalibrationType"))
     if own is not None and imager is not None and not calibrated:
         calibrated = not all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(own, imager, strict=True))

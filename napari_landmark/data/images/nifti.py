@@ -35,6 +35,7 @@ _REAL = (2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280)
 _COLOURS = (128, 2304)  # red, green, blue (and alpha), a byte each
 _COMPLEX = (32, 1536, 1792, 2048)
 _VECTORS = (1004, 1005, 1006, 1007)  # intents by which the fifth axis is values of one voxel
+_VECTOR = 1007
 _UNIT_OF_LENGTH = 7  # bits of the code of units
 _MILLIMETRES = {1: 1000.0, 3: 0.001}  # of the unit codes of metres and micrometres
 _GZIP_MARK = b"\x1f\x8b"
@@ -152,13 +153,15 @@ def _understood(fields: Any) -> _Header:
     shape = [int(n) for n in fields["dim"][1 : int(fields["dim"][0]) + 1]]
     dtype = fields.get_data_dtype()
     samples, samples_axis = 1, None
+    intent = 0
     if int(fields["datatype"]) in _COLOURS:
         samples, samples_axis, dtype = len(dtype.names), -1, np.dtype(np.uint8)
     elif int(fields["intent_code"]) in _VECTORS and len(shape) == 5:
-        samples, samples_axis = shape.pop(), 0
-    if samples not in (1, 3, 4):
+        samples, samples_axis, intent = shape.pop(), 0, int(fields["intent_code"])
+    # SimpleITK writes colours as vectors of bytes; all other vectors are displacements, tensors or channels.
+    if samples > 1 and not (samples in (3, 4) and dtype == np.uint8 and intent in (0, _VECTOR)):
         raise InputError(
-            f"holds {samples} values or complex ones in every pixel: save one channel as an image"
+            f"holds {samples} values in every pixel that are no colours: save one of them as an image"
         )
     slope, intercept = fields.get_slope_inter()
     slope, intercept = (1.0, 0.0) if slope is None else (float(slope), float(intercept or 0))

@@ -14,7 +14,8 @@ CORNER = [[1, 1, 1]]
 
 def nrrd(more: str, *, sizes: str = "10 12 14", kind: str = "int16", count: int = 1680) -> bytes:
     axes = len(sizes.split())
-    text = f"NRRD0005\ntype: {kind}\ndimension: {axes}\nsizes: {sizes}\nendian: little\nencoding: raw\n{more}\n\n"
+    name = kind.replace("float32", "float")
+    text = f"NRRD0005\ntype: {name}\ndimension: {axes}\nsizes: {sizes}\nendian: little\nencoding: raw\n{more}\n\n"
     return text.encode() + bytes(np.dtype(kind).itemsize * count)
 
 
@@ -60,3 +61,44 @@ class TestUnits:
         (tmp_path / "a.nrrd").write_bytes(nrrd(more, sizes="3 10 12 14", kind="float32", count=3 * 1680))
         with pytest.raises(InputError, match=r"a\.nrrd: gives its distances in another unit"):
             read_vectors(tmp_path / "a.nrrd")
+
+
+class TestSamplesOfAPixel:
+    @pytest.mark.parametrize(
+        ("kind", "dtype", "refused"),
+        [
+            ("list", "int16", True),
+            ("list", "uint8", True),
+            ("vector", "float32", True),
+            ("covariant-vector", "float32", True),
+            ("3-gradient", "float32", True),
+            ("vector", "uint8", False),
+            ("RGB-color", "uint16", False),
+            ("3-color", "uint8", False),
+        ],
+    )
+    def test_nrrd(self, tmp_path, capfd, kind, dtype, refused):
+        more = f"kinds: {kind} domain domain domain"
+        (tmp_path / "a.nrrd").write_bytes(nrrd(more, sizes="3 10 12 14", kind=dtype, count=3 * 1680))
+        if not refused:
+            assert read_image(tmp_path / "a.nrrd").array.shape == (14, 12, 10)
+            return
+        for read in (read_geometry, read_image):
+            with pytest.raises(InputError, match=r"a\.nrrd: holds .*values .*that are no colours"):
+                read(tmp_path / "a.nrrd")
+        assert capfd.readouterr() == ("", "")
+
+    def test_time_is_no_depth(self, tmp_path):
+        (tmp_path / "a.nrrd").write_bytes(nrrd("spacings: 1 1 1.5\nkinds: domain domain time"))
+        with pytest.raises(InputError, match=r"a\.nrrd: is a series of moments in time"):
+            read_image(tmp_path / "a.nrrd")
+
+    @pytest.mark.parametrize(("kind", "size"), [("MET_UCHAR", 1), ("MET_SHORT", 2), ("MET_FLOAT", 4)])
+    def test_metaimage(self, tmp_path, kind, size):
+        content = meta("ElementNumberOfChannels = 3\n", kind=kind, bytes_of_pixel=3 * size)
+        (tmp_path / "a.mha").write_bytes(content)
+        if size == 1:
+            assert read_image(tmp_path / "a.mha").array.shape == (14, 12, 10)
+            return
+        with pytest.raises(InputError, match=r"a\.mha: holds 3 values in every pixel that are no colours"):
+            read_image(tmp_path / "a.mha")
