@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_landmark.data.errors import InputError, UnknownSpacingError
 
+_EXACT = 1e-3  # largest scalar product of two axes, and difference of a squared length from 1
+_ROUNDED = 5e-3  # the same in a header written with three digits
+
 
 class SpacingSource(StrEnum):
     """Source of the spacing."""
@@ -186,6 +189,39 @@ def as_points(points: ArrayLike, ndim: int) -> NDArray[np.float64]:
     if array.ndim != 2 or array.shape[1] != ndim:
         raise ValueError(f"expected points of shape (n, {ndim}), got {array.shape}")
     return array
+
+
+def nearest_rotation(direction: ArrayLike) -> NDArray[np.float64]:
+    """Correct the rounding of a direction matrix read from a file.
+
+    Parameters
+    ----------
+    direction : (n, n) array_like
+        Its columns are the directions of the axes.
+
+    Returns
+    -------
+    (n, n) array
+        As given where its axes are at right angles and of length one within 0.001; the nearest orthonormal matrix
+        (of the same handedness) within 0.005, about 0.3 degrees.
+
+    Raises
+    ------
+    InputError
+        Without a file's name, where it is not finite or further from orthonormal: the grid is sheared.
+    """
+    matrix = np.asarray(direction, dtype=np.float64)
+    if not np.isfinite(matrix).all():
+        raise InputError(
+            "has an orientation that is not finite, it seems damaged: save it again or remove it"
+        )
+    deviation = np.abs(matrix.T @ matrix - np.eye(len(matrix))).max()
+    if deviation <= _EXACT:
+        return matrix
+    if deviation > _ROUNDED:
+        raise InputError("has axes that are not at right angles (sheared): resample it onto a regular grid")
+    left, _, right = np.linalg.svd(matrix)
+    return left @ right
 
 
 def _identity(ndim: int) -> tuple[tuple[float, ...], ...]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_landmark.data.errors import InputError, UnknownSpacingError
-from napari_landmark.data.geometry import Geometry, SpacingSource
+from napari_landmark.data.geometry import Geometry, SpacingSource, nearest_rotation
 
 lengths = st.floats(0.01, 20)
 positions = st.floats(-500, 500)
@@ -100,3 +100,17 @@ class TestValidation:
     def test_origin(self):
         with pytest.raises(InputError, match="origin"):
             Geometry((9, 9), origin=(1, 2, 3))
+
+
+class TestNearestRotation:
+    def test_a_mirrored_matrix_stays_mirrored(self):
+        exact = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, -1]])
+        rounded = exact + 0.002 * np.array([[0, 0, 0], [0, 1.0, 0], [0, 0, 0]])
+        found = nearest_rotation(rounded)
+        np.testing.assert_allclose(found @ found.T, np.eye(3), atol=1e-12)
+        np.testing.assert_allclose(found, exact, atol=0.002)
+
+    @pytest.mark.parametrize("matrix", [[[1, 0.01], [0, 1]], [[1.01, 0], [0, 1]], [[1, 0], [np.nan, 1]]])
+    def test_shear_scale_and_nan_are_refused(self, matrix):
+        with pytest.raises(InputError):
+            nearest_rotation(matrix)

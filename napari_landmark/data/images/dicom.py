@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images.dicom_frames import frame_count, frames_geometry
 from napari_landmark.data.images.dicom_header import dicom_header, is_dicom
 from napari_landmark.data.images.dicom_spacing import with_dicom_spacing
 from napari_landmark.data.images.image_reader import is_file_named
@@ -42,5 +44,12 @@ def read_frame(path: Path) -> NDArray:
 
 def _opened(path: Path) -> tuple[Any, Geometry]:
     header = dicom_header(path, pixels=True)
+    geometry = frames_geometry(header) if frame_count(header) > 1 else None
     reader = open_itk(path, image_io=_GDCM)
-    return reader, with_dicom_spacing(itk_geometry(reader), header)
+    if geometry is None:
+        return reader, with_dicom_spacing(itk_geometry(reader), header)
+    if reader.GetSize() != geometry.shape[::-1]:
+        raise InputError(
+            "has other frames than its header says, it seems damaged: save it again or remove it"
+        )
+    return reader, geometry

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MARK = b"DICM"
 _MARK_AT = 128
+_EXPLICIT = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")  # little and big endian
 _SLACK = 1024  # bytes; small reads beyond the end are how a reader finds it
 _DEFERRED = 4096  # bytes; longer values are stepped over
 
@@ -84,17 +85,21 @@ def dicom_header(path: Path, *, pixels: bool = False) -> Dataset:
             if not pixels:
                 return pydicom.dcmread(stream, stop_before_pixels=True)
             try:
-                return pydicom.dcmread(stream, defer_size=_DEFERRED)
+                header = pydicom.dcmread(stream, defer_size=_DEFERRED)
             except (_DamagedError, MemoryError):
                 raise
             except Exception:  # what is wrong with the pixels, GDCM says in a line
                 stream.seek(0)
                 return pydicom.dcmread(stream, stop_before_pixels=True)
+            _check_pixels(header)
+            return header
     except _DamagedError as error:
         raise InputError(f"cannot be read, it is damaged ({error}): save it again or remove it") from error
     except pydicom.errors.InvalidDicomError as error:
-        raise InputError("cannot be read, it is no DICOM file: save it again or remove it") from error
-    except MemoryError:
+        raise InputError(
+            "cannot be read, it is no DICOM file or lacks the preamble of one: save it again or remove it"
+        ) from error
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # of a damaged file pydicom raises nearly anything
         detail = " ".join(str(error).split())
@@ -103,18 +108,49 @@ def dicom_header(path: Path, *, pixels: bool = False) -> Dataset:
         ) from error
 
 
+def _check_pixels(header: Dataset) -> None:
+    """Refuse (InputError) a file without pixels, and pixels that GDCM reads wrongly without an error.
+
+    Compared with pydicom for all transfer syntaxes that are not compressed, and for RLE.
+    """
+    from pydicom.uid import ExplicitVRBigEndian, RLELossless
+
+    if not any(name in header for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        kind = getattr(header.get("SOPClassUID"), "name", "") or "of an unknown kind"
+        raise InputError(f"holds no pixels ({kind}): move it out of the folder")
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    bits, colours = int(header.get("BitsAllocated") or 0), int(header.get("SamplesPerPixel") or 1) > 1
+    planes = colours and int(header.get("PlanarConfiguration") or 0) == 1
+    for wrong, kind in (
+        (syntax == RLELossless and colours and bits > 8, f"colours of {bits} bits packed by run lengths"),
+        (syntax == ExplicitVRBigEndian and bits > 16, f"pixels of {bits} bits with the largest byte first"),
+        (planes and bits > 16, f"colours of {bits} bits in planes"),
+    ):
+        if wrong:
+            raise InputError(f"holds {kind}, which is not read here: save it uncompressed as grey values")
+
+
 def _check_meta(stream: _WithinFile) -> None:
-    """Walk through the file's first part (group 2), which is always explicit and little-endian (DICOM PS3.10, 7.1)."""
+    """Walk through the file's first part (group 2), which is always explicit and little-endian (DICOM PS3.10, 7.1).
+
+    Raises InputError where the part behind it names no kinds of values, though the first part says so: GDCM then
+    takes a value for a length, and a gigabyte of memory.
+    """
     from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
     kinds = {kind.value for kind in VR}
+    syntax = ""
     stream.seek(_MARK_AT)
     if stream.read(len(_MARK)) != _MARK:
         return
     while True:
         at = stream.tell()
         head = stream.read(8)
-        if len(head) < 8 or head[:2] != b"\x02\x00":
+        if len(head) < 8:
+            return
+        if head[:2] != b"\x02\x00":
+            if syntax in _EXPLICIT and head[4:6].decode("latin-1") not in kinds:
+                raise InputError("is not stored as its transfer syntax says, it seems damaged: save it again")
             return
         kind = head[4:6].decode("latin-1")
         if kind in EXPLICIT_VR_LENGTH_32:
@@ -123,4 +159,7 @@ def _check_meta(stream: _WithinFile) -> None:
             length = int.from_bytes(head[6:], "little")
         else:
             raise _DamagedError(f"a value of the unknown kind {kind!r} at byte {at}")
-        stream.seek(stream.tell() + length)
+        end = stream.tell() + length
+        if head[2:4] == b"\x10\x00":  # (0002,0010)
+            syntax = stream.read(length).rstrip(b"\0 ").decode("latin-1")
+        stream.seek(end)

@@ -7,36 +7,36 @@ Slices are put in order by their position in the patient, never by name or numbe
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.geometry import Geometry, SpacingSource
-from napari_landmark.data.images.dicom import read_frame
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images import dicom
+from napari_landmark.data.images.dicom_frames import frame_count
+from napari_landmark.data.images.dicom_grid import Plane, grid_geometry, read_plane
 from napari_landmark.data.images.dicom_header import dicom_header, is_dicom
-from napari_landmark.data.images.dicom_spacing import plane_spacing
+from napari_landmark.data.images.dicom_spacing import PlaneSpacing, plane_spacing
 from napari_landmark.data.images.memory_limit import check_fits
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 SUFFIXES: tuple[str, ...] = ()
-_UNEVEN = 0.02  # of the distance between slices
-_TURNED = 1e-3
+_T = TypeVar("_T")
 _NEEDED = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns")
 
 
 class _Slice(NamedTuple):
     path: Path
     series: str
-    position: NDArray[np.float64]  # x, y, z in mm of the first pixel
-    axes: NDArray[np.float64]  # (2, 3): directions in which columns and rows count up, x, y, z
+    plane: Plane
     shape: tuple[int, int]
-    spacing: tuple[float, float] | None
+    spacing: PlaneSpacing | None
 
 
 def accepts(path: Path) -> bool:
@@ -50,23 +50,36 @@ def series_files(path: Path) -> list[Path]:
 
 
 def read_header(path: Path) -> Geometry:
-    """Geometry of the volume, from the headers of all slices."""
-    return _ordered([_read_slice(file) for file in series_files(path)])[1]
+    """Geometry of the volume, from the headers of all slices; of a single file as that of the file."""
+    files = series_files(path)
+    if len(files) == 1:
+        return _of_single(files[0], dicom.read_header)
+    return _ordered([_read_slice(file) for file in files])[1]
 
 
 def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
-    """Luminance [z, y, x] and geometry; [y, x] of a single slice."""
-    slices, geometry = _ordered([_read_slice(file, pixels=True) for file in series_files(path)])
+    """Luminance [z, y, x] and geometry; of a single file as that of the file."""
+    files = series_files(path)
+    if len(files) == 1:
+        return _of_single(files[0], dicom.read_pixels)
+    slices, geometry = _ordered([_read_slice(file, pixels=True) for file in files])
     pictures = []
     for one in slices:
         try:
-            array = read_frame(one.path)
+            array = dicom.read_frame(one.path)
         except InputError as error:
             raise InputError(f"its slice {one.path.name} {error}") from error
         if array.shape != geometry.shape[-2:]:
             raise InputError(f"its slice {one.path.name} holds several frames: take it out of the folder")
         pictures.append(array)
-    return np.stack(pictures) if len(pictures) > 1 else pictures[0], geometry
+    return np.stack(pictures), geometry
+
+
+def _of_single(file: Path, read: Callable[[Path], _T]) -> _T:
+    try:
+        return read(file)
+    except InputError as error:
+        raise InputError(f"its file {file.name} {error}") from error
 
 
 def _visible_files(folder: Path) -> list[Path]:
@@ -89,50 +102,10 @@ def _ordered(slices: list[_Slice]) -> tuple[list[_Slice], Geometry]:
             )
         if one.shape != first.shape or one.spacing != first.spacing:
             raise InputError(f"its slices {first.path.name} and {one.path.name} have different pixels")
-        if np.abs(one.axes - first.axes).max() > _TURNED:
-            raise InputError(
-                f"its slices {first.path.name} and {one.path.name} are turned against each other"
-            )
-    normal = np.cross(*first.axes)
-    ordered = sorted(slices, key=lambda one: float(one.position @ normal))
-    # The spacing of one slice says nothing about the depth of a volume: it is a picture.
-    if len(ordered) == 1:
-        geometry = Geometry(first.shape, spacing=first.spacing, spacing_source=SpacingSource.FILE)
-    else:
-        between = _between(ordered, normal)
-        direction = np.column_stack([*first.axes, normal])  # columns: x index, y index, z index
-        geometry = Geometry(
-            (len(ordered), *first.shape),
-            spacing=None if first.spacing is None else (between, *first.spacing),
-            origin=tuple(ordered[0].position[::-1]),
-            direction=tuple(map(tuple, direction[::-1, ::-1].tolist())),
-            spacing_source=SpacingSource.FILE,
-        )
+    ordered = sorted(slices, key=lambda one: float(one.plane.position @ first.plane.normal))
+    geometry = grid_geometry([one.plane for one in ordered], first.shape, first.spacing, noun="slices")
     check_fits(geometry.shape, 8)
     return ordered, geometry
-
-
-def _between(slices: list[_Slice], normal: NDArray[np.float64]) -> float:
-    """Distance between slices in mm; InputError where they are not on a grid."""
-    positions = np.array([one.position for one in slices])
-    steps = np.diff(positions @ normal)
-    step = float(np.median(steps))
-    if step <= 0 or (steps < _UNEVEN * step).any():
-        number = int(np.argmin(steps))
-        raise InputError(
-            f"its slices {slices[number].path.name} and {slices[number + 1].path.name} have the same position: "
-            "keep one of them"
-        )
-    if np.abs(steps - step).max() > _UNEVEN * step:
-        number = int(np.argmax(np.abs(steps - step)))
-        raise InputError(
-            f"its slices are not evenly apart ({step:g} mm, but {steps[number]:g} mm between "
-            f"{slices[number].path.name} and {slices[number + 1].path.name}): is one missing?"
-        )
-    shift = positions - positions[0] - np.outer((positions - positions[0]) @ normal, normal)
-    if np.linalg.norm(shift, axis=1).max() > 0.1 + _UNEVEN * step:
-        raise InputError("its slices are shifted against each other (a tilted gantry): resample it first")
-    return float(steps.mean())
 
 
 def _read_slice(path: Path, *, pixels: bool = False) -> _Slice:
@@ -142,43 +115,33 @@ def _read_slice(path: Path, *, pixels: bool = False) -> _Slice:
     except InputError as error:
         raise InputError(f"its file {path.name} {error}") from error
     try:
+        frames = frame_count(header)
         missing = [name for name in _NEEDED if not header.get(name)]
-        frames = int(header.get("NumberOfFrames") or 1)
+    except InputError as error:
+        raise InputError(f"its file {path.name} {error}") from error
     except Exception as error:
-        raise InputError(f"its file {path.name} is damaged ({error}): export it again") from error
+        raise InputError(f"its file {path.name} is damaged ({error}): save it again or remove it") from error
+    if frames > 1:
+        raise InputError(
+            f"its file {path.name} holds {frames} frames: give every file of several frames a folder of its own"
+        )
     if missing:
         raise InputError(
             f"its file {path.name} has no {missing[0]}, so the position of that slice is not known"
         )
-    if frames > 1:
-        raise InputError(f"its slice {path.name} holds several frames: take it out of the folder")
     try:
         return _understood(path, header)
-    except InputError:
-        raise
     except Exception as error:  # values are understood only now
         raise InputError(
-            f"its file {path.name} has a position that cannot be understood ({error}): export it again"
+            f"its file {path.name} has a position that cannot be understood ({error}): save it again or remove it"
         ) from error
 
 
 def _understood(path: Path, header: Dataset) -> _Slice:
-    found = plane_spacing(header)
-    axes = _vector(header.ImageOrientationPatient, 6).reshape(2, 3)
-    if np.abs(axes @ axes.T - np.eye(2)).max() > 0.01:
-        raise InputError(f"its file {path.name} has axes that are not at right angles")
     return _Slice(
         path=path,
         series=str(header.SeriesInstanceUID),
-        position=_vector(header.ImagePositionPatient, 3),
-        axes=axes / np.linalg.norm(axes, axis=1, keepdims=True),
+        plane=read_plane(path.name, header.ImagePositionPatient, header.ImageOrientationPatient),
         shape=(int(header.Rows), int(header.Columns)),
-        spacing=None if found is None else (found.row, found.column),
+        spacing=plane_spacing(header),
     )
-
-
-def _vector(values: Iterable[float], length: int) -> NDArray[np.float64]:
-    numbers = np.array([float(value) for value in values])
-    if numbers.shape != (length,) or not np.isfinite(numbers).all():
-        raise ValueError(f"{length} numbers were expected")
-    return numbers

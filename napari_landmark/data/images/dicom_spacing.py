@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _LARGEST_MAGNIFICATION = 20.0
-_FILM = ("FrameTime", "FrameTimeVector", "CineRate")
+_SECTIONS = ("CT", "MR", "PT")
 _PROJECTIONS = ("CR", "DX", "MG", "RG", "RF", "XA", "PX", "IO", "XC", "OT")
 
 
@@ -36,26 +36,26 @@ class PlaneSpacing(NamedTuple):
 
 
 def with_dicom_spacing(geometry: Geometry, header: Dataset) -> Geometry:
-    """The geometry that ITK gave, with the spacing of DICOM's own attributes; InputError for a film."""
+    """Replace the spacing that ITK gave a picture [y, x] by that of DICOM's own attributes."""
     try:
-        film = geometry.ndim == 3 and any(header.get(name) for name in _FILM)
-        across = plane_spacing(header)
-        between = _between_slices(header) if geometry.ndim == 3 else None
+        found = plane_spacing(header)
     except Exception as error:  # values are understood only now
-        raise InputError(f"has a spacing that cannot be understood ({error}): export it again") from error
-    if film:
-        raise InputError(f"is a film of {geometry.shape[0]} pictures: save the one that is meant")
-    if across is None or (geometry.ndim == 3 and between is None):
+        raise InputError(
+            f"has a spacing that cannot be understood ({error}): save it again or remove it"
+        ) from error
+    if found is None:
         return dataclasses.replace(geometry, spacing=None)
-    values = (across.row, across.column) if between is None else (between, across.row, across.column)
-    return dataclasses.replace(geometry, spacing=values, spacing_plane=across.plane)
+    return dataclasses.replace(geometry, spacing=(found.row, found.column), spacing_plane=found.plane)
 
 
 def plane_spacing(header: Dataset) -> PlaneSpacing | None:
     """Spacing in the plane of the image, None where it is not known."""
     measures = _measures(header)
     own, imager = _pair(measures.get("PixelSpacing")), _pair(header.get("ImagerPixelSpacing"))
-    projection = imager is not None or str(header.get("Modality", "")) in _PROJECTIONS
+    modality = str(header.get("Modality", ""))
+    if own is not None and modality in _SECTIONS:  # a copy of the same value has no meaning there
+        imager = None
+    projection = imager is not None or modality in _PROJECTIONS
     calibrated = bool(header.get("PixelSpacingCalibrationType"))
     if own is not None and imager is not None and not calibrated:
         calibrated = not all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(own, imager, strict=True))
@@ -94,10 +94,3 @@ def _pair(values: Any) -> tuple[float, float] | None:
         return None
     row, column = (float(value) for value in values)
     return (row, column) if all(math.isfinite(v) and v > 0 for v in (row, column)) else None
-
-
-def _between_slices(header: Dataset) -> float | None:
-    """Distance of the frames of a multi-frame file: from their positions where those are given."""
-    measures = _measures(header)
-    value = float(measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or 0)
-    return abs(value) if math.isfinite(value) and value else None

@@ -15,7 +15,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image_reader import is_file_named
 from napari_landmark.data.images.itk_file import bytes_of_number, itk_geometry, itk_luminance, open_itk
-from napari_landmark.data.images.itk_header import checked_header, says_spacing
+from napari_landmark.data.images.itk_header import check_samples, checked_header, millimetres, says_spacing
 
 SUFFIXES: tuple[str, ...] = (".nrrd", ".nhdr", ".mha", ".mhd")
 
@@ -40,11 +40,22 @@ def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
 
 def _opened(path: Path) -> tuple[bytes, Any, Geometry]:
     """Text of the header, SimpleITK's reader and the geometry."""
+    import SimpleITK as sitk
+
     head = checked_header(path)
     reader = open_itk(path)
+    is_byte = reader.GetPixelID() in (sitk.sitkUInt8, sitk.sitkVectorUInt8)
+    check_samples(head, count=reader.GetNumberOfComponents(), is_byte=is_byte)
     geometry = itk_geometry(reader)
-    if not says_spacing(head):
+    unit = millimetres(head)
+    if not says_spacing(head) or geometry.spacing is None:
         geometry = dataclasses.replace(geometry, spacing=None)
+    elif unit != 1:
+        geometry = dataclasses.replace(
+            geometry,
+            spacing=tuple(value * unit for value in geometry.spacing),
+            origin=tuple(value * unit for value in geometry.origin),
+        )
     return head, reader, geometry
 
 

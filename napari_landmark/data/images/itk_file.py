@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.geometry import Geometry, SpacingSource
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images.header_geometry import header_geometry
 from napari_landmark.data.images.luminance import luminance
 from napari_landmark.data.images.memory_limit import check_fits
 
@@ -70,29 +71,10 @@ def bytes_of_number(reader: Any) -> int:
 
 
 def itk_geometry(reader: Any) -> Geometry:
-    """Geometry in array axis order, single slices dropped, of a reader that has read the header."""
+    """Geometry in array axis order, axes of one pixel dropped, of a reader that has read the header."""
     size = reader.GetSize()
-    if len(size) < 2:
-        raise InputError(f"is only a row of {size[0]} values: give a picture or a volume")
-    kept = [axis for axis, length in enumerate(size) if length > 1]
-    if len(kept) > 3:
-        count = " x ".join(map(str, size))
-        raise InputError(
-            f"is a series of volumes ({count}): save the volume that is meant as a file of its own"
-        )
-    if len(kept) < 2:
-        kept = [0, 1]
-    kept.reverse()
-    direction = np.reshape(reader.GetDirection(), (len(size), len(size)))[np.ix_(kept, kept)]
-    if not np.allclose(direction @ direction.T, np.eye(len(kept)), atol=1e-3):
-        direction = np.eye(len(kept))  # a slice across the volume: its plane becomes the world
-    return Geometry(
-        shape=tuple(size[axis] for axis in kept),
-        spacing=tuple(reader.GetSpacing()[axis] for axis in kept),
-        origin=tuple(reader.GetOrigin()[axis] for axis in kept),
-        direction=tuple(map(tuple, direction.tolist())),
-        spacing_source=SpacingSource.FILE,
-    )
+    direction = np.reshape(reader.GetDirection(), (len(size), len(size)))
+    return header_geometry(size, reader.GetSpacing(), reader.GetOrigin(), direction)
 
 
 def itk_luminance(reader: Any) -> NDArray:
@@ -119,7 +101,7 @@ def _reason(error: RuntimeError) -> str:
     # ITK puts the file, its own class with an address, and the system's last error (of whatever) around it.
     detail = re.sub(r"^.*?(sitk::ERROR|Error|ERROR):\s*|\w+\(0x[0-9a-f]+\):\s*", "", detail)
     if "orthonormal" in detail:
-        return "has axes that are not at right angles (sheared): resample it onto a grid that is not"
+        return "has axes that are not at right angles (sheared): resample it onto a regular grid"
     if "allocate memory" in detail:
         return "does not fit into the memory that is free: close other programs or save a smaller one"
     if detail.startswith("Reason:"):

@@ -18,6 +18,20 @@ _META_TYPES = {
                  "FLOAT", "DOUBLE")
     for array in ("", "_ARRAY")
 }  # fmt: skip
+_DOMAINS = ("domain", "space", "none", "???")
+_COLOURS = ("rgb-color", "rgba-color", "3-color", "4-color")
+_UNNAMED = ("vector", "3-vector", "4-vector")
+_KINDS = (
+    *_DOMAINS, *_COLOURS, *_UNNAMED, "2-vector", "time", "list", "point", "covariant-vector",
+    "normal", "scalar", "complex",
+)  # fmt: skip
+_NO_UNIT = {"", "none", "???", "?"}
+_MILLIMETRES = {
+    "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "millimetres": 1.0,
+    "cm": 10.0, "centimeter": 10.0, "centimeters": 10.0, "m": 1000.0, "meter": 1000.0, "meters": 1000.0,
+    "um": 1e-3, "\u00b5m": 1e-3, "\u03bcm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3,
+    "micrometers": 1e-3, "nm": 1e-6, "nanometer": 1e-6, "nanometers": 1e-6,
+}  # fmt: skip
 _WRONG_KIND = "is not an image of the kind its name says: save it again or remove it"
 
 
@@ -53,6 +67,64 @@ def says_spacing(head: bytes) -> bool:
     return bool(words) and not any(b"nan" in word or b"inf" in word for word in words)
 
 
+def millimetres(head: bytes) -> float:
+    """Millimetres in the header's unit of length, which ITK leaves aside; 1 where it names none.
+
+    Raises
+    ------
+    InputError
+        Where the unit is not known, or is not the same along all axes of space.
+    """
+    if head.startswith(b"NRRD"):
+        found = re.search(rb"^(?:space units|units):(.*)$", head, re.MULTILINE)
+        text = "" if found is None else found[1].decode("utf-8", "replace")
+        quoted = re.findall(r'"([^"]*)"', text)
+        units = {unit.strip() for unit in (quoted or text.split()) if unit.strip() not in _NO_UNIT}
+    else:
+        found = re.search(rb"^DistanceUnits\s*=(.*)$", head, re.MULTILINE)
+        units = {found[1].decode("utf-8", "replace").strip()} - _NO_UNIT if found is not None else set()
+    known = {_MILLIMETRES.get(unit if unit in _MILLIMETRES else unit.lower()) for unit in units}
+    if None in known or len(known) > 1:
+        named = ", ".join(sorted(units))
+        raise InputError(f"gives its distances in {named[:60]!r}: save it in millimetres")
+    return known.pop() or 1.0 if known else 1.0
+
+
+def check_samples(head: bytes, *, count: int, is_byte: bool) -> None:
+    """Refuse (InputError) pixels of several values that are no colours, and axes of time or of a list.
+
+    Parameters
+    ----------
+    head : bytes
+        Text of the header.
+    count : int
+        Values of every pixel, as ITK reads them.
+    is_byte : bool
+        Whether a value is an unsigned byte: those of an unnamed kind or called vectors are taken for colours, as
+        SimpleITK writes them.
+    """
+    found = re.search(rb"^kinds:(.*)$", head, re.MULTILINE) if head.startswith(b"NRRD") else None
+    kinds = [] if found is None else found[1].decode("utf-8", "replace").lower().split()
+    sizes = re.search(rb"^sizes:(.*)$", head, re.MULTILINE)
+    lengths = [] if sizes is None else [int(size) for size in sizes[1].split()]
+    if any(kind == "time" and length > 1 for kind, length in zip(kinds, lengths, strict=False)):
+        raise InputError("is a series of moments in time: save the one that is meant as a file of its own")
+    if count == 1:
+        return
+    other = [kind for kind in kinds if kind not in _DOMAINS]
+    unnamed = all(kind in _UNNAMED for kind in other)
+    if not (all(kind in _COLOURS for kind in other) and other) and not (is_byte and unnamed):
+        raise InputError(
+            f"holds {count} values in every pixel that are no colours: save one of them as an image"
+        )
+
+
+def check_unit(head: bytes) -> None:
+    """Refuse (InputError) a header whose distances are not in millimetres."""
+    if millimetres(head) != 1:
+        raise InputError("gives its distances in another unit: save it in millimetres")
+
+
 def _check_metaimage(head: bytes, path: Path) -> None:
     def entry(key: str) -> str | None:
         found = re.search(rf"^{key}\s*=\s*(.*?)\s*$".encode(), head, re.MULTILINE)
@@ -79,6 +151,12 @@ def _check_nrrd(head: bytes, path: Path) -> None:
         numbers = sizes[1].split()
         if not all(re.fullmatch(rb"\d{1,10}", n) and int(n) > 0 for n in numbers):
             raise InputError("has a size that cannot be, it seems damaged: save it again or remove it")
+    if kinds := re.search(rb"^kinds:(.*)$", head, re.MULTILINE):
+        unknown = [kind for kind in kinds[1].decode("utf-8", "replace").split() if kind.lower() not in _KINDS]
+        if unknown:  # of some, ITK's library writes to the terminal
+            raise InputError(
+                f"holds values that are no colours ({unknown[0][:40]}): save one of them as an image"
+            )
     if data := re.search(rb"^data ?file:\s*(.*?)\s*$", head, re.MULTILINE | re.IGNORECASE):
         _check_data_file(data[1].decode("utf-8", "replace"), path)
 

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.geometry import Geometry, SpacingSource
+from napari_landmark.data.geometry import Geometry, nearest_rotation
+from napari_landmark.data.images.header_geometry import header_geometry
 from napari_landmark.data.images.image_reader import is_file_named
 from napari_landmark.data.images.luminance import luminance
 from napari_landmark.data.images.memory_limit import check_fits
@@ -34,6 +35,7 @@ _REAL = (2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280)
 _COLOURS = (128, 2304)  # red, green, blue (and alpha), a byte each
 _COMPLEX = (32, 1536, 1792, 2048)
 _VECTORS = (1004, 1005, 1006, 1007)  # intents by which the fifth axis is values of one voxel
+_VECTOR = 1007
 _UNIT_OF_LENGTH = 7  # bits of the code of units
 _MILLIMETRES = {1: 1000.0, 3: 0.001}  # of the unit codes of metres and micrometres
 _GZIP_MARK = b"\x1f\x8b"
@@ -43,6 +45,7 @@ _SCANNER = 1  # code of the scanner's own coordinates
 _SAME = 1e-4  # largest difference of two transforms of the same position
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 _WRONG_KIND = "is not an image of the kind its name says: save it again or remove it"
+_NO_ORIENTATION = "has an orientation that is not finite, it seems damaged: save it again or remove it"
 _ENDS_EARLY = "ends too early, it seems damaged: save it again or remove it"
 
 
@@ -150,13 +153,15 @@ def _understood(fields: Any) -> _Header:
     shape = [int(n) for n in fields["dim"][1 : int(fields["dim"][0]) + 1]]
     dtype = fields.get_data_dtype()
     samples, samples_axis = 1, None
+    intent = 0
     if int(fields["datatype"]) in _COLOURS:
         samples, samples_axis, dtype = len(dtype.names), -1, np.dtype(np.uint8)
     elif int(fields["intent_code"]) in _VECTORS and len(shape) == 5:
-        samples, samples_axis = shape.pop(), 0
-    if samples not in (1, 3, 4):
+        samples, samples_axis, intent = shape.pop(), 0, int(fields["intent_code"])
+    # SimpleITK writes colours as vectors of bytes; all other vectors are displacements, tensors or channels.
+    if samples > 1 and not (samples in (3, 4) and dtype == np.uint8 and intent in (0, _VECTOR)):
         raise InputError(
-            f"holds {samples} values or complex ones in every pixel: save one channel as an image"
+            f"holds {samples} values in every pixel that are no colours: save one of them as an image"
         )
     slope, intercept = fields.get_slope_inter()
     slope, intercept = (1.0, 0.0) if slope is None else (float(slope), float(intercept or 0))
@@ -173,44 +178,21 @@ def _understood(fields: Any) -> _Header:
 
 
 def _geometry(fields: Any, shape: list[int]) -> Geometry:
-    """Geometry in array axis order, single slices dropped."""
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) < 2:
-        raise InputError(f"is only a row of {shape[0]} values: give a picture or a volume")
-    kept = [axis for axis, length in enumerate(shape) if length > 1]
-    if len(kept) > 3:
-        sizes = " x ".join(map(str, shape))
-        raise InputError(
-            f"is a series of volumes ({sizes}): save the volume that is meant as a file of its own"
-        )
-    if len(kept) < 2:
-        kept = [0, 1]
-    kept.reverse()
-    matrix, position = np.eye(max(3, len(shape))), np.zeros(max(3, len(shape)))
-    matrix[:3, :3], position[:3] = _orientation(fields)
-    direction = matrix[np.ix_(kept, kept)]
-    if not np.allclose(direction @ direction.T, np.eye(len(kept)), atol=1e-3):
-        direction = np.eye(len(kept))  # a slice across the volume: its plane becomes the world
-    return Geometry(
-        shape=tuple(shape[axis] for axis in kept),
-        spacing=_spacing(fields, kept),
-        origin=tuple(position[kept] * _millimetres(fields)),
-        direction=tuple(map(tuple, direction.tolist())),
-        spacing_source=SpacingSource.FILE,
-    )
+    """Geometry in array axis order, axes of one voxel dropped."""
+    direction, position = _orientation(fields)
+    return header_geometry(shape, _spacing(fields), position * _millimetres(fields), direction)
 
 
-def _spacing(fields: Any, axes: list[int]) -> tuple[float, ...] | None:
-    """Spacing in mm along some of the header's axes; None where it holds none."""
-    steps = [float(step) for step in fields["pixdim"][1:]]
-    used = [step for step, length in zip(steps[:3], fields["dim"][1:4], strict=True) if length > 1]
+def _spacing(fields: Any) -> tuple[float, ...] | None:
+    """Spacing in mm along x, y and z; None where the header holds none."""
+    steps = [float(step) for step in fields["pixdim"][1:4]]
+    used = [step for step, length in zip(steps, fields["dim"][1:4], strict=True) if length > 1]
     if not all(math.isfinite(step) and step != 0 for step in used):
         return None
     # Without a unit of length and with steps of one: an array that somebody saved as it was.
     if int(fields["xyzt_units"]) & _UNIT_OF_LENGTH == 0 and all(step == 1 for step in used):
         return None
-    return tuple(steps[axis] * _millimetres(fields) for axis in axes)
+    return tuple(step * _millimetres(fields) for step in steps)
 
 
 def _millimetres(fields: Any) -> float:
@@ -240,9 +222,9 @@ def _orientation(fields: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     if usable:
         return _RAS_TO_LPS[:, None] * sform, _RAS_TO_LPS * rows[:, 3]
     if not has_qform:
-        raise InputError(
-            "has axes that are not at right angles (sheared): resample it onto a grid that is not"
-        )
+        if not np.isfinite(rows).all() or not (lengths > 0).all():
+            raise InputError(_NO_ORIENTATION)
+        return _RAS_TO_LPS[:, None] * nearest_rotation(rows[:, :3] / lengths), _RAS_TO_LPS * rows[:, 3]
     qform, offset = _qform(fields)
     return _RAS_TO_LPS[:, None] * qform, _RAS_TO_LPS * offset
 
@@ -260,9 +242,7 @@ def _qform(fields: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         matrix[:, 2] *= -1
     offset = np.array([fields[f"qoffset_{axis}"] for axis in "xyz"], np.float64)
     if not (np.isfinite(matrix).all() and np.isfinite(offset).all()):
-        raise InputError(
-            "has an orientation that is not finite, it seems damaged: save it again or remove it"
-        )
+        raise InputError(_NO_ORIENTATION)
     return matrix, offset
 
 

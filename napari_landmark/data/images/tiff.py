@@ -25,6 +25,7 @@ _MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _AXES = {"C": "channels", "T": "moments in time"}
 _NOT_PACKED, _DEFLATE = 1, (8, 32946)
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
+_ALPHA = (1, 2)  # kinds of further samples
 _ORIENTATION = 274
 
 # What it has to say of damaged files is raised as an InputError; without a handler it would reach the terminal.
@@ -57,7 +58,10 @@ def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
         if _is_unpacked_by_tifffile(page):
             _check_segments(series)
             return _luminance(series.asarray(), series, page).reshape(geometry.shape), geometry
-    return _read_by_pillow(path, geometry.shape), geometry
+        white_is_zero = page.photometric == _WHITE_IS_ZERO
+    array = _read_by_pillow(path, geometry.shape)
+    # Pillow turns bytes and single bits itself.
+    return (_inverted(array) if white_is_zero and array.dtype != np.uint8 else array), geometry
 
 
 @contextmanager
@@ -105,10 +109,20 @@ def _shape(series: Any) -> tuple[int, ...]:
         raise InputError("holds no picture of rows and columns: save it again or remove it")
     shape = (*(size for _, size in more), sizes["Y"], sizes["X"])
     samples = sizes.get("S", 1)
+    page = series.keyframe
+    if page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO) and samples - len(_alpha(page)) > 1:
+        raise InputError(
+            f"holds {samples} values in every pixel that are no colours: save one of them as an image"
+        )
     # As it is stored, its copy in the machine's byte order, and of colours the numbers that they are mixed in.
     pixel = 2 * samples * series.dtype.itemsize + (4 * samples + 8) * (samples > 1)
     check_fits(shape, pixel)
     return shape
+
+
+def _alpha(page: Any) -> list[int]:
+    """Samples of a pixel that the file declares to be alpha."""
+    return [int(kind) for kind in page.extrasamples if int(kind) in _ALPHA]
 
 
 def _is_unpacked_by_tifffile(page: Any) -> bool:
@@ -146,16 +160,21 @@ def _check_unpacks_to(data: bytes, most: int) -> None:
 
 
 def _luminance(array: NDArray, series: Any, page: Any) -> NDArray:
-    """Luminance of the pixels as stored, samples dropped; black is dark in pictures of eight bits."""
+    """Luminance of the pixels as stored, alpha dropped; black is dark."""
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if page.photometric == _PALETTE and page.colormap is not None:
         return luminance((page.colormap >> 8).astype(np.uint8).T)[array]
     if "S" in series.axes:
         samples = np.moveaxis(array, series.axes.index("S"), -1)
-        return luminance(samples) if samples.shape[-1] > 2 else np.ascontiguousarray(samples[..., 0])
-    if page.photometric == _WHITE_IS_ZERO and array.dtype == np.uint8:
-        return 255 - array
-    return array
+        if page.photometric == _RGB and samples.shape[-1] > 2:
+            return luminance(samples)
+        array = np.ascontiguousarray(samples[..., 0])
+    return _inverted(array) if page.photometric == _WHITE_IS_ZERO else array
+
+
+def _inverted(array: NDArray) -> NDArray:
+    """Pixels of a picture whose white is zero, with bright as the larger number in any type."""
+    return ~array if array.dtype.kind in "iu" else -array
 
 
 def _read_by_pillow(path: Path, shape: tuple[int, ...]) -> NDArray:

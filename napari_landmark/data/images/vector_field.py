@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.geometry import Geometry, SpacingSource
-from napari_landmark.data.images.itk_header import checked_header
+from napari_landmark.data.images.itk_header import check_unit, checked_header
 from napari_landmark.data.images.memory_limit import check_fits
 from napari_landmark.data.images.nifti import check_nifti_header
 
@@ -68,7 +68,7 @@ def read_vectors(path: Path) -> tuple[NDArray[np.float64], Geometry]:
             check_nifti_header(path)
             _check_packed(path)
         else:
-            checked_header(path)
+            check_unit(checked_header(path))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     reader = sitk.ImageFileReader()

@@ -62,7 +62,7 @@ def save_series(
     folder.mkdir(exist_ok=True)
     columns, rows, normal = rotation.T  # x index, y index, z index run along these
     names = np.random.default_rng(0).permutation(len(volume))
-    places = {}
+    positions = {}
     for number, picture in enumerate(volume):
         position = np.asarray(origin) + number * spacing[0] * normal + number * tilt * rows
         name = f"IM{names[number]:04d}"
@@ -77,5 +77,46 @@ def save_series(
             ImagePositionPatient=[f"{value:.10g}" for value in position],
             ImageOrientationPatient=[f"{value:.10g}" for value in (*columns, *rows)],
         )
-        places[name] = position
-    return places
+        positions[name] = position
+    return positions
+
+
+def group(**attributes) -> pydicom.Sequence:
+    """A sequence of one item with these attributes."""
+    item = pydicom.Dataset()
+    for name, value in attributes.items():
+        setattr(item, name, value)
+    return pydicom.Sequence([item])
+
+
+def save_frames(
+    path: Path,
+    volume: np.ndarray,
+    positions: list[tuple[float, float, float]],
+    *,
+    rotation: np.ndarray = STRAIGHT,
+    frames: list[dict] | None = None,
+    **tags,
+) -> Path:
+    """A multi-frame file of a volume [frame, y, x]; `frames` holds further functional groups of each frame."""
+    shared, per_frame = pydicom.Dataset(), []
+    shared.PixelMeasuresSequence = group(PixelSpacing=[0.5, 0.75], SliceThickness=9)
+    shared.PlaneOrientationSequence = group(
+        ImageOrientationPatient=[f"{value:.10g}" for value in rotation.T[:2].ravel()]
+    )
+    for number, position in enumerate(positions):
+        one = pydicom.Dataset()
+        one.PlanePositionSequence = group(ImagePositionPatient=[f"{value:.10g}" for value in position])
+        for name, value in (frames[number] if frames else {}).items():
+            setattr(one, name, value)
+        per_frame.append(one)
+    return save(
+        path,
+        volume[0],
+        Modality="MR",
+        NumberOfFrames=len(volume),
+        PixelData=volume.tobytes(),
+        SharedFunctionalGroupsSequence=pydicom.Sequence([shared]),
+        PerFrameFunctionalGroupsSequence=pydicom.Sequence(per_frame),
+        **tags,
+    )

@@ -101,3 +101,66 @@ class TestCompressed:
         path = save(tmp_path / "a.dcm", SLOPE, syntax=pydicom.uid.MPEG2MPML, frames=b"\0" * 100)
         with pytest.raises(InputError, match=r"a\.dcm: "):
             read_image(path)
+
+
+def stored(path, bits: int, syntax: str, *, colours: bool, planes: bool) -> np.ndarray:
+    """A file of numbers of so many bits, and its luminance."""
+    kind = np.dtype(f"u{bits // 8}")
+    array = (np.add.outer(np.arange(16), np.arange(20)) * (2**bits // 40)).astype(kind)
+    if colours:
+        array = np.stack([array, array // 2, array // 4], axis=-1)
+    packed = np.moveaxis(array, -1, 0) if planes else array
+    order = ">" if syntax == pydicom.uid.ExplicitVRBigEndian else "<"
+    save(path, array)
+    data = pydicom.dcmread(path)
+    data.BitsStored, data.HighBit, data.PixelData = (
+        bits,
+        bits - 1,
+        packed.astype(kind.newbyteorder(order)).tobytes(),
+    )
+    data["PixelData"].VR = "OW" if bits > 8 else "OB"
+    if colours:
+        data.PlanarConfiguration = int(planes)
+    if syntax == pydicom.uid.RLELossless:
+        data.compress(syntax, arr=array, encoding_plugin="pydicom")
+        data.save_as(path)
+    else:
+        data.file_meta.TransferSyntaxUID = syntax
+        pydicom.dcmwrite(path, data, implicit_vr=False, little_endian=order == "<", force_encoding=True)
+    return array @ [0.2125, 0.7154, 0.0721] if colours else array.astype(float)
+
+
+SAMPLES = [
+    (bits, colours, planes, syntax)
+    for bits in (8, 16, 32)
+    for colours, planes in ((False, False), (True, False), (True, True))
+    for syntax in ("ExplicitVRLittleEndian", "ExplicitVRBigEndian", "RLELossless")
+    if syntax != "RLELossless" or (bits < 32 and not planes)  # pydicom writes no others
+]
+
+
+@pytest.mark.parametrize(("bits", "colours", "planes", "syntax"), SAMPLES)
+def test_samples_are_right_or_refused(tmp_path, bits, colours, planes, syntax):
+    uid = getattr(pydicom.uid, syntax)
+    expected = stored(tmp_path / "a.dcm", bits, uid, colours=colours, planes=planes)
+    refused = (
+        (syntax == "RLELossless" and colours and bits > 8)
+        or (syntax == "ExplicitVRBigEndian" and bits == 32)
+        or (planes and bits == 32)
+    )
+    if refused:
+        with pytest.raises(InputError, match=r"a\.dcm: holds .* which is not read here"):
+            read_image(tmp_path / "a.dcm")
+    else:
+        found = read_image(tmp_path / "a.dcm").array
+        np.testing.assert_allclose(found, expected, atol=0.51, rtol=1e-6)
+
+
+def test_without_pixels(tmp_path):
+    path = save(tmp_path / "a.dcm", SLOPE)
+    data = pydicom.dcmread(path)
+    del data.PixelData
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = pydicom.uid.BasicTextSRStorage
+    data.save_as(path)
+    with pytest.raises(InputError, match=r"a\.dcm: holds no pixels \(Basic Text SR Storage\): move it"):
+        read_image(path)

@@ -66,3 +66,20 @@ class TestLengths:
         (tmp_path / "a.dcm").write_bytes(content[:place] + b"U," + content[place + 2 :])
         with pytest.raises(InputError, match="unknown kind"):
             read_image(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("read", [read_geometry, read_image])
+def test_values_without_kinds_behind_a_first_part_that_promises_them(tmp_path, read):
+    """GDCM takes a value for a length then, and a gigabyte of memory."""
+    path = save(tmp_path / "a.dcm", SLOPE)
+    data = pydicom.dcmread(path)
+    data.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+    pydicom.dcmwrite(path, data, implicit_vr=True, little_endian=True, force_encoding=True)
+    assert read(path) is not None
+    content = path.read_bytes()
+    said, true = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0"
+    place = content.index(true) - 2
+    content = content[:place] + len(said).to_bytes(2, "little") + said + content[place + 2 + len(true) :]
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.dcm: is not stored as its transfer syntax says"):
+        read(path)

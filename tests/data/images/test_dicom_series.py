@@ -28,7 +28,7 @@ class TestSeriesFolders:
         np.testing.assert_array_equal(image.array, VOLUME)
         assert image.geometry.spacing == pytest.approx((2.5, 0.5, 0.75))
         assert read_geometry(tmp_path / "ct") == image.geometry
-        # A voxel lies where DICOM's own formula puts it.
+        # A voxel is where DICOM's own formula puts it.
         z, y, x = 4, 7, 3
         expected = np.array([10, 20, 30]) + rotation @ np.array([x * 0.75, y * 0.5, z * 2.5])
         np.testing.assert_allclose(image.geometry.to_world([[z, y, x]])[0][::-1], expected, atol=1e-6)
@@ -90,7 +90,7 @@ class TestSeriesFolders:
         with pytest.raises(InputError, match=r"ct: its file report\.txt cannot be read, it is no DICOM file"):
             read_image(tmp_path / "ct")
 
-    def test_a_slice_that_says_not_where_it_lies(self, tmp_path):
+    def test_a_slice_without_a_position(self, tmp_path):
         save_series(tmp_path / "ct", VOLUME)
         save(tmp_path / "ct" / "x", VOLUME[0], SeriesInstanceUID="1.2.3")
         with pytest.raises(InputError, match="no ImagePositionPatient"):

@@ -20,6 +20,16 @@ class TestSpacing:
             ({}, None, "unknown"),
             ({"PixelSpacing": [0.3, 0.2]}, (0.3, 0.2), "file (projection, its plane is not said)"),
             ({"PixelSpacing": [0.3, 0.2], "Modality": "CT"}, (0.3, 0.2), "file"),
+            (
+                {"ImagerPixelSpacing": [0.3, 0.2], "PixelSpacing": [0.3, 0.2], "Modality": "CT"},
+                (0.3, 0.2),
+                "file",
+            ),
+            (
+                {"ImagerPixelSpacing": [0.5, 0.5], "PixelSpacing": [0.3, 0.2], "Modality": "MR"},
+                (0.3, 0.2),
+                "file",
+            ),
             ({"ImagerPixelSpacing": [0.15, 0.1]}, (0.15, 0.1), "file (detector plane)"),
             (
                 {"ImagerPixelSpacing": [0.2, 0.2], "PixelSpacing": [0.2, 0.2]},

@@ -58,6 +58,58 @@ class TestValuesAsStored:
         np.testing.assert_array_equal(read_image(write(tmp_path, GREY, **options)).array, GREY)
 
 
+class TestWhiteIsZero:
+    @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", ">u2", "i2", "u4", "i4", "f4", "f8"])
+    @pytest.mark.parametrize("compression", [None, "zlib"])
+    def test_black_is_dark_in_every_type(self, tmp_path, dtype, compression):
+        array = (GREY // 2).astype(dtype)
+        order = ">" if dtype[0] == ">" else "<"
+        options = {"photometric": "miniswhite", "compression": compression, "byteorder": order}
+        found = read_image(write(tmp_path, array, **options)).array
+        assert found.dtype == array.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(
+            np.diff(found.astype(float), axis=1), -np.diff(array.astype(float), axis=1)
+        )
+
+    @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+    def test_packed_in_a_way_that_pillow_reads(self, tmp_path, dtype):
+        array = GREY.astype(dtype)
+        Image.fromarray(array).save(tmp_path / "a.tif", compression="tiff_lzw")
+        content = bytearray((tmp_path / "a.tif").read_bytes())
+        place = content.index(struct.pack("<HHIH", 262, 3, 1, 1))
+        struct.pack_into("<HHIH", content, place, 262, 3, 1, 0)
+        (tmp_path / "a.tif").write_bytes(content)
+        found = read_image(tmp_path / "a.tif").array
+        np.testing.assert_array_equal(
+            np.diff(found.astype(float), axis=1), -np.diff(array.astype(float), axis=1)
+        )
+
+
+class TestSamplesOfAPixel:
+    @pytest.mark.parametrize(("count", "dtype"), [(2, "u1"), (3, "u1"), (3, "f4"), (5, "u2")])
+    @pytest.mark.parametrize("planes", ["contig", "separate"])
+    def test_channels_are_refused(self, tmp_path, count, dtype, planes):
+        array = np.zeros((32, 24, count) if planes == "contig" else (count, 32, 24), dtype)
+        options = {
+            "photometric": "minisblack",
+            "planarconfig": planes,
+            "extrasamples": ("unspecified",) * (count - 1),
+        }
+        path = write(tmp_path, array, metadata=None, **options)
+        for read in (read_geometry, read_image):
+            with pytest.raises(
+                InputError, match=rf"a\.tif: holds {count} values in every pixel that are no colours"
+            ):
+                read(path)
+
+    def test_alpha_is_dropped(self, tmp_path):
+        array = np.dstack([GREY, 255 - GREY])
+        path = write(
+            tmp_path, array, photometric="minisblack", planarconfig="contig", extrasamples=("unassalpha",)
+        )
+        np.testing.assert_array_equal(read_image(path).array, GREY)
+
+
 class TestPackedByOthers:
     @pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "tiff_adobe_deflate", "raw"])
     @pytest.mark.parametrize("mode", ["L", "RGB", "P", "1", "CMYK", "LA"])
@@ -94,6 +146,10 @@ class TestVolumes:
         path = write(tmp_path, PAGES, **options)
         np.testing.assert_array_equal(read_image(path).array, PAGES)
         assert read_geometry(path).shape == PAGES.shape
+
+    def test_slices_behind_one_directory(self, tmp_path):
+        path = write(tmp_path, PAGES, imagej=True, metadata={"axes": "ZYX"}, truncate=True)
+        np.testing.assert_array_equal(read_image(path).array, PAGES)
 
     @pytest.mark.parametrize(("axes", "kind"), [("CYX", "3 channels"), ("TYX", "3 moments in time")])
     def test_channels_and_times_are_not(self, tmp_path, axes, kind):
