@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import torch
 
 from napari_landmark.data.errors import ErrorCode, InputError
+from napari_landmark.learning.device_trial import can_train
+
+_LEAST_CAPABILITY = (8, 0)  # of an NVIDIA card with bfloat16; older ones emulate it, if at all
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ def available_cores() -> int:
 def choose_device(name: str = "auto") -> Device:
     """Choose the device of that name, or the fastest one for `auto`.
 
+    `auto` leaves out an Apple graphics chip on which the installed torch lacks operations of a training.
+
     Parameters
     ----------
     name : {'auto', 'cpu', 'cuda', 'mps'} or 'cuda:N'
@@ -87,14 +92,14 @@ def choose_device(name: str = "auto") -> Device:
     Raises
     ------
     InputError
-        The name is unknown, or this machine has no such device.
+        The name is unknown, this machine has no such device, or the installed torch cannot train on it.
     """
     kind = name.split(":")[0]
     if kind not in ("auto", "cpu", "cuda", "mps"):
         raise InputError(f"device {name!r} is unknown: choose auto, cpu, cuda or mps")
     has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if kind == "auto":
-        kind = name = next(k for k in ("cuda", "mps", "cpu") if has[k])
+        kind = name = next(k for k in has if has[k] and (k != "mps" or can_train(torch.device(k))))
     if not has[kind]:
         raise InputError(f"device {kind!r} is not available here", code=ErrorCode.DEVICE_UNAVAILABLE)
     try:
@@ -104,11 +109,22 @@ def choose_device(name: str = "auto") -> Device:
     if kind == "cuda":
         if device.index is not None and device.index >= torch.cuda.device_count():
             raise InputError(f"device {name!r} is not available here: there are {torch.cuda.device_count()}")
-        return Device(device, torch.bfloat16)
+        return Device(device, _reduced_precision_of_card(device))
     if kind == "mps":
+        if not can_train(device):
+            raise InputError(
+                f"device 'mps' cannot be used: torch {torch.__version__} lacks operations of a training there",
+                code=ErrorCode.DEVICE_UNAVAILABLE,
+            )
         return Device(device, None)
     torch.set_num_threads(available_cores())
     return Device(device, torch.bfloat16 if _bfloat16_is_native() else None)
+
+
+def _reduced_precision_of_card(device: torch.device) -> torch.dtype | None:
+    # float16 would be fast on older cards, but overflows without a scaling of the loss: these compute in float32.
+    # torch.cuda.is_bf16_supported() counts emulation.
+    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= _LEAST_CAPABILITY else None
 
 
 def _bfloat16_is_native() -> bool:
