@@ -1,15 +1,15 @@
-"""Devices: processor or graphics card, precision, threads."""
+"""Devices: processor or graphics card, and precision."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 
 import torch
 
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.learning.device_trial import can_train
+from napari_landmark.learning.threads import computing_threads
 
 _LEAST_CAPABILITY = (8, 0)  # of an NVIDIA card with bfloat16; older ones emulate it, if at all
 
@@ -34,7 +34,7 @@ class Device:
         if kind == "cuda":
             return f"cuda ({torch.cuda.get_device_name(self.torch_device)})"
         if kind == "cpu":
-            return f"cpu ({torch.get_num_threads()} threads)"
+            return f"cpu ({computing_threads()} threads)"
         return kind
 
     def autocast(self) -> contextlib.AbstractContextManager:
@@ -71,13 +71,6 @@ class Device:
 def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """`tensor` on a device, without waiting for a graphics card."""
     return tensor.to(device, non_blocking=device.type == "cuda")
-
-
-def available_cores() -> int:
-    """Number of CPU cores that this process may use (respects affinity masks set by schedulers)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def choose_device(name: str = "auto") -> Device:
@@ -117,7 +110,6 @@ def choose_device(name: str = "auto") -> Device:
                 code=ErrorCode.DEVICE_UNAVAILABLE,
             )
         return Device(device, None)
-    torch.set_num_threads(available_cores())
     return Device(device, torch.bfloat16 if _bfloat16_is_native() else None)
 
 

@@ -33,6 +33,8 @@ def can_train(device: torch.device) -> bool:
 def _training_step(dims: int, device: torch.device) -> None:
     """Run forward and backward passes of a tiny network and of the operations around it."""
     shape = (_SIDE,) * dims
+    with torch.autocast(device.type, enabled=False):
+        pass
     network = UNet(spatial_dims=dims, channels=(2,) * 5, finest_stride=4)
     place_network(network, device, dims)
     images = torch.linspace(0, 1, _SIDE, device=device).expand(2, 1, *shape)

@@ -16,6 +16,7 @@ from torch import nn
 from napari_landmark.data.errors import InputError
 from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
 from napari_landmark.learning.malloc import keep_freed_memory
+from napari_landmark.learning.threads import thread_limit
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 CHECKPOINT_SECONDS = 30.0
@@ -161,7 +162,7 @@ def run_training(
     started = time.monotonic() - history.seconds
     saved = time.monotonic()
     network.train()
-    with keep_freed_memory():
+    with keep_freed_memory(), thread_limit():
         while (fraction := budget.fraction(history.steps, history.seconds)) < 1:
             if cancel and cancel.cancelled:
                 history.cancelled = True

@@ -155,6 +155,19 @@ class TestTraining:
         assert history.losses[-1][2] < 0.3 * history.losses[0][2]
 
 
+def test_a_training_takes_no_more_threads_than_granted(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    try:
+        torch.set_num_threads(2)
+        seen = []
+        Task().run(after_step=lambda fraction: seen.append(torch.get_num_threads()))
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 class TestBatches:
     """Sources of batches: generators, lists, data loaders."""
 
