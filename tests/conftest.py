@@ -79,12 +79,7 @@ def _one_thread():
     # Networks this small are faster on one core, and tests do not fight for the others.
     import torch
 
-    from napari_landmark.learning import device
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "available_cores", lambda: 1)
-        torch.set_num_threads(1)
-        yield
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ def run_info() -> None:
 
 def info_lines() -> list[tuple[str, str]]:
     """Facts for a bug report, as pairs of name and value."""
-    from napari_landmark.learning.device import available_cores, choose_device
+    from napari_landmark.learning.device import choose_device
+    from napari_landmark.learning.threads import available_cores
 
     lines = [("napari-landmark", _version("napari-landmark")), ("python", platform.python_version())]
     lines += [(name, _version(name)) for name in _PACKAGES]

@@ -124,13 +124,14 @@ def rank_images(
     import torch
 
     from napari_landmark.learning.sampler import random_indices
+    from napari_landmark.learning.threads import thread_limit
 
     embedding.use_device(device)
     # In random order: those that were ranked before a cancel are a fair part of all.
     candidates = random_indices(len(cohort), min(_CANDIDATES, len(cohort)), generator)
     others = sorted(random_indices(len(cohort), min(_OTHERS + 1, len(cohort)), generator))
     ranked = []
-    with torch.no_grad():
+    with torch.no_grad(), thread_limit():
         maps = {number: _embed(embedding, cohort, number, device)[1] for number in others}
         for done, candidate in enumerate(candidates):
             if cancel and cancel.cancelled:

@@ -1,14 +1,17 @@
-"""Devices: processor or graphics card, precision, threads."""
+"""Devices: processor or graphics card, and precision."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 
 import torch
 
 from napari_landmark.data.errors import ErrorCode, InputError
+from napari_landmark.learning.device_trial import can_train
+from napari_landmark.learning.threads import computing_threads
+
+_LEAST_CAPABILITY = (8, 0)  # of an NVIDIA card with bfloat16; older ones emulate it, if at all
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Device:
         if kind == "cuda":
             return f"cuda ({torch.cuda.get_device_name(self.torch_device)})"
         if kind == "cpu":
-            return f"cpu ({torch.get_num_threads()} threads)"
+            return f"cpu ({computing_threads()} threads)"
         return kind
 
     def autocast(self) -> contextlib.AbstractContextManager:
@@ -70,15 +73,10 @@ def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.to(device, non_blocking=device.type == "cuda")
 
 
-def available_cores() -> int:
-    """Number of CPU cores that this process may use (respects affinity masks set by schedulers)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def choose_device(name: str = "auto") -> Device:
     """Choose the device of that name, or the fastest one for `auto`.
+
+    `auto` leaves out an Apple graphics chip on which the installed torch lacks operations of a training.
 
     Parameters
     ----------
@@ -87,14 +85,14 @@ def choose_device(name: str = "auto") -> Device:
     Raises
     ------
     InputError
-        The name is unknown, or this machine has no such device.
+        The name is unknown, this machine has no such device, or the installed torch cannot train on it.
     """
     kind = name.split(":")[0]
     if kind not in ("auto", "cpu", "cuda", "mps"):
         raise InputError(f"device {name!r} is unknown: choose auto, cpu, cuda or mps")
     has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if kind == "auto":
-        kind = name = next(k for k in ("cuda", "mps", "cpu") if has[k])
+        kind = name = next(k for k in has if has[k] and (k != "mps" or can_train(torch.device(k))))
     if not has[kind]:
         raise InputError(f"device {kind!r} is not available here", code=ErrorCode.DEVICE_UNAVAILABLE)
     try:
@@ -104,11 +102,21 @@ def choose_device(name: str = "auto") -> Device:
     if kind == "cuda":
         if device.index is not None and device.index >= torch.cuda.device_count():
             raise InputError(f"device {name!r} is not available here: there are {torch.cuda.device_count()}")
-        return Device(device, torch.bfloat16)
+        return Device(device, _reduced_precision_of_card(device))
     if kind == "mps":
+        if not can_train(device):
+            raise InputError(
+                f"device 'mps' cannot be used: torch {torch.__version__} lacks operations of a training there",
+                code=ErrorCode.DEVICE_UNAVAILABLE,
+            )
         return Device(device, None)
-    torch.set_num_threads(available_cores())
     return Device(device, torch.bfloat16 if _bfloat16_is_native() else None)
+
+
+def _reduced_precision_of_card(device: torch.device) -> torch.dtype | None:
+    # float16 would be fast on older cards, but overflows without a scaling of the loss: these compute in float32.
+    # torch.cuda.is_bf16_supported() counts emulation.
+    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= _LEAST_CAPABILITY else None
 
 
 def _bfloat16_is_native() -> bool:

@@ -31,11 +31,14 @@ def sample(
 ) -> torch.Tensor:
     """Interpolated values of `maps` at `positions`, which are cell indices of these maps; the edge is replicated.
 
+    Beyond an edge, and on it, the gradient of the positions along that axis is zero.
+
     Parameters
     ----------
     maps : (batch, channels, *shape)
     positions : (batch, *anything, d)
-        d = number of spatial axes.
+        d = number of spatial axes. Finite: the value at NaN is undefined.
+    mode : {'bilinear', 'nearest'}
     scale : tuple of d float, optional
         Cells per unit of `positions` along each axis, where these are not cell indices.
 
@@ -45,15 +48,33 @@ def sample(
     """
     dims = maps.ndim - 2
     where = (positions.dtype, positions.device)
-    factors = (2 * s / n for s, n in zip(scale or (1,) * dims, maps.shape[2:], strict=True))
-    start = constant(tuple(1 / n - 1 for n in maps.shape[2:]), *where)
+    # The centres of the first and the last cell are -1 and 1; an axis of one cell has all positions in its centre.
+    last = tuple(n - 1 for n in maps.shape[2:])
+    scales = scale or (1.0,) * dims
+    factors = (_factor(s, n, positions.dtype) for s, n in zip(scales, last, strict=True))
+    start = constant(tuple(-1.0 if n else 0.0 for n in last), *where)
     # grid_sample wants x first
     grid = torch.addcmul(start, positions, constant(tuple(factors), *where)).flip(-1)
+    # Replicates the edge: grid_sample's own "border" padding is not available on all devices. The largest number
+    # below 1 becomes the last centre, too, but with the gradient of a position between it and the zeros beyond.
+    grid = F.hardtanh(grid, -1.0, 1.0 - torch.finfo(grid.dtype).eps / 2)
     anything = positions.shape[1:-1]
     if len(anything) != dims:  # a list of points becomes a grid of one column
         grid = grid.reshape(len(maps), -1, *[1] * (dims - 1), dims)
-    values = F.grid_sample(maps, grid, mode=mode, padding_mode="border", align_corners=False)
+    values = F.grid_sample(maps, grid, mode=mode, padding_mode="zeros", align_corners=True)
     return values.reshape(*values.shape[:2], *anything)
+
+
+@functools.lru_cache(maxsize=1024)
+def _factor(scale: float, last: int, dtype: torch.dtype) -> float:
+    """2 * scale / last, rounded up in `dtype`, so that the last centre is mapped to 1 and not just below."""
+    if last == 0:
+        return 0.0
+    exact = 2 * scale / last
+    rounded = torch.tensor(exact, dtype=dtype)
+    if rounded.double().item() < exact:
+        rounded = torch.nextafter(rounded, torch.full_like(rounded, float("inf")))
+    return rounded.item()
 
 
 def sample_features(features: torch.Tensor, points: torch.Tensor, stride: int) -> torch.Tensor:

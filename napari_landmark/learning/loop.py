@@ -16,11 +16,13 @@ from torch import nn
 from napari_landmark.data.errors import InputError
 from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
 from napari_landmark.learning.malloc import keep_freed_memory
+from napari_landmark.learning.threads import thread_limit
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 CHECKPOINT_SECONDS = 30.0
 _REPORT_SECONDS = 0.2
 _LARGEST_GRADIENT_NORM = 5.0
+_MOST_SKIPPED_STEPS = 20  # in a row; a single overflow is harmless
 
 Batch = TypeVar("Batch")
 
@@ -142,7 +144,8 @@ def run_training(
     Raises
     ------
     InputError
-        The checkpoint to resume from is damaged or belongs to another network.
+        The checkpoint to resume from is damaged or belongs to another network; or the loss or its gradient was not
+        finite in many steps in a row.
     ValueError
         There are fewer batches than the budget has steps, and they cannot be iterated again.
     """
@@ -161,7 +164,8 @@ def run_training(
     started = time.monotonic() - history.seconds
     saved = time.monotonic()
     network.train()
-    with keep_freed_memory():
+    skipped = 0
+    with keep_freed_memory(), thread_limit():
         while (fraction := budget.fraction(history.steps, history.seconds)) < 1:
             if cancel and cancel.cancelled:
                 history.cancelled = True
@@ -170,7 +174,10 @@ def run_training(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * factor
             clock.fraction = fraction
-            value = _step(network, loss, next(source), optimizer)
+            value, stepped = _step(network, loss, next(source), optimizer)
+            skipped = 0 if stepped else skipped + 1
+            if skipped == _MOST_SKIPPED_STEPS:
+                raise _diverged(stage)
             history.steps += 1
             now = time.monotonic()
             history.seconds = now - started
@@ -191,15 +198,23 @@ def run_training(
 
 def _step(
     network: nn.Module, loss: Callable[[Batch], torch.Tensor], batch: Batch, optimizer: torch.optim.Optimizer
-) -> torch.Tensor:
-    """One step of the optimizer; returns the loss without its graph."""
+) -> tuple[torch.Tensor, bool]:
+    """One step of the optimizer: the loss without its graph, and whether the weights were changed."""
     optimizer.zero_grad(set_to_none=True)
     value = loss(batch)
     value.backward()
     length = nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT_NORM, foreach=True)
-    if torch.isfinite(length):  # one overflow must not ruin the weights for good
+    finite = bool(torch.isfinite(length))
+    if finite:  # one overflow must not ruin the weights for good
         optimizer.step()
-    return value.detach()
+    return value.detach(), finite
+
+
+def _diverged(stage: str) -> InputError:
+    return InputError(
+        f"{stage}: stopped, since the loss or its gradient was not a finite number in {_MOST_SKIPPED_STEPS} steps in a "
+        "row; look for unusual images in the cohort, or train on another device"
+    )
 
 
 def _repeated(batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -24,14 +24,13 @@ pytestmark = pytest.mark.usefixtures("quick")
 DRIVER = """
 import dataclasses, sys
 import torch
-from napari_landmark.learning import device
 from napari_landmark.detection.training import options as options_module
 from napari_landmark.detection.training import train as pipeline
 from napari_landmark.detection.training import stages
 from napari_landmark.detection.refinement.patch_embedding import PatchEmbeddingConfig
 from napari_landmark.detection.embedding.embedding import EmbeddingConfig
 
-device.available_cores = lambda: 1
+torch.set_num_threads(1)
 stages.embedding_config = lambda canvas: EmbeddingConfig(2, 1, size=8, channels=(8, 8, 8, 8, 8))
 PatchEmbeddingConfig.for_canvas = lambda canvas: PatchEmbeddingConfig(2, 32, size=8, channels=(8, 8, 8, 8, 8))
 default, checkpoint = options_module.default_options, stages.Checkpoint

@@ -1,4 +1,4 @@
-"""Which device is chosen, and what is said where there is none of that name."""
+"""Choice of a device, its precision, and the message where there is none of that name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,57 @@ import torch
 
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.learning import device as device_module
-from napari_landmark.learning.device import Device, available_cores, choose_device
+from napari_landmark.learning.device import Device, choose_device
 
 
-def test_auto_takes_what_there_is(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+@pytest.fixture
+def devices(monkeypatch):
+    """Function that imitates a machine: a card of that compute capability, a graphics chip that can train or not."""
+
+    def imitate(*, card=None, chip=None):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: card is not None)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: int(card is not None))
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: card)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: chip is not None)
+        monkeypatch.setattr(device_module, "can_train", lambda device: bool(chip))
+
+    return imitate
+
+
+def test_auto_takes_the_fastest_available(devices):
+    devices()
     assert choose_device().torch_device.type == "cpu"
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    devices(chip=True)
     assert choose_device("auto").torch_device.type == "mps"
+    devices(card=(9, 0), chip=True)
+    assert choose_device("auto").torch_device.type == "cuda"
+
+
+def test_auto_leaves_out_a_chip_that_lacks_operations(devices):
+    devices(chip=False)
+    assert choose_device("auto").torch_device.type == "cpu"
+
+
+def test_a_chip_that_lacks_operations_is_refused_by_name(devices):
+    devices(chip=False)
+    with pytest.raises(InputError, match="'mps' cannot be used: torch .* lacks operations") as caught:
+        choose_device("mps")
+    assert caught.value.code is ErrorCode.DEVICE_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype"),
+    [
+        ((7, 0), None),
+        ((7, 5), None),
+        ((8, 0), torch.bfloat16),
+        ((8, 9), torch.bfloat16),
+        ((12, 0), torch.bfloat16),
+    ],
+)
+def test_bfloat16_only_on_cards_that_have_it(devices, capability, dtype):
+    devices(card=capability)
+    assert choose_device("cuda").autocast_dtype is dtype
 
 
 @pytest.mark.parametrize("name", ["tpu", "", "cpu:x", "cpu:1:2", "CPU", "cuda0"])
@@ -25,7 +67,7 @@ def test_an_unknown_name(name):
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])
-def test_a_device_that_is_not_there(monkeypatch, name):
+def test_an_absent_device(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InputError, match="not available here") as caught:
@@ -33,23 +75,24 @@ def test_a_device_that_is_not_there(monkeypatch, name):
     assert caught.value.code is ErrorCode.DEVICE_UNAVAILABLE
 
 
-def test_a_card_with_a_number_that_is_not_there(monkeypatch):
+def test_an_absent_card_number(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InputError, match="there are 1"):
         choose_device("cuda:3")
 
 
-def test_cores_of_this_process(monkeypatch):
-    assert 1 <= available_cores() <= 4096
+def test_choosing_a_device_keeps_the_threads():
     before = torch.get_num_threads()
-    monkeypatch.setattr(device_module, "available_cores", lambda: 3)
-    choose_device("cpu")
-    assert torch.get_num_threads() == 3
-    torch.set_num_threads(before)
+    try:
+        torch.set_num_threads(3)
+        choose_device("cpu")
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
-def test_text_for_people():
+def test_text_for_the_user():
     assert str(choose_device("cpu")).startswith("cpu (")
 
 

@@ -155,6 +155,57 @@ class TestTraining:
         assert history.losses[-1][2] < 0.3 * history.losses[0][2]
 
 
+class TestNotFinite:
+    def test_a_loss_that_is_not_a_number_from_the_start_ends_the_training(self):
+        task, steps = Task(), []
+        task.loss = lambda points: (task.network(points) * float("nan")).mean()
+        with pytest.raises(InputError, match="test: stopped, since the loss"):
+            task.run(Budget(1000), after_step=steps.append)
+        assert len(steps) < 100
+
+    def test_a_gradient_that_overflows_in_every_step_ends_the_training(self):
+        task, steps = Task(), []
+        # The square root of zero is finite, its slope is not.
+        task.loss = lambda points: (task.network(points) * 0).sum().abs().sqrt()
+        with pytest.raises(InputError, match="its gradient was not a finite number"):
+            task.run(Budget(1000), after_step=steps.append)
+        assert len(steps) < 100
+
+    def test_single_overflows_are_passed_over(self):
+        task, plain = Task(), Task()
+        original, calls = task.loss, itertools.count()
+        task.loss = lambda points: original(points) * (float("inf") if next(calls) % 3 == 0 else 1.0)
+        assert task.run(Budget(90)).steps == 90
+        assert all(value.isfinite().all() for value in task.weights().values())
+        with torch.no_grad():
+            task.network.eval()
+            points = torch.rand(64, 2, generator=plain.generator)
+            assert original(points) < plain.network.eval()(points)[:, 0].sub(points.sum(1)).square().mean()
+
+    def test_the_checkpoint_of_before_is_kept(self, tmp_path):
+        path, task = tmp_path / "c.safetensors", Task()
+        task.run(checkpoint=Checkpoint(path))
+        before = path.read_bytes()
+        broken = Task()
+        broken.loss = lambda points: broken.network(points).mean() * float("nan")
+        with pytest.raises(InputError, match="stopped"):
+            broken.run(Budget(STEPS + 100), checkpoint=Checkpoint(path, resume=True))
+        assert path.read_bytes() == before
+
+
+def test_a_training_takes_no_more_threads_than_granted(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    try:
+        torch.set_num_threads(2)
+        seen = []
+        Task().run(after_step=lambda fraction: seen.append(torch.get_num_threads()))
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 class TestBatches:
     """Sources of batches: generators, lists, data loaders."""
 

@@ -17,6 +17,7 @@ from napari_landmark.detection.inference.heatmap_files import write_heatmaps
 from napari_landmark.detection.inference.journal import DetectionJournal, JournalContent, read_journal
 from napari_landmark.detection.inference.shard import Shard
 from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.learning.threads import thread_limit
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 _READ_AHEAD = 2
@@ -64,6 +65,7 @@ class Detections:
     n_resumed: int = 0
 
 
+@thread_limit()
 def detect_images(
     model: LandmarkModel,
     references: Sequence[ImageReference],

@@ -23,6 +23,7 @@ from napari_landmark.detection.training.task import TrainingMonitor, TrainingTas
 from napari_landmark.detection.training.templates import find_templates
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import History
+from napari_landmark.learning.threads import thread_limit
 from napari_landmark.learning.training_record import write_record
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
@@ -48,6 +49,7 @@ class TrainingReport:
     seconds: float = 0.0
 
 
+@thread_limit()
 def train(
     study: Study,
     cohort: Cohort,

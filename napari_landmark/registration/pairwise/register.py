@@ -14,6 +14,7 @@ from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.malloc import keep_freed_memory
+from napari_landmark.learning.threads import thread_limit
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import Prediction, RegistrationModel
@@ -32,6 +33,7 @@ from napari_landmark.registration.transform.grids import check_alike
 _STEPS_ALONE, _STEPS_AFTER_MODEL = {2: 150, 3: 50}, 60
 
 
+@thread_limit()
 def register_pair(
     fixed: MedicalImage,
     moving: MedicalImage,

@@ -13,6 +13,7 @@ from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import Checkpoint, TrainingClock, run_training
+from napari_landmark.learning.threads import thread_limit
 from napari_landmark.learning.training_record import write_record
 from napari_landmark.progress import CancelToken, Progress
 from napari_landmark.registration.losses import LossWeights
@@ -27,6 +28,7 @@ _LEARNING_RATE = 2e-3
 CHECKPOINT = "checkpoint.safetensors"
 
 
+@thread_limit()
 def train_registration(
     cohort: Cohort,
     labels: Mapping[str, LabelSource],
