@@ -44,12 +44,13 @@ def read_coco(
     schema : LandmarkSchema, optional
         Landmarks that may occur; the category's keypoints if not given.
     geometries : mapping of str to Geometry, optional
-        Geometries of the known images: their names replace the paths of the file.
+        Geometries of the known images: their names replace the paths of the file, and their sizes must agree
+        with width and height in the file.
 
     Raises
     ------
     InputError
-        With the file and the annotation.
+        With the file and the annotation, or the image that has another size.
     """
     path = Path(path)
     data = read_json(path)
@@ -142,6 +143,7 @@ def _images(
             name = named_in_file(file_name, geometries)
         except InputError as error:
             raise error.prefixed(where) from None
+        _check_size(entry, name, geometries, where)
         key = _id(entry.get("id"), where)
         if key in images or name in names:
             raise InputError(
@@ -150,6 +152,28 @@ def _images(
         images[key] = name
         names.add(name)
     return images
+
+
+def _check_size(
+    entry: Mapping[str, Any], name: str, geometries: Mapping[str, Geometry] | None, where: str
+) -> None:
+    """Refuse keypoints of a resized, padded or turned copy of the image."""
+    stated = entry.get("width"), entry.get("height")
+    if not geometries or name not in geometries or None in stated:
+        return
+    try:
+        geometry = geometries[name]
+    except InputError:  # an image that cannot be read has no size to compare with
+        return
+    size = geometry.shape[::-1]
+    if stated == size or geometry.ndim != 2:
+        return
+    known, other = (" x ".join(map(shown, pair)) for pair in (size, stated))
+    reason = "turned, as the EXIF orientation of photographs says" if stated == size[::-1] else "resized"
+    raise InputError(
+        f"{where}: is about a picture of {other} pixels, and {name} has {known}: the annotated copy was {reason}; "
+        "annotate the image as it is stored, or give the folder of the copies"
+    )
 
 
 def _keypoint_names(path: Path, data: Mapping[str, Any]) -> tuple[int | str, list[str]]:

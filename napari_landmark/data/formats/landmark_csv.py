@@ -30,6 +30,7 @@ class _Table:
 
     path: Path
     columns: Mapping[str, int]
+    width: int
     decimal_comma: bool
     rows: list[tuple[int, list[str]]]
 
@@ -179,7 +180,7 @@ def _read_table(path: Path) -> _Table:
     content = list(rows)
     if not content:
         raise InputError(f"{path}: has column titles and no landmarks: add a row for each landmark")
-    return _Table(path, columns, delimiter != ",", content)
+    return _Table(path, columns, len(header), delimiter != ",", content)
 
 
 def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -212,6 +213,11 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark]:
             raise InputError(f"{column} is {text!r}: expected a number, or nothing for a missing landmark")
         return value
 
+    if any(extra.strip() for extra in row[table.width :]):
+        raise InputError(
+            f"has {len(row)} cells and the titles are {table.width}: is a decimal comma in it? "
+            "Save the table with decimal points, or with semicolons between the cells"
+        )
     image, name = _without_apostrophe(cell("image")), _without_apostrophe(cell("landmark").strip())
     if not image.strip() or not name:
         raise InputError(f"the column '{'landmark' if image.strip() else 'image'}' is empty: name it")

@@ -61,6 +61,23 @@ class TestReading:
         assert found["ear"] == Landmark("ear", (4, 3), Status.PLACED)
         assert found["eye"] == Landmark("eye")
 
+    @pytest.mark.parametrize(
+        ("shape", "reason"), [((50, 40), "was resized"), ((80, 100), "was turned, as the EXIF orientation")]
+    )
+    def test_the_annotations_of_another_copy(self, tmp_path, shape, reason):
+        path = json_file(tmp_path / "c.json", good())
+        width, height = shape[::-1]
+        with pytest.raises(
+            InputError, match=f"80 x 100 pixels, and a.png has {width} x {height}: .*{reason}"
+        ):
+            read_coco(path, geometries={"a.png": Geometry(shape)})
+
+    def test_a_file_without_sizes(self, tmp_path):
+        data = good()
+        data["images"] = [{"id": 7, "file_name": "a.png"}]
+        found = read_coco(json_file(tmp_path / "c.json", data), geometries={"a.png": Geometry((50, 40))})
+        assert found["a.png"]["nose"].position == (2, 1)
+
     def test_images_without_an_annotation(self, tmp_path):
         data = {**good(), "annotations": []}
         found = read_coco(json_file(tmp_path / "c.json", data))
