@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
@@ -47,7 +48,7 @@ def read_csv(
     y = row, z = slice. Read are also status, confidence and expected_error_px; other columns are ignored.
     Without a status, a row with coordinates is placed and one without is missing. Columns may be
     separated by commas, semicolons (then a decimal comma is understood, too) or tabs. Image names are
-    taken exactly as they are, spaces included.
+    taken as they are, spaces included; accents are composed (Unicode NFC).
 
     Parameters
     ----------
@@ -218,7 +219,8 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark]:
             f"has {len(row)} cells and the titles are {table.width}: is a decimal comma in it? "
             "Save the table with decimal points, or with semicolons between the cells"
         )
-    image, name = _without_apostrophe(cell("image")), _without_apostrophe(cell("landmark").strip())
+    image = composed_name(_without_apostrophe(cell("image")))
+    name = _without_apostrophe(cell("landmark").strip())
     if not image.strip() or not name:
         raise InputError(f"the column '{'landmark' if image.strip() else 'image'}' is empty: name it")
     x, y, z = number("x"), number("y"), number("z")

@@ -11,6 +11,7 @@ import numpy as np
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.folder import resolved
 from napari_landmark.data.errors import ErrorCode, InputError
+from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status, check_inside
 from napari_landmark.data.study.settings import Spacing
@@ -205,10 +206,10 @@ def _outside(
 
 def _image_of(path: Path, table: Mapping[str, LandmarkSet], landmarks: Path) -> str:
     """Name in the table of a template: the one whose folders, from the last on, agree best with its path."""
-    own = path.absolute().parts[::-1]
+    own = tuple(map(composed_name, path.absolute().parts[::-1]))
     agreement = {}
     for name in table:
-        parts = name.replace("\\", "/").strip("/").split("/")[::-1]
+        parts = composed_name(name).replace("\\", "/").strip("/").split("/")[::-1]
         # A name without folders ranks below one with the right folders, and above one with others.
         same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(parts, own, strict=False)))
         if same:
