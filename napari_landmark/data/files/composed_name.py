@@ -6,14 +6,14 @@ import unicodedata
 
 
 def composed_name(name: str) -> str:
-    """A name with composed letters (Unicode NFC).
+    r"""A name with composed letters (Unicode NFC).
 
     File systems and archives of macOS, and some network disks, take accents apart (NFD). The same name would then
     not be found again in a file of another computer.
 
     Examples
     --------
-    >>> len("u\\u0308.png"), len(composed_name("u\\u0308.png"))
+    >>> len("u\u0308.png"), len(composed_name("u\u0308.png"))
     (6, 5)
     """
     return unicodedata.normalize("NFC", name)
