@@ -40,7 +40,8 @@ def read_coco(
     Parameters
     ----------
     path : str or Path
-        The file, with 'images', 'annotations' and 'categories', one annotation for an image.
+        The file, with 'images', 'annotations' and 'categories', one annotation with labelled keypoints for an
+        image. Annotations without one, such as crowds, are left out.
     schema : LandmarkSchema, optional
         Landmarks that may occur; the category's keypoints if not given.
     geometries : mapping of str to Geometry, optional
@@ -66,6 +67,8 @@ def read_coco(
             raise InputError(
                 f"{where}: belongs to image {shown(entry.get('image_id'))}, which is not in 'images'"
             )
+        if _is_unlabelled(entry):
+            continue
         if image in annotations:
             raise InputError(f"{where}: image {image} has several annotations: keep one for each image")
         annotations[image] = _landmarks(entry, names, where)
@@ -188,6 +191,16 @@ def _keypoint_names(path: Path, data: Mapping[str, Any]) -> tuple[int | str, lis
         raise InputError(f"{path}: the keypoints of the category are no list of names")
     check_count(len(names), path)
     return _id(found[0].get("id"), f"{path}, category"), names
+
+
+def _is_unlabelled(entry: Mapping[str, Any]) -> bool:
+    """True for a box, a crowd or a person without a labelled keypoint, such as most annotations of COCO itself."""
+    if entry.get(_NOTES):
+        return False
+    values = entry.get("keypoints")
+    if values is None:
+        return bool(entry.get("iscrowd")) or entry.get("num_keypoints") == 0
+    return isinstance(values, list) and bool(values[2::3]) and not any(values[2::3])
 
 
 def _landmarks(entry: Mapping[str, Any], names: Sequence[str], where: str) -> dict[str, Landmark]:

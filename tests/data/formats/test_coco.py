@@ -72,6 +72,28 @@ class TestReading:
         ):
             read_coco(path, geometries={"a.png": Geometry(shape)})
 
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"iscrowd": 1, "bbox": [0, 0, 9, 9]},
+            {"iscrowd": 1, "keypoints": [0] * 9, "num_keypoints": 0},
+            {"iscrowd": 0, "num_keypoints": 0},
+            {"iscrowd": 0, "keypoints": [0] * 9},
+        ],
+    )
+    def test_annotations_without_keypoints_beside_one_with(self, tmp_path, other):
+        data = good()
+        data["annotations"].append({"id": 2, "image_id": 7, "category_id": 3, **other})
+        found = read_coco(json_file(tmp_path / "c.json", data))["dir/a.png"]
+        assert found["nose"].position == (2, 1)
+        assert found["ear"].position == (4, 3)
+
+    def test_two_crowds_with_keypoints(self, tmp_path):
+        data = good()
+        data["annotations"].append({**data["annotations"][0], "iscrowd": 1})
+        with pytest.raises(InputError, match="has several annotations"):
+            read_coco(json_file(tmp_path / "c.json", data))
+
     def test_a_file_without_sizes(self, tmp_path):
         data = good()
         data["images"] = [{"id": 7, "file_name": "a.png"}]
