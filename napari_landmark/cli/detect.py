@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import typer
 
 from napari_landmark.cli.destination import check_writable
@@ -12,8 +14,12 @@ from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_
 from napari_landmark.data.cohort.folder import fingerprint, image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.registry import write_landmarks
+from napari_landmark.data.geometry import Geometry, SpacingSource
 from napari_landmark.data.study.provenance import describe_spacing, write_run_record
+from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
+
+_SAME_SPACING = 0.01  # relative
 
 
 def run_detect(
@@ -38,7 +44,8 @@ def run_detect(
         found = detect_folder(
             model,
             images,
-            spacing=spacing or study.spacing,
+            spacing=spacing,
+            default_spacing=study.spacing,
             heatmaps=heatmaps,
             journal=journal,
             progress=progress,
@@ -54,13 +61,16 @@ def run_detect(
             err=True,
         )
         raise typer.Exit(130)
+    if spacing is None and (line := _other_spacing(study.spacing, found.geometries)):
+        typer.echo(line, err=True)
     write_landmarks(out, found.landmarks, geometries=found.geometries)
     arguments = {
         "study": study_folder,
         "images": images,
         "heatmaps": heatmaps,
         "device": device,
-        "spacing": spacing or study.spacing,
+        "spacing": spacing,
+        "default_spacing": study.spacing,
     }
     write_run_record(
         out,
@@ -82,3 +92,26 @@ def run_detect(
     typer.echo(describe_spacing(found.geometries.values()))
     if heatmaps is not None:
         typer.echo(f"heatmaps: {heatmaps}")
+
+
+def _other_spacing(given: Spacing, geometries: Mapping[str, Geometry]) -> str:
+    """One line on images whose files state another spacing than the user gave for the study; empty without any."""
+    if given is None:
+        return ""
+    others = [
+        name
+        for name, geometry in geometries.items()
+        if geometry.spacing is not None
+        and geometry.spacing_source is not SpacingSource.USER
+        and not (
+            np.size(given) in (1, geometry.ndim) and np.allclose(geometry.spacing, given, rtol=_SAME_SPACING)
+        )
+    ]
+    if not others:
+        return ""
+    own = " x ".join(f"{value:g}" for value in reversed(geometries[others[0]].spacing or ()))
+    study = " x ".join(f"{value:g}" for value in np.atleast_1d(given)[::-1])
+    return (
+        f"warning: {len(others)} images, such as {others[0]}, state {own} mm a pixel in their files and the study "
+        f"{study} mm: the files' own is used; --spacing MM replaces it"
+    )

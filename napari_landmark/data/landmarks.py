@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.geometry import Geometry
 
 # Bright colours on a dark grey image; neighbours in the list differ most.
@@ -53,7 +54,7 @@ class Landmark:
     Parameters
     ----------
     name : str
-        Name in the schema.
+        Name in the schema; its letters are composed (Unicode NFC).
     position : tuple of float, optional
         Continuous index coordinates in array axis order; None without a position.
     status : Status, optional
@@ -71,6 +72,7 @@ class Landmark:
     expected_error: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", composed_name(self.name))
         object.__setattr__(self, "status", Status(self.status))
         if self.position is not None:
             position = tuple(float(value) for value in self.position)
@@ -100,7 +102,7 @@ class LandmarkSchema:
     Parameters
     ----------
     names : tuple of str
-        Unique, not empty.
+        Unique, not empty; their letters are composed (Unicode NFC).
     colors : tuple of str, optional
         '#rrggbb'; a palette by default.
     definitions : tuple of str, optional
@@ -114,7 +116,7 @@ class LandmarkSchema:
     def __post_init__(self) -> None:
         if isinstance(self.names, str):
             raise InputError(f"landmark names: expected a list of names, got the text {self.names!r}")
-        names = tuple(self.names)
+        names = tuple(composed_name(name) if isinstance(name, str) else name for name in self.names)
         if not names:
             raise InputError("no landmark names: give at least one")
         seen: set[str] = set()
@@ -142,12 +144,12 @@ class LandmarkSchema:
         return len(self.names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        return isinstance(name, str) and composed_name(name) in self.names
 
     def index(self, name: str) -> int:
         """Row of a landmark; InputError with the known names for an unknown one."""
         try:
-            return self.names.index(name)
+            return self.names.index(composed_name(name))
         except ValueError:
             raise InputError(
                 f"unknown landmark {name!r}: the landmarks are {', '.join(self.names)}"

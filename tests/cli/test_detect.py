@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from napari_landmark.cli.app import main
 from napari_landmark.data.formats.registry import read_landmarks
@@ -55,6 +56,27 @@ def test_the_spacing_of_the_study(detect, study, tmp_path):
     with (tmp_path / "found.csv").open(newline="") as stream:
         row = next(csv.DictReader(stream))
     assert float(row["x_mm"]) == pytest.approx(float(row["x"]) * 0.25, abs=1e-4)
+
+
+def test_the_spacing_of_a_file_precedes_that_of_the_study(detect, study, data, tmp_path, capsys):
+    study.update(spacing=0.25)
+    image = sitk.ReadImage(str(data / "images" / "hand_001.png"), sitk.sitkUInt8)
+    image.SetSpacing((0.1, 0.1))
+    sitk.WriteImage(image, str(data / "images" / "hand_001.nrrd"))
+    (data / "images" / "hand_001.png").unlink()
+    assert detect() == 0
+    with (tmp_path / "found.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        own = row["image"] == "hand_001.nrrd"
+        assert float(row["x_mm"]) == pytest.approx(float(row["x"]) * (0.1 if own else 0.25), abs=1e-4)
+        assert row["spacing_source"] == ("file" if own else "user")
+    line = "warning: 1 images, such as hand_001.nrrd, state 0.1 x 0.1 mm a pixel in their files and the study 0.25 mm"
+    assert line in capsys.readouterr().err
+    assert detect("--spacing", "0.5") == 0
+    assert "warning" not in capsys.readouterr().err
+    with (tmp_path / "found.csv").open(newline="") as stream:
+        assert {row["spacing_source"] for row in csv.DictReader(stream)} == {"user"}
 
 
 def test_into_a_folder_that_is_not_there_yet(detect, tmp_path):

@@ -31,6 +31,7 @@ from napari_landmark.data.cohort.working_grid import (
     resample,
 )
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage, read_image
 from napari_landmark.progress import CancelToken, Progress
@@ -184,9 +185,11 @@ class Cohort:
             for number, entry in enumerate(self._entries):
                 if resolved(entry.path) == wanted:
                     return number
-            name = name.name
-        elif name in self._numbers:
-            return self._numbers[name]
+            name = composed_name(name.name)
+        else:
+            name = composed_name(name)
+            if name in self._numbers:
+                return self._numbers[name]
         for skipped in self.skipped_files:
             if skipped.name == name:
                 raise InputError(f"{name}: {skipped.reason}")

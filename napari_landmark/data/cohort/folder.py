@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images import dicom_series
 from napari_landmark.data.images.dicom_series import series_files
@@ -63,30 +64,48 @@ def image_files(folder: str | Path) -> tuple[list[tuple[str, Path]], list[Skippe
 
 
 def list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Path]]:
-    """List names and paths of the files that may be images, in natural order, those of `extra` last."""
+    """List names and paths of the files that may be images, in natural order, those of `extra` last.
+
+    The letters of the names are composed (Unicode NFC), whatever the file system gives.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, it cannot be read, or two names differ only in how their letters are composed.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
     try:
         paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
-    files = {
-        path.name: path
-        for path in sorted(paths, key=lambda path: natural_order(path.name))
-        if (path.is_file() or (path.is_symlink() and not path.exists()) or dicom_series.accepts(path))
-        and not path.name.lower().endswith(_COMPANION_SUFFIXES)
-        and path.name.lower() not in _COMPANION_NAMES
-    }
+    files: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: natural_order(composed_name(path.name))):
+        if not _may_be_image(path):
+            continue
+        name = composed_name(path.name)
+        if name in files:
+            raise InputError(
+                f"{folder}: holds two images called {name}, with composed and with decomposed letters: rename one"
+            )
+        files[name] = path
     known = {resolved(path) for path in files.values()}
     for path in map(Path, extra):
         if resolved(path) in known:
             continue
         known.add(resolved(path))
-        name, parent = path.name, resolved(path).parent
+        name, parent = composed_name(path.name), resolved(path).parent
         while name in files:  # another image of that name: with as many of its folders as are needed
-            name, parent = f"{parent.name or '_'}/{name}", parent.parent
+            name, parent = f"{composed_name(parent.name) or '_'}/{name}", parent.parent
         files[name] = path
     return list(files.items())
+
+
+def _may_be_image(path: Path) -> bool:
+    name = path.name.lower()
+    if name.endswith(_COMPANION_SUFFIXES) or name in _COMPANION_NAMES:
+        return False
+    return path.is_file() or (path.is_symlink() and not path.exists()) or dicom_series.accepts(path)
 
 
 def file_state(path: Path) -> tuple[int, int]:

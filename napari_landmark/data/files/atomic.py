@@ -6,9 +6,15 @@ import contextlib
 import errno
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from napari_landmark.data.errors import InputError
+
+# Access denied, sharing violation, lock violation: a virus scanner or a sync client has the file open.
+_PASSING_WINDOWS_ERRORS = (5, 32, 33)
+_SECONDS_OF_RETRIES = 2.0
+_SECONDS_BETWEEN_RETRIES = 0.05
 
 
 def atomic_write(path: str | Path, content: bytes | str) -> None:
@@ -40,7 +46,7 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
             os.chmod(temporary, _mode_for(path))
-            os.replace(temporary, path)
+            replace_file(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
@@ -51,6 +57,26 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
         remedy = "free some space; the old file is untouched" if full else "choose a folder you may write to"
         raise InputError(f"{path}: cannot be written ({reason}); {remedy}") from error
     _sync_folder(path.parent)
+
+
+def replace_file(source: str | Path, target: str | Path) -> None:
+    """Rename a file over another one, with retries for about two seconds where Windows refuses it for a moment.
+
+    Raises
+    ------
+    OSError
+        As of `os.replace`; both files are untouched.
+    """
+    end = time.monotonic() + _SECONDS_OF_RETRIES
+    while True:
+        try:
+            os.replace(source, target)
+            return
+        except OSError as error:
+            passing = getattr(error, "winerror", None) in _PASSING_WINDOWS_ERRORS
+            if not passing or time.monotonic() > end:
+                raise
+        time.sleep(_SECONDS_BETWEEN_RETRIES)
 
 
 def _mode_for(path: Path) -> int:

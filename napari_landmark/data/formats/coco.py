@@ -40,16 +40,18 @@ def read_coco(
     Parameters
     ----------
     path : str or Path
-        The file, with 'images', 'annotations' and 'categories', one annotation for an image.
+        The file, with 'images', 'annotations' and 'categories', one annotation with labelled keypoints for an
+        image. Annotations without one, such as crowds, are left out.
     schema : LandmarkSchema, optional
         Landmarks that may occur; the category's keypoints if not given.
     geometries : mapping of str to Geometry, optional
-        Geometries of the known images: their names replace the paths of the file.
+        Geometries of the known images: their names replace the paths of the file, and their sizes must agree
+        with width and height in the file.
 
     Raises
     ------
     InputError
-        With the file and the annotation.
+        With the file and the annotation, or the image that has another size.
     """
     path = Path(path)
     data = read_json(path)
@@ -65,6 +67,8 @@ def read_coco(
             raise InputError(
                 f"{where}: belongs to image {shown(entry.get('image_id'))}, which is not in 'images'"
             )
+        if _is_unlabelled(entry):
+            continue
         if image in annotations:
             raise InputError(f"{where}: image {image} has several annotations: keep one for each image")
         annotations[image] = _landmarks(entry, names, where)
@@ -142,6 +146,7 @@ def _images(
             name = named_in_file(file_name, geometries)
         except InputError as error:
             raise error.prefixed(where) from None
+        _check_size(entry, name, geometries, where)
         key = _id(entry.get("id"), where)
         if key in images or name in names:
             raise InputError(
@@ -150,6 +155,28 @@ def _images(
         images[key] = name
         names.add(name)
     return images
+
+
+def _check_size(
+    entry: Mapping[str, Any], name: str, geometries: Mapping[str, Geometry] | None, where: str
+) -> None:
+    """Refuse keypoints of a resized, padded or turned copy of the image."""
+    stated = entry.get("width"), entry.get("height")
+    if not geometries or name not in geometries or None in stated:
+        return
+    try:
+        geometry = geometries[name]
+    except InputError:  # an image that cannot be read has no size to compare with
+        return
+    size = geometry.shape[::-1]
+    if stated == size or geometry.ndim != 2:
+        return
+    known, other = (" x ".join(map(shown, pair)) for pair in (size, stated))
+    reason = "turned, as the EXIF orientation of photographs says" if stated == size[::-1] else "resized"
+    raise InputError(
+        f"{where}: is about a picture of {other} pixels, and {name} has {known}: the annotated copy was {reason}; "
+        "annotate the image as it is stored, or give the folder of the copies"
+    )
 
 
 def _keypoint_names(path: Path, data: Mapping[str, Any]) -> tuple[int | str, list[str]]:
@@ -164,6 +191,16 @@ def _keypoint_names(path: Path, data: Mapping[str, Any]) -> tuple[int | str, lis
         raise InputError(f"{path}: the keypoints of the category are no list of names")
     check_count(len(names), path)
     return _id(found[0].get("id"), f"{path}, category"), names
+
+
+def _is_unlabelled(entry: Mapping[str, Any]) -> bool:
+    """True for a box, a crowd or a person without a labelled keypoint, such as most annotations of COCO itself."""
+    if entry.get(_NOTES):
+        return False
+    values = entry.get("keypoints")
+    if values is None:
+        return bool(entry.get("iscrowd")) or entry.get("num_keypoints") == 0
+    return isinstance(values, list) and bool(values[2::3]) and not any(values[2::3])
 
 
 def _landmarks(entry: Mapping[str, Any], names: Sequence[str], where: str) -> dict[str, Landmark]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import IMAGE_SUFFIXES
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
@@ -29,7 +30,8 @@ def image_stem(name: str) -> str:
 def find_image(wanted: str, known: Collection[str]) -> str | None:
     """The known image that best agrees with a name in a file, None where none does.
 
-    Other programs write paths of another computer, leave out folders or the suffix, or change capitals.
+    Other programs write paths of another computer, leave out folders or the suffix, change capitals, or take
+    accents apart (Unicode NFD).
 
     Raises
     ------
@@ -50,7 +52,7 @@ def find_image(wanted: str, known: Collection[str]) -> str | None:
 def named_in_file(wanted: str, geometries: Mapping[str, Geometry] | None) -> str:
     """Name of the known image, or the name in the file with forward slashes where the image is unknown."""
     found = find_image(wanted, geometries) if geometries else None
-    return wanted.replace("\\", "/") if found is None else found
+    return composed_name(wanted).replace("\\", "/") if found is None else found
 
 
 def common_schema(sets: Iterable[LandmarkSet]) -> LandmarkSchema:
@@ -68,12 +70,13 @@ def common_schema(sets: Iterable[LandmarkSet]) -> LandmarkSchema:
 
 
 def _base(name: str) -> str:
-    return name.strip().replace("\\", "/").rstrip("/").rsplit("/", 1)[-1].strip()
+    return composed_name(name).strip().replace("\\", "/").rstrip("/").rsplit("/", 1)[-1].strip()
 
 
 _SUFFIXES = sorted(IMAGE_SUFFIXES, key=len, reverse=True)
 # From the strictest to the loosest comparison.
 _STEPS: tuple[Callable[[str], str], ...] = (
+    composed_name,
     _base,
     image_stem,
     lambda name: _base(name).casefold(),

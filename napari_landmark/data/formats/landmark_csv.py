@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
@@ -30,6 +31,7 @@ class _Table:
 
     path: Path
     columns: Mapping[str, int]
+    width: int
     decimal_comma: bool
     rows: list[tuple[int, list[str]]]
 
@@ -46,7 +48,7 @@ def read_csv(
     y = row, z = slice. Read are also status, confidence and expected_error_px; other columns are ignored.
     Without a status, a row with coordinates is placed and one without is missing. Columns may be
     separated by commas, semicolons (then a decimal comma is understood, too) or tabs. Image names are
-    taken exactly as they are, spaces included.
+    taken as they are, spaces included; accents are composed (Unicode NFC).
 
     Parameters
     ----------
@@ -179,7 +181,7 @@ def _read_table(path: Path) -> _Table:
     content = list(rows)
     if not content:
         raise InputError(f"{path}: has column titles and no landmarks: add a row for each landmark")
-    return _Table(path, columns, delimiter != ",", content)
+    return _Table(path, columns, len(header), delimiter != ",", content)
 
 
 def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -212,7 +214,13 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark]:
             raise InputError(f"{column} is {text!r}: expected a number, or nothing for a missing landmark")
         return value
 
-    image, name = _without_apostrophe(cell("image")), _without_apostrophe(cell("landmark").strip())
+    if any(extra.strip() for extra in row[table.width :]):
+        raise InputError(
+            f"has {len(row)} cells and the titles are {table.width}: is a decimal comma in it? "
+            "Save the table with decimal points, or with semicolons between the cells"
+        )
+    image = composed_name(_without_apostrophe(cell("image")))
+    name = _without_apostrophe(cell("landmark").strip())
     if not image.strip() or not name:
         raise InputError(f"the column '{'landmark' if image.strip() else 'image'}' is empty: name it")
     x, y, z = number("x"), number("y"), number("z")

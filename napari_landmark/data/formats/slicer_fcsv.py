@@ -33,7 +33,8 @@ _COLUMNS: tuple[str, ...] = (
 _SYSTEMS = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
 # Slicer 5 adds the status of the position behind the columns it names.
 _STATUS_COLUMN = len(_COLUMNS)
-_STATUS = {"0": Status.UNPLACED, "1": Status.UNPLACED, "2": Status.PLACED, "3": Status.MISSING}
+_STATUS = {"0": Status.UNPLACED, "1": Status.PREDICTED, "2": Status.PLACED, "3": Status.MISSING}
+_TRAILING_COLUMNS = 2  # that status, and another number
 
 
 def read_fcsv(
@@ -132,6 +133,11 @@ def _point(line: str, columns: tuple[str, ...], system: str, where: str) -> Slic
         raise InputError(
             f"{where}: is not a readable line ({error}): save the list in 3D Slicer again"
         ) from None
+    if len(cells) > len(columns) + _TRAILING_COLUMNS:
+        raise InputError(
+            f"{where}: has {len(cells)} cells, the columns are {len(columns)}: is a decimal comma in it? "
+            "Save the list in 3D Slicer again"
+        )
     row = dict(zip(columns, cells, strict=False))
     label = row.get("label", "").strip()
     if not label:
@@ -140,7 +146,7 @@ def _point(line: str, columns: tuple[str, ...], system: str, where: str) -> Slic
     if code not in _STATUS:
         raise InputError(f"{where}: has the status {code!r}: expected 0 to 3")
     lps = None
-    if _STATUS[code] is Status.PLACED:
+    if _STATUS[code].has_position:
         lps = read_lps([row.get(axis, "") for axis in "xyz"], system, where)
     return SlicerPoint(label, lps, _STATUS[code], row.get("desc", ""), where)
 

@@ -21,7 +21,7 @@ _STATUS = {
     "defined": Status.PLACED,
     "missing": Status.MISSING,
     "undefined": Status.UNPLACED,
-    "preview": Status.UNPLACED,
+    "preview": Status.PREDICTED,  # 3D Slicer shows it, and nobody confirmed it
 }
 _NAMES = {Status.PLACED: "defined", Status.MISSING: "missing", Status.UNPLACED: "undefined"}
 _MILLIMETRES = {"mm": 1.0, "um": 1e-3}
@@ -38,7 +38,8 @@ def read_slicer_json(
     """Read the point lists of a file as the landmarks of one image.
 
     The file does not name its image. It is the image with the name of the file, else with the name of the point
-    list, else the only one in `geometries`. Lines, curves, planes and the like are left out.
+    list, else the only one in `geometries`. A point with the status 'preview' is a predicted landmark. Lines,
+    curves, planes and the like are left out.
 
     Parameters
     ----------
@@ -141,8 +142,11 @@ def _points(path: Path, markup: dict[str, Any], before: int) -> list[SlicerPoint
         position, status = point.get("position"), point.get("positionStatus", "defined")
         if not isinstance(status, str) or status not in _STATUS:
             raise InputError(f"{where}: has the status {shown(status)}: expected one of {', '.join(_STATUS)}")
+        state = _STATUS[status]
+        if state is Status.PREDICTED and not isinstance(position, list):
+            state = Status.UNPLACED
         lps = None
-        if _STATUS[status] is Status.PLACED:
+        if state.has_position:
             if not isinstance(position, list):
                 raise InputError(
                     f"{where}: {shown(label)} has no position and the status 'defined': place it"
@@ -150,7 +154,7 @@ def _points(path: Path, markup: dict[str, Any], before: int) -> list[SlicerPoint
             lps = read_lps(position, system, where, millimetres=_MILLIMETRES[code])
         description = point.get("description", "")
         text = description if isinstance(description, str) else ""
-        points.append(SlicerPoint(label.strip(), lps, _STATUS[status], text, where))
+        points.append(SlicerPoint(label.strip(), lps, state, text, where))
     return points
 
 

@@ -33,7 +33,7 @@ class SlicerPoint:
     lps : tuple of float, optional
         x, y, z in mm, towards left, posterior and superior; None without a position.
     status : Status
-        PLACED, MISSING or UNPLACED, as the file says.
+        PLACED, MISSING, UNPLACED or, for a preview that the user has not confirmed, PREDICTED.
     description : str
         Definition of the landmark, with a `StateNote` behind it.
     where : str

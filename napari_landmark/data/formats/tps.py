@@ -50,7 +50,8 @@ def read_tps(
     path : str or Path
         The file.
     schema : LandmarkSchema, optional
-        Names in the order of the file; as many as every image has landmarks.
+        Names in the order of the file; as many as every image has landmarks. Without them, all images have
+        the same number of landmarks.
     geometries : mapping of str to Geometry
         Geometries by name of the image, for the heights. Not needed for three coordinates (LM3).
 
@@ -79,13 +80,19 @@ def read_tps(
                 f"{where}: has {len(specimen.points)} landmarks, and {len(schema)} names are given: the order "
                 "of the names is all that tells landmarks apart, so both must agree"
             )
+        if len(specimen.points) != count:
+            most = next(other.line for other in specimens if len(other.points) == count)
+            raise InputError(
+                f"{where}: has {len(specimen.points)} landmarks, and the specimen in line {most} has {count}: "
+                "the order is all that tells landmarks apart, so write NA NA for those that are missing"
+            )
         label = specimen.fields.get("IMAGE") or specimen.fields.get("ID") or f"specimen {number}"
         try:
             image = named_in_file(label, geometries)
             height = _height(image, geometries) if specimen.axes == 2 else 0
             marks = [
                 _landmark(name, point, height)
-                for name, point in zip(schema.names, specimen.points, strict=False)
+                for name, point in zip(schema.names, specimen.points, strict=True)
             ]
             found = LandmarkSet(schema, marks)
         except InputError as error:

@@ -6,7 +6,6 @@ Slices are put in order by their position in the patient, never by name or numbe
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -28,6 +27,10 @@ if TYPE_CHECKING:
 
 SUFFIXES: tuple[str, ...] = ()
 _T = TypeVar("_T")
+# Files of these names are not opened in search of a DICOM file: a folder may hold thousands of pictures.
+_NEVER_DICOM = (
+    ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".nii", ".gz", ".nrrd", ".mha", ".csv", ".txt", ".log"
+)  # fmt: skip
 _NEEDED = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns")
 
 
@@ -40,8 +43,10 @@ class _Slice(NamedTuple):
 
 
 def accepts(path: Path) -> bool:
-    """Whether the path is a folder whose first visible file is DICOM."""
-    return path.is_dir() and any(map(is_dicom, itertools.islice(_visible_files(path), 1)))
+    """Whether the path is a folder with a visible DICOM file in it, whatever else it holds."""
+    return path.is_dir() and any(
+        is_dicom(file) for file in _visible_files(path) if file.suffix.lower() not in _NEVER_DICOM
+    )
 
 
 def series_files(path: Path) -> list[Path]:

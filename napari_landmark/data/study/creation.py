@@ -11,6 +11,7 @@ import numpy as np
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.folder import resolved
 from napari_landmark.data.errors import ErrorCode, InputError
+from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status, check_inside
 from napari_landmark.data.study.settings import Spacing
@@ -126,7 +127,7 @@ def extend_study(
     study : Study
         Changed in place and on disk.
     cohort, images, annotations, spacing
-        As in `create_study`; what is not given stays.
+        As in `create_study`; what is not given stays. `Study.update` takes a spacing back.
 
     Raises
     ------
@@ -138,9 +139,10 @@ def extend_study(
     folder = study.images if images is None else images
     known = {path.resolve() for path in study.extra}
     outside = [] if folder is None else _outside(given, folder)
+    if spacing is not None:
+        study.update(spacing=spacing)
     study.update(
         images=images,
-        spacing=spacing,
         extra=[*study.extra, *(path for path in outside if path.resolve() not in known)],
     )
     _save(study, cohort, given)
@@ -205,10 +207,10 @@ def _outside(
 
 def _image_of(path: Path, table: Mapping[str, LandmarkSet], landmarks: Path) -> str:
     """Name in the table of a template: the one whose folders, from the last on, agree best with its path."""
-    own = path.absolute().parts[::-1]
+    own = tuple(map(composed_name, path.absolute().parts[::-1]))
     agreement = {}
     for name in table:
-        parts = name.replace("\\", "/").strip("/").split("/")[::-1]
+        parts = composed_name(name).replace("\\", "/").strip("/").split("/")[::-1]
         # A name without folders ranks below one with the right folders, and above one with others.
         same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(parts, own, strict=False)))
         if same:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.landmarks import LandmarkSchema
 
 Spacing = float | tuple[float, ...] | None
@@ -97,13 +98,13 @@ class StudySettings:
             raise InputError("'renamed' must be names by names")
         return cls(
             schema,
-            template,
+            composed_name(template),
             data.get("images"),
             data.get("images_absolute"),
             tuple(data.get("extra", [])),
             tuple(data.get("extra_absolute", [])),
             spacing,
-            renamed,
+            {composed_name(old): composed_name(new) for old, new in renamed.items()},
             {key: value for key, value in data.items() if key not in _KEYS},
         )
 

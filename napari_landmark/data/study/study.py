@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.files.file_stem import file_stem
+from napari_landmark.data.files.composed_name import composed_name
+from napari_landmark.data.files.file_stem import earlier_file_stem, file_stem
 from napari_landmark.data.files.json_file import read_json_object, write_json_object
 from napari_landmark.data.formats.landmark_csv import read_csv, write_csv
 from napari_landmark.data.geometry import Geometry
@@ -24,6 +27,14 @@ from napari_landmark.data.study.settings import (
     relative_and_absolute,
 )
 
+
+class _Unchanged(Enum):
+    """Argument that was not given, where None has a meaning of its own."""
+
+    UNCHANGED = 0
+
+
+_UNCHANGED = _Unchanged.UNCHANGED
 _VERSION = 1
 _FILE = "study.json"
 
@@ -170,7 +181,7 @@ class Study:
         schema: LandmarkSchema | None = None,
         images: str | Path | None = None,
         template: str | None = None,
-        spacing: float | Sequence[float] | None = None,
+        spacing: float | Sequence[float] | _Unchanged | None = _UNCHANGED,
         extra: Sequence[str | Path] | None = None,
         renamed: Mapping[str, str] | None = None,
     ) -> None:
@@ -181,7 +192,7 @@ class Study:
         Parameters
         ----------
         schema, images, template, spacing, extra
-            As in `create`.
+            As in `create`. A `spacing` of None takes back an earlier one: the files' own counts again.
         renamed : mapping of str to str, optional
             Old names to new ones of landmarks, see `current_names`.
 
@@ -194,7 +205,7 @@ class Study:
             self._settings,
             schema=schema or self.schema,
             template=self.template if template is None else template,
-            spacing=checked_spacing(self.spacing if spacing is None else spacing),
+            spacing=self.spacing if isinstance(spacing, _Unchanged) else checked_spacing(spacing),
         )
         # Paths that cannot be found now, such as those of a disk that is not connected, stay as they are recorded.
         if images is not None or (self.images and self.images.exists()):
@@ -321,21 +332,26 @@ class Study:
             return {}
         found: dict[str, LandmarkSet] = {}
         for path in sorted(folder.glob("*.csv")):
-            if not path.name.startswith("."):
-                found.update(self._read(path))
+            if path.name.startswith("."):
+                continue
+            for name, marks in self._read(path).items():
+                # A file of an earlier version may be left beside the current one.
+                if path.stem == file_stem(name) or name not in found:
+                    found[name] = marks
         return found
 
     def _load(self, kind: str, name: str) -> LandmarkSet:
-        path = self.folder / kind / f"{file_stem(name)}.csv"
-        found = self._read(path) if path.exists() else {}
+        name = composed_name(name)
+        paths = (self.folder / kind / f"{stem}.csv" for stem in (file_stem(name), earlier_file_stem(name)))
+        path = next((path for path in paths if path.exists()), None)
+        found = {} if path is None else self._read(path)
         return found.get(name) or LandmarkSet(self.schema)
 
     def _read(self, path: Path) -> dict[str, LandmarkSet]:
         sets = read_csv(path)
         for name in sets:
-            if (
-                file_stem(name) != path.stem
-            ):  # a copy, or a table added by hand: it is unclear which one counts
+            if path.stem not in (file_stem(name), earlier_file_stem(name)):
+                # a copy, or a table added by hand: it is unclear which one counts
                 raise InputError(
                     f"{path}: holds landmarks of {name!r}, whose file is {file_stem(name)}.csv: move it out"
                 )
@@ -353,8 +369,13 @@ class Study:
                 self.schema.index(landmark.name)  # raises: a manual landmark is not dropped silently
         known = (landmark for landmark in landmarks.values() if landmark.name in self.schema)
         in_order = LandmarkSet(self.schema, known)
+        name = composed_name(name)
         path = self.folder / kind / f"{file_stem(name)}.csv"
         write_csv(path, {name: in_order}, geometries={} if geometry is None else {name: geometry})
+        earlier = path.with_name(f"{earlier_file_stem(name)}.csv")
+        if earlier != path:
+            with contextlib.suppress(OSError):
+                earlier.unlink()
 
 
 def _with_images(settings: StudySettings, folder: Path, images: str | Path | None) -> StudySettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ def detect_images(
     references: Sequence[ImageReference],
     *,
     spacing: float | Sequence[float] | None = None,
+    default_spacing: float | Sequence[float] | None = None,
     heatmaps: Path | None = None,
     journal: Path | None = None,
     shard: Shard = WHOLE_LIST,
@@ -85,6 +87,8 @@ def detect_images(
         Names are unique.
     spacing : float or sequence of float, optional
         Millimetres per pixel, one value or one per axis in array axis order, used instead of what the files say.
+    default_spacing : float or sequence of float, optional
+        Millimetres per pixel of the images whose files say nothing.
     heatmaps : Path, optional
         Folder to write each image's heatmaps and an overlay picture to.
     journal : Path, optional
@@ -103,10 +107,12 @@ def detect_images(
     found = Detections()
     kept = None
     if journal is not None:
-        kept = DetectionJournal(shard.journal(journal), _run_entry(model, spacing, heatmaps), model.schema)
+        kept = DetectionJournal(
+            shard.journal(journal), _run_entry(model, spacing, default_spacing, heatmaps), model.schema
+        )
     try:
         todo = references if kept is None else _take_over(references, kept.content, found)
-        for done, (reference, outcome) in enumerate(_read_ahead(todo, spacing), start=1):
+        for done, (reference, outcome) in enumerate(_read_ahead(todo, spacing, default_spacing), start=1):
             if cancel and cancel.cancelled:
                 found.cancelled = True
                 break
@@ -141,13 +147,14 @@ def merge_shards(
     journal: Path,
     count: int,
     spacing: float | Sequence[float] | None = None,
+    default_spacing: float | Sequence[float] | None = None,
     heatmaps: Path | None = None,
 ) -> Detections:
     """Join the journals of all shards of a list: the same as one run of `detect_images` over the list.
 
     Parameters
     ----------
-    model, references, journal, spacing, heatmaps
+    model, references, journal, spacing, default_spacing, heatmaps
         As given to `detect_images` for every shard.
     count : int
         Number of shards.
@@ -158,7 +165,7 @@ def merge_shards(
         A shard was not run, not to its end, or with another model or spacing; or an image changed since.
     """
     _check_unique(references)
-    run = _run_entry(model, spacing, heatmaps)
+    run = _run_entry(model, spacing, default_spacing, heatmaps)
     found, skipped = Detections(), {}
     for shard in (Shard(index, count) for index in range(count)):
         path = shard.journal(journal)
@@ -187,11 +194,14 @@ def _check_unique(references: Sequence[ImageReference]) -> None:
         raise InputError(f"{twice}: is the name of two images: rename one of them")
 
 
-def _run_entry(model: LandmarkModel, spacing: object, heatmaps: Path | None) -> dict[str, Any]:
+def _run_entry(
+    model: LandmarkModel, spacing: object, default_spacing: object, heatmaps: Path | None
+) -> dict[str, Any]:
     """First entry of a journal: all that the predictions and the written heatmaps depend on besides the images."""
     return {
         "model": model.digest(),
         "spacing": spacing,
+        **({} if default_spacing is None else {"default_spacing": default_spacing}),
         "heatmaps": None if heatmaps is None else str(heatmaps.resolve()),
     }
 
@@ -219,14 +229,27 @@ def _reason(error: Exception, reference: ImageReference) -> str:
 
 
 def _read_ahead(
-    references: Sequence[ImageReference], spacing: float | Sequence[float] | None
+    references: Sequence[ImageReference],
+    spacing: float | Sequence[float] | None,
+    default_spacing: float | Sequence[float] | None,
 ) -> Iterator[tuple[ImageReference, Future[MedicalImage]]]:
     """Read images in order; the next ones are read while the caller works on one."""
     with ThreadPoolExecutor(1) as reader:
         waiting: list[tuple[ImageReference, Future[MedicalImage]]] = []
         for reference in references:
-            image = reader.submit(read_image, reference.path, spacing=spacing, name=reference.name)
+            image = reader.submit(_read, reference, spacing, default_spacing)
             waiting.append((reference, image))
             if len(waiting) > _READ_AHEAD:
                 yield waiting.pop(0)
         yield from waiting
+
+
+def _read(
+    reference: ImageReference,
+    spacing: float | Sequence[float] | None,
+    default_spacing: float | Sequence[float] | None,
+) -> MedicalImage:
+    image = read_image(reference.path, spacing=spacing, name=reference.name)
+    if default_spacing is None or image.geometry.has_spacing:
+        return image
+    return dataclasses.replace(image, geometry=image.geometry.with_spacing(default_spacing))

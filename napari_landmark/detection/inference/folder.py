@@ -23,6 +23,7 @@ def detect_folder(
     folder: str | Path,
     *,
     spacing: float | Sequence[float] | None = None,
+    default_spacing: float | Sequence[float] | None = None,
     heatmaps: Path | None = None,
     journal: Path | None = None,
     shard: Shard = WHOLE_LIST,
@@ -35,6 +36,8 @@ def detect_folder(
     ----------
     spacing : float or sequence of float, optional
         Millimetres per pixel, one value or one per axis in array axis order, used instead of what the files say.
+    default_spacing : float or sequence of float, optional
+        Millimetres per pixel of the images whose files say nothing.
     heatmaps, journal, shard
         As for `detect_images`.
 
@@ -48,6 +51,7 @@ def detect_folder(
         model,
         [ImageReference(name, path) for name, path in files],
         spacing=spacing,
+        default_spacing=default_spacing,
         heatmaps=heatmaps,
         journal=journal,
         shard=shard,

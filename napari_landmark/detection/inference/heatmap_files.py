@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.files.atomic import atomic_write, replace_file
 from napari_landmark.data.files.file_stem import file_stem
 from napari_landmark.data.images.display import display_range
 from napari_landmark.data.images.image import MedicalImage
@@ -62,7 +62,7 @@ def _write_nrrd(path: Path, image: MedicalImage, detection: Detection, heatmaps:
     temporary = path.with_name(f".{path.name}.part.nrrd")
     try:
         sitk.WriteImage(file, str(temporary), useCompression=True)
-        temporary.replace(path)
+        replace_file(temporary, path)
     except RuntimeError as error:
         raise InputError(f"{path}: cannot be written; choose a folder you may write to") from error
     finally:

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files import atomic
 from napari_landmark.data.files.atomic import atomic_write
 
 
@@ -41,3 +42,56 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file.*x\.txt: cannot be written .*choose a folder"):
         atomic_write(tmp_path / "file" / "x.txt", "text")
+
+
+class WindowsError(OSError):
+    """The error that Windows raises where another program has a file open."""
+
+    def __init__(self, number):
+        super().__init__(13, "Access is denied")
+        self.winerror = number
+
+
+class TestFileOpenElsewhere:
+    @pytest.fixture
+    def refusing(self, monkeypatch):
+        """Lets `os.replace` fail a number of times."""
+        honest, calls = os.replace, []
+
+        def refuse(times, number):
+            def replace(source, target):
+                calls.append(target)
+                if len(calls) <= times:
+                    raise WindowsError(number)
+                honest(source, target)
+
+            monkeypatch.setattr(os, "replace", replace)
+            return calls
+
+        return refuse
+
+    @pytest.mark.parametrize("number", [5, 32, 33])
+    def test_a_refusal_that_passes(self, tmp_path, refusing, number):
+        path = tmp_path / "a.txt"
+        path.write_text("old")
+        calls = refusing(2, number)
+        atomic_write(path, "new")
+        assert path.read_text() == "new"
+        assert len(calls) == 3
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_refusal_that_stays(self, tmp_path, refusing, monkeypatch):
+        monkeypatch.setattr(atomic, "_SECONDS_OF_RETRIES", 0.2)
+        path = tmp_path / "a.txt"
+        path.write_text("old")
+        refusing(10**6, 32)
+        with pytest.raises(InputError, match=r"a\.txt: cannot be written \(Access is denied\)"):
+            atomic_write(path, "new")
+        assert path.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_another_error_is_raised_at_once(self, tmp_path, refusing):
+        calls = refusing(10**6, 17)
+        with pytest.raises(InputError):
+            atomic_write(tmp_path / "a.txt", "new")
+        assert len(calls) == 1

@@ -61,6 +61,45 @@ class TestReading:
         assert found["ear"] == Landmark("ear", (4, 3), Status.PLACED)
         assert found["eye"] == Landmark("eye")
 
+    @pytest.mark.parametrize(
+        ("shape", "reason"), [((50, 40), "was resized"), ((80, 100), "was turned, as the EXIF orientation")]
+    )
+    def test_the_annotations_of_another_copy(self, tmp_path, shape, reason):
+        path = json_file(tmp_path / "c.json", good())
+        width, height = shape[::-1]
+        with pytest.raises(
+            InputError, match=f"80 x 100 pixels, and a.png has {width} x {height}: .*{reason}"
+        ):
+            read_coco(path, geometries={"a.png": Geometry(shape)})
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"iscrowd": 1, "bbox": [0, 0, 9, 9]},
+            {"iscrowd": 1, "keypoints": [0] * 9, "num_keypoints": 0},
+            {"iscrowd": 0, "num_keypoints": 0},
+            {"iscrowd": 0, "keypoints": [0] * 9},
+        ],
+    )
+    def test_annotations_without_keypoints_beside_one_with(self, tmp_path, other):
+        data = good()
+        data["annotations"].append({"id": 2, "image_id": 7, "category_id": 3, **other})
+        found = read_coco(json_file(tmp_path / "c.json", data))["dir/a.png"]
+        assert found["nose"].position == (2, 1)
+        assert found["ear"].position == (4, 3)
+
+    def test_two_crowds_with_keypoints(self, tmp_path):
+        data = good()
+        data["annotations"].append({**data["annotations"][0], "iscrowd": 1})
+        with pytest.raises(InputError, match="has several annotations"):
+            read_coco(json_file(tmp_path / "c.json", data))
+
+    def test_a_file_without_sizes(self, tmp_path):
+        data = good()
+        data["images"] = [{"id": 7, "file_name": "a.png"}]
+        found = read_coco(json_file(tmp_path / "c.json", data), geometries={"a.png": Geometry((50, 40))})
+        assert found["a.png"]["nose"].position == (2, 1)
+
     def test_images_without_an_annotation(self, tmp_path):
         data = {**good(), "annotations": []}
         found = read_coco(json_file(tmp_path / "c.json", data))

@@ -189,6 +189,8 @@ class TestMistakes:
             (head + ",sella,1,2\n", "line 2: the column 'image' is empty"),
             (head + "a,,1,2\n", "line 2: the column 'landmark' is empty"),
             (head + 'a,"sella,1,2\n', "line 2: is not a readable row"),
+            (head + "a,sella,12,5,13,5\n", "line 2: has 6 cells and the titles are 4: is a decimal comma"),
+            (head + "a,sella,12,5,\na,nasion,1,2,5\n", "line 3: has 5 cells and the titles are 4"),
             ("image,landmark,x,y,status\na,b,1,2,fine\n", "line 2: landmark 'b' has the status 'fine'"),
             ("image,landmark,x,y,status\na,b,1,2,missing\n", "line 2: landmark 'b': status 'missing' with"),
             ("image,landmark,x,y,confidence\na,b,1,2,7\n", "line 2: landmark 'b': a confidence of 7"),

@@ -63,7 +63,7 @@ class TestReading:
         lines = "".join(f"{n},8,8,9,0,0,0,1,1,1,0,p{n},,,{n},0\n" for n in range(4))
         found = read_fcsv(point_file(tmp_path / "F.fcsv", lines), geometries=VOLUME)["v.nii.gz"]
         states = [mark.status for mark in found.values()]
-        assert states == [Status.UNPLACED, Status.UNPLACED, Status.PLACED, Status.MISSING]
+        assert states == [Status.UNPLACED, Status.PREDICTED, Status.PLACED, Status.MISSING]
 
     @pytest.mark.parametrize(
         ("lines", "message"),
@@ -72,6 +72,7 @@ class TestReading:
             ("1,1,nan,3,0,0,0,1,1,1,0,tip,,\n", "line 4: y is 'nan'"),
             ("1,1,2,3,0,0,0,1,1,1,0,,,\n", "line 4: has no label"),
             ("1,1,2\n", "line 4: has no label"),
+            ("1,1,5,2,5,3,5,0,0,0,1,1,1,0,tip,,\n", "line 4: has 17 cells, the columns are 14: is a decimal"),
             ("1,1,2,3,0,0,0,1,1,1,0,tip,,,7,0\n", "status '7'"),
             ("", "holds no points"),
         ],

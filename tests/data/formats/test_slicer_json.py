@@ -106,6 +106,16 @@ class TestStates:
         found = read_slicer_json(path, geometries=PICTURE)["hand.png"]["sella"]
         assert found == Landmark("sella", (10, 21), Status.CORRECTED)
 
+    def test_a_preview_is_a_position_that_nobody_confirmed(self, tmp_path):
+        points = [
+            {"label": "a", "position": [2, 4, 0], "positionStatus": "preview"},
+            {"label": "b", "position": "", "positionStatus": "preview"},
+        ]
+        path = point_file(tmp_path / "x.mrk.json", points)
+        found = read_slicer_json(path, geometries={"x.png": Geometry((9, 9), (1, 1))})["x.png"]
+        assert found["a"] == Landmark("a", (4, 2), Status.PREDICTED)
+        assert found["b"] == Landmark("b")
+
     def test_what_slicer_itself_writes_for_a_missing_point(self, tmp_path):
         points = [
             {"label": "a", "position": "", "positionStatus": "missing"},

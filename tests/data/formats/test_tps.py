@@ -94,6 +94,10 @@ class TestReading:
             ("LM=1\n1 2\nhello\n", "line 3: expected a line such as"),
             ("LM=1\n1 2\nIMAGE=leg.png", "line 1: .*no such image 'leg.png'"),
             ("LM=1\n1 2\nIMAGE=wing 1.png\n" * 2, r"line 4: the image wing 1\.png is there twice"),
+            (
+                "LM=3\n1 2\n3 4\n5 6\nIMAGE=wing 1.png\nLM=2\n3 4\n5 6\nIMAGE=wing 2.png\n",
+                "line 6: has 2 landmarks, and the specimen in line 1 has 3: .*write NA NA",
+            ),
         ],
     )
     def test_what_is_wrong_is_said(self, tmp_path, text, message):

@@ -84,6 +84,17 @@ class TestSeriesFolders:
         with pytest.raises(InputError, match="a tilted gantry"):
             read_image(tmp_path / "ct")
 
+    def test_a_stray_file_before_the_slices(self, tmp_path):
+        """What a folder is does not depend on its first file: the patient is named as left out."""
+        (tmp_path / "all").mkdir()
+        save_series(tmp_path / "all" / "one", VOLUME)
+        save_series(tmp_path / "all" / "two", VOLUME)
+        (tmp_path / "all" / "two" / "0_export.log").write_text("done")
+        cohort = Cohort.from_folder(tmp_path / "all", cache_dir=tmp_path / "cache")
+        assert cohort.names == ("one",)
+        assert [skipped.name for skipped in cohort.skipped_files] == ["two"]
+        assert "0_export.log" in cohort.skipped_files[0].reason
+
     def test_a_stray_file(self, tmp_path):
         save_series(tmp_path / "ct", VOLUME)
         (tmp_path / "ct" / "report.txt").write_text("hello")
