@@ -21,7 +21,7 @@ from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
 
 NAME = "Landmarks"
-_RINGS = "Expected error"
+_RINGS = "Expected error (average)"
 CONFIDENCE_COLORS = Colormap(
     [[0.90, 0.11, 0.14], [1.0, 0.75, 0.15], [0.25, 0.85, 0.95]], name="landmark confidence"
 )
@@ -33,7 +33,8 @@ class LandmarkLayer:
     """A points layer that follows the session, and the session follows its edits.
 
     Rows of the layer are identified by the landmark's name, never by their number. A second layer below
-    shows the expected errors as rings, and shadows of the names, so that they are legible on any background.
+    shows the expected errors, which are averages and no bounds, as rings, and shadows of the names, so that they
+    are legible on any background.
 
     Parameters
     ----------

@@ -126,7 +126,7 @@ class TestPoints:
 
     def test_rings_are_as_wide_as_the_expected_error(self, viewer, session, truth):
         predict(session, session.current_image, truth[session.current_image], error=3.0)
-        np.testing.assert_allclose(viewer.layers["Expected error"].size, 6.0)
+        np.testing.assert_allclose(viewer.layers["Expected error (average)"].size, 6.0)
 
     def test_clicking_a_point_selects_its_landmark(self, session, layer, truth):
         predict(session, session.current_image, truth[session.current_image])
