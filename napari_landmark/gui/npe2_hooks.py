@@ -87,12 +87,12 @@ def _first_hand() -> LayerData:
 
 
 def _read(path: str | Sequence[str]) -> list[LayerData]:
-    from napari_landmark.gui.jobs.landmark_files import is_in_millimetres, read_beside_images, read_world
+    from napari_landmark.gui.jobs.landmark_files import is_in_millimetres, read_in_pixels, read_world
 
     layers: list[LayerData] = []
     for file in [path] if isinstance(path, str | Path) else path:
         world = is_in_millimetres(file)
-        for image, marks in (read_world(file) if world else read_beside_images(file)).items():
+        for image, marks in (read_world(file) if world else read_in_pixels(file)).items():
             if marks.ndim is not None:
                 layers.append(_points_layer(file, image, marks, "mm" if world else "pixel"))
     return layers or [(None,)]

@@ -96,7 +96,11 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     dialog.deleteLater()
     wait_for_job(qtbot, session)
     assert session.current_image == "hand_000.png"
-    assert [layer.name for layer in viewer.layers] == ["hand_000.png", "Expected error", "Landmarks"]
+    assert [layer.name for layer in viewer.layers] == [
+        "hand_000.png",
+        "Expected error (average)",
+        "Landmarks",
+    ]
     qtbot.wait(100)
 
     # Simulated clicks on the canvas place every landmark, one after another.

@@ -24,7 +24,7 @@ from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.controls import note, problem_text
 from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.jobs.landmark_files import is_in_millimetres, read_beside_images, read_names
+from napari_landmark.gui.jobs.landmark_files import is_in_millimetres, read_in_pixels, read_names
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.layers.open_layers import (
     OpenImages,
@@ -88,7 +88,7 @@ class NewStudyDialog(QDialog):
             marks = points_on(self._viewer, self._open.layers[0], schema)
             starting = {} if marks is None else {image: marks}
         if self.landmarks.currentText() == _FROM_FILE:
-            starting.update(_annotations_in(self.file.text(), schema))
+            starting.update(_annotations_in(self.file.text(), schema, self._images_folder()))
         free = self.landmarks.currentText() == _UNNAMED
         return open_job(
             self._session,
@@ -106,8 +106,13 @@ class NewStudyDialog(QDialog):
         if choice == _FROM_FILE:
             if not self.file.text():
                 raise InputError("Choose the landmark file.")
-            return read_names(self.file.text())
+            return read_names(self.file.text(), self._images_folder())
         return PRESETS[choice]()
+
+    def _images_folder(self) -> Path | None:
+        """Folder of images that is chosen; None where the images are layers."""
+        text = self.images.text()
+        return Path(text).expanduser() if text and self.from_folder.isChecked() else None
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -223,12 +228,12 @@ def _free_folder(folder: Path) -> Path:
     return free
 
 
-def _annotations_in(path: str, schema: LandmarkSchema) -> dict[str, LandmarkSet]:
+def _annotations_in(path: str, schema: LandmarkSchema, images: Path | None) -> dict[str, LandmarkSet]:
     """Annotations of a landmark file by image; predictions in it are left out."""
     if is_in_millimetres(path):
         return {}  # in world coordinates: imported once the image is open and its geometry known
     return {
         name: LandmarkSet(schema, (m for m in marks.values() if m.status.is_manual))
-        for name, marks in read_beside_images(path).items()
+        for name, marks in read_in_pixels(path, images).items()
         if any(m.status.is_manual for m in marks.values())
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,9 @@ MEMORY_ADVICE = (
     "Choose a smaller 'Working resolution' in Train > Advanced and close other programs, then train again."
 )
 
+PROGRESS_SECONDS = 0.2
+"""Time between progress events: drawing a bar can take 30 ms, and each of 10,000 images reports."""
+
 
 class Job(QObject):
     """Long work in a thread while the viewer stays usable.
@@ -42,7 +46,7 @@ class Job(QObject):
     """
 
     progressed = Signal(object)
-    """A `ProgressEvent`."""
+    """A `ProgressEvent`, at most one in `PROGRESS_SECONDS` of each stage but for its first and last."""
     shown = Signal(object)
     """An intermediate result, sent with `show`."""
     succeeded = Signal(object)
@@ -61,6 +65,8 @@ class Job(QObject):
         self._work, self._memory_advice = work, memory_advice
         self._token = CancelToken()
         self._finished = threading.Event()
+        self._sent: tuple[str, bool] | None = None  # stage of the last event, and whether it had a loss
+        self._sent_at = 0.0
         self._worker: Any = None
         self.progressed.connect(self._remember)
 
@@ -99,7 +105,7 @@ class Job(QObject):
         usual = sys.getswitchinterval()
         sys.setswitchinterval(min(usual, 0.001))
         try:
-            return self._work(self.progressed.emit, self._token), None
+            return self._work(self._report, self._token), None
         except Exception as error:  # the user is told of any failure in the thread
             if not isinstance(error, InputError):
                 logger.exception("%s failed", self.title)
@@ -107,6 +113,13 @@ class Job(QObject):
         finally:
             sys.setswitchinterval(usual)
             self._finished.set()
+
+    def _report(self, event: ProgressEvent) -> None:
+        """Emit `progressed` for the first and the last event of a stage, and a few in between."""
+        now, part = time.monotonic(), (event.stage, event.loss is not None)
+        if part != self._sent or event.fraction >= 1 or now - self._sent_at >= PROGRESS_SECONDS:
+            self._sent, self._sent_at = part, now
+            self.progressed.emit(event)
 
     def _on_returned(self, outcome: tuple[Any, BaseException | None]) -> None:
         result, error = outcome

@@ -28,15 +28,23 @@ def read_world(path: str | Path) -> dict[str, LandmarkSet]:
     return read_landmarks(path, geometries={name: Geometry((_FAR,) * 3, (1.0,) * 3)})
 
 
-def read_beside_images(path: str | Path) -> dict[str, LandmarkSet]:
-    """Read landmarks of a file in pixels; where the format needs its images, they are searched in its folder."""
+def read_in_pixels(path: str | Path, images: Path | None = None) -> dict[str, LandmarkSet]:
+    """Read landmarks of a file in pixels; where the format needs its images, they are searched in a folder.
+
+    Parameters
+    ----------
+    path : str or Path
+    images : Path, optional
+        Folder of the images; by default that of the file.
+    """
     try:
         return read_landmarks(path)
     except InputError:
         if not input_format(path).reading_needs_images:
             raise
+    folder = images if images is not None and images.is_dir() else Path(path).parent
     geometries = {}
-    for name, file in image_files(Path(path).parent)[0]:
+    for name, file in image_files(folder)[0]:
         try:
             geometries[name] = read_geometry(file)
         except InputError:
@@ -44,9 +52,9 @@ def read_beside_images(path: str | Path) -> dict[str, LandmarkSet]:
     return read_landmarks(path, geometries=geometries)
 
 
-def read_names(path: str | Path) -> LandmarkSchema:
-    """Read the schema of a landmark file; InputError where it is empty."""
-    sets = read_world(path) if is_in_millimetres(path) else read_beside_images(path)
+def read_names(path: str | Path, images: Path | None = None) -> LandmarkSchema:
+    """Read the schema of a landmark file; InputError where it is empty. Parameters are those of `read_in_pixels`."""
+    sets = read_world(path) if is_in_millimetres(path) else read_in_pixels(path, images)
     if not sets:
         raise InputError(f"{path}: holds no landmarks: choose another file")
     return next(iter(sets.values())).schema

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.predictions import show_new_predictions, show_predictions
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from napari_landmark.detection.model.landmark_model import LandmarkModel
     from napari_landmark.detection.training.options import TrainingOptions
     from napari_landmark.detection.training.train import TrainingReport
+
+_FEWEST_STEPS = 20
+_FLAT = 0.05  # median confidence: share of a heatmap around its peak
+_LARGE = 0.05  # median expected error as a share of the longest side
 
 # Modules that need torch are imported where they are used: opening a widget does not wait for it.
 
@@ -115,7 +121,8 @@ def train_job(
             cancel=cancel,
             preview=preview,
         )
-        write_report(study, cohort, report)
+        if not report.cancelled:  # else the report of the model before would be replaced by an empty one
+            write_report(study, cohort, report)
         return report
 
     job = Job(JobKind.TRAIN, work)
@@ -125,7 +132,8 @@ def train_job(
             show_new_predictions(session, study)
         else:
             show_predictions(session, study)
-        session.message.emit("info", training_outcome(report))
+        outcome = training_outcome(report, cohort)
+        session.message.emit("info" if outcome.usable else "warning", outcome.text)
 
     def failed(text: str) -> None:
         show_new_predictions(session, study)
@@ -153,11 +161,68 @@ def _show_device(session: Session, start: TrainingStart) -> None:
         )
 
 
-def training_outcome(report: TrainingReport) -> str:
-    """Result of a training in words."""
-    minutes = f"{report.seconds / 60:.1f} minutes"
-    model = report.model_dir.name
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """Result of a training in words, and whether the model can be used.
+
+    Parameters
+    ----------
+    text : str
+    usable : bool
+    """
+
+    text: str
+    usable: bool
+
+
+def training_outcome(report: TrainingReport, cohort: Cohort) -> TrainingOutcome:
+    """Summarize a training: duration, images and median expected error, or what makes its model useless.
+
+    A model is called useless where a stage made hardly any steps, its heatmaps are flat (which makes expected errors
+    meaningless, too), or the median expected error is a large part of the image.
+
+    Parameters
+    ----------
+    report : TrainingReport
+    cohort : Cohort
+        Images of the training.
+    """
+    minutes, model = f"{report.seconds / 60:.1f} minutes", report.model_dir.name
+    shortest = min(report.histories, key=lambda history: history.steps, default=None)
+    barely = shortest is not None and shortest.steps < _FEWEST_STEPS
+    steps = "" if shortest is None else f"{shortest.steps} step{'s' if shortest.steps != 1 else ''}"
     if report.cancelled:
-        return f"Stopped after {minutes}. Model {model} works from what was learned so far."
-    count = len(report.predictions)
-    return f"✓ Trained in {minutes}: model {model}. Landmarks were found in {count} images."
+        if barely:
+            text = (
+                f"Stopped after {minutes} and {steps}: model {model} learned next to nothing. Press Resume."
+            )
+        else:
+            text = f"Stopped after {minutes}. Model {model} has learned so far; Resume completes it."
+        return TrainingOutcome(text, not barely)
+    done = f"Trained in {minutes}: model {model}"
+    if barely:
+        return TrainingOutcome(
+            f"{done} is useless: a stage made only {steps}. Train again with more time, under Advanced.",
+            False,
+        )
+    errors, shares, confidences = [], [], []
+    for name, marks in report.predictions.items():
+        geometry = cohort.geometry(cohort.index(name))
+        for mark in marks.values():
+            if mark.expected_error is not None:
+                errors.append(mark.expected_error * (geometry.mean_spacing or 1.0))
+                shares.append(mark.expected_error / max(geometry.shape))
+            if mark.confidence is not None:
+                confidences.append(mark.confidence)
+    if confidences and median(confidences) < _FLAT:
+        return TrainingOutcome(
+            f"{done} is not sure of anything: its heatmaps are flat. Train again with more time, under Advanced.",
+            False,
+        )
+    unit = "mm" if all(cohort.geometry(n).has_spacing for n in range(len(cohort))) else "pixels"
+    off = f", about {median(errors):.1f} {unit} off on average" if errors else ""
+    if shares and median(shares) > _LARGE:
+        return TrainingOutcome(
+            f"{done} is poor{off}. Train again with more time, or annotate more images.", False
+        )
+    return TrainingOutcome(f"✓ {done}. Landmarks were found in {len(report.predictions)} images{off}.", True)

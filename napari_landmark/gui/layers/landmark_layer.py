@@ -21,7 +21,7 @@ from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
 
 NAME = "Landmarks"
-_RINGS = "Expected error"
+_RINGS = "Expected error (average)"
 CONFIDENCE_COLORS = Colormap(
     [[0.90, 0.11, 0.14], [1.0, 0.75, 0.15], [0.25, 0.85, 0.95]], name="landmark confidence"
 )
@@ -33,7 +33,8 @@ class LandmarkLayer:
     """A points layer that follows the session, and the session follows its edits.
 
     Rows of the layer are identified by the landmark's name, never by their number. A second layer below
-    shows the expected errors as rings, and shadows of the names, so that they are legible on any background.
+    shows the expected errors, which are averages and no bounds, as rings, and shadows of the names, so that they
+    are legible on any background.
 
     Parameters
     ----------
@@ -186,7 +187,11 @@ class LandmarkLayer:
             bar.visible = shown or invisible
 
     def _on_data(self, event: Any) -> None:
-        """Save points that were added, dragged or deleted by the mouse or by a script."""
+        """Save points that were added, dragged or deleted by the mouse or by a script.
+
+        In the 3-D rendering points are not placed or moved: the depth of a click on it is that of the camera's
+        plane, and not of the structure under the mouse.
+        """
         action, layer, session = str(event.action), self._layer, self._session
         if layer is None or self._syncing or action not in ("added", "changed", "removed"):
             return
@@ -194,6 +199,11 @@ class LandmarkLayer:
         before = session.result()
         self._syncing = True  # the changes of the session are drawn once, at the end
         try:
+            if action != "removed" and self._is_rendered():
+                raise InputError(
+                    "Landmarks are placed and moved in slices, not in the 3-D rendering: go back to slices with "
+                    "napari's 2D/3D button"
+                )
             if action == "added":
                 for index in event.data_indices:
                     self._editor.place_next(layer.data[index])
@@ -209,6 +219,10 @@ class LandmarkLayer:
         finally:
             self._syncing = False
         self.refresh()
+
+    def _is_rendered(self) -> bool:
+        viewer = self._viewer()
+        return viewer is not None and viewer.dims.ndisplay == 3
 
     def _on_mode(self, event: Any = None) -> None:
         """Follow the tool in napari's controls: clicks place with the one that adds points."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Points
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import looks_like_image
 from napari_landmark.data.images.luminance import luminance
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
@@ -26,7 +29,7 @@ class OpenImages:
     layers : list of Image
         2D or 3D images.
     folder : Path or None
-        Folder of the first one, if the same pixels can be read from its file; else None.
+        Folder of the first one, if its file has the same pixels in the same order; else None.
     first : str
         Name of its file, or of its layer without a folder.
     preset : str
@@ -48,7 +51,7 @@ def open_images(viewer: ViewerModel) -> OpenImages | None:
     first = layers[0]
     own = first.metadata.get(METADATA, {})
     path = Path(source_file(first)) if source_file(first) else None
-    if path is None or not path.is_file() or not looks_like_image(path) or not _same_pixels(first, path):
+    if path is None or not path.is_file() or not looks_like_image(path) or not _is_file(first, path):
         return OpenImages(layers, None, first.name)
     return OpenImages(layers, path.parent, path.name, own.get("preset", ""))
 
@@ -117,16 +120,65 @@ def names_of_points(viewer: ViewerModel) -> tuple[str, ...]:
     return ()
 
 
-def _same_pixels(layer: Image, path: Path) -> bool:
-    """Whether `read_image` reads the same pixels from the file as the layer shows."""
+def _is_file(layer: Image, path: Path) -> bool:
+    """Whether positions in the layer are positions in its file, as `read_image` reads that.
+
+    Pixels must agree, and the spacing where both have one. An image that equals its own mirror image or transpose
+    does not tell the order of the pixels: there the whole geometry must agree, too.
+    """
     from napari_landmark.data.images.image import read_image
 
     try:
-        array = read_image(path).array
+        image = read_image(path)
     except InputError:
         return False
-    return array.shape == tuple(layer.data.shape[: layer.ndim]) and bool(
-        np.allclose(np.asarray(array, dtype=float), np.asarray(gray_values(layer), dtype=float), atol=2)
+    shown, stored, geometry = gray_values(layer), image.array, geometry_of(layer)
+    if not _spacing_agrees(geometry, image.geometry) or not _agree(shown, stored):
+        return False
+    if any(_agree(shown, other) for other in _reordered(stored)):
+        return _placement_agrees(geometry, image.geometry)
+    return True
+
+
+def _agree(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two arrays agree in shape, and in every value within 1% of the range of the second.
+
+    Programs decode the same JPEG with slightly different values.
+    """
+    if first.shape != second.shape:
+        return False
+    tolerance = 0.01 * (float(second.max()) - float(second.min()))
+    # One slice after the other: most arrays that differ do so in the first ones, and a volume needs no copy.
+    return all(
+        np.allclose(np.asarray(a, dtype=float), np.asarray(b, dtype=float), rtol=0, atol=tolerance)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def _reordered(array: np.ndarray) -> Iterator[np.ndarray]:
+    """All mirror images and transposes of an array that have its shape, without the array itself."""
+    for axes in itertools.permutations(range(array.ndim)):
+        for signs in itertools.product((1, -1), repeat=array.ndim):
+            other = array.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)]
+            identical = axes == tuple(range(array.ndim)) and min(signs) > 0
+            if other.shape == array.shape and not identical:
+                yield other
+
+
+def _spacing_agrees(first: Geometry, second: Geometry) -> bool:
+    """Whether two spacings agree within 0.1%; an unknown one agrees with any."""
+    if first.spacing is None or second.spacing is None:
+        return True
+    return np.allclose(first.spacing, second.spacing, rtol=1e-3, atol=0)
+
+
+def _placement_agrees(first: Geometry, second: Geometry) -> bool:
+    """Whether spacing, direction and origin of two geometries are known and agree."""
+    if first.spacing is None or second.spacing is None:
+        return False
+    near = 0.1 * min(second.spacing)
+    return np.allclose(first.direction, second.direction, atol=1e-3) and np.allclose(
+        first.origin, second.origin, rtol=0, atol=near
     )
 
 

@@ -52,7 +52,7 @@ class RegistrationLayers:
         self._layers.clear()
 
     def show(self, result: PairResult, place: dict[str, Any]) -> None:
-        """Show a result over its fixed image; layers stay visible or hidden as in the pair before.
+        """Show a result over its fixed image; other layers than the warped image are hidden as in the pair before.
 
         Parameters
         ----------
@@ -64,6 +64,9 @@ class RegistrationLayers:
         if viewer is None:
             return
         shown = {name: layer.visible for name in self._layers if (layer := self.get(name)) is not None}
+        shown[WARPED] = (
+            True  # opening a study hides it, and the fixed image alone would look like a perfect result
+        )
         self.clear()
         self.result, views = result, result.views
         shape = result.pair.fixed.array.shape

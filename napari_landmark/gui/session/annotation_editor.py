@@ -158,14 +158,18 @@ class AnnotationEditor:
     # -- undo -----------------------------------------------------------------------------------------
 
     def undo(self) -> None:
-        """Undo the last change and show its image."""
-        if change := self._session.undo_stack.undo():
-            self._apply(change, change.before)
+        """Undo the last change and show its image.
+
+        Raises
+        ------
+        InputError
+            The annotation cannot be saved, and the change can be undone again; or its image cannot be read.
+        """
+        self._show(self._session.undo_stack.undo(lambda change: self._save(change.image, change.before)))
 
     def redo(self) -> None:
-        """Redo the change that was undone last and show its image."""
-        if change := self._session.undo_stack.redo():
-            self._apply(change, change.after)
+        """Redo the change that was undone last and show its image; raises as `undo`."""
+        self._show(self._session.undo_stack.redo(lambda change: self._save(change.image, change.after)))
 
     def _annotate(self, annotation: LandmarkSet, label: str) -> None:
         session = self._session
@@ -176,13 +180,19 @@ class AnnotationEditor:
         session.undo_stack.push(Change(session.current_image, before, annotation, label))
         session.landmarks_changed.emit(session.current_image)
 
-    def _apply(self, change: Change, annotation: LandmarkSet) -> None:
+    def _save(self, image: str, annotation: LandmarkSet) -> None:
         session, schema = self._session, self._session.require_study().schema
         known = LandmarkSet(schema, (mark for mark in annotation.values() if mark.name in schema))
-        session.require_store().annotate(change.image, known, session.geometry(change.image))
+        session.require_store().annotate(image, known, session.geometry(image))
+
+    def _show(self, change: Change | None) -> None:
+        """Show the image of a change that was undone or redone, and select its landmark."""
+        if change is None:
+            return
+        session = self._session
         session.landmarks_changed.emit(change.image)
         session.show(change.image)
-        if changed := [name for name in change.names if name in schema]:
+        if changed := [name for name in change.names if name in session.require_study().schema]:
             session.select_landmark(changed[0])
 
     def _set_template(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from napari_landmark.data.landmarks import LandmarkSet
@@ -52,24 +53,38 @@ class UndoStack:
         del self._done[: -self._limit]
         self._undone.clear()
 
-    def undo(self) -> Change | None:
-        """Return the change to undo, None where there is none."""
-        if not self._done:
-            return None
-        self._undone.append(self._done.pop())
-        return self._undone[-1]
+    def undo(self, apply: Callable[[Change], object]) -> Change | None:
+        """Undo the last change.
 
-    def redo(self) -> Change | None:
-        """Return the change to redo, None where there is none."""
-        if not self._undone:
-            return None
-        self._done.append(self._undone.pop())
-        return self._done[-1]
+        Parameters
+        ----------
+        apply : callable
+            Saves the annotation before the change. Where it raises, the change stays the one to undo.
+
+        Returns
+        -------
+        Change or None
+            The change that was undone; None where there is none.
+        """
+        return self._move(self._done, self._undone, apply)
+
+    def redo(self, apply: Callable[[Change], object]) -> Change | None:
+        """Redo the change that was undone last; parameters and result are those of `undo`."""
+        return self._move(self._undone, self._done, apply)
 
     def clear(self) -> None:
         """Remove all changes."""
         self._done.clear()
         self._undone.clear()
+
+    @staticmethod
+    def _move(source: list[Change], target: list[Change], apply: Callable[[Change], object]) -> Change | None:
+        if not source:
+            return None
+        change = source[-1]
+        apply(change)
+        target.append(source.pop())
+        return change
 
     @property
     def undo_label(self) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QLabel, QPushButton
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QLabel, QMessageBox, QPushButton
 
 from napari_landmark.data.formats.registry import landmark_formats
+from napari_landmark.data.geometry import SpacingSource
 from napari_landmark.data.landmarks import LandmarkSet, Status, check_inside
 from napari_landmark.data.study.schema_migration import merged_schema
 from napari_landmark.gui.controls import button, note
@@ -209,7 +210,7 @@ class AnnotateWidget(DockWidget):
     def _calibrated(self, spacing: float | None) -> None:
         self._calibration = None
         self.layer_manager.activate()
-        if spacing is None:
+        if spacing is None or not self._may_replace(spacing):
             return
 
         def apply() -> None:
@@ -217,6 +218,19 @@ class AnnotateWidget(DockWidget):
             self.session.run(reread_job(self.session))
 
         self.session.attempt(apply)
+
+    def _may_replace(self, spacing: float) -> bool:
+        """Ask before a calibration replaces pixel sizes of files."""
+        session = self.session
+        sources = [session.geometry(name).spacing_source for name in session.names]
+        known = sources.count(SpacingSource.FILE)
+        if not known:
+            return True
+        text = (
+            f"{known} of {len(sources)} images have a pixel size in their files. Use {spacing:.3g} mm for all images "
+            "instead? Millimetres of those images change."
+        )
+        return QMessageBox.question(self, "Calibrate", text) == QMessageBox.StandardButton.Yes
 
 
 _UNDO = f"Undo the last change (goes to its image): {keys_text('Control-Z')}"

@@ -7,12 +7,18 @@ from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 
+from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.gui.session.review_order import native_pixel_lengths, review_order
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.length_text import length_text
 from napari_landmark.gui.widgets.table_view import WIDEST_TEXTS
 
 _TITLES = ("Image", "State", "Expected error")
-_TIPS = ("", "", "Mean expected error of the predicted landmarks, and the largest one in parentheses")
+_TIPS = (
+    "",
+    "",
+    "Mean expected error of the predicted landmarks, and the largest one in parentheses; an average, not a limit",
+)
 _STATES = {"annotated": "✓ annotated", "corrected": "✓ corrected", "predicted": "predicted", "": "–"}
 
 
@@ -33,12 +39,14 @@ class CohortTableModel(QAbstractTableModel):
         self._names: list[str] = []
         self._rows: dict[str, int] = {}
         self._widest_errors: set[str] = set()
+        self._cohort: Cohort | None = None
+        self._lengths: dict[str, float] = {}  # of a native pixel, of the images of that cohort
 
     def update(self) -> None:
-        """Take over all images and sort them; those without an expected error come last."""
+        """Take over all images and sort them by `review_order`; those without an expected error come last."""
         session, store = self._session, self._session.landmark_store
         errors = {} if store is None else {name: store.expected_error(name) for name in session.names}
-        names = sorted(errors, key=lambda name: -errors[name][0])
+        names = review_order({name: mean for name, (mean, _) in errors.items()}, self._native_lengths())
         self.beginResetModel()
         self._names = names
         self._rows = {name: row for row, name in enumerate(names)}
@@ -93,6 +101,16 @@ class CohortTableModel(QAbstractTableModel):
         if role == WIDEST_TEXTS:
             return ((), _STATES.values(), self._widest_errors)[section]
         return None
+
+    def _native_lengths(self) -> dict[str, float]:
+        """Lengths of a native pixel by image; they change with the cohort alone."""
+        cohort = self._session.cohort
+        if cohort is not self._cohort:
+            self._cohort = cohort
+            self._lengths = (
+                {} if cohort is None else dict(zip(cohort.names, native_pixel_lengths(cohort), strict=True))
+            )
+        return self._lengths
 
     def _error(self, name: str) -> str:
         mean, largest = self._session.require_store().expected_error(name)

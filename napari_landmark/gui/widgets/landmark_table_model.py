@@ -26,7 +26,7 @@ _STATES = {
 class LandmarkTableModel(QAbstractTableModel):
     """Rows are the landmarks of the schema in its order; columns are the name and the state.
 
-    Roles: text, colour swatch and definition of the name, text of the state.
+    Roles: text, colour swatch and definition of the name; text of the state and meaning of its expected error.
 
     Parameters
     ----------
@@ -86,6 +86,14 @@ class LandmarkTableModel(QAbstractTableModel):
         mark, state = self._rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             return mark.name if index.column() == 0 else state
+        if (
+            index.column() == 1
+            and role == Qt.ItemDataRole.ToolTipRole
+            and mark.expected_error is not None
+            and ", " in state
+        ):
+            error = length_text(mark.expected_error or 0.0, self._session.geometry())
+            return f"About {error} off on average; a single prediction may be off by more"
         if index.column() != 0 or self._schema is None:
             return None
         if role == Qt.ItemDataRole.DecorationRole:
@@ -112,5 +120,5 @@ class LandmarkTableModel(QAbstractTableModel):
     def _state(self, mark: Landmark, geometry: Geometry) -> str:
         text = _STATES[mark.status]
         if self._with_errors and mark.status is Status.PREDICTED and mark.expected_error is not None:
-            text += f", ±{length_text(mark.expected_error, geometry)}"
+            text += f", about {length_text(mark.expected_error, geometry)}"
         return text

@@ -8,6 +8,7 @@ from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_landmark.gui.widgets.loss_curve import LossCurve
 from napari_landmark.progress import ProgressEvent
 
 _COLORS = ("#4d9fff", "#ff9a3c", "#3cd070", "#d65cff")
@@ -18,27 +19,33 @@ class LossPlot(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stages: dict[str, list[tuple[int, float]]] = {}
+        self._curves: dict[str, LossCurve] = {}
         self.setMinimumHeight(120)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip("Loss of the training: the lower, the better. Each stage has its own scale.")
 
+    @property
+    def stages(self) -> dict[str, list[tuple[int, float]]]:
+        """Step and loss of each drawn point, by stage."""
+        return {name: curve.points for name, curve in self._curves.items()}
+
     def clear(self) -> None:
         """Remove all curves."""
-        self.stages = {}
+        self._curves = {}
         self.update()
 
     def add(self, event: ProgressEvent) -> None:
         """Add the loss of a progress event; events without a finite loss or a later step are left out."""
         if event.loss is not None and math.isfinite(event.loss):
-            points = self.stages.setdefault(event.stage, [])
-            if not points or event.step > points[-1][0]:
-                points.append((event.step, event.loss))
+            curve = self._curves.setdefault(event.stage, LossCurve())
+            if curve.add(event.step, event.loss):
                 self.update()
 
     def add_history(self, stage: str, losses: list[list[float]]) -> None:
         """Set the curve of a stage from rows (step, seconds, loss)."""
-        self.stages[stage] = [(int(step), float(loss)) for step, _, loss in losses]
+        curve = self._curves[stage] = LossCurve()
+        for step, _, loss in losses:
+            curve.add(int(step), float(loss))
         self.update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:

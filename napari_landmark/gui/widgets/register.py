@@ -129,7 +129,8 @@ class RegisterWidget(DockWidget):
         def begin() -> None:
             chosen = self.form.chosen()
             pair = read_pair(chosen)
-            place, layers, moving = same_place(chosen.fixed), self.layer_manager.registration, chosen.moving
+            place, layers = same_place(chosen.fixed), self.layer_manager.registration
+            fixed, moving = chosen.fixed, chosen.moving
             job = register_job(
                 self.session,
                 pair,
@@ -141,8 +142,8 @@ class RegisterWidget(DockWidget):
 
             def show(result: PairResult) -> None:
                 layers.show(result, place)
-                if moving is not None:
-                    moving.visible = False  # it would hide the fixed one
+                if fixed is not None and moving is not None:
+                    fixed.visible, moving.visible = True, False  # the moving one would hide the fixed one
 
             job.succeeded.connect(show)  # whether this widget is still open or not
             self.session.run(job)
@@ -177,6 +178,7 @@ class RegisterWidget(DockWidget):
         layer = self.layer_manager.registration.get(WARPED)
         if layer is not None:
             layer.opacity = value / 100
+            layer.visible = True
 
     def _on_switch(self, on: bool) -> None:
         for kind, box in self.switches.items():

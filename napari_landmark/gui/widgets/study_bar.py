@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -190,7 +191,16 @@ class StudyBar(Listener):
             if job.last_event is not None:
                 self._on_progress(job.last_event)
 
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Draw the progress that was made while the bar was hidden."""
+        super().showEvent(event)
+        job = self.session.job
+        if job is not None and job.last_event is not None:
+            self._on_progress(job.last_event)
+
     def _on_progress(self, event: ProgressEvent) -> None:
+        if not self.isVisible():  # setting a hidden bar lays the window out as well
+            return
         self.progress.setValue(round(1000 * event.fraction))
         left = time_left(event)
         self.progress.setFormat(f"{event.stage}{', ' + left if left else ''}")

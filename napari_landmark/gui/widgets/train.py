@@ -228,7 +228,10 @@ class TrainWidget(DockWidget):
             self.layer_manager.preview.show(shown.landmarks)
 
     def _on_done(self, report: Any) -> None:
-        self._outcome = training_outcome(report)
+        outcome = training_outcome(report, self.session.require_cohort())
+        self._outcome, self._failed = outcome.text, not outcome.usable
+        if self._failed:
+            self._outcome = problem_text(outcome.text)
         self.refresh()
 
     def _on_failed(self, text: str) -> None:

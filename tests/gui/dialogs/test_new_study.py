@@ -79,6 +79,31 @@ class TestNewStudy:
         assert session.geometry().spacing == pytest.approx((0.5, 0.25))
         np.testing.assert_allclose(session.geometry().to_world([(30, 20)])[0], world)
 
+    def test_a_tps_file_is_read_against_the_folder_of_images(self, empty, qtbot, hands, tmp_path, truth):
+        """Its y is counted from the bottom, so the heights of the images are needed; all of them are taken."""
+        from PIL import Image
+
+        lines = []
+        for name, rows in truth.items():
+            with Image.open(hands[0] / name) as picture:
+                height = picture.height
+            lines += [f"LM={len(rows)}", *(f"{x} {height - 1 - y}" for y, x in rows), f"IMAGE={name}"]
+        file = tmp_path / "elsewhere" / "wings.tps"
+        file.parent.mkdir()
+        file.write_text("\n".join(lines) + "\n")
+        dialog = NewStudyDialog(empty, get_session(empty))
+        qtbot.addWidget(dialog)
+        dialog.images.edit.setText(str(hands[0]))
+        dialog.file.edit.setText(str(file))
+        dialog.landmarks.setCurrentText("From a landmark file…")
+        dialog.folder.edit.setText(str(tmp_path / "new"))
+        dialog._on_accept()
+        assert dialog.problem.text() == ""
+        session = get_session(empty)
+        qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
+        for name, rows in truth.items():
+            np.testing.assert_allclose(session.annotation(name).positions(), rows, atol=1e-3)
+
     def test_what_is_missing_is_said(self, empty, qtbot, tmp_path):
         dialog, session = self.create(empty, qtbot, tmp_path / "new")
         assert "Choose a folder of images" in dialog.problem.text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 
 from napari_landmark.data.errors import InputError
@@ -13,10 +14,11 @@ from napari_landmark.detection.training import train as pipeline
 from napari_landmark.detection.training.options import TrainingOptions
 from napari_landmark.detection.training.train import TrainingReport
 from napari_landmark.gui.jobs import train as training
-from napari_landmark.gui.jobs.train import Preview, train_job
+from napari_landmark.gui.jobs.train import Preview, train_job, training_outcome
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.train import TrainWidget
+from napari_landmark.learning.loop import History
 
 
 @pytest.fixture
@@ -112,6 +114,55 @@ def test_a_missing_graphics_card_is_told_once_without_any_widget(session, qtbot,
         finish(session, qtbot)
     assert sum("No graphics card" in text for _, text in heard) == 1
     assert session.device.startswith("cpu")
+
+
+class TestOutcome:
+    """A model is never praised for what it did not learn."""
+
+    @pytest.fixture
+    def outcome(self, cohort, truth, study):
+        def make(*, steps=600, error=2.0, confidence=0.5, cancelled=False):
+            found = {
+                name: LandmarkSet.from_array(
+                    study.schema, rows, Status.PREDICTED, np.full(4, confidence), np.full(4, error)
+                )
+                for name, rows in truth.items()
+            }
+            histories = [History("matching", 600), History("detector", steps)]
+            done = TrainingReport(study.models_dir / "001", histories, found, cancelled, 90.0)
+            return training_outcome(done, cohort)
+
+        return make
+
+    def test_a_good_one_tells_its_error(self, outcome):
+        assert outcome().usable
+        assert outcome().text == (
+            "✓ Trained in 1.5 minutes: model 001. Landmarks were found in 4 images, about 2.0 pixels off on average."
+        )
+
+    @pytest.mark.parametrize(
+        ("how", "reason"),
+        [
+            ({"steps": 1}, "a stage made only 1 step."),
+            ({"confidence": 0.001}, "flat"),
+            ({"error": 20.0}, "about 20.0 pixels off"),
+            ({"steps": 1, "cancelled": True}, "learned next to nothing"),
+        ],
+    )
+    def test_a_useless_one_is_called_so(self, outcome, how, reason):
+        found = outcome(**how)
+        assert not found.usable
+        assert "✓" not in found.text
+        assert reason in found.text
+
+
+def test_a_cancelled_training_leaves_the_report_alone(session, qtbot, finish, monkeypatch):
+    written = []
+    monkeypatch.setattr(report, "write_report", lambda *_: written.append(1))
+    finish(session, qtbot, cancelled=True)
+    assert written == []
+    finish(session, qtbot, cancelled=False)
+    assert written == [1]
 
 
 def test_a_preview_after_the_end_is_not_shown(session, viewer, qtbot, truth):

@@ -79,6 +79,24 @@ class TestPoints:
         layer.add([21, 15])
         assert session.result()["thumb_tip"].position == (21, 15)
 
+    def test_in_the_3d_rendering_nothing_is_placed_or_moved(self, viewer, session, layer):
+        layer.add([20, 15])
+        texts = []
+        session.message.connect(lambda kind, text: texts.append(text))
+        session.adding = True
+        viewer.dims.ndisplay = 3
+        layer.add([30, 15])
+        moved = layer.data.copy()
+        moved[0] = (40, 15)
+        layer.events.data(value=moved, action="changed", data_indices=(0,), vertex_indices=((),))
+        assert len(texts) == 2
+        assert all("3-D rendering" in text for text in texts)
+        assert session.schema.names == NAMES
+        np.testing.assert_allclose(layer.data, [(20, 15)])
+        viewer.dims.ndisplay = 2
+        layer.add([30, 15])
+        assert session.result()["index_tip"].position == (30, 15)
+
     def test_colours_show_the_confidence(self, session, layer, truth):
         predict(session, session.current_image, truth[session.current_image])
         assert layer.face_colorbar.visible
@@ -126,7 +144,7 @@ class TestPoints:
 
     def test_rings_are_as_wide_as_the_expected_error(self, viewer, session, truth):
         predict(session, session.current_image, truth[session.current_image], error=3.0)
-        np.testing.assert_allclose(viewer.layers["Expected error"].size, 6.0)
+        np.testing.assert_allclose(viewer.layers["Expected error (average)"].size, 6.0)
 
     def test_clicking_a_point_selects_its_landmark(self, session, layer, truth):
         predict(session, session.current_image, truth[session.current_image])

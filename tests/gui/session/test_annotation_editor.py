@@ -145,6 +145,28 @@ class TestUndo:
         assert session.current_image == "hand_000.png"
         assert session.result()["capitate"].status is Status.UNPLACED
 
+    def test_what_could_not_be_saved_can_be_undone_again(self, session, monkeypatch):
+        editor = AnnotationEditor(session)
+        editor.place_next((5, 5))
+
+        def fail(*_):
+            raise InputError("the disk is full")
+
+        with monkeypatch.context() as full:
+            full.setattr(session.study, "save_annotations", fail)
+            with pytest.raises(InputError, match="full"):
+                editor.undo()
+        assert on_disk(session)["thumb_tip"].position == (5, 5)
+        assert session.result()["thumb_tip"].position == (5, 5)
+        editor.undo()
+        assert on_disk(session).ndim is None
+        with monkeypatch.context() as full:
+            full.setattr(session.study, "save_annotations", fail)
+            with pytest.raises(InputError, match="full"):
+                editor.redo()
+        editor.redo()
+        assert on_disk(session)["thumb_tip"].position == (5, 5)
+
     def test_it_survives_new_landmarks(self, session):
         AnnotationEditor(session).place("capitate", (5, 5))
         SchemaEditor(session).add("extra")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from qtpy.QtWidgets import QInputDialog
+import SimpleITK as sitk
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QInputDialog, QMessageBox
 
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, Status
 from napari_landmark.data.study.study import Study
+from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.annotate import AnnotateWidget
 
@@ -151,3 +156,37 @@ def test_a_calibration_holds_for_the_whole_study(annotate, session, qtbot, monke
     assert Study.open(session.study.folder).spacing == 0.25
     assert session.geometry("hand_002.png").spacing == (0.25, 0.25)
     assert "0.25 x 0.25 mm (from the calibration)" in annotate.spacing.text()
+
+
+@pytest.mark.parametrize("answer", ["Yes", "No"])
+def test_a_calibration_asks_before_it_replaces_the_pixel_sizes_of_files(
+    preferences, tmp_path, qtbot, monkeypatch, answer
+):
+    for number in range(2):
+        image = sitk.GetImageFromArray(
+            np.random.default_rng(number).integers(0, 200, (70, 60)).astype(np.uint8)
+        )
+        image.SetSpacing((0.2, 0.2 + 0.02 * number))
+        sitk.WriteImage(image, str(tmp_path / f"{number}.nrrd"))
+    viewer = ViewerModel()
+    session = get_session(viewer)
+    study = Study.create(tmp_path / "study", schema=LandmarkSchema(NAMES), images=tmp_path)
+    session.open(study, Cohort.from_folder(tmp_path, working_size=64, cache_dir=preferences.cache))
+    widget = AnnotateWidget(viewer)
+    qtbot.addWidget(widget)
+    asked = []
+
+    def question(parent, title, text):
+        asked.append(text)
+        return getattr(QMessageBox.StandardButton, answer)
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    monkeypatch.setattr(QInputDialog, "getDouble", lambda *_: (5.0, True))
+    widget.calibrate.click()
+    viewer.layers.selection.active.add([[10, 10], [40, 50]])
+    qtbot.waitUntil(lambda: widget._calibration is None, timeout=5000)
+    qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
+    assert asked[0].startswith("2 of 2 images have a pixel size in their files.")
+    kept = session.geometry("1.nrrd").spacing
+    assert kept == pytest.approx((0.1, 0.1) if answer == "Yes" else (0.22, 0.2))
+    session.close()

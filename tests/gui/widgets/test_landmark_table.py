@@ -45,7 +45,10 @@ def test_states_and_expected_errors(table, session, truth):
     editor.place("thumb_tip", (5, 5))
     editor.mark_missing("index_tip")
     states = [cell(table, row, 1) for row in range(4)]
-    assert states == ["✓ corrected", "missing", "predicted, ±2.0 px", "predicted, ±2.0 px"]
+    assert states == ["✓ corrected", "missing", "predicted, about 2.0 px", "predicted, about 2.0 px"]
+    tip = cell(table, 2, 1, Qt.ItemDataRole.ToolTipRole)
+    assert tip == "About 2.0 px off on average; a single prediction may be off by more"
+    assert cell(table, 0, 1, Qt.ItemDataRole.ToolTipRole) is None
     assert table.view.model().headerData(1, Qt.Orientation.Horizontal) == "State, expected error"
 
 

@@ -79,6 +79,22 @@ class TestWidget:
         assert len(layers) == count
         assert layers["Checkerboard"].visible  # as it was left
 
+    def test_a_new_result_is_shown_though_the_one_before_was_hidden(
+        self, widget, pair_viewer, qtbot, known_registration
+    ):
+        widget.run.click()
+        wait(qtbot, pair_viewer)
+        for layer in pair_viewer.layers:
+            layer.visible = False  # as opening a study does
+        widget.blend.setValue(90)
+        assert pair_viewer.layers["Warped second"].visible
+        for layer in pair_viewer.layers:
+            layer.visible = False
+        widget.run.click()
+        wait(qtbot, pair_viewer)
+        visible = {layer.name for layer in pair_viewer.layers if layer.visible}
+        assert visible == {"first", "Warped second"}
+
     def test_what_cannot_be_done_is_told(self, qtbot):
         viewer = ViewerModel()
         widget, told = RegisterWidget(viewer), []
