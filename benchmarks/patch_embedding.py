@@ -30,7 +30,7 @@ from napari_landmark.detection.refinement import patch_training as module
 from napari_landmark.detection.refinement.local_refinement import build_local_refiner, refine_positions
 from napari_landmark.detection.refinement.patch_embedding import PatchEmbedding, PatchEmbeddingConfig
 from napari_landmark.detection.refinement.patch_training import train_patch_embedding
-from napari_landmark.detection.training.templates import find_templates
+from napari_landmark.detection.training.templates import find_annotated
 from napari_landmark.learning.augmentation import DistortionRange
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import Budget
@@ -70,7 +70,7 @@ def main() -> None:
     cohort = Cohort.from_folder(
         study.images, spacing=arguments.spacing, cache_dir=arguments.study.parent / "cache"
     )
-    templates = find_templates(study, cohort)
+    templates = find_annotated(study, cohort)
     model = load_model(study, device="cpu")
     initial = PseudoLabeller(cohort, templates, device).match(model.embedding)
     for template in templates:

@@ -101,7 +101,7 @@ class Bench:
         generator = torch.Generator().manual_seed(0)
         if name == "detector":
             labels = PseudoLabels(
-                self.positions.numpy(), np.ones(self.positions.shape[:2]), 0.0, templates=(0,)
+                self.positions.numpy(), np.ones(self.positions.shape[:2]), 0.0, annotated=(0,)
             )
             network = DetectorNetwork(DetectorConfig(self.positions.shape[1], self.cohort.ndim))
             return train_detector(

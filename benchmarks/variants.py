@@ -191,7 +191,7 @@ class Bench:
         positions = network.find(self.cohort, self.template, self.points, self.device)
         positions[self.template] = self.points[0]
         labels = PseudoLabels(
-            positions.numpy(), np.ones(positions.shape[:2]), 0.0, templates=(self.template,)
+            positions.numpy(), np.ones(positions.shape[:2]), 0.0, annotated=(self.template,)
         )
         detector = DetectorNetwork(DetectorConfig(positions.shape[1]))
         if initialized:

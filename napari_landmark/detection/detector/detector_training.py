@@ -21,7 +21,7 @@ from napari_landmark.progress import CancelToken, Progress
 DETECTOR_BATCH = 3
 """Images a step."""
 _RANGES = DistortionRange(rotation=15, scale=1.18, shift=0.08, elastic=0.018)
-_TEMPLATE_SHARE = 1 / 3  # of the batches contain a manually annotated image
+_ANNOTATED_SHARE = 1 / 3  # of the batches contain a manually annotated image
 _OFFSET_WEIGHT = 2.0
 
 
@@ -44,7 +44,7 @@ class DetectorBatch:
 
 
 class LabelledImageSampler:
-    """Endless batches of image numbers: labelled images at random, templates more often.
+    """Endless batches of image numbers: labelled images at random, annotated ones more often.
 
     Parameters
     ----------
@@ -57,16 +57,16 @@ class LabelledImageSampler:
     def __init__(self, labels: PseudoLabels, batch_size: int, generator: torch.Generator) -> None:
         labelled = torch.nonzero((torch.from_numpy(labels.weights).float() > 0).any(1))[:, 0]
         self._numbers = labelled if len(labelled) else torch.arange(len(labels.weights))
-        self._templates, self._batch_size, self._generator = labels.templates, batch_size, generator
+        self._annotated, self._batch_size, self._generator = labels.annotated, batch_size, generator
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the numbers of one batch a step, drawn when they are asked for."""
         while True:
             drawn = torch.randint(len(self._numbers), (self._batch_size,), generator=self._generator)
             numbers = self._numbers[drawn].tolist()
-            if self._templates and torch.rand((), generator=self._generator) < _TEMPLATE_SHARE:
-                chosen = torch.randint(len(self._templates), (), generator=self._generator)
-                numbers[0] = self._templates[int(chosen)]
+            if self._annotated and torch.rand((), generator=self._generator) < _ANNOTATED_SHARE:
+                chosen = torch.randint(len(self._annotated), (), generator=self._generator)
+                numbers[0] = self._annotated[int(chosen)]
             yield numbers
 
 

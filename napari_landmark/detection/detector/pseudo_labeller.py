@@ -1,9 +1,13 @@
-"""Search for pseudo-labels in a cohort: by matching the templates, by a detector, and by refinement of both."""
+"""Search for pseudo-labels in a cohort: by matching the templates, by a detector, and by refinement of both.
+
+Completely annotated images that are no template are not searched: their annotation is the label.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -13,6 +17,7 @@ from napari_landmark.detection.detector.outlier_screening import screen_outliers
 from napari_landmark.detection.detector.pseudo_labels import PseudoLabels, pseudo_labelled_images
 from napari_landmark.detection.embedding.feature_extractor import FeatureExtractor
 from napari_landmark.detection.embedding.template_matching import (
+    Descriptors,
     Template,
     cycle_weight,
     describe_templates,
@@ -36,6 +41,17 @@ class PseudoLabeller:
     """Searches for the templates' landmarks in a cohort.
 
     Every method returns None once `cancel` is set.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    templates : sequence of Template
+        Annotated images that are matched in the others.
+    device : Device
+    progress : Progress, optional
+    cancel : CancelToken, optional
+    annotated : sequence of Template
+        All annotated images; by default the templates.
     """
 
     cohort: Cohort
@@ -43,27 +59,40 @@ class PseudoLabeller:
     device: Device
     progress: Progress | None = None
     cancel: CancelToken | None = None
+    _: KW_ONLY
+    annotated: Sequence[Template] = ()
 
-    def match(self, extractor: FeatureExtractor) -> PseudoLabels | None:
-        """Match the templates in whole images, and screen the matches by the shape model."""
-        numbers = pseudo_labelled_images(len(self.cohort), [t.index for t in self.templates])
-        descriptors = describe_templates(extractor, self.cohort, self.templates, self.device)
+    def match(
+        self, extractor: FeatureExtractor, descriptors: Descriptors | None = None
+    ) -> PseudoLabels | None:
+        """Match the templates in whole images, and screen the matches by the shape model.
+
+        `descriptors` are those of the templates by that extractor, computed where they are not given.
+        """
+        if descriptors is None:
+            descriptors = describe_templates(extractor, self.cohort, self.templates, self.device)
+        numbers = pseudo_labelled_images(len(self.cohort), self._annotated_numbers)
+        searched = [number for number in numbers if number not in self._labels]
         matches = []
-        for start in range(0, len(numbers), _BATCH):
+        for start in range(0, len(searched), _BATCH):
             if self._cancelled():
                 return None
-            batch = numbers[start : start + _BATCH]
+            batch = searched[start : start + _BATCH]
             maps = extractor.embed(load_batch(self.cohort, batch, 1, self.device))
             matches += [
                 match_templates(extractor, descriptors, [m[k : k + 1] for m in maps])
                 for k in range(len(batch))
             ]
-            self._report("matching template", (start + _BATCH) / (len(numbers) + _BATCH))
+            self._report("matching template", (start + _BATCH) / (len(searched) + _BATCH))
         if self._cancelled():
             return None
+        found = dict(zip(searched, matches, strict=True))
+        some = matches[0].cycle_error
         positions, weights = screen_outliers(
-            np.stack([match.positions for match in matches]),
-            cycle_weight(np.stack([match.cycle_error for match in matches])),
+            np.stack([found[n].positions if n in found else self._labels[n] for n in numbers]),
+            np.stack(
+                [cycle_weight(found[n].cycle_error) if n in found else np.ones_like(some) for n in numbers]
+            ),
             extractor,
             self.cohort,
             descriptors,
@@ -78,8 +107,11 @@ class PseudoLabeller:
         for done, number in enumerate(numbers, 1):
             if self._cancelled():
                 return None
-            image = load_batch(self.cohort, [int(number)], detector.config.downsampling, self.device)
-            found.append(detector.vote(image, self.device).positions[0].cpu().numpy())
+            if number in self._labels:
+                found.append(self._labels[number])
+            else:
+                image = load_batch(self.cohort, [int(number)], detector.config.downsampling, self.device)
+                found.append(detector.vote(image, self.device).positions[0].cpu().numpy())
             self._report("detecting landmarks", done / len(numbers))
         positions = np.stack(found)
         return self._of_cohort(numbers, positions, np.ones(positions.shape[:2]), detector_prior(detector))
@@ -91,6 +123,8 @@ class PseudoLabeller:
         for done, number in enumerate(labels.numbers, 1):
             if self._cancelled():
                 return None
+            if int(number) in self._labels:
+                continue
             image = self.cohort.working(int(number))
             found = refine_positions(refiner, image, positions[number], self.device, prior=labels.prior)
             positions[number], consensus[number] = found.positions, found.consensus
@@ -105,8 +139,21 @@ class PseudoLabeller:
         all_positions = np.full((len(self.cohort), *positions.shape[1:]), np.nan)
         all_weights = np.zeros(all_positions.shape[:2])
         all_positions[numbers], all_weights[numbers] = positions, weights
-        templates = tuple(template.index for template in self.templates)
-        return PseudoLabels(all_positions, all_weights, prior, templates=templates)
+        return PseudoLabels(all_positions, all_weights, prior, annotated=self._annotated_numbers)
+
+    @property
+    def _annotated_numbers(self) -> tuple[int, ...]:
+        return tuple(image.index for image in self.annotated or self.templates)
+
+    @cached_property
+    def _labels(self) -> dict[int, np.ndarray]:
+        """Positions in the completely annotated images that are no template, by number of the image."""
+        templates = {template.index for template in self.templates}
+        return {
+            image.index: image.positions
+            for image in self.annotated
+            if image.index not in templates and not np.isnan(image.positions).any()
+        }
 
     def _report(self, stage: str, fraction: float) -> None:
         if self.progress:

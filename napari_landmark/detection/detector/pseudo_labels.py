@@ -25,7 +25,7 @@ class PseudoLabels:
         Typical error of the positions in working-grid pixels: the scale of a refinement.
     consensus : (n_images, n) float array or None
         Of the refinement, 0..1, NaN in images without pseudo-labels; None before it.
-    templates : tuple of int
+    annotated : tuple of int
         Numbers of the manually annotated images.
     """
 
@@ -33,7 +33,7 @@ class PseudoLabels:
     weights: np.ndarray
     prior: float
     consensus: np.ndarray | None = None
-    templates: tuple[int, ...] = ()
+    annotated: tuple[int, ...] = ()
 
     @property
     def numbers(self) -> np.ndarray:
@@ -41,7 +41,7 @@ class PseudoLabels:
         return np.flatnonzero(~np.isnan(self.positions[..., 0]).all(1))
 
 
-def pseudo_labelled_images(count: int, templates: Sequence[int]) -> list[int]:
-    """Numbers of at most `MAX_PSEUDO_LABELLED` images spread over a cohort, and those of all templates."""
+def pseudo_labelled_images(count: int, annotated: Sequence[int]) -> list[int]:
+    """Numbers of at most `MAX_PSEUDO_LABELLED` images spread over a cohort, and those of all annotated ones."""
     spread = np.unique(np.linspace(0, count - 1, min(count, MAX_PSEUDO_LABELLED)).round().astype(int))
-    return sorted({*spread.tolist(), *templates})
+    return sorted({*spread.tolist(), *annotated})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,6 +20,7 @@ _CYCLE_SCALE = 8.0  # working-grid pixels at which the weight of a match has fal
 _LEAST_WEIGHT = 0.02
 _NO_CYCLE = 1e3  # pixels, for landmarks that a template lacks
 _AGREEMENT = 12.0  # pixels
+_BATCH_PIXELS = 10 * 768**2  # of the working grid, embedded at once
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,14 @@ class TemplateMatch(NamedTuple):
 def describe_templates(
     extractor: FeatureExtractor, cohort: Cohort, templates: Sequence[Template], device: Device
 ) -> Descriptors:
-    """Features at the landmarks of every template, and their maps."""
+    """Features at the landmarks of every template, and their maps; a part of the templates at a time."""
     positions = torch.from_numpy(np.stack([t.positions for t in templates])).float().to(device.torch_device)
-    maps = extractor.embed(load_batch(cohort, [t.index for t in templates], 1, device))
+    size = max(1, _BATCH_PIXELS // math.prod(cohort.canvas))
+    parts = [
+        extractor.embed(load_batch(cohort, [t.index for t in templates[start : start + size]], 1, device))
+        for start in range(0, len(templates), size)
+    ]
+    maps = parts[0] if len(parts) == 1 else [torch.cat(level) for level in zip(*parts, strict=True)]
     vectors = describe(maps, extractor.strides, torch.nan_to_num(positions))
     return Descriptors(vectors, maps, positions)
 

@@ -26,12 +26,16 @@ _MUST_AGREE = {
 }
 
 
-def resume_state(study: Study, cohort: Cohort, templates: Sequence[Template]) -> dict[str, Any]:
+def resume_state(
+    study: Study, cohort: Cohort, annotated: Sequence[Template], templates: Sequence[Template]
+) -> dict[str, Any]:
     """Plain values of the data on which a training depends."""
     digest = hashlib.sha256()
-    for template in sorted(templates, key=lambda template: cohort.names[template.index]):
-        digest.update(f"{cohort.names[template.index]}\0".encode())
-        digest.update(np.round(template.positions, 3).astype("<f8").tobytes())
+    for image in sorted(annotated, key=lambda image: cohort.names[image.index]):
+        digest.update(f"{cohort.names[image.index]}\0".encode())
+        digest.update(np.round(image.positions, 3).astype("<f8").tobytes())
+    if len(templates) < len(annotated):  # which ones they are depends on the study's template, too
+        digest.update("\0".join(sorted(cohort.names[template.index] for template in templates)).encode())
     return {
         "data_fingerprint": cohort.fingerprint(),
         "landmarks": list(study.schema.names),
@@ -43,6 +47,7 @@ def resume_state(study: Study, cohort: Cohort, templates: Sequence[Template]) ->
 
 def training_record(
     cohort: Cohort,
+    annotated: Sequence[Template],
     templates: Sequence[Template],
     options: TrainingOptions,
     device: Device,
@@ -50,13 +55,14 @@ def training_record(
 ) -> dict[str, Any]:
     """Content of `run.json`, and the training's part of the model's sidecar."""
     names = [cohort.names[template.index] for template in templates]
-    return describe_training(cohort, asdict(options), str(device), templates=names, **state)
+    counts = {"templates": names, "annotated_images": len(annotated)}
+    return describe_training(cohort, asdict(options), str(device), **counts, **state)
 
 
 def recorded_options(
     folder: Path, options: TrainingOptions, state: Mapping[str, Any], *, device: Device
 ) -> tuple[TrainingOptions, bool]:
-    """Options of an interrupted training, and whether its templates are unchanged.
+    """Options of an interrupted training, and whether its annotations and templates are unchanged.
 
     Device and minutes may be given anew; on a device of another kind the steps and batches are those of `options`,
     which suit it.

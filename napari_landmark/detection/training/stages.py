@@ -20,7 +20,7 @@ from napari_landmark.detection.detector.pseudo_labeller import PseudoLabeller
 from napari_landmark.detection.detector.pseudo_labels import PseudoLabels
 from napari_landmark.detection.embedding.embedding import Embedding, EmbeddingConfig
 from napari_landmark.detection.embedding.embedding_training import train_embedding
-from napari_landmark.detection.embedding.template_matching import describe_templates
+from napari_landmark.detection.embedding.template_matching import Descriptors, describe_templates
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.refinement.local_refinement import LocalRefiner, build_local_refiner
 from napari_landmark.detection.refinement.patch_embedding import PatchEmbedding, PatchEmbeddingConfig
@@ -54,6 +54,7 @@ class Stages:
         self.task, self.record, self.monitor = task, record, monitor
         self.histories: list[History] = []
         self.refiner: LocalRefiner | None = None
+        self.descriptors: Descriptors | None = None
 
     def run(self) -> tuple[LandmarkModel, list[History]]:
         """Train; returns the model and the history of each stage, after a cancel those so far."""
@@ -74,8 +75,17 @@ class Stages:
             cancel=monitor.cancel,
             after_step=preview_hook(monitor.preview, lambda: self._model(embedding, None)),
         )
-        labeller = PseudoLabeller(task.cohort, task.templates, task.device, monitor.progress, monitor.cancel)
-        labels = self._kept("matched", lambda: labeller.match(embedding))
+        labeller = PseudoLabeller(
+            task.cohort,
+            task.templates,
+            task.device,
+            monitor.progress,
+            monitor.cancel,
+            annotated=task.annotated,
+        )
+        # From here on the embedding does not change, so that previews need no new descriptors.
+        descriptors = self.descriptors = self._describe(embedding)
+        labels = self._kept("matched", lambda: labeller.match(embedding, descriptors))
         if labels is not None:
             self.refiner = self._train_refiner(labels, generator)
             labels = self._refined("refined", labeller, labels)
@@ -91,7 +101,7 @@ class Stages:
         shape = (len(task.cohort), *task.templates[0].positions.shape)
         kept = _load_labels(path, shape) if task.resume and path.exists() else None
         if kept is not None:
-            return replace(kept, templates=tuple(template.index for template in task.templates))
+            return replace(kept, annotated=tuple(image.index for image in task.annotated))
         labels = find()
         if labels is not None:
             _save_labels(path, labels)
@@ -108,18 +118,18 @@ class Stages:
         """Note the mean consensus of each landmark in the images without annotation, a sign of its error."""
         if labels is None or labels.consensus is None or self.refiner is None:
             return
-        others = np.delete(labels.consensus, labels.templates, axis=0)
+        others = np.delete(labels.consensus, labels.annotated, axis=0)
         others = others[~np.isnan(others).all(1)]
         if len(others):
             self.refiner = replace(self.refiner, typical=others.mean(0))
 
     def _with_annotations(self, labels: PseudoLabels) -> PseudoLabels:
-        """Pseudo-labels with the manual annotations of the templates instead of what was found there."""
+        """Pseudo-labels with all manual annotations instead of what was found in those images."""
         positions, weights = labels.positions.copy(), labels.weights.copy()
-        for template in self.task.templates:
-            known = ~np.isnan(template.positions[:, 0])
-            positions[template.index][known] = template.positions[known]
-            weights[template.index] = known
+        for image in self.task.annotated:
+            known = ~np.isnan(image.positions[:, 0])
+            positions[image.index][known] = image.positions[known]
+            weights[image.index] = known
         weights[missing_landmarks(self.task.study, self.task.cohort)] = 0
         return replace(labels, positions=positions, weights=weights)
 
@@ -203,12 +213,15 @@ class Stages:
             task.study.schema,
             task.cohort.canvas,
             embedding,
-            describe_templates(embedding, task.cohort, task.templates, task.device),
+            self.descriptors or self._describe(embedding),
             detector,
             refiner=self.refiner,
             device=task.device,
             record=self.record,
         )
+
+    def _describe(self, embedding: Embedding) -> Descriptors:
+        return describe_templates(embedding, self.task.cohort, self.task.templates, self.task.device)
 
     def _checkpoint(self, stage: str) -> Checkpoint:
         return Checkpoint(self.task.folder / f"checkpoint-{stage}.safetensors", self.task.resume)

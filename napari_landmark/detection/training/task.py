@@ -21,7 +21,11 @@ class TrainingTask:
 
     Parameters
     ----------
-    study, cohort, templates, options, device
+    study, cohort, options, device
+    annotated : sequence of Template
+        All manually annotated images: labels of weight 1.
+    templates : sequence of Template
+        Those of them that are matched in other images.
     folder : Path
         Of the model; checkpoints and pseudo-labels are kept there until the training is complete.
     resume : bool
@@ -30,6 +34,7 @@ class TrainingTask:
 
     study: Study
     cohort: Cohort
+    annotated: Sequence[Template]
     templates: Sequence[Template]
     options: TrainingOptions
     device: Device

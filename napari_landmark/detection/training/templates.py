@@ -1,4 +1,4 @@
-"""Templates of a study: its manually annotated images, checked against the cohort."""
+"""Manually annotated images of a study, checked against the cohort."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from napari_landmark.data.study.study import Study
 from napari_landmark.detection.embedding.template_matching import Template
 
 
-def find_templates(study: Study, cohort: Cohort) -> list[Template]:
-    """Templates of all manually annotated images of the cohort, the study's template first.
+def find_annotated(study: Study, cohort: Cohort) -> list[Template]:
+    """Positions in all manually annotated images of the cohort, the study's template first.
 
     Raises
     ------
     InputError
         No image is annotated, or a landmark lies outside its image.
     """
-    templates = []
+    found = []
     annotations: Mapping[str, LandmarkSet] = study.annotations()
     names = sorted(annotations, key=lambda name: (name != study.template, name))
     for name in names:
@@ -34,13 +34,13 @@ def find_templates(study: Study, cohort: Cohort) -> list[Template]:
         if np.isnan(positions[:, 0]).all():
             continue
         check_inside(annotations[name].values(), cohort.geometry(number), image=name)
-        templates.append(Template(number, cohort.canvas_transform(number).to_working(positions)))
-    if not templates:
+        found.append(Template(number, cohort.canvas_transform(number).to_working(positions)))
+    if not found:
         name = study.template or "the template"
         if annotations and not set(annotations) & set(cohort.names):
             raise InputError(f"{name}: is annotated, but no longer among the images of {cohort.folder}")
         raise InputError(f"{name}: no landmark is placed in it; annotate the template first")
-    return templates
+    return found
 
 
 def missing_landmarks(study: Study, cohort: Cohort) -> np.ndarray:

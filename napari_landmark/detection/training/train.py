@@ -20,7 +20,8 @@ from napari_landmark.detection.training.preview import Preview
 from napari_landmark.detection.training.record import recorded_options, resume_state, training_record
 from napari_landmark.detection.training.stages import KEPT_LABELS, Stages
 from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
-from napari_landmark.detection.training.templates import find_templates
+from napari_landmark.detection.training.template_choice import choose_templates
+from napari_landmark.detection.training.templates import find_annotated
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import History
 from napari_landmark.learning.threads import thread_limit
@@ -62,8 +63,9 @@ def train(
 ) -> TrainingReport:
     """Train a landmark model, and write it and the predictions of all images into the study.
 
-    Every image with placed or corrected landmarks serves as a template. Earlier models are kept. A cancelled training
-    leaves a usable model, and can be resumed.
+    Every image with placed or corrected landmarks is a label of weight 1; at most about ten of them, see
+    `choose_templates`, are matched in the others. Earlier models are kept. A cancelled training leaves a usable model,
+    and can be resumed.
 
     Parameters
     ----------
@@ -93,22 +95,24 @@ def _train(
 ) -> TrainingReport:
     started = time.monotonic()
     device = choose_device(options.device)
-    templates = find_templates(study, cohort)
-    state = resume_state(study, cohort, templates)
+    annotated = find_annotated(study, cohort)
+    templates = choose_templates(annotated)
+    state = resume_state(study, cohort, annotated, templates)
     if resume:
         folder = unfinished_folder(study)
-        options, same_templates = recorded_options(folder, options, state, device=device)
-        if not same_templates:  # the pseudo-labels came from the templates as they were then
+        options, same_annotations = recorded_options(folder, options, state, device=device)
+        if not same_annotations:  # the pseudo-labels came from the annotations as they were then
             _delete(folder, KEPT_LABELS.format("*"))
     else:
         folder = new_folder(study)
         options = options.for_canvas(cohort.canvas)
-    record = training_record(cohort, templates, options, device, state)
+    record = training_record(cohort, annotated, templates, options, device, state)
     write_record(folder, record)
     study.log({"event": "training started", "model": folder.name, **record["options"], "device": str(device)})
     task = TrainingTask(
         study=study,
         cohort=cohort,
+        annotated=annotated,
         templates=templates,
         options=options,
         device=device,

@@ -95,12 +95,12 @@ class TestLoss:
         assert good < half < bad
 
 
-def labels_of(cohort, *, weights=None, templates=(0,), count=3):
+def labels_of(cohort, *, weights=None, annotated=(0,), count=3):
     dims = len(cohort.canvas)
     positions = torch.rand(len(cohort), count, dims, generator=torch.Generator().manual_seed(0))
     positions = (0.2 + 0.6 * positions) * torch.tensor(cohort.canvas)
     weights = torch.ones(len(cohort), count) if weights is None else weights
-    return PseudoLabels(positions.numpy(), weights.numpy(), 1.0, templates=templates)
+    return PseudoLabels(positions.numpy(), weights.numpy(), 1.0, annotated=annotated)
 
 
 def step_loss(detector, cohort, labels, cpu, seed=0):
@@ -140,7 +140,7 @@ class TestTraining:
 
     def test_the_template_is_shown_more_often(self, perfect_cohort):
         cohort = perfect_cohort(count=20)
-        labels = labels_of(cohort, templates=(7,))
+        labels = labels_of(cohort, annotated=(7,))
         shown = collections.Counter(i for batch in drawn(labels, 600) for i in batch)
         others = [shown[i] for i in range(20) if i != 7]
         assert shown[7] > 1.5 * max(others)
@@ -149,7 +149,7 @@ class TestTraining:
     def test_images_without_labels_are_not_shown(self, perfect_cohort):
         weights = torch.zeros(20, 3)
         weights[[2, 5], 1] = 0.3
-        labels = labels_of(perfect_cohort(count=20), weights=weights, templates=(7,))
+        labels = labels_of(perfect_cohort(count=20), weights=weights, annotated=(7,))
         shown = collections.Counter(i for batch in drawn(labels, 300) for i in batch)
         assert shown.keys() == {2, 5, 7}
 
@@ -184,7 +184,7 @@ class TestTraining:
         assert 0 < moved[1] < 0.8 * moved[0]
 
     def test_without_templates(self, cohort, cpu):
-        assert self.step(cohort, cpu, templates=()).isfinite()
+        assert self.step(cohort, cpu, annotated=()).isfinite()
 
     def test_the_loss_falls(self, cohort, cpu):
         history = train_detector(

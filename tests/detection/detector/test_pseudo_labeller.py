@@ -89,6 +89,61 @@ class TestMatch:
         assert (part.weights[numbers] > 0.3).all()
 
 
+class TestAnnotatedImages:
+    """Annotated images that are no template: their annotation is the label, at no cost."""
+
+    def labeller(self, cohort, cpu, annotated, progress=None):
+        return PseudoLabeller(cohort, [Template(3, cohort.truth[3])], cpu, progress, annotated=annotated)
+
+    @pytest.fixture
+    def annotated(self, textured_cohort):
+        """Number 1 annotated away from what is there, number 4 incompletely."""
+        cohort = textured_cohort([(0, 0), (3, 1), (0, 4), (-2, 5), (4, -3)])
+        part = cohort.truth[4].copy()
+        part[0] = np.nan
+        return cohort, [Template(3, cohort.truth[3]), Template(1, cohort.truth[1] + 9.0), Template(4, part)]
+
+    def test_matching_keeps_them(self, perfect_cohort, cpu):
+        cohort = perfect_cohort()
+        wanted = [Template(k, cohort.truth[k] + 0.25) for k in (5, 6)]
+        seen, honest = [], cohort.embedding.embed
+        cohort.embedding.embed = lambda images: (seen.append(len(images)), honest(images))[1]
+        labeller = self.labeller(cohort, cpu, [Template(3, cohort.truth[3]), *wanted])
+        labels = labeller.match(cohort.embedding)
+        assert labels.annotated == (3, 5, 6)
+        assert sum(seen) == 1 + len(cohort) - 2  # the template described, all but two images searched
+        for image in wanted:
+            np.testing.assert_array_equal(labels.positions[image.index], image.positions)
+        assert np.linalg.norm(labels.positions - cohort.truth, axis=-1).max() < 2
+        assert (labels.weights > 0.3).all()
+
+    def test_images_beyond_those_that_are_spread_over_the_cohort(self, perfect_cohort, cpu, monkeypatch):
+        monkeypatch.setattr(pseudo_labels, "MAX_PSEUDO_LABELLED", 3)
+        cohort = perfect_cohort()
+        annotated = [Template(k, cohort.truth[k]) for k in (3, 5, 6)]
+        labels = self.labeller(cohort, cpu, annotated).match(cohort.embedding)
+        assert {3, 5, 6} <= set(labels.numbers.tolist())
+
+    def test_refinement_keeps_them(self, annotated, pixel_patch_embedding, cpu):
+        cohort, images = annotated
+        refiner = build_local_refiner(pixel_patch_embedding(), cohort, images[:1], cpu)
+        positions = cohort.truth + 2.0
+        positions[1] = images[1].positions
+        labels = PseudoLabels(positions, np.ones(positions.shape[:2]), 8.0)
+        refined = self.labeller(cohort, cpu, images).refine(refiner, labels)
+        np.testing.assert_array_equal(refined.positions[1], images[1].positions)
+        assert (refined.weights[1] == 1).all()
+        assert np.linalg.norm(refined.positions[4] - cohort.truth[4], axis=-1).max() < 1.5
+
+    def test_detection_keeps_them(self, annotated, detector, cpu):
+        cohort, images = annotated
+        labels = self.labeller(cohort, cpu, images)
+        detector = DetectorNetwork(DetectorConfig(4, 2, channels=(4, 4, 8, 8, 8))).eval()
+        found = labels.detect(detector, [1, 3, 4])
+        np.testing.assert_array_equal(found.positions[1], images[1].positions)
+        assert not np.allclose(found.positions[4], cohort.truth[4], atol=3)
+
+
 class TestDetect:
     def test_the_positions_of_the_detector_in_the_given_images(self, detecting, detector, cpu):
         labels = detecting()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_landmark.detection.embedding import template_matching
 from napari_landmark.detection.embedding.feature_extractor import FeatureExtractor
 from napari_landmark.detection.embedding.template_matching import (
     Template,
@@ -29,6 +30,27 @@ def described(world, *templates):
 
 def maps_of(world, number):
     return world.embedding.embed(torch.from_numpy(world.working(number))[None, None])
+
+
+class TestDescribe:
+    @pytest.mark.parametrize("at_once", [1, 2, 5])
+    def test_templates_are_embedded_a_part_at_a_time(self, world, monkeypatch, at_once):
+        templates = [Template(k, world.truth[k]) for k in range(5)]
+        whole = described(world, *templates)
+        monkeypatch.setattr(template_matching, "_BATCH_PIXELS", at_once * 128 * 96)
+        sizes, honest = [], world.embedding.embed
+        monkeypatch.setattr(
+            world.embedding, "embed", lambda images: (sizes.append(len(images)), honest(images))[1]
+        )
+        parts = described(world, *templates)
+        assert max(sizes) == at_once
+        assert sum(sizes) == 5
+        for first, second in zip(
+            [*whole.vectors, *whole.maps, whole.positions],
+            [*parts.vectors, *parts.maps, parts.positions],
+            strict=True,
+        ):
+            torch.testing.assert_close(first, second)
 
 
 class TestOneTemplate:

@@ -11,7 +11,9 @@ from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.detection.detector import pseudo_labeller, pseudo_labels
 from napari_landmark.detection.model.store import load_model
 from napari_landmark.detection.training import stages
+from napari_landmark.detection.training import train as training
 from napari_landmark.detection.training.stages import embedding_config
+from napari_landmark.detection.training.template_choice import choose_templates
 from napari_landmark.detection.training.train import train
 from napari_landmark.learning.device import Device
 from napari_landmark.synthetic import SCHEMA
@@ -26,9 +28,42 @@ class TestStages:
         for labels in detector_labels:
             np.testing.assert_allclose(labels.positions[0], expected, atol=1e-3)
             assert (labels.weights[0] == 1).all()
-            assert labels.templates == (0,)
+            assert labels.annotated == (0,)
         # In the other images it is what was found, by matching and by the detector.
         assert not np.array_equal(detector_labels[0].positions[1:], detector_labels[1].positions[1:])
+
+    def test_few_of_many_annotated_images_are_matched_and_all_are_labels(
+        self, fresh, cohort, detector_labels, phantoms, monkeypatch, cancel_in, searches, few
+    ):
+        study = fresh()
+        for phantom in phantoms[1:3]:
+            study.save_annotations(phantom.image.name, phantom.landmarks)
+        monkeypatch.setattr(training, "choose_templates", lambda images: choose_templates(images, limit=2))
+        train(study, cohort, options=few, cancel=cancel_in("retrain", 1))
+        train(study, cohort, options=few, resume=True)
+        assert searches == ["match", "refine", "detect", "refine"]
+        model = load_model(study, device="cpu")
+        assert len(model.descriptors.positions) == len(model.refiner.descriptors.offsets) == 2
+        assert model.record["annotated_images"] == 3
+        assert len(model.record["templates"]) == 2
+        assert model.record["templates"][0] == "hand_000.png"
+        assert np.isfinite(model.refiner.typical).all()
+        for labels in detector_labels:
+            assert labels.annotated == (0, 1, 2)
+            for number in (0, 1, 2):
+                expected = cohort.canvas_transform(number).to_working(phantoms[number].landmarks.positions())
+                np.testing.assert_allclose(labels.positions[number], expected, atol=1e-3)
+                assert (labels.weights[number] == 1).all()
+
+    def test_descriptors_of_a_trained_embedding_are_computed_once(self, fresh, cohort, monkeypatch, few):
+        calls, honest = [], stages.describe_templates
+        monkeypatch.setattr(stages, "describe_templates", lambda *a: (calls.append(a), honest(*a))[1])
+        previews, hook = [], stages.preview_hook
+        monkeypatch.setattr(stages, "preview_hook", lambda *a, **o: hook(*a, **o, seconds=0.0))
+        train(fresh(), cohort, options=few, preview=previews.append)
+        of_embedding = sum(model.detector is None for model in previews)
+        assert len(previews) > of_embedding
+        assert len(calls) == of_embedding + 1
 
     def test_what_is_marked_missing_is_not_learned(
         self, fresh, cohort, detector_labels, phantoms, cancel_in, few

@@ -8,7 +8,7 @@ import pytest
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.training.templates import find_templates
+from napari_landmark.detection.training.templates import find_annotated
 from napari_landmark.detection.training.train import train
 from napari_landmark.synthetic import SCHEMA
 
@@ -17,7 +17,7 @@ class TestTemplates:
     def test_all_annotated_images(self, fresh, cohort, phantoms):
         study = fresh()
         study.save_annotations("hand_002.png", phantoms[2].landmarks)
-        templates = find_templates(study, cohort)
+        templates = find_annotated(study, cohort)
         assert [template.index for template in templates] == [0, 2]
         for template in templates:
             truth = phantoms[template.index].landmarks.positions()
@@ -29,7 +29,7 @@ class TestTemplates:
         study = fresh()
         study.save_annotations("hand_002.png", phantoms[2].landmarks)
         study.update(template="hand_002.png")
-        assert [template.index for template in find_templates(study, cohort)] == [2, 0]
+        assert [template.index for template in find_annotated(study, cohort)] == [2, 0]
 
     def test_none(self, tmp_path, cohort, few):
         study = Study.create(tmp_path / "s", schema=SCHEMA, images=cohort.folder, template="hand_000.png")
