@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,20 +73,19 @@ def read_image(
         Where the file is not an image that can be used; it names the file and the reason.
     """
     path = Path(path)
-    try:
-        array, geometry = _reader(path).read_pixels(path)
-        if array.shape != geometry.shape:
-            raise InputError(
-                "has other pixels than its header says, it seems damaged: save it again or remove it"
-            )
-        array = _finite(array, path)
-        return MedicalImage(array, _checked(geometry, spacing), name or path.name)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except MemoryError as error:
-        raise InputError(
-            f"{path}: does not fit into the memory that is free: close other programs"
-        ) from error
+    return _read(path, lambda reader: reader.read_pixels(path), spacing, name)
+
+
+def read_labels(path: str | Path) -> MedicalImage:
+    """Read a label map with its values as stored: the indices of a palette, and no luminance of colours.
+
+    Raises
+    ------
+    InputError
+        As `read_image`, and where the file holds colours or is packed with loss.
+    """
+    path = Path(path)
+    return _read(path, lambda reader: reader.read_labels(path), None, None)
 
 
 def read_geometry(path: str | Path, *, spacing: float | Sequence[float] | None = None) -> Geometry:
@@ -119,6 +118,27 @@ def _reader(path: Path) -> ImageReader:
         raise InputError("is a folder: give one image file, or a folder of the slices of one DICOM series")
     kinds = ", ".join(suffix.lstrip(".") for suffix in IMAGE_SUFFIXES)
     raise InputError(f"is not an image of a kind that is read here ({kinds})")
+
+
+def _read(
+    path: Path,
+    read: Callable[[ImageReader], tuple[NDArray, Geometry]],
+    spacing: float | Sequence[float] | None,
+    name: str | None,
+) -> MedicalImage:
+    try:
+        array, geometry = read(_reader(path))
+        if array.shape != geometry.shape:
+            raise InputError(
+                "has other pixels than its header says, it seems damaged: save it again or remove it"
+            )
+        return MedicalImage(_finite(array, path), _checked(geometry, spacing), name or path.name)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise InputError(
+            f"{path}: does not fit into the memory that is free: close other programs"
+        ) from error
 
 
 def _checked(geometry: Geometry, spacing: float | Sequence[float] | None) -> Geometry:
