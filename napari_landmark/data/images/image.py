@@ -14,6 +14,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images import dicom, dicom_series, itk, nifti, raster, tiff
 from napari_landmark.data.images.image_reader import ImageReader
+from napari_landmark.data.images.library_warnings import logged_warnings
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,8 @@ def read_geometry(path: str | Path, *, spacing: float | Sequence[float] | None =
     """
     path = Path(path)
     try:
-        return _checked(_reader(path).read_header(path), spacing)
+        with logged_warnings(path):
+            return _checked(_reader(path).read_header(path), spacing)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -127,7 +129,8 @@ def _read(
     name: str | None,
 ) -> MedicalImage:
     try:
-        array, geometry = read(_reader(path))
+        with logged_warnings(path):
+            array, geometry = read(_reader(path))
         if array.shape != geometry.shape:
             raise InputError(
                 "has other pixels than its header says, it seems damaged: save it again or remove it"

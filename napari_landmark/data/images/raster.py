@@ -33,6 +33,8 @@ _NATIVE_MODES = ("L", "I", "F")
 _PNG_COLOURS, _PNG_GREY_ALPHA = (2, 6), 4
 _EXIF_ORIENTATION = 0x0112
 _NO_PICTURE = "is not a picture, whatever its name says: save it again or remove it"
+_SMALL = 2**22  # pixels
+_PIXELS_OF_A_BYTE = 10_000  # deflate holds 8,256 of one bit, LZW of GIF 2,731
 _OPENING = threading.Lock()
 
 
@@ -189,10 +191,20 @@ def _open(path: Path) -> Image.Image:
         per_pixel = 4 if picture.mode[0] in "IF" else len(picture.getbands())
         # As it is decoded, as luminance, and as the array.
         check_fits((height, width), per_pixel + 2 * (per_pixel if picture.mode[0] in "IF" else 1))
+        if picture.format != "TIFF":  # of blank pages in fax, a byte holds more
+            _check_file_size(path, width * height)
     except BaseException:
         picture.close()
         raise
     return picture
+
+
+def _check_file_size(path: Path, pixels: int) -> None:
+    """Refuse (InputError) more pixels than the file can hold: decoders fill in what is missing."""
+    if pixels > max(_SMALL, _PIXELS_OF_A_BYTE * path.stat().st_size):
+        raise InputError(
+            "has far fewer bytes than its size needs, it seems damaged: save it again or remove it"
+        )
 
 
 def _shape(picture: Image.Image) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,9 +31,6 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
 _ALPHA = (1, 2)  # kinds of further samples
 _ORIENTATION = 274
 
-# What it has to say of damaged files is raised as an InputError; without a handler it would reach the terminal.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
-
 
 def accepts(path: Path) -> bool:
     """Whether a file with the name of any picture begins as a TIFF."""
@@ -63,7 +59,8 @@ def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
             _check_segments(series)
             return _luminance(series.asarray(), series, page).reshape(geometry.shape), geometry
         white_is_zero = page.photometric == _WHITE_IS_ZERO
-    array = _read_by_pillow(path, geometry.shape)
+        kind = _kind(page)
+    array = _read_by_pillow(path, geometry.shape, kind)
     # Pillow turns bytes and single bits itself.
     return (_inverted(array) if white_is_zero and array.dtype != np.uint8 else array), geometry
 
@@ -82,7 +79,8 @@ def read_labels(path: Path) -> tuple[NDArray, Geometry]:
                 array = raster.grey_of_samples(np.moveaxis(array, series.axes.index("S"), -1))
             return array.reshape(geometry.shape), geometry
         turned = page.photometric == _WHITE_IS_ZERO and page.bitspersample == 8
-    array = _read_by_pillow(path, geometry.shape, raster.picture_labels)
+        kind = _kind(page)
+    array = _read_by_pillow(path, geometry.shape, kind, raster.picture_labels)
     return (_inverted(array) if turned else array), geometry
 
 
@@ -199,11 +197,21 @@ def _inverted(array: NDArray) -> NDArray:
     return ~array if array.dtype.kind in "iu" else -array
 
 
+def _kind(page: Any) -> str:
+    """Compression, photometric interpretation and bits of a page, for a message."""
+    compression = getattr(page.compression, "name", page.compression)
+    photometric = getattr(page.photometric, "name", page.photometric)
+    return f"{compression}, {photometric}, {page.bitspersample} bits"
+
+
 def _read_by_pillow(
-    path: Path, shape: tuple[int, ...], read: Callable[[Image.Image], NDArray] = raster.picture_luminance
+    path: Path,
+    shape: tuple[int, ...],
+    kind: str,
+    read: Callable[[Image.Image], NDArray] = raster.picture_luminance,
 ) -> NDArray:
     """The pages as Pillow reads them: packed by LZW, JPEG, PackBits or CCITT, in single bits, or in CMYK or YCbCr."""
-    unknown = "is a TIFF of a kind that is not read here: save it without compression, in grey or in colours"
+    unknown = f"is a TIFF of a kind that is not read here ({kind}): save it without compression, in grey or in colours"
     with raster.open_picture(path, unknown=unknown) as picture:
         pages = []
         for number in range(shape[0] if len(shape) == 3 else 1):
