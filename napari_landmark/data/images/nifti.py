@@ -191,7 +191,8 @@ def _understood(fields: Any) -> _Header:
 def _geometry(fields: Any, shape: list[int]) -> Geometry:
     """Geometry in array axis order, axes of one voxel dropped."""
     direction, position = _orientation(fields)
-    return header_geometry(shape, _spacing(fields), position * _millimetres(fields), direction)
+    origin = (position * _millimetres(fields)).tolist()
+    return header_geometry(shape, _spacing(fields), origin, direction)
 
 
 def _spacing(fields: Any) -> tuple[float, ...] | None:
@@ -200,7 +201,7 @@ def _spacing(fields: Any) -> tuple[float, ...] | None:
     used = [step for step, length in zip(steps, fields["dim"][1:4], strict=True) if length > 1]
     if not all(math.isfinite(step) and step != 0 for step in used):
         return None
-    # Without a unit of length and with steps of one: an array that somebody saved as it was.
+    # Without a unit of length and with steps of one: an array that was saved without a geometry.
     if int(fields["xyzt_units"]) & _UNIT_OF_LENGTH == 0 and all(step == 1 for step in used):
         return None
     return tuple(step * _millimetres(fields) for step in steps)

@@ -1,4 +1,4 @@
-"""Reader of TIFF, by tifffile; by Pillow where the pixels are packed in a way that only its libtiff unpacks."""
+"""Reader of TIFF, by tifffile; by Pillow for the compressions that only its libtiff reads."""
 
 from __future__ import annotations
 

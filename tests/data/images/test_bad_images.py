@@ -393,8 +393,8 @@ raw("a.mha", meta(size="24 32").replace(b"NDims = 2", b"NDims = 300"), "number o
 # -- DICOM ------------------------------------------------------------------------------------------------------
 
 raw("a.dcm", b"\x80\x04cos\nsystem\n(S'true'\ntR.", "cannot be read", what="a pickle called dicom")
-raw("a.dcm", bytes(128) + b"DICM", "cannot be read", what="dicom with nothing in it")
-raw("a", bytes(128) + b"DICM\2\0\0\0UL\4\0\xff\xff\xff\xff", "cannot be read", what="truncated dicom")
+raw("a.dcm", bytes(128) + b"DICM", "holds no pixels", what="dicom with nothing in it")
+raw("a", bytes(128) + b"DICM\2\0\0\0UL\4\0\xff\xff\xff\xff", "holds no pixels", what="truncated dicom")
 
 
 @kind("in every pixel")

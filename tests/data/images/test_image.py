@@ -70,7 +70,7 @@ class TestPictures:
         assert geometry.spacing is None
         assert geometry.spacing_source is SpacingSource.UNKNOWN
 
-    def test_spacing_by_a_person(self, tmp_path):
+    def test_spacing_by_the_user(self, tmp_path):
         Image.fromarray(GREY).save(tmp_path / "a.png")
         geometry = read_image(tmp_path / "a.png", spacing=0.1).geometry
         assert geometry.spacing == (0.1, 0.1)
