@@ -8,20 +8,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import image_stem
 from napari_landmark.data.geometry import Geometry, SpacingSource
-from napari_landmark.data.images.dicom_series import series_files
-from napari_landmark.data.images.image import MedicalImage, read_image
+from napari_landmark.data.images.image import MedicalImage, read_labels
 
 logger = logging.getLogger(__name__)
 
 MAX_LABELS = 64
-_LOSSY = ("JPEG", "MPO")
-_PICTURES = (".png", ".bmp", ".gif", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
 def read_label_map(path: str | Path, geometry: Geometry) -> NDArray[np.integer]:
@@ -47,8 +43,8 @@ def read_label_map(path: str | Path, geometry: Geometry) -> NDArray[np.integer]:
         The file is no label map, or that of an image of another size.
     """
     path = Path(path)
-    image = read_image(path)
-    values = _indices(path, image.array)
+    image = read_labels(path)
+    values = image.array
     if values.shape != geometry.shape:
         raise InputError(
             f"{path}: has {_size(values.shape)} pixels and its image {_size(geometry.shape)}: give the label map "
@@ -112,48 +108,6 @@ def find_label_maps(folder: str | Path, names: Iterable[str]) -> dict[str, Path]
             owner[stem] = name
             found[name] = candidates[0]
     return found
-
-
-def _indices(path: Path, array: NDArray) -> NDArray:
-    """Stored values of a file whose colours `read_image` has converted to luminance."""
-    if not path.name.lower().endswith(_PICTURES):
-        return array if _components(path) == 1 else _refuse_colours(path)
-    try:
-        with Image.open(path) as picture:
-            if picture.format in _LOSSY:
-                raise InputError(
-                    f"{path}: is a JPEG, which blurs the borders of labels: export the label map as PNG or NIfTI"
-                )
-            pages = getattr(picture, "n_frames", 1)
-            if picture.mode in ("1", "P"):
-                return np.array(picture) if pages == 1 else _refuse_colours(path)
-            if picture.mode in ("RGB", "RGBA"):
-                channels = np.array(picture)[..., :3]
-                if pages > 1 or (channels != channels[..., :1]).any():
-                    _refuse_colours(path)
-                return channels[..., 0]
-            if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-                _refuse_colours(path)
-    except InputError:
-        raise
-    except (OSError, Image.DecompressionBombError):
-        pass  # a kind of TIFF that Pillow does not read: the array of `read_image` has the values
-    return array
-
-
-def _components(path: Path) -> int:
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(series_files(path)[0]))
-    reader.ReadImageInformation()
-    return reader.GetNumberOfComponents()
-
-
-def _refuse_colours(path: Path) -> NDArray:
-    raise InputError(
-        f"{path}: has colours, not labels: export the label map with one number for every region"
-    )
 
 
 def _compare_positions(path: Path, image: MedicalImage, geometry: Geometry) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import struct
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -55,6 +57,33 @@ class TestReads:
         picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 9, 9, 9, 8, 8, 8, 0, 0, 255])
         picture.save(tmp_path / "a.png")
         np.testing.assert_array_equal(read_label_map(tmp_path / "a.png", GEOMETRY), LABELS)
+
+    @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif"])
+    def test_indices_of_a_palette_in_a_picture_of_any_size(self, tmp_path, name, monkeypatch):
+        """Pillow refuses to open pictures above twice its limit for those of the web."""
+        picture = Image.fromarray(LABELS, mode="P")
+        picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 9, 9, 9, 8, 8, 8, 0, 0, 255])
+        picture.save(tmp_path / name)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", LABELS.size // 3)
+        np.testing.assert_array_equal(read_label_map(tmp_path / name, GEOMETRY), LABELS)
+
+    @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+    def test_white_is_zero_does_not_change_labels(self, tmp_path, compression):
+        Image.fromarray(LABELS).save(tmp_path / "a.tif", compression=compression)
+        content = bytearray((tmp_path / "a.tif").read_bytes())
+        place = content.index(struct.pack("<HHIH", 262, 3, 1, 1))
+        struct.pack_into("<HHIH", content, place, 262, 3, 1, 0)
+        (tmp_path / "a.tif").write_bytes(content)
+        np.testing.assert_array_equal(read_label_map(tmp_path / "a.tif", GEOMETRY), LABELS)
+
+    def test_nifti_of_the_second_version(self, tmp_path):
+        nibabel.save(nibabel.Nifti2Image(VOLUME.T, np.eye(4)), tmp_path / "a.nii")
+        np.testing.assert_array_equal(read_label_map(tmp_path / "a.nii", Geometry(VOLUME.shape)), VOLUME)
+
+    def test_greys_of_sixteen_bits_in_three_channels(self, tmp_path):
+        labels = LABELS.astype(np.uint16) * 300
+        save_itk(tmp_path / "a.png", np.repeat(labels[..., None], 3, axis=-1), isVector=True)
+        np.testing.assert_array_equal(read_label_map(tmp_path / "a.png", GEOMETRY), labels)
 
     @pytest.mark.parametrize("channels", [3, 4])
     def test_greys_in_three_channels(self, tmp_path, channels):

@@ -32,14 +32,26 @@ def read_header(path: Path) -> Geometry:
 
 def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
     """Luminance and geometry."""
-    reader, geometry = _opened(path)
-    return np.ascontiguousarray(itk_luminance(reader).reshape(geometry.shape)), geometry
+    return _read(path, colours=True)
 
 
-def read_frame(path: Path) -> NDArray:
-    """Luminance [y, x] of a file of one frame, whose header `dicom_header` has checked with its pixels."""
-    array = itk_luminance(itk_reader(path, image_io=_GDCM))
+def read_labels(path: Path) -> tuple[NDArray, Geometry]:
+    """Values of a label map and its geometry; InputError for colours."""
+    return _read(path, colours=False)
+
+
+def read_frame(path: Path, *, colours: bool = True) -> NDArray:
+    """Luminance [y, x] of a file of one frame, whose header `dicom_header` has checked with its pixels.
+
+    Without `colours`, colours are refused (InputError).
+    """
+    array = itk_luminance(itk_reader(path, image_io=_GDCM), colours=colours)
     return np.ascontiguousarray(array[0] if array.ndim == 3 and len(array) == 1 else array)
+
+
+def _read(path: Path, *, colours: bool) -> tuple[NDArray, Geometry]:
+    reader, geometry = _opened(path)
+    return np.ascontiguousarray(itk_luminance(reader, colours=colours).reshape(geometry.shape)), geometry
 
 
 def _opened(path: Path) -> tuple[Any, Geometry]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -151,7 +151,7 @@ def _planes_of_offsets(header: Dataset, count: int) -> Iterator[Plane]:
         yield Plane(str(number), first.position + depth * along, first.axes)
 
 
-def _value(group: Dataset, sequence: str, name: str) -> object:
+def _value(group: Dataset, sequence: str, name: str) -> Any:
     """Attribute of the first item of a functional group, None where there is none."""
     item = next(iter(group.get(sequence) or ()), None)
     return None if item is None else item.get(name)

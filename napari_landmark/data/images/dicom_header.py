@@ -1,7 +1,7 @@
 """Parse the header of a DICOM file, and check that the lengths it states are within the file.
 
 A damaged length of 2 GB makes a reader ask for as much memory; GDCM, which ITK reads with, does not give it back where
-the reading then fails. So pydicom walks through a file before GDCM sees it.
+the reading then fails. So pydicom parses a file before GDCM reads it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class _DamagedError(Exception):
 
 
 class _WithinFile(io.BufferedReader):
-    """A binary file that is never asked for much more than it holds."""
+    """A binary file that refuses reads far beyond its end."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(path))
         self._size = os.fstat(self.fileno()).st_size
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read as of any file, but refuse where far more is asked for than is left."""
+        """Read as of any file, but refuse far more bytes than are left."""
         if size is not None and size > 0:
             self._check(self.tell() + size)
         return super().read(size)
@@ -69,7 +69,7 @@ def dicom_header(path: Path, *, pixels: bool = False) -> Dataset:
     ----------
     path : Path
     pixels : bool, optional
-        Whether GDCM is to read the pixels next: what is behind the header is walked through, too.
+        Whether GDCM is to read the pixels next: the elements behind the header are parsed, too.
 
     Raises
     ------
@@ -116,6 +116,8 @@ def _check_pixels(header: Dataset) -> None:
     from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
     if not any(name in header for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        if header.get("Rows"):
+            raise InputError("ends before its pixels, it seems damaged: save it again or remove it")
         kind = getattr(header.get("SOPClassUID"), "name", "") or "of an unknown kind"
         raise InputError(f"holds no pixels ({kind}): move it out of the folder")
     syntax = header.file_meta.get("TransferSyntaxUID")
@@ -131,9 +133,9 @@ def _check_pixels(header: Dataset) -> None:
 
 
 def _check_meta(stream: _WithinFile) -> None:
-    """Walk through the file's first part (group 2), which is always explicit and little-endian (DICOM PS3.10, 7.1).
+    """Check the file meta information (group 2), which is always explicit and little-endian (DICOM PS3.10, 7.1).
 
-    Raises InputError where the part behind it names no kinds of values, though the first part says so: GDCM then
+    Raises InputError where the data set has no value representations though the transfer syntax is explicit: GDCM then
     takes a value for a length, and a gigabyte of memory.
     """
     from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR

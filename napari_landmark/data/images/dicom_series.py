@@ -64,14 +64,23 @@ def read_header(path: Path) -> Geometry:
 
 def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
     """Luminance [z, y, x] and geometry; of a single file as that of the file."""
+    return _read(path, colours=True)
+
+
+def read_labels(path: Path) -> tuple[NDArray, Geometry]:
+    """Values of a label map [z, y, x] and its geometry; InputError for colours."""
+    return _read(path, colours=False)
+
+
+def _read(path: Path, *, colours: bool) -> tuple[NDArray, Geometry]:
     files = series_files(path)
     if len(files) == 1:
-        return _of_single(files[0], dicom.read_pixels)
+        return _of_single(files[0], dicom.read_pixels if colours else dicom.read_labels)
     slices, geometry = _ordered([_read_slice(file, pixels=True) for file in files])
     pictures = []
     for one in slices:
         try:
-            array = dicom.read_frame(one.path)
+            array = dicom.read_frame(one.path, colours=colours)
         except InputError as error:
             raise InputError(f"its slice {one.path.name} {error}") from error
         if array.shape != geometry.shape[-2:]:

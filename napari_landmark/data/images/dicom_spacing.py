@@ -89,7 +89,7 @@ def _measures(header: Dataset) -> Dataset:
 
 
 def _pair(values: Any) -> tuple[float, float] | None:
-    """Two positive numbers; None for anything else that may stand there."""
+    """Two positive numbers; None for anything else."""
     if not values:
         return None
     row, column = (float(value) for value in values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images import dicom, dicom_series, itk, nifti, raster, tiff
 from napari_landmark.data.images.image_reader import ImageReader
+from napari_landmark.data.images.library_warnings import logged_warnings
 
 logger = logging.getLogger(__name__)
 
@@ -73,20 +74,19 @@ def read_image(
         Where the file is not an image that can be used; it names the file and the reason.
     """
     path = Path(path)
-    try:
-        array, geometry = _reader(path).read_pixels(path)
-        if array.shape != geometry.shape:
-            raise InputError(
-                "has other pixels than its header says, it seems damaged: save it again or remove it"
-            )
-        array = _finite(array, path)
-        return MedicalImage(array, _checked(geometry, spacing), name or path.name)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except MemoryError as error:
-        raise InputError(
-            f"{path}: does not fit into the memory that is free: close other programs"
-        ) from error
+    return _read(path, lambda reader: reader.read_pixels(path), spacing, name)
+
+
+def read_labels(path: str | Path) -> MedicalImage:
+    """Read a label map with its values as stored: the indices of a palette, and no luminance of colours.
+
+    Raises
+    ------
+    InputError
+        As `read_image`, and where the file holds colours or is packed with loss.
+    """
+    path = Path(path)
+    return _read(path, lambda reader: reader.read_labels(path), None, None)
 
 
 def read_geometry(path: str | Path, *, spacing: float | Sequence[float] | None = None) -> Geometry:
@@ -96,7 +96,8 @@ def read_geometry(path: str | Path, *, spacing: float | Sequence[float] | None =
     """
     path = Path(path)
     try:
-        return _checked(_reader(path).read_header(path), spacing)
+        with logged_warnings(path):
+            return _checked(_reader(path).read_header(path), spacing)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -119,6 +120,28 @@ def _reader(path: Path) -> ImageReader:
         raise InputError("is a folder: give one image file, or a folder of the slices of one DICOM series")
     kinds = ", ".join(suffix.lstrip(".") for suffix in IMAGE_SUFFIXES)
     raise InputError(f"is not an image of a kind that is read here ({kinds})")
+
+
+def _read(
+    path: Path,
+    read: Callable[[ImageReader], tuple[NDArray, Geometry]],
+    spacing: float | Sequence[float] | None,
+    name: str | None,
+) -> MedicalImage:
+    try:
+        with logged_warnings(path):
+            array, geometry = read(_reader(path))
+        if array.shape != geometry.shape:
+            raise InputError(
+                "has other pixels than its header says, it seems damaged: save it again or remove it"
+            )
+        return MedicalImage(_finite(array, path), _checked(geometry, spacing), name or path.name)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise InputError(
+            f"{path}: does not fit into the memory that is free: close other programs"
+        ) from error
 
 
 def _checked(geometry: Geometry, spacing: float | Sequence[float] | None) -> Geometry:

@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 
 from napari_landmark.data.geometry import Geometry
 
+HAS_COLOURS = "has colours, not labels: export the label map with one number for every region"
+"""Message of the error for a label map that is a picture in colours."""
+IS_LOSSY = "is a JPEG, which blurs the borders of labels: export the label map as PNG or NIfTI"
+"""Message of the error for a label map that is packed with loss."""
+
 
 class ImageReader(Protocol):
-    """Reader of one kind of image file; a module of this package with these four names is one.
+    """Reader of one kind of image file; a module of this package with these five names is one.
 
     Each call opens the file and parses its header once. Readers import the library that they read with when they
     are called, so that listing a folder does not load all of them.
@@ -47,6 +52,18 @@ class ImageReader(Protocol):
             As `read_header`.
         MemoryError
             Where the pixels do not fit into the memory that is free.
+        """
+        ...
+
+    def read_labels(self, path: Path) -> tuple[NDArray, Geometry]:
+        """Values of a label map as stored, and its geometry: indices of a palette, no colours turned into luminance.
+
+        Raises
+        ------
+        InputError
+            As `read_header`, and where the pixels are colours or packed with loss.
+        MemoryError
+            As `read_pixels`.
         """
         ...
 

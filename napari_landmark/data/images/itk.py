@@ -32,10 +32,19 @@ def read_header(path: Path) -> Geometry:
 
 def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
     """Luminance and geometry."""
+    return _read(path, colours=True)
+
+
+def read_labels(path: Path) -> tuple[NDArray, Geometry]:
+    """Values of a label map and its geometry; InputError for colours."""
+    return _read(path, colours=False)
+
+
+def _read(path: Path, *, colours: bool) -> tuple[NDArray, Geometry]:
     head, reader, geometry = _opened(path)
     if path.name.lower().endswith(".mha"):
         _check_length(path, head, reader)
-    return np.ascontiguousarray(itk_luminance(reader).reshape(geometry.shape)), geometry
+    return np.ascontiguousarray(itk_luminance(reader, colours=colours).reshape(geometry.shape)), geometry
 
 
 def _opened(path: Path) -> tuple[bytes, Any, Geometry]:

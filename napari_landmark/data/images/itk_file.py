@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.header_geometry import header_geometry
+from napari_landmark.data.images.image_reader import HAS_COLOURS
 from napari_landmark.data.images.luminance import luminance
 from napari_landmark.data.images.memory_limit import check_fits
 
@@ -77,8 +78,11 @@ def itk_geometry(reader: Any) -> Geometry:
     return header_geometry(size, reader.GetSpacing(), reader.GetOrigin(), direction)
 
 
-def itk_luminance(reader: Any) -> NDArray:
-    """Read the pixels of a reader's file: luminance [..., z, y, x], single slices kept."""
+def itk_luminance(reader: Any, *, colours: bool = True) -> NDArray:
+    """Read the pixels of a reader's file: luminance [..., z, y, x], single slices kept.
+
+    Without `colours`, pixels of more than one value are refused (InputError), as those of a label map.
+    """
     import SimpleITK as sitk
 
     try:
@@ -89,6 +93,8 @@ def itk_luminance(reader: Any) -> NDArray:
     components = image.GetNumberOfComponentsPerPixel()
     if components not in (1, 3, 4):
         raise InputError(f"holds {components} values in every pixel: save one channel as an image")
+    if components > 1 and not colours:
+        raise InputError(HAS_COLOURS)
     return luminance(array) if components > 1 else array
 
 

@@ -151,6 +151,8 @@ def _check_nrrd(head: bytes, path: Path) -> None:
         numbers = sizes[1].split()
         if not all(re.fullmatch(rb"\d{1,10}", n) and int(n) > 0 for n in numbers):
             raise InputError("has a size that cannot be, it seems damaged: save it again or remove it")
+    if re.search(rb"^encoding:\s*bz(ip)?2\s*$", head, re.MULTILINE | re.IGNORECASE):
+        raise InputError("is packed with bzip2, which is not read here: save it with gzip or unpacked")
     if kinds := re.search(rb"^kinds:(.*)$", head, re.MULTILINE):
         unknown = [kind for kind in kinds[1].decode("utf-8", "replace").split() if kind.lower() not in _KINDS]
         if unknown:  # of some, ITK's library writes to the terminal

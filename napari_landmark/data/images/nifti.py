@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry, nearest_rotation
 from napari_landmark.data.images.header_geometry import header_geometry
-from napari_landmark.data.images.image_reader import is_file_named
+from napari_landmark.data.images.image_reader import HAS_COLOURS, is_file_named
 from napari_landmark.data.images.luminance import luminance
 from napari_landmark.data.images.memory_limit import check_fits
 
@@ -76,8 +76,19 @@ def read_header(path: Path) -> Geometry:
 
 def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
     """Luminance and geometry; whole numbers with a scaling become float32."""
+    return _read(path, colours=True)
+
+
+def read_labels(path: Path) -> tuple[NDArray, Geometry]:
+    """Values of a label map and its geometry; InputError for colours."""
+    return _read(path, colours=False)
+
+
+def _read(path: Path, *, colours: bool) -> tuple[NDArray, Geometry]:
     with _opened(path) as stream:
         header = _read_header(stream)
+        if header.samples_axis is not None and not colours:
+            raise InputError(HAS_COLOURS)
         array = _read_array(stream, header)
     if header.slope != 1 or header.intercept != 0:
         array = _scaled(array, header.slope, header.intercept)
@@ -180,7 +191,8 @@ def _understood(fields: Any) -> _Header:
 def _geometry(fields: Any, shape: list[int]) -> Geometry:
     """Geometry in array axis order, axes of one voxel dropped."""
     direction, position = _orientation(fields)
-    return header_geometry(shape, _spacing(fields), position * _millimetres(fields), direction)
+    origin = (position * _millimetres(fields)).tolist()
+    return header_geometry(shape, _spacing(fields), origin, direction)
 
 
 def _spacing(fields: Any) -> tuple[float, ...] | None:
@@ -189,7 +201,7 @@ def _spacing(fields: Any) -> tuple[float, ...] | None:
     used = [step for step, length in zip(steps, fields["dim"][1:4], strict=True) if length > 1]
     if not all(math.isfinite(step) and step != 0 for step in used):
         return None
-    # Without a unit of length and with steps of one: an array that somebody saved as it was.
+    # Without a unit of length and with steps of one: an array that was saved without a geometry.
     if int(fields["xyzt_units"]) & _UNIT_OF_LENGTH == 0 and all(step == 1 for step in used):
         return None
     return tuple(step * _millimetres(fields) for step in steps)

@@ -1,4 +1,4 @@
-"""Reader of PNG, JPEG, BMP and GIF, by Pillow."""
+"""Reader of PNG, JPEG, BMP and GIF, by Pillow; of PNG in colours of 16 bits by SimpleITK."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.images.image_reader import is_file_named
-from napari_landmark.data.images.luminance import REC_709
+from napari_landmark.data.images.image_reader import HAS_COLOURS, IS_LOSSY, is_file_named
+from napari_landmark.data.images.itk_file import itk_reader
+from napari_landmark.data.images.luminance import REC_709, luminance
 from napari_landmark.data.images.memory_limit import check_fits
 
 # Pillow reads a 968x1200 JPEG in 4 ms, against 10 ms for SimpleITK, has the size from the header, and handles
@@ -29,8 +30,11 @@ SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _OTHER_NAMES = (".tif", ".tiff")  # a picture of these kinds under the name of a TIFF is read, too
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
 _NATIVE_MODES = ("L", "I", "F")
+_PNG_COLOURS, _PNG_GREY_ALPHA = (2, 6), 4
 _EXIF_ORIENTATION = 0x0112
 _NO_PICTURE = "is not a picture, whatever its name says: save it again or remove it"
+_SMALL = 2**22  # pixels
+_PIXELS_OF_A_BYTE = 10_000  # deflate holds 8,256 of one bit, LZW of GIF 2,731
 _OPENING = threading.Lock()
 
 
@@ -42,6 +46,7 @@ def accepts(path: Path) -> bool:
 def read_header(path: Path) -> Geometry:
     """Shape of the picture."""
     with open_picture(path) as picture:
+        _has_deep_samples(path, picture)
         return Geometry(_shape(picture))
 
 
@@ -51,7 +56,18 @@ def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
         geometry = Geometry(_shape(picture))
         if picture.format in ("JPEG", "MPO"):
             note_orientation(path, picture.getexif().get(_EXIF_ORIENTATION, 1))
+        if _has_deep_samples(path, picture):
+            return luminance(_deep_samples(path, geometry)), geometry
         return picture_luminance(picture), geometry
+
+
+def read_labels(path: Path) -> tuple[NDArray, Geometry]:
+    """Values of a label map [y, x]: indices of a palette, or greys; InputError for colours and for JPEG."""
+    with open_picture(path) as picture:
+        geometry = Geometry(_shape(picture))
+        if _has_deep_samples(path, picture):
+            return grey_of_samples(_deep_samples(path, geometry)), geometry
+        return picture_labels(picture), geometry
 
 
 @contextmanager
@@ -94,6 +110,62 @@ def picture_luminance(picture: Image.Image) -> NDArray:
     return np.array(rgb.convert("L", matrix=(*REC_709, 0)))
 
 
+def picture_labels(picture: Image.Image) -> NDArray:
+    """Values [y, x] of the current page of a picture as a label map; InputError for colours and for JPEG."""
+    if picture.format in ("JPEG", "MPO"):
+        raise InputError(IS_LOSSY)
+    if picture.mode in ("1", "P"):
+        return np.array(picture).astype(np.uint8, copy=False)
+    if picture.mode in ("RGB", "RGBA"):
+        return grey_of_samples(np.array(picture))
+    if picture.mode in ("LA", "La"):
+        return np.array(picture.getchannel(0))
+    if picture.mode in _NATIVE_MODES or picture.mode.startswith("I;16"):
+        return picture_luminance(picture)
+    raise InputError(HAS_COLOURS)
+
+
+def grey_of_samples(samples: NDArray) -> NDArray:
+    """The value that red, green and blue share in every pixel; InputError where they differ.
+
+    Parameters
+    ----------
+    samples : (y, x, n) array
+        Grey (and alpha), or red, green and blue (and alpha).
+    """
+    colours = samples[..., :3] if samples.shape[-1] > 2 else samples[..., :1]
+    if (colours != colours[..., :1]).any():
+        raise InputError(HAS_COLOURS)
+    return np.ascontiguousarray(colours[..., 0])
+
+
+def _has_deep_samples(path: Path, picture: Image.Image) -> bool:
+    """Whether a PNG has colours of 16 bits, of which Pillow keeps 8; InputError for greys with alpha."""
+    if picture.format != "PNG":
+        return False
+    with path.open("rb") as stream:  # the header's chunk is always the first (PNG specification, 5.6)
+        depth, kind = stream.read(26)[24:]
+    if depth == 16 and kind == _PNG_GREY_ALPHA:
+        raise InputError("holds greys of 16 bits with transparency: save it without transparency")
+    return depth == 16 and kind in _PNG_COLOURS
+
+
+def _deep_samples(path: Path, geometry: Geometry) -> NDArray:
+    """Samples [y, x, n] of such a PNG, read by ITK."""
+    import SimpleITK as sitk
+
+    check_fits(geometry.shape, 4 * (2 * 2 + 4) + 8)
+    try:
+        samples = sitk.GetArrayFromImage(itk_reader(path, image_io="PNGImageIO").Execute())
+    except RuntimeError as error:
+        raise InputError("cannot be read, it seems damaged: save it again or remove it") from error
+    if samples.ndim != 3 or samples.shape[:2] != geometry.shape:
+        raise InputError(
+            "has other pixels than its header says, it seems damaged: save it again or remove it"
+        )
+    return samples
+
+
 def note_orientation(path: Path, orientation: int) -> None:
     """Log that a picture with an EXIF or TIFF note about turning (other than 1) is read as it is stored."""
     if orientation != 1:
@@ -119,10 +191,20 @@ def _open(path: Path) -> Image.Image:
         per_pixel = 4 if picture.mode[0] in "IF" else len(picture.getbands())
         # As it is decoded, as luminance, and as the array.
         check_fits((height, width), per_pixel + 2 * (per_pixel if picture.mode[0] in "IF" else 1))
+        if picture.format != "TIFF":  # of blank pages in fax, a byte holds more
+            _check_file_size(path, width * height)
     except BaseException:
         picture.close()
         raise
     return picture
+
+
+def _check_file_size(path: Path, pixels: int) -> None:
+    """Refuse (InputError) more pixels than the file can hold: decoders fill in what is missing."""
+    if pixels > max(_SMALL, _PIXELS_OF_A_BYTE * path.stat().st_size):
+        raise InputError(
+            "has far fewer bytes than its size needs, it seems damaged: save it again or remove it"
+        )
 
 
 def _shape(picture: Image.Image) -> tuple[int, int]:

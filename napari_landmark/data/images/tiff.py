@@ -1,13 +1,12 @@
-"""Reader of TIFF, by tifffile; by Pillow where the pixels are packed in a way that only its libtiff unpacks."""
+"""Reader of TIFF, by tifffile; by Pillow for the compressions that only its libtiff reads."""
 
 from __future__ import annotations
 
-import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +14,22 @@ from numpy.typing import NDArray
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images import raster
-from napari_landmark.data.images.image_reader import is_file_named
+from napari_landmark.data.images.image_reader import IS_LOSSY, is_file_named
 from napari_landmark.data.images.luminance import luminance
 from napari_landmark.data.images.memory_limit import check_fits
 from napari_landmark.data.images.tiff_pages import check_pages_end
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 SUFFIXES: tuple[str, ...] = (".tif", ".tiff")
 _MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _AXES = {"C": "channels", "T": "moments in time"}
+_LOSSY = (6, 7)  # JPEG
 _NOT_PACKED, _DEFLATE = 1, (8, 32946)
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
 _ALPHA = (1, 2)  # kinds of further samples
 _ORIENTATION = 274
-
-# What it has to say of damaged files is raised as an InputError; without a handler it would reach the terminal.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def accepts(path: Path) -> bool:
@@ -59,9 +59,29 @@ def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
             _check_segments(series)
             return _luminance(series.asarray(), series, page).reshape(geometry.shape), geometry
         white_is_zero = page.photometric == _WHITE_IS_ZERO
-    array = _read_by_pillow(path, geometry.shape)
+        kind = _kind(page)
+    array = _read_by_pillow(path, geometry.shape, kind)
     # Pillow turns bytes and single bits itself.
     return (_inverted(array) if white_is_zero and array.dtype != np.uint8 else array), geometry
+
+
+def read_labels(path: Path) -> tuple[NDArray, Geometry]:
+    """Values of a label map [y, x] or [z, y, x] as stored: indices of a palette, white-is-zero not turned."""
+    with _opened(path) as (series, geometry):
+        page = series.keyframe
+        if page.compression in _LOSSY:
+            raise InputError(IS_LOSSY)
+        if _is_unpacked_by_tifffile(page):
+            _check_segments(series)
+            array = series.asarray()
+            array = array.astype(array.dtype.newbyteorder("="), copy=False)
+            if "S" in series.axes:
+                array = raster.grey_of_samples(np.moveaxis(array, series.axes.index("S"), -1))
+            return array.reshape(geometry.shape), geometry
+        turned = page.photometric == _WHITE_IS_ZERO and page.bitspersample == 8
+        kind = _kind(page)
+    array = _read_by_pillow(path, geometry.shape, kind, raster.picture_labels)
+    return (_inverted(array) if turned else array), geometry
 
 
 @contextmanager
@@ -177,12 +197,24 @@ def _inverted(array: NDArray) -> NDArray:
     return ~array if array.dtype.kind in "iu" else -array
 
 
-def _read_by_pillow(path: Path, shape: tuple[int, ...]) -> NDArray:
+def _kind(page: Any) -> str:
+    """Compression, photometric interpretation and bits of a page, for a message."""
+    compression = getattr(page.compression, "name", page.compression)
+    photometric = getattr(page.photometric, "name", page.photometric)
+    return f"{compression}, {photometric}, {page.bitspersample} bits"
+
+
+def _read_by_pillow(
+    path: Path,
+    shape: tuple[int, ...],
+    kind: str,
+    read: Callable[[Image.Image], NDArray] = raster.picture_luminance,
+) -> NDArray:
     """The pages as Pillow reads them: packed by LZW, JPEG, PackBits or CCITT, in single bits, or in CMYK or YCbCr."""
-    unknown = "is a TIFF of a kind that is not read here: save it without compression, in grey or in colours"
+    unknown = f"is a TIFF of a kind that is not read here ({kind}): save it without compression, in grey or in colours"
     with raster.open_picture(path, unknown=unknown) as picture:
         pages = []
         for number in range(shape[0] if len(shape) == 3 else 1):
             picture.seek(number)
-            pages.append(raster.picture_luminance(picture))
+            pages.append(read(picture))
     return np.stack(pages) if len(shape) == 3 else pages[0]

@@ -160,6 +160,19 @@ raw(
     what="a huge gif",
 )
 raw(
+    "a.gif",
+    b"GIF89a" + struct.pack("<HHBBB", 20_000, 20_000, 0, 0, 0)
+    + b"," + struct.pack("<HHHHB", 0, 0, 20_000, 20_000, 0) + bytes([2, 2, 0x4C, 1, 0]) + b";",
+    "has far fewer bytes than its size needs",
+    what="a gif of many pixels in few bytes",
+)  # fmt: skip
+raw(
+    "a.png",
+    png(9000, 9000, bytes(9001 * 9000)),
+    right=lambda i: i.array.shape == (9000, 9000),
+    what="a large blank picture",
+)
+raw(
     "a.bmp",
     b"BM"
     + struct.pack("<IHHI", 100, 0, 0, 54)
@@ -342,6 +355,12 @@ raw("a.nii", nrrd(), "is not an image of the kind", what="nrrd called nii")
 # -- NRRD and MetaImage -----------------------------------------------------------------------------------------
 
 raw("a.nrrd", nrrd(), right=lambda i: same(i) and without_spacing(i), what="nrrd without a spacing")
+raw(
+    "a.nrrd",
+    nrrd().replace(b"encoding: raw", b"encoding: bzip2"),
+    "is packed with bzip2, which is not read here: save it with gzip or unpacked",
+    what="nrrd packed with bzip2",
+)
 raw("a.nrrd", nrrd("spacings: nan nan\n"), right=without_spacing, what="nrrd with a spacing of nan")
 raw("a.nrrd", nrrd("spacings: -1 1\n"), "expected positive millimetres", what="nrrd with a negative spacing")
 raw("a.nrrd", nrrd("spacings: 0 1\n"), "spacing", what="nrrd with a spacing of zero")
@@ -374,8 +393,8 @@ raw("a.mha", meta(size="24 32").replace(b"NDims = 2", b"NDims = 300"), "number o
 # -- DICOM ------------------------------------------------------------------------------------------------------
 
 raw("a.dcm", b"\x80\x04cos\nsystem\n(S'true'\ntR.", "cannot be read", what="a pickle called dicom")
-raw("a.dcm", bytes(128) + b"DICM", "cannot be read", what="dicom with nothing in it")
-raw("a", bytes(128) + b"DICM\2\0\0\0UL\4\0\xff\xff\xff\xff", "cannot be read", what="truncated dicom")
+raw("a.dcm", bytes(128) + b"DICM", "holds no pixels", what="dicom with nothing in it")
+raw("a", bytes(128) + b"DICM\2\0\0\0UL\4\0\xff\xff\xff\xff", "holds no pixels", what="truncated dicom")
 
 
 @kind("in every pixel")

@@ -160,6 +160,10 @@ def test_without_pixels(tmp_path):
     path = save(tmp_path / "a.dcm", SLOPE)
     data = pydicom.dcmread(path)
     del data.PixelData
+    data.save_as(path)
+    with pytest.raises(InputError, match=r"a\.dcm: ends before its pixels, it seems damaged"):
+        read_image(path)
+    del data.Rows
     data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = pydicom.uid.BasicTextSRStorage
     data.save_as(path)
     with pytest.raises(InputError, match=r"a\.dcm: holds no pixels \(Basic Text SR Storage\): move it"):

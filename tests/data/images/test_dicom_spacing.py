@@ -12,7 +12,7 @@ from .dicom_files import SLOPE, save
 
 
 class TestSpacing:
-    """Which attribute counts, and which plane it is about."""
+    """The attribute that counts, and the plane of its measure."""
 
     @pytest.mark.parametrize(
         ("tags", "spacing", "statement"),
@@ -83,7 +83,7 @@ class TestSpacing:
         assert geometry.spacing == (None if spacing is None else pytest.approx(spacing))
         assert geometry.spacing_statement == statement
 
-    def test_what_a_person_says_counts_more(self, tmp_path):
+    def test_a_spacing_by_the_user_counts_more(self, tmp_path):
         path = save(tmp_path / "a.dcm", SLOPE, ImagerPixelSpacing=[0.15, 0.1])
         assert read_geometry(path, spacing=0.4).spacing_statement == "user"
 

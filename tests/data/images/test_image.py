@@ -70,7 +70,7 @@ class TestPictures:
         assert geometry.spacing is None
         assert geometry.spacing_source is SpacingSource.UNKNOWN
 
-    def test_spacing_by_a_person(self, tmp_path):
+    def test_spacing_by_the_user(self, tmp_path):
         Image.fromarray(GREY).save(tmp_path / "a.png")
         geometry = read_image(tmp_path / "a.png", spacing=0.1).geometry
         assert geometry.spacing == (0.1, 0.1)
@@ -89,6 +89,28 @@ class TestPictures:
     def test_grey_stored_as_colours_stays_exact(self, tmp_path):
         Image.fromarray(np.dstack([GREY] * 3)).save(tmp_path / "a.png")
         np.testing.assert_array_equal(read_image(tmp_path / "a.png").array, GREY)
+
+    @pytest.mark.parametrize("channels", [3, 4])
+    def test_png_of_sixteen_bits_keeps_them(self, tmp_path, channels):
+        samples = RNG.integers(0, 2**16, (30, 20, channels)).astype(np.uint16)
+        save_itk(tmp_path / "a.png", samples, isVector=True)
+        found = read_image(tmp_path / "a.png").array
+        assert found.dtype == np.uint16
+        assert abs(found - luminance(samples)).max() <= 0.51
+
+    def test_png_of_sixteen_bits_with_alpha_would_lose_them(self, tmp_path):
+        path = save_itk(tmp_path / "a.png", np.zeros((30, 20, 2), np.uint16), isVector=True)
+        for read in (read_geometry, read_image):
+            with pytest.raises(InputError, match=r"a\.png: holds greys of 16 bits with transparency"):
+                read(path)
+
+    def test_a_damaged_png_of_sixteen_bits(self, tmp_path, capfd):
+        samples = RNG.integers(0, 2**16, (30, 20, 3)).astype(np.uint16)
+        path = save_itk(tmp_path / "a.png", samples, isVector=True)
+        path.write_bytes(path.read_bytes()[:900])
+        with pytest.raises(InputError, match=r"a\.png: cannot be read, it seems damaged"):
+            read_image(path)
+        assert capfd.readouterr() == ("", "")
 
     def test_palette(self, tmp_path):
         picture = Image.fromarray(COLOUR).quantize(64)
