@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ _lock, _users = threading.Lock(), 0  # the settings are those of the process
 def keep_freed_memory() -> Iterator[None]:
     """Context in which the C library keeps freed memory; without effect except on Linux with glibc.
 
-    The settings go back when the last of nested or parallel contexts ends.
+    Settings that the user made by variables of the environment are left alone, since they could not be put back. The
+    settings go back when the last of nested or parallel contexts ends.
     """
     library = _glibc()
     if library is None:
@@ -48,10 +50,15 @@ def keep_freed_memory() -> Iterator[None]:
 
 
 def _glibc() -> ctypes.CDLL | None:
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or _set_by_user():
         return None
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL("libc.so.6")
         library.mallopt, library.malloc_trim  # noqa: B018  absent from other C libraries
         return library
     return None
+
+
+def _set_by_user() -> bool:
+    variables = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_")
+    return any(name in os.environ for name in variables) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")

@@ -57,3 +57,15 @@ def test_only_the_outermost_context_changes_settings(monkeypatch):
             pass
         assert library.calls == during
     assert library.calls[-1] == ("trim", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MALLOC_TRIM_THRESHOLD_", "100000"), ("GLIBC_TUNABLES", "glibc.malloc.mmap_max=10")],
+)
+def test_settings_of_the_user_are_left_alone(monkeypatch, name, value):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: pytest.fail("the library was loaded"))
+    monkeypatch.setenv(name, value)
+    with keep_freed_memory():
+        pass

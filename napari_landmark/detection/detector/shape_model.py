@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 _RIDGE = 0.05  # share of the mean variance added to every direction: with few images, directions are unseen
+# Median length of a vector of independent normal values with standard deviation 1, by number of axes. That of three
+# (1.538) is divided by 4.31 / 4: so rare as a length above 4 is with two axes, one above 4.31 is with three.
+_MEDIAN_LENGTH = {2: 1.177, 3: 1.427}
 _OUTLIER = 4.0  # robust standard deviations
 # Of the size of the mean shape. Found shapes agree with each other far better than with anatomy, so deviations that
 # are large compared with their own scatter are still right more often than not; only gross ones are replaced.
@@ -29,7 +32,8 @@ class ShapeModel:
     precision : (n * d, n * d)
         Inverse covariance.
     scale : (n,)
-        Robust standard deviation of each landmark's distance from its prediction, in working-grid pixels.
+        Robust standard deviation of each landmark from its prediction along an axis, in working-grid pixels; 1.08
+        times that in 3-D, so that a deviation in this unit is as rare as in 2-D.
     """
 
     mean: np.ndarray
@@ -92,9 +96,7 @@ def fit_shape_model(positions: np.ndarray, weights: np.ndarray, *, rounds: int =
         precision = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
         model = ShapeModel(mean, precision, np.ones(landmarks))
         distance = np.linalg.norm(_from_others(model, shapes) - shapes, axis=-1)
-        scale = np.maximum(
-            np.median(distance, axis=0) / 1.177, 0.5
-        )  # 1.177: median of a 2-D Rayleigh distribution
+        scale = np.maximum(np.median(distance, axis=0) / _MEDIAN_LENGTH[positions.shape[2]], 0.5)
         model = ShapeModel(mean, precision, scale)
         deviation, _ = model.judge(positions)
         current = np.clip(weights, 0.02, 1) * np.exp(-0.5 * (deviation / _OUTLIER) ** 4)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 
+from napari_landmark.data.errors import InputError
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.registration.losses import LossWeights, loss_terms, weighted_sum
 from napari_landmark.registration.networks.registration_network import Alignment, compose_alignment
@@ -51,6 +52,11 @@ def optimize_instance(
         `initial` if no term of the loss can be computed; after a cancel that of the last step.
     terms : dict of str to float
         Last value of every term of the loss; empty without any step.
+
+    Raises
+    ------
+    InputError
+        The loss is not a finite number from the start.
     """
     if not steps:
         return initial, {}
@@ -73,6 +79,10 @@ def optimize_instance(
         if not terms:
             break
         loss = weighted_sum(terms, weights)
+        if step == 0 and not bool(torch.isfinite(loss)):
+            raise InputError(
+                "the images cannot be compared: the loss is not a finite number; look at both images"
+            )
         loss.backward()
         # Adam normalizes the gradient of each cell: steps are in cells whatever the size of the grid.
         if velocity.grad is not None:

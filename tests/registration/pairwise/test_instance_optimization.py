@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from napari_landmark.data.errors import InputError
 from napari_landmark.learning.device import choose_device
 from napari_landmark.registration.losses import LossWeights, loss_terms
 from napari_landmark.registration.networks.registration_network import compose_alignment
@@ -54,6 +55,11 @@ class TestOptimization:
         found, terms = optimize_instance(pair, initial, steps=0, weights=LossWeights())
         assert found is initial
         assert terms == {}
+
+    def test_a_loss_that_is_not_a_number_is_an_error(self, pair):
+        pair.moving.fill_(float("nan"))
+        with pytest.raises(InputError, match="cannot be compared"):
+            optimize_instance(pair, shifted(pair, 0.0), steps=5, weights=LossWeights())
 
     def test_coarse_scales_are_used_in_the_first_half_only(self, pair):
         weights = LossWeights()
