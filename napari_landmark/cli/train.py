@@ -102,14 +102,13 @@ def _read_templates(
 def _images_folder(
     out: Path, study: Study | None, images: Path | None, annotated: Mapping[Path, LandmarkSet]
 ) -> Path:
-    if study is None and (images is None or not annotated):
+    if images is None and study is not None:
+        return study.require_images()
+    if images is None or (study is None and not annotated):
         raise InputError(f"{out}: is no study yet: give --images DIR, --template FILE and --landmarks CSV")
-    folder = images or (study.images if study is not None else None)
-    if folder is None:
-        raise InputError(f"{out}: does not say where its images are: give --images DIR")
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder; --images names the folder of the cohort")
-    return folder
+    if not images.is_dir():
+        raise InputError(f"{images}: there is no such folder; --images names the folder of the cohort")
+    return images
 
 
 def _gather(study: Study | None, folder: Path, templates: Sequence[Path], spacing: float | None) -> Cohort:
