@@ -39,8 +39,8 @@ class StudyLock:
 
     The lock itself is one of the operating system on ``.annotating.flock`` or ``.training.flock`` in the folder of the
     study: it ends with its program, however that ends. On file systems without locks the existence of that file is the
-    lock. ``annotating.lock`` or ``training.lock`` beside it names the holder for messages, and its time is renewed while
-    it is held: the file of another computer that was not renewed for ten minutes is a leftover.
+    lock. ``annotating.lock`` or ``training.lock`` beside it names the holder for messages. Its time is renewed while it
+    is held: the file of another computer that was not renewed for ten minutes is a leftover.
 
     Parameters
     ----------
