@@ -65,7 +65,10 @@ def train(
     out: Annotated[Path, typer.Option(metavar="STUDY", help="Study folder to create, or to train again")],
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the cohort's images")] = None,
     template: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="The annotated image; repeat it for several")
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="The annotated image, or folder of a DICOM series; repeat it for several"
+        ),
     ] = None,
     landmarks: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Its landmarks: image,landmark,x,y[,z]")
