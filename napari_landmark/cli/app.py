@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
@@ -15,6 +17,8 @@ from napari_landmark.cli.convert_help import ConvertCommand
 from napari_landmark.cli.wording import word
 from napari_landmark.data.errors import InputError
 from napari_landmark.progress import Cancelled
+
+_DEBUG = "NAPARI_LANDMARK_DEBUG"
 
 app = typer.Typer(
     help="Landmarks on a whole cohort of medical images from one annotated image.",
@@ -61,7 +65,10 @@ def train(
     out: Annotated[Path, typer.Option(metavar="STUDY", help="Study folder to create, or to train again")],
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the cohort's images")] = None,
     template: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="The annotated image; repeat it for several")
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="The annotated image, or folder of a DICOM series; repeat it for several"
+        ),
     ] = None,
     landmarks: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Its landmarks: image,landmark,x,y[,z]")
@@ -303,7 +310,10 @@ def info() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point: expected failures become one line on standard error and exit status 2."""
+    """Entry point: failures become one line on standard error and exit status 2, unexpected ones 1.
+
+    With NAPARI_LANDMARK_DEBUG=1 in the environment the traceback of an unexpected failure precedes the line.
+    """
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
     warnings.filterwarnings("ignore", module="torch")
     given = sys.argv[1:] if arguments is None else arguments
@@ -315,11 +325,14 @@ def main(arguments: list[str] | None = None) -> int:
         typer.echo("stopped", err=True)
         code = 130
     except OSError as error:  # a full disk, a folder without permission
+        _trace_if_asked()
         code = _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
     except Exception as error:
-        if not isinstance(error, _UsageError):
-            raise
-        code = _fail(error.format_message())
+        if isinstance(error, _UsageError):
+            code = _fail(error.format_message())
+        else:
+            _fail(_unexpected(error))
+            code = 1
     code = code if isinstance(code, int) else 0
     if arguments is None:
         sys.exit(code)
@@ -332,6 +345,21 @@ class _UsageError(Protocol):
 
     def format_message(self) -> str:
         """The mistake in one line."""
+
+
+def _unexpected(error: Exception) -> str:
+    """One line on an error that no message foresees."""
+    _trace_if_asked()
+    kind = type(error).__name__
+    if isinstance(error, MemoryError) or kind == "OutOfMemoryError":  # of torch, which is not imported here
+        where = "the graphics card" if kind == "OutOfMemoryError" else "this machine"
+        return f"the memory of {where} is used up: close other programs, or use --device cpu"
+    return f"unexpected error: {kind}: {error}; {_DEBUG}=1 in the environment shows where"
+
+
+def _trace_if_asked() -> None:
+    if os.environ.get(_DEBUG, "0") not in ("", "0"):
+        traceback.print_exc()
 
 
 def _help() -> int:

@@ -10,7 +10,7 @@ import typer
 
 from napari_landmark.data.cohort.folder_geometries import FolderGeometries
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats.image_names import common_schema, find_image, image_stem
+from napari_landmark.data.formats.image_names import ImageNames, common_schema, image_stem
 from napari_landmark.data.formats.registry import output_format, read_landmarks, write_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
@@ -87,7 +87,8 @@ def _gathered(
 
 def _geometries_of(sets: Mapping[str, LandmarkSet], folder: FolderGeometries) -> dict[str, Geometry]:
     """Geometries by the names of the images in the landmark files."""
-    found = {image: find_image(image, folder) for image in sets}
+    names = ImageNames(folder)
+    found = {image: names.find(image) for image in sets}
     return {image: folder[name] for image, name in found.items() if name is not None}
 
 

@@ -13,7 +13,7 @@ from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_
 from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.cohort.folder_geometries import FolderGeometries
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats.image_names import find_image
+from napari_landmark.data.formats.image_names import ImageNames
 from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSet
@@ -121,17 +121,18 @@ def _landmarks(
 ) -> dict[str, LandmarkSet]:
     """Landmarks by the names of the images."""
     table = read_landmarks(path, geometries=FolderGeometries(images, spacing=spacing))
+    names = ImageNames(table)
     found: dict[str, LandmarkSet] = {}
     for name in used:
         try:
-            known = find_image(name, table)
+            known = names.find(name)
         except InputError as error:
             raise error.prefixed(path) from error
         if known is not None:
             found[name] = table[known]
     if not found:
-        names = ", ".join(list(table)[:3])
-        raise InputError(f"{path}: has landmarks of no image of the pairs (it has {names})")
+        first = ", ".join(list(table)[:3])
+        raise InputError(f"{path}: has landmarks of no image of the pairs (it has {first})")
     return found
 
 

@@ -11,6 +11,7 @@ from napari_landmark.cli.destination import check_writable
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import ErrorCode, InputError
+from napari_landmark.data.images import dicom_series
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.creation import create_study, extend_study, read_template_landmarks
 from napari_landmark.data.study.provenance import describe_spacing
@@ -94,22 +95,23 @@ def _read_templates(
     if not templates:
         raise InputError("--landmarks needs --template FILE, the image that the positions are in")
     for path in templates:
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such file; --template names the annotated image")
+        if not path.is_file() and not dicom_series.accepts(path):
+            raise InputError(
+                f"{path}: there is no such file or DICOM series; --template names the annotated image"
+            )
     return read_template_landmarks(templates, landmarks, schema=None if study is None else study.schema)
 
 
 def _images_folder(
     out: Path, study: Study | None, images: Path | None, annotated: Mapping[Path, LandmarkSet]
 ) -> Path:
-    if study is None and (images is None or not annotated):
+    if images is None and study is not None:
+        return study.require_images()
+    if images is None or (study is None and not annotated):
         raise InputError(f"{out}: is no study yet: give --images DIR, --template FILE and --landmarks CSV")
-    folder = images or (study.images if study is not None else None)
-    if folder is None:
-        raise InputError(f"{out}: does not say where its images are: give --images DIR")
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder; --images names the folder of the cohort")
-    return folder
+    if not images.is_dir():
+        raise InputError(f"{images}: there is no such folder; --images names the folder of the cohort")
+    return images
 
 
 def _gather(study: Study | None, folder: Path, templates: Sequence[Path], spacing: float | None) -> Cohort:

@@ -16,6 +16,7 @@ REMEDIES = {
     ErrorCode.OTHER_ANNOTATION: (
         "leave out --template and --landmarks to use those, or choose another --out"
     ),
+    ErrorCode.IMAGES_NOT_FOUND: "give --images DIR",
     ErrorCode.NO_MODEL: "run `napari-landmark train` first",
     ErrorCode.DEVICE_UNAVAILABLE: "use --device cpu, or auto",
     ErrorCode.INVALID_OPTION: "change --{option}",

@@ -27,6 +27,8 @@ class ErrorCode(StrEnum):
     """An interrupted training does not fit the current input, or its record cannot be read."""
     OTHER_ANNOTATION = "other_annotation"
     """The study has other manual positions in an image than those that are given."""
+    IMAGES_NOT_FOUND = "images_not_found"
+    """The folder of the images of a study is not known, or not where the study says."""
     NO_MODEL = "no_model"
     """The study has no trained model."""
     DEVICE_UNAVAILABLE = "device_unavailable"

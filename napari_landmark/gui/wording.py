@@ -16,6 +16,7 @@ REMEDIES = {
     ErrorCode.NOTHING_TO_RESUME: "press Train",
     ErrorCode.TRAINING_CHANGED: "press Train",
     ErrorCode.OTHER_ANNOTATION: "open that study to change them, or choose another folder",
+    ErrorCode.IMAGES_NOT_FOUND: "put them back, or make a new study from their folder: New study…",
     ErrorCode.NO_MODEL: "press Train first",
     ErrorCode.DEVICE_UNAVAILABLE: ("choose cpu or auto as the device, under Advanced or in the Preferences"),
     ErrorCode.INVALID_OPTION: "change the {option}",

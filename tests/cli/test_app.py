@@ -35,6 +35,34 @@ class TestMain:
         monkeypatch.setattr("napari_landmark.cli.evaluate.read_landmarks", fail)
         assert refused("evaluate", data / "truth.csv", data / "truth.csv") == "napari-landmark: first second"
 
+    @pytest.mark.parametrize(
+        ("error", "line"),
+        [
+            (
+                RuntimeError("CUDA error:\nno kernel"),
+                "unexpected error: RuntimeError: CUDA error: no kernel; NAPARI",
+            ),
+            (MemoryError(), "the memory of this machine is used up"),
+            (
+                type("OutOfMemoryError", (RuntimeError,), {})("CUDA"),
+                "the memory of the graphics card is used up",
+            ),
+            (OSError(28, "No space left on device", "/out/a.csv"), "/out/a.csv: No space left on device"),
+        ],
+    )
+    def test_an_unexpected_error_is_one_line(self, monkeypatch, capsys, error, line):
+        def fail(**options):
+            raise error
+
+        monkeypatch.setattr(cli, "app", fail)
+        monkeypatch.delenv("NAPARI_LANDMARK_DEBUG", raising=False)
+        assert main(["info"]) == (2 if isinstance(error, OSError) else 1)
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said.startswith(f"napari-landmark: {line}")
+        monkeypatch.setenv("NAPARI_LANDMARK_DEBUG", "1")
+        main(["info"])
+        assert "Traceback (most recent call last)" in capsys.readouterr().err
+
     def test_an_interrupt_anywhere(self, monkeypatch, capsys):
         def interrupted(**options):
             raise KeyboardInterrupt

@@ -9,6 +9,7 @@ import pytest
 from napari_landmark.cli.app import main
 from napari_landmark.data.study.study import Study
 
+from ..data.images.dicom_files import VOLUME, save_series
 from .tables import rows
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -66,7 +67,10 @@ class TestTrainRefuses:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"template": "nothing.png"}, "nothing.png: there is no such file; --template names"),
+            (
+                {"template": "nothing.png"},
+                "nothing.png: there is no such file or DICOM series; --template names",
+            ),
             ({"landmarks": "nothing.csv"}, "nothing.csv: there is no such file"),
             ({"landmarks": "table.xlsx"}, "table.xlsx: not a known landmark format"),
             ({"images": "nothing"}, "nothing: there is no such folder; --images"),
@@ -150,3 +154,10 @@ class TestTrainRefuses:
         refused("train", *train_options())
         (data / "template.csv").write_text(good)
         assert main(["train", *train_options()]) == 0
+
+
+def test_a_folder_of_dicom_slices_is_a_template(train_options, data, refused):
+    """It is read as one image, so that the refusal is about the table."""
+    save_series(data / "ct", VOLUME)
+    message = refused("train", *train_options(template=data / "ct"))
+    assert "has no rows for the template ct" in message

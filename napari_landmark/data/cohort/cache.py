@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import logging
 import os
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +24,8 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
+
+logger = logging.getLogger(__name__)
 
 _PROGRAM = "napari-landmark"
 _STAGE = "reading images"
@@ -67,6 +72,7 @@ class WorkingCache:
         self._canvas = canvas
         self._file: Path | None = None
         self._rows: NDArray[np.float16] | None = None
+        self._unmapped: list[Path] = []
 
     def __getstate__(self) -> dict[str, Any]:
         # Sent to another process the mapping would travel as a copy of everything.
@@ -94,8 +100,8 @@ class WorkingCache:
         Parameters
         ----------
         draw : callable
-            Gives the row of a number; called from several threads. An InputError from it is noted and
-            the other rows go on.
+            Gives the row of a number; called from several threads. An InputError or OSError from it is noted
+            and the other rows go on.
         progress : callable, optional
             Called after every row; an exception from it ends the work, and the rows made so far are kept.
         cancel : CancelToken, optional
@@ -120,7 +126,13 @@ class WorkingCache:
                 progress(ProgressEvent(_STAGE, done / total, step=done))
 
         try:
-            failures = self._build(draw, report, cancel)
+            try:
+                failures = self._build(draw, report, cancel)
+            except OSError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+                self._move_to_local_folder()
+                failures = self._build(draw, report, cancel)
             # Opened here and kept, so that a later list of images may remove the file from the folder.
             self._rows = self._open_rows()
             return failures
@@ -129,6 +141,17 @@ class WorkingCache:
                 f"{self._folder}: the image cache cannot be written ({error.strerror or error}); "
                 "name a writable folder in the environment variable NAPARI_LANDMARK_CACHE"
             ) from error
+
+    def _move_to_local_folder(self) -> None:
+        """Give up a folder whose file system has no memory maps."""
+        for path in self._unmapped:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        folder = _local_folder() / self._folder.name
+        logger.warning(
+            "%s: its file system has no memory maps; the image cache is in %s", self._folder, folder
+        )
+        self._folder = folder
 
     def _open_rows(self) -> NDArray[np.float16]:
         if self._file is None:
@@ -184,7 +207,11 @@ class WorkingCache:
         cancel: CancelToken | None,
     ) -> dict[int, str]:
         def make(number: int) -> None:
-            rows[number] = draw(number)
+            try:
+                row = draw(number)
+            except OSError as error:  # of this image alone, such as one of a share that fails for a moment
+                raise InputError(f"cannot be read ({error.strerror or error})") from error
+            rows[number] = row
 
         failures: dict[int, str] = {}
         written = time.monotonic()
@@ -244,6 +271,7 @@ class WorkingCache:
                 "name another folder in the environment variable NAPARI_LANDMARK_CACHE"
             )
         file = self._folder / f"working-{uuid.uuid4().hex[:12]}.npy"
+        self._unmapped = [file]  # until it is mapped, the file is removed where that fails
         rows = np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=shape)
         if hasattr(os, "posix_fallocate"):
             # A full disk met while writing to a mapping would end the program.
@@ -275,6 +303,16 @@ class WorkingCache:
                     age = time.time() - path.stat().st_mtime
                     if path.name == superseded or age > _SECONDS_UNTIL_ORPHAN:
                         path.unlink()
+
+
+def _local_folder() -> Path:
+    """A folder for temporary files that is this user's own."""
+    if not hasattr(os, "getuid"):
+        return Path(tempfile.gettempdir()) / _PROGRAM  # of this user, on Windows
+    folder = Path(tempfile.gettempdir()) / f"{_PROGRAM}-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    # Another user may have made a folder of that name.
+    return folder if folder.stat().st_uid == os.getuid() else Path(tempfile.mkdtemp(prefix=f"{_PROGRAM}-"))
 
 
 def _as_completed(

@@ -24,6 +24,7 @@ from napari_landmark.data.cohort.folder import (
     resolved,
     without_path,
 )
+from napari_landmark.data.cohort.memory_budget import MemoryBudget
 from napari_landmark.data.cohort.working_grid import (
     CanvasTransform,
     canonical_axes,
@@ -34,11 +35,14 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage, read_image
+from napari_landmark.data.images.memory_limit import total_memory
 from napari_landmark.progress import CancelToken, Progress
 
 # Raised when `resample` or the readers give other values, so that old caches are made anew.
 _RESAMPLING = 2
 _CANVAS_STEP = 64
+_SHARE_OF_MEMORY = 0.6  # of all images that are read at the same time
+_BYTES_PER_PIXEL = 16  # the pixels in the type of the file, decoded and as they are resampled
 DEFAULT_WORKING_SIZE = {2: 768, 3: 128}
 """Longest side of the working grid by number of axes; a volume of 768 would hold as much as 700 pictures."""
 
@@ -144,10 +148,13 @@ class Cohort:
             canvas,
         )
 
+        budget = MemoryBudget(int(_SHARE_OF_MEMORY * total_memory()))
+
         def row(number: int) -> NDArray[np.float32]:
             entry = entries[number]
-            image = read_image(entry.path, spacing=spacing, name=entry.name)
-            return resample(image, fit_canvas_transform(image.geometry, canvas))
+            with budget.reserve(_BYTES_PER_PIXEL * math.prod(entry.geometry.shape)):
+                image = read_image(entry.path, spacing=spacing, name=entry.name)
+                return resample(image, fit_canvas_transform(image.geometry, canvas))
 
         failures = cache.build(row, progress=progress, cancel=cancel)
         skipped_files += [

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_landmark.data.errors import ErrorCode, InputError
-from napari_landmark.data.formats.image_names import common_schema, find_image, named_in_file
+from napari_landmark.data.formats.image_names import ImageNames, common_schema
 from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.formats.state_note import StateNote
 from napari_landmark.data.formats.text_file import (
@@ -102,15 +102,16 @@ def write_coco(
     if not sets:
         raise InputError(f"{path}: there are no images to write")
     names = common_schema(sets.values()).names
+    known = ImageNames(geometries)
     images, annotations = [], []
     for number, (image, landmarks) in enumerate(sets.items(), 1):
-        known = find_image(image, geometries) if geometries else None
-        if known is None or geometries is None:
+        found = known.find(image)
+        if found is None or geometries is None:
             raise InputError(
                 f"{path}: holds width and height of every image, for which {image} is needed",
                 code=ErrorCode.NEEDS_IMAGES,
             )
-        geometry = geometries[known]
+        geometry = geometries[found]
         if geometry.ndim != 2 or landmarks.ndim == 3:
             raise InputError(f"{image}: is a volume, and COCO keypoints are for pictures: write a CSV")
         height, width = geometry.shape
@@ -135,6 +136,7 @@ def _images(
     path: Path, data: Mapping[str, Any], geometries: Mapping[str, Geometry] | None
 ) -> dict[int | str, str]:
     """Names of the images by their ids in the file."""
+    known = ImageNames(geometries)
     images: dict[int | str, str] = {}
     names: set[str] = set()
     for number, entry in enumerate(_list(path, data, "images"), 1):
@@ -143,7 +145,7 @@ def _images(
         if not isinstance(file_name, str) or not file_name.strip():
             raise InputError(f"{where}: has no 'file_name'")
         try:
-            name = named_in_file(file_name, geometries)
+            name = known.find_or_keep(file_name)
         except InputError as error:
             raise error.prefixed(where) from None
         _check_size(entry, name, geometries, where)

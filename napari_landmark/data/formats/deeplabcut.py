@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats.image_names import common_schema, named_in_file
+from napari_landmark.data.formats.image_names import ImageNames, common_schema
 from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.formats.text_file import (
     check_count,
@@ -104,10 +104,11 @@ def read_deeplabcut(
         ((first, _),) = folders
         if first == _FOLDER:
             named = {line: parts[2:] for line, parts in named.items()}
+    known = ImageNames(geometries)
     sets: dict[str, LandmarkSet] = {}
     for line, row in rows:
         try:
-            image = named_in_file("/".join(named[line]), geometries)
+            image = known.find_or_keep("/".join(named[line]))
             if not image.strip():
                 raise InputError("the image has no name")
             if image in sets:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import cached_property
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.composed_name import composed_name
-from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import IMAGE_SUFFIXES
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 
@@ -27,32 +26,59 @@ def image_stem(name: str) -> str:
     return base
 
 
-def find_image(wanted: str, known: Collection[str]) -> str | None:
-    """The known image that best agrees with a name in a file, None where none does.
+class ImageNames:
+    """Names of the known images, indexed once for the matching of all names of a file.
 
     Other programs write paths of another computer, leave out folders or the suffix, change capitals, or take
     accents apart (Unicode NFD).
 
-    Raises
-    ------
-    InputError
-        Several images agree equally well.
+    Parameters
+    ----------
+    known : iterable of str, optional
+        Names of the images.
     """
-    if wanted in known:
-        return wanted
-    for step, index in zip(_STEPS, _indices(tuple(known)), strict=True):
-        found = index.get(step(wanted), ())
-        if len(found) > 1:
-            raise InputError(f"{wanted!r} may be the image {found[0]} or {found[1]}: rename one of them")
-        if found:
-            return found[0]
-    return None
+
+    def __init__(self, known: Iterable[str] | None = None) -> None:
+        self._known = dict.fromkeys(known or ())
+
+    def find(self, wanted: str) -> str | None:
+        """The known image that best agrees with a name in a file, None where none does.
+
+        Raises
+        ------
+        InputError
+            Several images agree equally well.
+        """
+        if wanted in self._known:
+            return wanted
+        for step, index in zip(_STEPS, self._indices, strict=True):
+            found = index.get(step(wanted), ())
+            if len(found) > 1:
+                raise InputError(f"{wanted!r} may be the image {found[0]} or {found[1]}: rename one of them")
+            if found:
+                return found[0]
+        return None
+
+    def find_or_keep(self, wanted: str) -> str:
+        """The known image, or the name in the file with forward slashes where the image is unknown."""
+        found = self.find(wanted)
+        return composed_name(wanted).replace("\\", "/") if found is None else found
+
+    @cached_property
+    def _indices(self) -> list[dict[str, list[str]]]:
+        """For every step, the images by their transformed name."""
+        indices: list[dict[str, list[str]]] = []
+        for step in _STEPS:
+            index: dict[str, list[str]] = {}
+            for name in self._known:
+                index.setdefault(step(name), []).append(name)
+            indices.append(index)
+        return indices
 
 
-def named_in_file(wanted: str, geometries: Mapping[str, Geometry] | None) -> str:
-    """Name of the known image, or the name in the file with forward slashes where the image is unknown."""
-    found = find_image(wanted, geometries) if geometries else None
-    return composed_name(wanted).replace("\\", "/") if found is None else found
+def find_image(wanted: str, known: Iterable[str]) -> str | None:
+    """The known image that best agrees with one name; `ImageNames` is for many."""
+    return ImageNames(known).find(wanted)
 
 
 def common_schema(sets: Iterable[LandmarkSet]) -> LandmarkSchema:
@@ -82,15 +108,3 @@ _STEPS: tuple[Callable[[str], str], ...] = (
     lambda name: _base(name).casefold(),
     lambda name: image_stem(name).casefold(),
 )
-
-
-@lru_cache(maxsize=4)
-def _indices(known: tuple[str, ...]) -> list[dict[str, list[str]]]:
-    """For every step, the images by their transformed name."""
-    indices: list[dict[str, list[str]]] = []
-    for step in _STEPS:
-        index: dict[str, list[str]] = {}
-        for name in known:
-            index.setdefault(step(name), []).append(name)
-        indices.append(index)
-    return indices

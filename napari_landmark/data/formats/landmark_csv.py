@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
@@ -17,7 +18,7 @@ from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
-_LARGEST = 200 * 1024**2
+_LONGEST_LINE = 4 * 1024**2
 _REQUIRED = ("image", "landmark", "x", "y")
 _KNOWN = (*_REQUIRED, "z", "status", "confidence", "expected_error_px")
 _DECIMALS = 6
@@ -33,7 +34,7 @@ class _Table:
     columns: Mapping[str, int]
     width: int
     decimal_comma: bool
-    rows: list[tuple[int, list[str]]]
+    rows: Iterator[tuple[int, list[str]]]
 
 
 def read_csv(
@@ -69,29 +70,31 @@ def read_csv(
     InputError
         With the file and the line.
     """
-    table = _read_table(Path(path))
     images: dict[str, dict[str, Landmark]] = {}
     width: dict[str, int] = {}
-    for line, row in table.rows:
-        where = f"{path}, line {line}"
-        try:
-            image, landmark = _read_row(row, table)
-            if schema is not None:
-                schema.index(landmark.name)
-        except InputError as error:
-            raise error.prefixed(where) from None
-        found = images.setdefault(image, {})
-        if landmark.name in found:
-            raise InputError(
-                f"{where}: landmark {landmark.name!r} of image {image!r} is there twice: keep one row"
-            )
-        if landmark.position is not None and width.setdefault(image, len(landmark.position)) != len(
-            landmark.position
-        ):
-            raise InputError(
-                f"{where}: image {image!r} has rows with z and rows without: give all of them alike"
-            )
-        found[landmark.name] = landmark
+    with _opened_table(Path(path)) as table:
+        for line, row in table.rows:
+            where = f"{path}, line {line}"
+            try:
+                image, landmark = _read_row(row, table)
+                if schema is not None:
+                    schema.index(landmark.name)
+            except InputError as error:
+                raise error.prefixed(where) from None
+            found = images.setdefault(image, {})
+            if landmark.name in found:
+                raise InputError(
+                    f"{where}: landmark {landmark.name!r} of image {image!r} is there twice: keep one row"
+                )
+            if landmark.position is not None and width.setdefault(image, len(landmark.position)) != len(
+                landmark.position
+            ):
+                raise InputError(
+                    f"{where}: image {image!r} has rows with z and rows without: give all of them alike"
+                )
+            found[landmark.name] = landmark
+    if not images:
+        raise InputError(f"{path}: has column titles and no landmarks: add a row for each landmark")
     if schema is None:
         try:
             schema = LandmarkSchema(tuple(dict.fromkeys(name for found in images.values() for name in found)))
@@ -146,47 +149,68 @@ def write_csv(
 LANDMARK_CSV = LandmarkFormat(title="CSV table", suffixes=(".csv",), read=read_csv, write=write_csv)
 
 
-def _read_table(path: Path) -> _Table:
+@contextmanager
+def _opened_table(path: Path) -> Iterator[_Table]:
+    """Open a table; its rows are read as they are asked for, so that its size does not matter."""
     try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(
-                f"{path}: is larger than {_LARGEST // 1024**2} MB: this is no table of landmarks"
-            )
-        text = path.read_bytes().decode("utf-8-sig")
+        stream = path.open(encoding="utf-8-sig", newline="")
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}, line {line}: is not UTF-8 text: save the table as 'CSV UTF-8'") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    rows = _rows(path, text, delimiter)
-    line, header = next(rows, (0, []))
-    if not header:
-        raise InputError(f"{path}: is empty: expected a table with the columns {', '.join(_REQUIRED)}")
-    columns: dict[str, int] = {}
-    for number, title in enumerate(header):
-        title = title.strip().lower()
-        if title in columns and title in _KNOWN:
-            raise InputError(f"{path}, line {line}: column '{title}' is there twice: rename one of them")
-        columns.setdefault(title, number)
-    missing = [title for title in _REQUIRED if title not in columns]
-    if missing:
-        raise InputError(
-            f"{path}, line {line}: no column '{missing[0]}': the first line must name the columns "
-            f"{', '.join(_REQUIRED)}"
-        )
-    content = list(rows)
-    if not content:
-        raise InputError(f"{path}: has column titles and no landmarks: add a row for each landmark")
-    return _Table(path, columns, len(header), delimiter != ",", content)
+    with stream:
+        first = next((line for line in _lines(path, stream) if line.strip("\r\n")), "")
+        delimiter = max(",;\t", key=first.count)
+        stream.seek(0)
+        rows = _rows(path, _lines(path, stream), delimiter)
+        line, header = next(rows, (0, []))
+        if not header:
+            raise InputError(f"{path}: is empty: expected a table with the columns {', '.join(_REQUIRED)}")
+        columns: dict[str, int] = {}
+        for number, title in enumerate(header):
+            title = title.strip().lower()
+            if title in columns and title in _KNOWN:
+                raise InputError(f"{path}, line {line}: column '{title}' is there twice: rename one of them")
+            columns.setdefault(title, number)
+        missing = [title for title in _REQUIRED if title not in columns]
+        if missing:
+            raise InputError(
+                f"{path}, line {line}: no column '{missing[0]}': the first line must name the columns "
+                f"{', '.join(_REQUIRED)}"
+            )
+        yield _Table(path, columns, len(header), delimiter != ",", rows)
 
 
-def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _lines(path: Path, stream: TextIO) -> Iterator[str]:
+    """Lines of a table with their ends."""
+    try:
+        while line := stream.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE:
+                raise InputError(
+                    f"{path}: has a line of {_LONGEST_LINE} signs: this is no table of landmarks"
+                )
+            yield line
+    except UnicodeDecodeError:
+        where = f"{path}, line {_undecodable_line(path)}"
+        raise InputError(f"{where}: is not UTF-8 text: save the table as 'CSV UTF-8'") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _undecodable_line(path: Path) -> int:
+    """Number of the first line that is not UTF-8; the error of a stream does not tell."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+def _rows(path: Path, lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Non-empty rows with the number of their first line."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     line = 1
     try:
         for row in reader:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_landmark.data.errors import ErrorCode, InputError
-from napari_landmark.data.formats.image_names import common_schema, find_image, named_in_file
+from napari_landmark.data.formats.image_names import ImageNames, common_schema
 from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.formats.text_file import (
     check_count,
@@ -72,6 +72,7 @@ def read_tps(
             schema = LandmarkSchema(tuple(f"LM{number}" for number in range(1, count + 1)))
         except InputError as error:
             raise error.prefixed(path) from None
+    known = ImageNames(geometries)
     sets: dict[str, LandmarkSet] = {}
     for number, specimen in enumerate(specimens, 1):
         where = f"{path}, line {specimen.line}"
@@ -88,7 +89,7 @@ def read_tps(
             )
         label = specimen.fields.get("IMAGE") or specimen.fields.get("ID") or f"specimen {number}"
         try:
-            image = named_in_file(label, geometries)
+            image = known.find_or_keep(label)
             height = _height(image, geometries) if specimen.axes == 2 else 0
             marks = [
                 _landmark(name, point, height)
@@ -124,11 +125,12 @@ def write_tps(
         Geometries by name of the image, for heights and scales. Volumes do not need them.
     """
     names = common_schema(sets.values()).names if sets else ()
+    known = ImageNames(geometries)
     lines: list[str] = []
     for number, (image, landmarks) in enumerate(sets.items()):
         check_one_line(image, path)
-        known = find_image(image, geometries) if geometries else None
-        geometry = None if known is None or geometries is None else geometries[known]
+        found = known.find(image)
+        geometry = None if found is None or geometries is None else geometries[found]
         axes = landmarks.ndim or (2 if geometry is None else geometry.ndim)
         lines.append(f"LM={len(names)}" if axes == 2 else f"LM3={len(names)}")
         for name in names:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from napari_landmark.data.files.json_file import read_json_object, write_json_ob
 ANNOTATING, TRAINING = "annotating", "training"
 _DOES = {ANNOTATING: "annotated", TRAINING: "trained"}
 _SECONDS_UNTIL_LEFTOVER = 600
+_SECONDS_BETWEEN_RENEWALS = 30
 _held: dict[tuple[str, str], weakref.ref[StudyLock]] = {}
 
 
@@ -37,7 +39,8 @@ class StudyLock:
 
     The lock itself is one of the operating system on ``.annotating.flock`` or ``.training.flock`` in the folder of the
     study: it ends with its program, however that ends. On file systems without locks the existence of that file is the
-    lock. ``annotating.lock`` or ``training.lock`` beside it names the holder for messages.
+    lock. ``annotating.lock`` or ``training.lock`` beside it names the holder for messages. Its time is renewed while it
+    is held: the file of another computer that was not renewed for ten minutes is a leftover.
 
     Parameters
     ----------
@@ -66,7 +69,9 @@ class StudyLock:
         except BaseException:
             lock.release()
             raise
-        self._finalizer = weakref.finalize(self, _give_back, self.path, lock, self._key)
+        released = threading.Event()
+        threading.Thread(target=_renew, args=(self.path, released), name="study lock", daemon=True).start()
+        self._finalizer = weakref.finalize(self, _give_back, self.path, lock, self._key, released)
         _held[self._key] = weakref.ref(self)
 
     def release(self) -> None:
@@ -133,18 +138,38 @@ def _try_twice(lock: BaseFileLock) -> None:
 def _check_holder(path: Path, work: str) -> None:
     """Refuse a study that another computer names itself the holder of: locks of some network disks are local.
 
-    The file of a program that was killed here is a leftover.
+    The file of a program that was killed here is a leftover, and so is one that nobody renews: a computer or a
+    container may have changed its name.
     """
     there = _read(path)
     if not there:
         return
-    if there.get("host") != socket.gethostname():
-        remedy = f"close it there; if it does not run any more, remove {path}"
+    if there.get("host") != socket.gethostname() and not _is_abandoned(path, work, there):
+        remedy = f"close it there; if it does not run any more, wait for ten minutes, or remove {path}"
         raise StudyInUseError(_message(path, work, there, remedy))
     _remove_leftovers(path.parent)
 
 
-def _give_back(path: Path, lock: BaseFileLock, key: tuple[str, str]) -> None:
+def _is_abandoned(path: Path, work: str, there: dict[str, Any]) -> bool:
+    """True where a holder that renews its file has not done so for long, by the clock of the file system."""
+    if "renewed" not in there:  # of an earlier version
+        return False
+    own = path.with_name(f".{work}.flock")
+    try:
+        os.utime(own)
+        return own.stat().st_mtime - path.stat().st_mtime > _SECONDS_UNTIL_LEFTOVER
+    except OSError:
+        return False
+
+
+def _renew(path: Path, released: threading.Event) -> None:
+    while not released.wait(_SECONDS_BETWEEN_RENEWALS):
+        with contextlib.suppress(OSError):
+            os.utime(path)
+
+
+def _give_back(path: Path, lock: BaseFileLock, key: tuple[str, str], released: threading.Event) -> None:
+    released.set()
     _held.pop(key, None)
     with contextlib.suppress(OSError):
         path.unlink()  # before the release: afterwards it may be another program's
@@ -161,7 +186,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _this_process() -> dict[str, Any]:
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": since,
+        "renewed": _SECONDS_BETWEEN_RENEWALS,
+    }
 
 
 def _message(path: Path, work: str, there: dict[str, Any], remedy: str) -> str:

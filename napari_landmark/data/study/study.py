@@ -9,10 +9,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.files.file_stem import earlier_file_stem, file_stem
 from napari_landmark.data.files.json_file import read_json_object, write_json_object
@@ -34,6 +34,7 @@ class _Unchanged(Enum):
     UNCHANGED = 0
 
 
+_LEVELS_UP = 4
 _UNCHANGED = _Unchanged.UNCHANGED
 _VERSION = 1
 _FILE = "study.json"
@@ -153,6 +154,40 @@ class Study:
         """Candidates for the folder of the images, the likeliest first; empty where none was given."""
         images = self._settings.images
         return () if images is None else self._candidates(images, self._settings.images_absolute)
+
+    @property
+    def images_nearby(self) -> tuple[Path, ...]:
+        """Existing folders near the study that are called as the recorded folder of the images is."""
+        names = {
+            _recorded_parts(path) for path in (self._settings.images, self._settings.images_absolute) if path
+        }
+        folder = self.folder.resolve()
+        near = [folder, *folder.parents][:_LEVELS_UP]
+        tails = [parts[-count:] for count in (2, 1) for parts in sorted(names)]
+        found = (base.joinpath(*tail) for tail in tails for base in near if tail)
+        return tuple(dict.fromkeys(path for path in found if path.is_dir()))
+
+    def require_images(self) -> Path:
+        """The folder of the images.
+
+        Raises
+        ------
+        InputError
+            With `ErrorCode.IMAGES_NOT_FOUND`: none was given, or it is not there, such as the path of another
+            computer. The message names the recorded folders, and those of that name near the study.
+        """
+        images = self.images
+        if images is not None and images.is_dir():
+            return images
+        if images is None:
+            fact = "does not say where its images are"
+        else:
+            fact = f"its images are not in {' nor '.join(map(str, self.places_of_images))}"
+            if any(_is_of_windows(str(path)) for path in self.places_of_images):
+                fact += " (of a Windows computer)"
+            if near := self.images_nearby:
+                fact += f"; they may be in {' or '.join(map(str, near))}"
+        raise InputError(f"{self.folder}: {fact}", code=ErrorCode.IMAGES_NOT_FOUND)
 
     @property
     def extra(self) -> tuple[Path, ...]:
@@ -310,6 +345,10 @@ class Study:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
     def _candidates(self, path: str, absolute: str | None) -> tuple[Path, ...]:
+        if os.name != "nt":
+            path = path.replace("\\", "/") if "\\" in path and not (self.folder / path).exists() else path
+            if _is_of_windows(path):
+                return (Path(path),)
         outside = path.startswith("../")
         # Older versions wrote absolute paths.
         first = Path(os.path.normpath(self.folder.resolve() / path)) if outside else self.folder / path
@@ -376,6 +415,18 @@ class Study:
         if earlier != path:
             with contextlib.suppress(OSError):
                 earlier.unlink()
+
+
+def _is_of_windows(path: str) -> bool:
+    """True for an absolute path of Windows on another system."""
+    return os.name != "nt" and bool(PureWindowsPath(path).drive)
+
+
+def _recorded_parts(path: str) -> tuple[str, ...]:
+    """Folders of a recorded path of any system, without drive, root and steps upwards."""
+    return tuple(
+        part for part in PureWindowsPath(path).parts if part.strip("\\/.") and not part.endswith(("\\", ":"))
+    )
 
 
 def _with_images(settings: StudySettings, folder: Path, images: str | Path | None) -> StudySettings:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -38,7 +41,8 @@ def gather(tmp_path):
     """Cohort.from_folder with a cache of the test's own."""
 
     def gather(folder, **options):
-        return Cohort.from_folder(folder, cache_dir=tmp_path / "cache", **{"working_size": 64, **options})
+        given = {"working_size": 64, "cache_dir": tmp_path / "cache", **options}
+        return Cohort.from_folder(folder, **given)
 
     return gather
 
@@ -237,6 +241,62 @@ class TestCache:
         token.cancel()
         with pytest.raises(Cancelled):
             gather(folder, cancel=token)
+
+    def test_an_image_of_a_share_that_fails_is_left_out(self, folder, gather, monkeypatch):
+        def failing(path, **options):
+            if path.name == "image3.png":
+                raise OSError(errno.EIO, "Input/output error")
+            return read_image(path, **options)
+
+        monkeypatch.setattr(cohort_module, "read_image", failing)
+        cohort = gather(folder)
+        assert len(cohort) == 4
+        (skipped,) = cohort.skipped_files
+        assert (skipped.name, skipped.reason) == ("image3.png", "cannot be read (Input/output error)")
+        monkeypatch.undo()
+        assert len(gather(folder)) == 5
+
+    def test_large_images_are_read_one_after_the_other(self, folder, gather, monkeypatch):
+        lock, now, most = threading.Lock(), [0], [0]
+
+        def slow(path, **options):
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            time.sleep(0.02)
+            with lock:
+                now[0] -= 1
+            return read_image(path, **options)
+
+        monkeypatch.setattr(cohort_module, "read_image", slow)
+        monkeypatch.setattr(
+            cohort_module, "total_memory", lambda: 16 * 66 * 80
+        )  # 0.6 of it: less than an image
+        monkeypatch.setattr("os.cpu_count", lambda: 8)
+        gather(folder)
+        assert most == [1]
+
+    def test_a_file_system_without_memory_maps(self, folder, gather, tmp_path, monkeypatch, caplog):
+        """There the cache is in the folder for temporary files, and nothing is left behind."""
+        expected = gather(folder).working(4)
+        refused, local = tmp_path / "share", tmp_path / "local"
+        local.mkdir()
+        honest = np.memmap
+
+        class Memmap(honest):
+            def __new__(cls, filename, *arguments, **options):
+                if Path(filename).is_relative_to(refused):
+                    Path(filename).touch()
+                    raise OSError(errno.ENODEV, "No such device")
+                return honest.__new__(honest, filename, *arguments, **options)
+
+        monkeypatch.setattr(np, "memmap", Memmap)
+        monkeypatch.setattr(tempfile, "tempdir", str(local))
+        cohort = gather(folder, cache_dir=refused)
+        np.testing.assert_array_equal(cohort.working(4), expected)
+        assert "no memory maps; the image cache is in" in caplog.text
+        assert list(local.rglob("*.npy"))
+        assert not list(refused.rglob("*.npy"))
 
     def test_a_folder_that_cannot_be_written(self, folder, tmp_path):
         (tmp_path / "file").write_text("")

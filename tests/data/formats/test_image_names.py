@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats.image_names import common_schema, find_image, image_stem, named_in_file
+from napari_landmark.data.formats.image_names import ImageNames, common_schema, find_image, image_stem
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 
@@ -49,8 +49,21 @@ class TestFinding:
             find_image("a", ["a.png", "a.jpg"])
 
     def test_the_name_of_the_file_where_no_image_is_known(self):
-        assert named_in_file("b\\a.png", None) == "b/a.png"
-        assert named_in_file("b\\a.png", {"a.png": Geometry((9, 9))}) == "a.png"
+        assert ImageNames().find_or_keep("b\\a.png") == "b/a.png"
+        assert ImageNames({"a.png": Geometry((9, 9))}).find_or_keep("b\\a.png") == "a.png"
+
+    def test_the_known_names_are_listed_once(self):
+        class Listed(list):
+            times = 0
+
+            def __iter__(self):
+                self.times += 1
+                return super().__iter__()
+
+        known = Listed(f"scan_{number}.nii.gz" for number in range(1000))
+        names = ImageNames(known)
+        assert [names.find(f"SCAN_{number}") for number in range(1000)] == list.copy(known)
+        assert known.times == 1
 
 
 class TestCommonSchema:

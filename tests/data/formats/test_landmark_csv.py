@@ -149,6 +149,15 @@ class TestReading:
     def test_tables_of_many_makers(self, tmp_path, text):
         assert read_csv(write(tmp_path / "a.csv", text)) == TWO_ROWS
 
+    def test_a_table_above_200_megabytes(self, tmp_path):
+        path = tmp_path / "a.csv"
+        rows = [f"{number}.png,sella,{number},2,{'x' * 100_000}\n" for number in range(2200)]
+        path.write_text("image,landmark,x,y,note\n" + "".join(rows))
+        assert path.stat().st_size > 200 * 1024**2
+        found = read_csv(path)
+        assert len(found) == 2200
+        assert found["2199.png"]["sella"].position == (2, 2199)
+
     def test_order_of_a_schema(self, tmp_path):
         schema = LandmarkSchema(("nasion", "menton", "sella"))
         path = write(tmp_path / "a.csv", "image,landmark,x,y\na,sella,1,2\na,nasion,3,4\n")
@@ -217,6 +226,10 @@ class TestMistakes:
             read_csv(tmp_path / "gone.csv")
         with pytest.raises(InputError, match="cannot be read"):
             read_csv(tmp_path)
+
+    def test_a_line_without_end(self, tmp_path):
+        with pytest.raises(InputError, match="this is no table of landmarks"):
+            read_csv(write(tmp_path / "a.csv", "x" * 5_000_000))
 
     def test_a_picture_by_mistake(self, tmp_path):
         (tmp_path / "a.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")

@@ -14,6 +14,8 @@ from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.creation import create_study, extend_study, read_template_landmarks
 from napari_landmark.data.study.study import Study
 
+from ..images.dicom_files import VOLUME, save_series
+
 SCHEMA = LandmarkSchema(("tip", "base"))
 MARKS = LandmarkSet.from_array(SCHEMA, [[3, 4], [10, 12]])
 OUTSIDE = LandmarkSet.from_array(SCHEMA, [[3, 4], [10, 99]])
@@ -128,3 +130,20 @@ class TestTemplateLandmarks:
     def test_refusals(self, tmp_path, row, message):
         with pytest.raises(InputError, match=message):
             read_template_landmarks([Path("a.png")], table(tmp_path / "t.csv", row))
+
+
+class TestSeries:
+    def test_a_folder_of_dicom_slices_as_the_template(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("NAPARI_LANDMARK_CACHE", str(tmp_path / "cache"))
+        folder = tmp_path / "images"
+        folder.mkdir()
+        for name in ("one", "two"):
+            save_series(folder / name, VOLUME)
+        path = tmp_path / "points.csv"
+        path.write_text("image,landmark,x,y,z\none,tip,4,3,2\n")
+        marks = read_template_landmarks([folder / "one"], path)
+        study = create_study(
+            tmp_path / "s", Cohort.from_folder(folder, extra=list(marks)), images=folder, annotations=marks
+        )
+        assert (study.template, study.extra) == ("one", ())
+        assert study.load_annotations("one")["tip"].position == (2, 3, 4)

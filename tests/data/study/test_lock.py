@@ -15,6 +15,7 @@ import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.study import lock as lock_module
 from napari_landmark.data.study.lock import (
     ANNOTATING,
     TRAINING,
@@ -157,6 +158,29 @@ def test_another_computer_cannot_be_asked(study):
         StudyLock(study.folder, TRAINING)
     path.unlink()
     StudyLock(study.folder, TRAINING).release()
+
+
+@pytest.mark.parametrize(("age", "free"), [(300, False), (900, True)])
+def test_the_lock_of_another_name_that_nobody_renews(study, age, free):
+    """A Mac or a container may have changed its name since."""
+    path = study.folder / "training.lock"
+    path.write_text(json.dumps({"pid": 1, "host": "old-name", "since": "2020-01-01", "renewed": 30}))
+    os.utime(path, (time.time() - age,) * 2)
+    if free:
+        StudyLock(study.folder, TRAINING).release()
+    else:
+        with pytest.raises(StudyInUseError, match=r"old-name .*wait for ten minutes, or remove"):
+            StudyLock(study.folder, TRAINING)
+
+
+def test_a_held_lock_is_renewed(study, monkeypatch):
+    monkeypatch.setattr(lock_module, "_SECONDS_BETWEEN_RENEWALS", 0.02)
+    with StudyLock(study.folder, TRAINING) as lock:
+        os.utime(lock.path, (time.time() - 900,) * 2)
+        deadline = time.monotonic() + 10
+        while time.time() - lock.path.stat().st_mtime > 600 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert time.time() - lock.path.stat().st_mtime < 600
 
 
 @pytest.mark.parametrize("content", ["", "nonsense", "[]", '{"host": 3}'])

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
 
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
@@ -35,6 +36,25 @@ class TestFolder:
         assert Study.open(tmp_path).spacing == expected
         with pytest.raises(InputError, match="spacing of 0"):
             Study.create(tmp_path / "other", schema=SCHEMA, spacing=0)
+
+    @pytest.mark.skipif(os.name == "nt", reason="there the paths are its own")
+    @pytest.mark.parametrize("recorded", ["D:/scans/left/images", "D:\\scans\\left\\images"])
+    def test_a_study_from_windows(self, tmp_path, recorded):
+        study = Study.create(tmp_path / "study", schema=SCHEMA, images=tmp_path / "there")
+        data = json.loads((study.folder / "study.json").read_text())
+        data.update(images=recorded, images_absolute=recorded)
+        (study.folder / "study.json").write_text(json.dumps(data))
+        moved = Study.open(study.folder)
+        with pytest.raises(
+            InputError, match=r"its images are not in D:/scans/left/images \(of a Windows computer\)$"
+        ) as caught:
+            moved.require_images()
+        assert caught.value.code is ErrorCode.IMAGES_NOT_FOUND
+        (tmp_path / "left" / "images").mkdir(parents=True)
+        with pytest.raises(InputError, match=f"they may be in {tmp_path / 'left' / 'images'}$"):
+            moved.require_images()
+        moved.update(images=tmp_path / "left" / "images")
+        assert Study.open(study.folder).require_images() == tmp_path / "left" / "images"
 
     def test_a_calibration_is_taken_back(self, tmp_path):
         study = Study.create(tmp_path, schema=SCHEMA, spacing=0.1)
