@@ -85,9 +85,10 @@ def main() -> None:
             viewer.window.add_plugin_dock_widget("napari-landmark", name, tabify=True)
         QApplication.processEvents()
         session = get_session(viewer)
+        predictions = study.predictions()  # read in a thread by the viewer
         editor = AnnotationEditor(session)
         steps: dict[str, Callable[[], object]] = {
-            "opening": lambda: session.open(study, cohort),
+            "opening": lambda: session.open(study, cohort, predictions=predictions),
             "next image": lambda: session.step(1),
             "next image again": lambda: session.step(1),
             "a click": lambda: editor.place(NAMES[0], (10, 10)),
