@@ -126,7 +126,7 @@ def extend_study(
     study : Study
         Changed in place and on disk.
     cohort, images, annotations, spacing
-        As in `create_study`; what is not given stays.
+        As in `create_study`; what is not given stays. `Study.update` takes a spacing back.
 
     Raises
     ------
@@ -138,9 +138,10 @@ def extend_study(
     folder = study.images if images is None else images
     known = {path.resolve() for path in study.extra}
     outside = [] if folder is None else _outside(given, folder)
+    if spacing is not None:
+        study.update(spacing=spacing)
     study.update(
         images=images,
-        spacing=spacing,
         extra=[*study.extra, *(path for path in outside if path.resolve() not in known)],
     )
     _save(study, cohort, given)

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ from napari_landmark.data.study.settings import (
     relative_and_absolute,
 )
 
+
+class _Unchanged(Enum):
+    """Argument that was not given, where None has a meaning of its own."""
+
+    UNCHANGED = 0
+
+
+_UNCHANGED = _Unchanged.UNCHANGED
 _VERSION = 1
 _FILE = "study.json"
 
@@ -170,7 +179,7 @@ class Study:
         schema: LandmarkSchema | None = None,
         images: str | Path | None = None,
         template: str | None = None,
-        spacing: float | Sequence[float] | None = None,
+        spacing: float | Sequence[float] | None | _Unchanged = _UNCHANGED,
         extra: Sequence[str | Path] | None = None,
         renamed: Mapping[str, str] | None = None,
     ) -> None:
@@ -181,7 +190,7 @@ class Study:
         Parameters
         ----------
         schema, images, template, spacing, extra
-            As in `create`.
+            As in `create`. A `spacing` of None takes back an earlier one: the files' own counts again.
         renamed : mapping of str to str, optional
             Old names to new ones of landmarks, see `current_names`.
 
@@ -194,7 +203,7 @@ class Study:
             self._settings,
             schema=schema or self.schema,
             template=self.template if template is None else template,
-            spacing=checked_spacing(self.spacing if spacing is None else spacing),
+            spacing=self.spacing if isinstance(spacing, _Unchanged) else checked_spacing(spacing),
         )
         # Paths that cannot be found now, such as those of a disk that is not connected, stay as they are recorded.
         if images is not None or (self.images and self.images.exists()):

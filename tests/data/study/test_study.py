@@ -36,6 +36,15 @@ class TestFolder:
         with pytest.raises(InputError, match="spacing of 0"):
             Study.create(tmp_path / "other", schema=SCHEMA, spacing=0)
 
+    def test_a_calibration_is_taken_back(self, tmp_path):
+        study = Study.create(tmp_path, schema=SCHEMA, spacing=0.1)
+        study.update(template="a.png")
+        assert Study.open(tmp_path).spacing == 0.1
+        study.update(spacing=None)
+        assert study.spacing is None
+        assert Study.open(tmp_path).spacing is None
+        assert study.template == "a.png"
+
     def test_images_inside_move_with_it(self, tmp_path):
         Study.create(tmp_path / "a", schema=SCHEMA, images=tmp_path / "a" / "images")
         (tmp_path / "a").rename(tmp_path / "b")
