@@ -10,11 +10,12 @@ import numpy as np
 
 if TYPE_CHECKING:
     from napari_landmark.data.geometry import Geometry
-    from napari_landmark.data.landmarks import LandmarkSet
+    from napari_landmark.data.landmarks import LandmarkSet, Status
 
 LayerData = tuple[Any, dict[str, Any], str] | tuple[None]
 """Data, attributes and type of a layer; (None,) tells napari that there is nothing to show, which is no error."""
 _METADATA = "napari_landmark"
+_PLACEMENT = ("scale", "translate", "rotate", "shear", "affine")
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
@@ -135,11 +136,7 @@ def _write(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         if "name" in features
         else [f"landmark {n + 1}" for n in range(len(rows))]
     )
-    statuses = (
-        [Status(str(status)) for status in features["status"]]
-        if "status" in features
-        else [Status.PLACED] * len(rows)
-    )
+    statuses = _statuses(features["status"]) if "status" in features else [Status.PLACED] * len(rows)
     schema = LandmarkSchema(tuple(names))  # raises InputError for a name that occurs twice
     marks = LandmarkSet(
         schema,
@@ -160,12 +157,22 @@ def _geometries(image: str, rows: np.ndarray, attributes: dict[str, Any]) -> dic
     units = [str(unit) for unit in attributes.get("units") or ()]
     if ndim not in (2, 3) or not units or any(unit not in ("mm", "millimeter") for unit in units):
         return {}
-    affine = np.asarray(attributes.get("affine", np.eye(ndim + 1)), dtype=float)
-    scale = np.asarray(attributes.get("scale", np.ones(ndim)), dtype=float)
-    translate = np.asarray(attributes.get("translate", np.zeros(ndim)), dtype=float)
-    linear = affine[:ndim, :ndim] * scale
+    from napari.layers import Points
+
+    placement = {key: attributes[key] for key in _PLACEMENT if attributes.get(key) is not None}
+    layer = Points(np.empty((0, ndim)), ndim=ndim, **placement)
+    origin = np.asarray(layer.data_to_world(np.zeros(ndim)))
+    linear = np.stack([np.asarray(layer.data_to_world(row)) - origin for row in np.eye(ndim)], axis=1)
     spacing = np.linalg.norm(linear, axis=0)
     # The size of the image is unknown; it must contain the points.
     shape = tuple(np.maximum(np.ceil(rows.max(axis=0, initial=1)) + 1, 2).astype(int))
-    origin = affine[:ndim, :ndim] @ translate + affine[:ndim, ndim]
     return {image: Geometry(shape, tuple(spacing), tuple(origin), tuple(map(tuple, linear / spacing)))}
+
+
+def _statuses(values: Sequence[object]) -> list[Status]:
+    """Statuses in a column of features; all placed where it is a column of another program."""
+    from napari_landmark.data.landmarks import Status
+
+    texts = [str(value) for value in values]
+    known = all(text in set(Status) for text in texts)
+    return [Status(text) if known else Status.PLACED for text in texts]

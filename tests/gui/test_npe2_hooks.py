@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib import import_module
@@ -89,6 +90,36 @@ class TestWriter:
         data, attributes, _ = Points([(4, 3)], name="dots").as_layer_data_tuple()
         hooks.write_csv(str(tmp_path / "out.csv"), data, attributes)
         assert list(read_landmarks(tmp_path / "out.csv")["dots"]) == ["landmark 1"]
+
+    @pytest.mark.parametrize(
+        "transform",
+        [
+            {"rotate": [[0, -1], [1, 0]]},
+            {"rotate": 30},
+            {"shear": [0.5]},
+            {
+                "rotate": 20,
+                "shear": [0.3],
+                "translate": (7, -2),
+                "affine": [[1, 0, 3], [0, -1, 4], [0, 0, 1]],
+            },
+        ],
+    )
+    def test_rotated_and_sheared_layers_keep_their_world(self, tmp_path, transform):
+        layer = Points([(4, 3)], features={"name": ["one"]}, scale=(2, 0.5), units=("mm", "mm"), **transform)
+        data, attributes, _ = layer.as_layer_data_tuple()
+        hooks.write_slicer(str(tmp_path / "a.mrk.json"), data, attributes)
+        y, x = layer.data_to_world((4, 3))
+        (point,) = json.loads((tmp_path / "a.mrk.json").read_text())["markups"][0]["controlPoints"]
+        np.testing.assert_allclose(point["position"][:2], (x, y), atol=1e-6)
+
+    def test_a_status_column_of_another_program_is_no_error(self, tmp_path):
+        layer = Points(
+            [(4, 3), (6, 5)], features={"name": ["one", "two"], "status": ["placed", "done by Ann"]}
+        )
+        hooks.write_csv(str(tmp_path / "out.csv"), *layer.as_layer_data_tuple()[:2])
+        (marks,) = read_landmarks(tmp_path / "out.csv").values()
+        assert {mark.status for mark in marks.values()} == {Status.PLACED}
 
 
 class TestSampleData:

@@ -28,10 +28,13 @@ class Opened:
     ----------
     study : Study
     cohort : Cohort
+    predictions : dict of str to LandmarkSet, optional
+        Those of all images.
     """
 
     study: Study
     cohort: Cohort
+    predictions: dict[str, LandmarkSet] | None = None
 
 
 class ImageSource(Protocol):
@@ -147,7 +150,8 @@ def open_job(
         try:
             if create is None:
                 study = Study.open(folder)
-                return Opened(study, read_cohort(study, preferences, progress=progress, cancel=cancel))
+                cohort = read_cohort(study, preferences, progress=progress, cancel=cancel)
+                return Opened(study, cohort, study.predictions())
             # Read before the study is written: a folder without images must not leave half a study.
             images = create["images"]
             if not Path(images).is_dir():
@@ -166,7 +170,11 @@ def open_job(
         if opened is None:
             session.message.emit("info", "Reading was cancelled; what was read is kept for the next time.")
             return
-        session.attempt(lambda: session.open(opened.study, opened.cohort, image=image, adding=adding))
+        session.attempt(
+            lambda: session.open(
+                opened.study, opened.cohort, image=image, adding=adding, predictions=opened.predictions
+            )
+        )
         _report_skipped_files(session, opened.cohort)
 
     job.succeeded.connect(show)

@@ -61,9 +61,18 @@ def export_layers(layers: list[Image], folder: Path) -> list[str]:
 
     For images without a file of a known format, or that another reader rotated or mirrored: the annotated
     pixels are then those that were shown.
+
+    Raises
+    ------
+    InputError
+        A layer is sheared, which image files cannot hold.
     """
     import SimpleITK as sitk
 
+    for layer in layers:
+        direction = np.asarray(geometry_of(layer).direction)
+        if not np.allclose(direction.T @ direction, np.eye(layer.ndim), atol=1e-3):
+            raise InputError(f"{layer.name}: is sheared in the viewer: resample it, or reset its shear first")
     folder.mkdir(parents=True, exist_ok=True)
     names = []
     for layer in layers:

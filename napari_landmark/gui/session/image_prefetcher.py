@@ -36,7 +36,7 @@ class ImagePrefetcher:
         InputError
             Where the file cannot be read.
         """
-        image = self._request(number).result()
+        image = self._now(number)
         if image.array.nbytes * 3 < _KEPT_BYTES:  # of large volumes only the current one is held
             for neighbour in (number + 1, number - 1):
                 if 0 <= neighbour < len(self._cohort):
@@ -74,6 +74,21 @@ class ImagePrefetcher:
         """Stop reading."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._reading.clear()
+
+    def _now(self, number: int) -> MedicalImage:
+        """Read an image at once, not after the neighbours of others that wait to be read ahead."""
+        future = self._reading.get(number)
+        begun = future is not None and not future.cancel()
+        if future is not None and begun and not (future.done() and future.exception() is not None):
+            return self._request(number).result()
+        self._reading.pop(number, None)
+        for other, waiting in list(self._reading.items()):
+            if waiting.cancel():
+                del self._reading[other]
+        done: Future[MedicalImage] = Future()
+        done.set_result(self._cohort.read(number))
+        self._reading[number] = done
+        return done.result()
 
     def _request(self, number: int) -> Future[MedicalImage]:
         future = self._reading.pop(number, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
@@ -21,6 +21,8 @@ class LandmarkStore:
     study : Study
     earlier : LandmarkStore, optional
         Store of the study that was open before; where that is the same one, its lock is taken over.
+    predictions : mapping of str to LandmarkSet, optional
+        Predictions of all images, where they were read already. Annotations are always read here, under the lock.
 
     Attributes
     ----------
@@ -33,7 +35,13 @@ class LandmarkStore:
         A file of the study cannot be read.
     """
 
-    def __init__(self, study: Study, earlier: LandmarkStore | None = None) -> None:
+    def __init__(
+        self,
+        study: Study,
+        earlier: LandmarkStore | None = None,
+        *,
+        predictions: Mapping[str, LandmarkSet] | None = None,
+    ) -> None:
         self._study = study
         self.in_use = ""
         self._lock: StudyLock | None = None
@@ -48,12 +56,14 @@ class LandmarkStore:
         self._predictions: dict[str, LandmarkSet] = {}
         self._states: dict[str, str] = {}
         self._errors: dict[str, tuple[float, float]] = {}
-        self.reload()
+        self._take(study.annotations(), study.predictions() if predictions is None else predictions)
 
     def reload(self) -> None:
         """Read all files again."""
-        annotations, predictions = self._study.annotations(), self._study.predictions()
-        self._annotations, self._predictions = annotations, predictions
+        self._take(self._study.annotations(), self._study.predictions())
+
+    def _take(self, annotations: Mapping[str, LandmarkSet], predictions: Mapping[str, LandmarkSet]) -> None:
+        self._annotations, self._predictions = dict(annotations), dict(predictions)
         self._states.clear()
         self._errors.clear()
 

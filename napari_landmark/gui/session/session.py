@@ -5,7 +5,7 @@ Free of napari and Qt. Widgets and layers call the methods and listen to the sig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from psygnal import Signal
 
@@ -99,7 +99,15 @@ class Session:
 
     # -- study ----------------------------------------------------------------------------------------
 
-    def open(self, study: Study, cohort: Cohort, *, image: str = "", adding: bool = False) -> None:
+    def open(
+        self,
+        study: Study,
+        cohort: Cohort,
+        *,
+        image: str = "",
+        adding: bool = False,
+        predictions: Mapping[str, LandmarkSet] | None = None,
+    ) -> None:
         """Make a study the open one.
 
         Parameters
@@ -108,13 +116,15 @@ class Session:
             Name of the first image to show; by default the template, else the first of the cohort.
         adding : bool, optional
             Whether a click after the last landmark defines a new one.
+        predictions : mapping of str to LandmarkSet, optional
+            Predictions of the study, where a thread has read them: those of 10,000 images take seconds.
 
         Raises
         ------
         InputError
             The study's files or all of its images cannot be read; nothing changed then.
         """
-        store = LandmarkStore(study, self.landmark_store)
+        store = LandmarkStore(study, self.landmark_store, predictions=predictions)
         prefetcher = ImagePrefetcher(cohort)
         wanted = [name for name in (image, study.template) if name in cohort.names]
         first, problem = prefetcher.first_readable([*wanted, *cohort.names])

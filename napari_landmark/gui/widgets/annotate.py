@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QLabel, QMessageBox, QPushButton
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QMessageBox, QPushButton
 
 from napari_landmark.data.formats.registry import landmark_formats
 from napari_landmark.data.geometry import SpacingSource
@@ -52,8 +52,13 @@ class AnnotateWidget(DockWidget):
         )
         self.edit = button("Edit landmarks…", self._on_edit, tip="Names, colours, definitions, order")
         self.load = button("Import…", self._on_import, tip="Landmarks of this image from a file")
-        self.spacing = QLabel()
+        self.spacing = note()
         self.calibrate = button("Calibrate…", self._on_calibrate, tip="From two points of a known distance")
+        self.uncalibrate = button(
+            "Remove",
+            self._on_uncalibrate,
+            tip="Remove the calibration: the pixel sizes in the files of the images are used again",
+        )
         self.suggest = SuggestImage(self.session)
         self.onward = button("Next: train ▸", lambda: self.open_dock("Train"), strong=True)
         self._lay_out()
@@ -75,7 +80,7 @@ class AnnotateWidget(DockWidget):
             (self.place, self.missing, self.skip, self.clear),
             (self.table,),
             (self.undo, self.redo, self.edit, self.load),
-            (self.spacing, self.calibrate),
+            (self.spacing, self.calibrate, self.uncalibrate),
             (self.suggest,),
         ):
             row = QHBoxLayout()
@@ -124,6 +129,8 @@ class AnnotateWidget(DockWidget):
         self.clear.setEnabled(status.is_manual)
         self.edit.setEnabled(session.job is None)
         self.calibrate.setEnabled(session.job is None)
+        self.uncalibrate.setEnabled(session.job is None)
+        self.uncalibrate.setVisible(session.require_study().spacing is not None)
         geometry = session.geometry()
         if geometry.spacing is None:
             self.spacing.setText("Pixel size unknown: results are in pixels")
@@ -212,6 +219,14 @@ class AnnotateWidget(DockWidget):
         self.layer_manager.activate()
         if spacing is None or not self._may_replace(spacing):
             return
+
+        self._set_spacing(spacing)
+
+    def _on_uncalibrate(self) -> None:
+        self._set_spacing(None)
+
+    def _set_spacing(self, spacing: float | None) -> None:
+        """Use a pixel size in mm for all images, or those of their files, and read the images again."""
 
         def apply() -> None:
             self.session.require_study().update(spacing=spacing)

@@ -94,17 +94,15 @@ class LossPlot(QWidget):
         low, high = min(losses), max(losses)
         first, last = points[0][0], max(points[-1][0], points[0][0] + 1)
         span = (high - low) or 1.0
-        line = QPolygonF(
-            [
-                QPointF(
-                    graph.left() + graph.width() * (step - first) / (last - first),
-                    graph.bottom() - graph.height() * (loss - low) / span,
-                )
-                for step, loss in points
-            ]
-        )
+        line = [
+            QPointF(
+                graph.left() + graph.width() * (step - first) / (last - first),
+                graph.bottom() - graph.height() * (loss - low) / span,
+            )
+            for step, loss in points
+        ]
         painter.setPen(QPen(color, 1.8))
-        if line.count() > 1:
-            painter.drawPolyline(line)
+        if len(line) > 1:
+            painter.drawPolyline(QPolygonF(line))
         else:
             painter.drawPoint(line[0])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 from napari.components import ViewerModel
 
-from napari_landmark.data.landmarks import LandmarkSchema
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.layers.viewer_session import get_session
@@ -38,3 +40,24 @@ def test_images_that_are_nowhere_are_told(qtbot, tmp_path):
     places = f"not in {tmp_path / 'deep' / 'a' / 'images'} nor {tmp_path / 'a' / 'images'};"
     assert places in text
     assert "New study…" in text
+
+
+def test_predictions_are_read_beside_the_main_thread(qtbot, study, cohort, truth, monkeypatch):
+    """Those of 10,000 images take seconds."""
+    name = "hand_001.png"
+    marks = LandmarkSet.from_array(study.schema, truth[name], Status.PREDICTED)
+    study.save_predictions(name, marks, cohort.geometry(cohort.index(name)))
+    threads, read = [], Study.predictions
+
+    def predictions(self):
+        threads.append(threading.current_thread())
+        return read(self)
+
+    monkeypatch.setattr(Study, "predictions", predictions)
+    session = get_session(ViewerModel())
+    session.run(open_job(session, study.folder))
+    qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
+    assert session.require_store().state(name) == "predicted"
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
+    session.close()

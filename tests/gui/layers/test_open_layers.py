@@ -8,6 +8,7 @@ import tifffile
 from napari.components import ViewerModel
 from napari.layers import Image
 
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import read_image
 from napari_landmark.gui.layers.open_layers import export_layers, open_images
 
@@ -36,6 +37,20 @@ def test_colours_become_luminance(tmp_path):
     (name,) = export_layers([Image(array, name="a/b", rgb=True)], tmp_path)
     assert name == "a_b.tif"
     assert read_image(tmp_path / name).array[0, 0] == 72  # Rec. 709
+
+
+def test_rotated_layers_keep_their_world_and_sheared_ones_are_refused(tmp_path):
+    how = {"scale": (0.5, 0.25), "units": ("mm", "mm"), "translate": (3, 4)}
+    turned = Image(blob(FIXED_CENTRE), name="turned", rotate=30, **how)
+    (name,) = export_layers([turned], tmp_path / "new")
+    again = read_image(tmp_path / "new" / name)
+    np.testing.assert_allclose(
+        again.geometry.to_world([(10, 20)])[0], turned.data_to_world((10, 20)), atol=1e-6
+    )
+    sheared = Image(blob(FIXED_CENTRE), name="slanted", shear=[0.4], **how)
+    with pytest.raises(InputError, match="slanted: is sheared"):
+        export_layers([turned, sheared], tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 class TestOwnFile:

@@ -189,4 +189,11 @@ def test_a_calibration_asks_before_it_replaces_the_pixel_sizes_of_files(
     assert asked[0].startswith("2 of 2 images have a pixel size in their files.")
     kept = session.geometry("1.nrrd").spacing
     assert kept == pytest.approx((0.1, 0.1) if answer == "Yes" else (0.22, 0.2))
+    assert widget.uncalibrate.isHidden() == (answer == "No")
+    if answer == "Yes":
+        widget.uncalibrate.click()
+        qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
+        assert session.geometry("1.nrrd").spacing == pytest.approx((0.22, 0.2))
+        assert Study.open(study.folder).spacing is None
+        assert widget.uncalibrate.isHidden()
     session.close()
