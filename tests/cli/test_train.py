@@ -200,3 +200,21 @@ class TestKnownStudy:
         record = (study.models_dir / "002" / "run.json").read_text()
         assert "hand_003.png" in record
         np.testing.assert_allclose(study.load_annotations("hand_003.png").positions(), truth.positions())
+
+
+def test_training_again_after_images_changed_keeps_every_placed_landmark(train, tmp_path, data, phantoms):
+    """One image is deleted, one is damaged; what was placed in the others and in these stays to the last byte."""
+    assert train() == 0
+    study = Study.open(tmp_path / "study")
+    for phantom in phantoms[1:3]:
+        study.save_annotations(phantom.image.name, phantom.landmarks, phantom.image.geometry)
+    before = {path.name: path.read_bytes() for path in (study.folder / "annotations").iterdir()}
+    assert len(before) == 3
+    (data / "images" / "hand_003.png").unlink()
+    content = (data / "images" / "hand_002.png").read_bytes()
+    (data / "images" / "hand_002.png").write_bytes(content[:200])
+    assert again(tmp_path) == 0
+    assert {path.name: path.read_bytes() for path in (study.folder / "annotations").iterdir()} == before
+    (data / "images" / "hand_002.png").write_bytes(content)
+    assert Study.open(study.folder).load_annotations("hand_002.png") == study.load_annotations("hand_002.png")
+    assert set(Study.open(study.folder).annotations()) == {f"hand_00{number}.png" for number in range(3)}
