@@ -7,6 +7,7 @@ import errno
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from napari_landmark.data.errors import InputError
@@ -52,10 +53,7 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
                 os.unlink(temporary)
             raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = "free some space; the old file is untouched" if full else "choose a folder you may write to"
-        raise InputError(f"{path}: cannot be written ({reason}); {remedy}") from error
+        raise _write_error(path, error) from error
     _sync_folder(path.parent)
 
 
@@ -77,6 +75,48 @@ def replace_file(source: str | Path, target: str | Path) -> None:
             if not passing or time.monotonic() > end:
                 raise
         time.sleep(_SECONDS_BETWEEN_RETRIES)
+
+
+def atomic_write_all(files: Mapping[Path, bytes]) -> None:
+    """Write many files, each whole or not at all, with one flush of each folder for all of them.
+
+    All are written before the first is flushed to the disk, which makes the flushes cheap.
+
+    Raises
+    ------
+    InputError
+        A file cannot be written, with its name and the remedy; others may have been written.
+    """
+    temporary: dict[Path, str] = {}
+    path = Path()
+    try:
+        try:
+            for path, content in files.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                handle, temporary[path] = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=".part")
+                with os.fdopen(handle, "wb") as stream:
+                    stream.write(content)
+            for path in files:
+                with open(temporary[path], "rb+") as stream:
+                    os.fsync(stream.fileno())
+                os.chmod(temporary[path], _mode_for(path))
+                replace_file(temporary[path], path)
+                del temporary[path]
+        finally:
+            for name in temporary.values():
+                with contextlib.suppress(OSError):
+                    os.unlink(name)
+    except OSError as error:
+        raise _write_error(path, error) from error
+    for folder in {path.parent for path in files}:
+        _sync_folder(folder)
+
+
+def _write_error(path: Path, error: OSError) -> InputError:
+    reason = error.strerror or str(error)
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    remedy = "free some space; the old file is untouched" if full else "choose a folder you may write to"
+    return InputError(f"{path}: cannot be written ({reason}); {remedy}")
 
 
 def _mode_for(path: Path) -> int:

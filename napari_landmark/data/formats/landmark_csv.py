@@ -124,6 +124,16 @@ def write_csv(
     geometries : mapping of str to Geometry, optional
         Geometries by name of the image, for the columns in millimetres.
     """
+    atomic_write(path, csv_content(path, sets, geometries=geometries))
+
+
+def csv_content(
+    path: str | Path,
+    sets: Mapping[str, LandmarkSet],
+    *,
+    geometries: Mapping[str, Geometry] | None = None,
+) -> bytes:
+    """Content of the file that `write_csv` writes; its path is for messages."""
     geometries = geometries or {}
     volumes = any(
         landmarks.ndim == 3 or (image in geometries and geometries[image].ndim == 3)
@@ -141,7 +151,7 @@ def write_csv(
                     f"{image}: landmark {landmark.name!r} cannot be written ({error})"
                 ) from error
     try:
-        atomic_write(path, "".join(",".join(map(_quoted, row)) + "\n" for row in rows))
+        return "".join(",".join(map(_quoted, row)) + "\n" for row in rows).encode()
     except UnicodeEncodeError as error:
         raise InputError(f"{path}: an image has a name that is not valid text (UTF-8): rename it") from error
 

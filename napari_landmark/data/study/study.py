@@ -13,10 +13,11 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from napari_landmark.data.errors import ErrorCode, InputError
+from napari_landmark.data.files.atomic import atomic_write_all
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.files.file_stem import earlier_file_stem, file_stem
 from napari_landmark.data.files.json_file import read_json_object, write_json_object
-from napari_landmark.data.formats.landmark_csv import read_csv, write_csv
+from napari_landmark.data.formats.landmark_csv import csv_content, read_csv, write_csv
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.lock import ANNOTATING, allowed
@@ -317,12 +318,30 @@ class Study:
         Landmarks that were renamed after the model was trained get their new names. Parameters as in
         `save_annotations`.
         """
+        self._save_set("predictions", name, self._renamed(landmarks), geometry)
+
+    def save_all_predictions(
+        self, predictions: Mapping[str, LandmarkSet], geometries: Mapping[str, Geometry]
+    ) -> None:
+        """Save the predicted landmarks of many images, as `save_predictions` does those of one, in less time."""
+        files = {}
+        for name, landmarks in predictions.items():
+            in_order, composed = self._in_order(name, self._renamed(landmarks)), composed_name(name)
+            known = {composed: geometries[name]} if name in geometries else {}
+            path = self.folder / "predictions" / f"{file_stem(composed)}.csv"
+            files[path] = csv_content(path, {composed: in_order}, geometries=known)
+        atomic_write_all(files)
+        for name in predictions:
+            self._remove_earlier("predictions", composed_name(name))
+
+    def _renamed(self, landmarks: LandmarkSet) -> LandmarkSet:
+        """Predicted landmarks with their current names."""
         pairs = list(zip(landmarks.values(), self.current_names(landmarks), strict=True))
         if any(mark.name != new for mark, new in pairs):
             pairs.sort(key=lambda pair: pair[0].name != pair[1])  # a renamed one replaces one of that name
             marks = {new: dataclasses.replace(mark, name=new) for mark, new in pairs}
             landmarks = LandmarkSet(LandmarkSchema(tuple(marks)), marks.values())
-        self._save_set("predictions", name, landmarks, geometry)
+        return landmarks
 
     def result(self, name: str) -> LandmarkSet:
         """The annotation of an image, completed with its prediction."""
@@ -401,20 +420,27 @@ class Study:
         }
 
     def _save_set(self, kind: str, name: str, landmarks: LandmarkSet, geometry: Geometry | None) -> None:
+        in_order, name = self._in_order(name, landmarks), composed_name(name)
+        path = self.folder / kind / f"{file_stem(name)}.csv"
+        write_csv(path, {name: in_order}, geometries={} if geometry is None else {name: geometry})
+        self._remove_earlier(kind, name)
+
+    def _in_order(self, name: str, landmarks: LandmarkSet) -> LandmarkSet:
+        """Landmarks of an image in the order of the schema; a manual one that is not in it raises an InputError."""
         if not name.strip():
             raise InputError("an image without a name: landmarks belong to an image")
         for landmark in landmarks.values():
             if landmark.name not in self.schema and landmark.status.is_manual:
                 self.schema.index(landmark.name)  # raises: a manual landmark is not dropped silently
         known = (landmark for landmark in landmarks.values() if landmark.name in self.schema)
-        in_order = LandmarkSet(self.schema, known)
-        name = composed_name(name)
-        path = self.folder / kind / f"{file_stem(name)}.csv"
-        write_csv(path, {name: in_order}, geometries={} if geometry is None else {name: geometry})
-        earlier = path.with_name(f"{earlier_file_stem(name)}.csv")
-        if earlier != path:
+        return LandmarkSet(self.schema, known)
+
+    def _remove_earlier(self, kind: str, name: str) -> None:
+        """Remove the file that older versions wrote for the same name."""
+        folder = self.folder / kind
+        if (earlier := earlier_file_stem(name)) != file_stem(name):
             with contextlib.suppress(OSError):
-                earlier.unlink()
+                (folder / f"{earlier}.csv").unlink()
 
 
 def _is_of_windows(path: str) -> bool:

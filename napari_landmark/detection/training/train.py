@@ -12,6 +12,7 @@ from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.lock import TRAINING, StudyLock
 from napari_landmark.data.study.study import Study
+from napari_landmark.detection.inference.journal import DetectionJournal
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.serialization import save_model
 from napari_landmark.detection.model.store import new_folder, unfinished_folder
@@ -27,6 +28,9 @@ from napari_landmark.learning.loop import History
 from napari_landmark.learning.threads import thread_limit
 from napari_landmark.learning.training_record import write_record
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
+
+PREDICTION_JOURNAL = "predictions.part.jsonl"
+_WRITTEN_AT_ONCE = 250  # images
 
 
 @dataclass
@@ -124,7 +128,12 @@ def _train(
     report = TrainingReport(folder, histories)
     if not monitor.cancelled:
         report.predictions = predict_cohort(
-            model, cohort, study=study, progress=monitor.progress, cancel=monitor.cancel
+            model,
+            cohort,
+            study=study,
+            journal=folder / PREDICTION_JOURNAL,
+            progress=monitor.progress,
+            cancel=monitor.cancel,
         )
     report.cancelled = monitor.cancelled
     report.seconds = time.monotonic() - started
@@ -141,6 +150,7 @@ def _finish(study: Study, report: TrainingReport) -> None:
     if not report.cancelled:
         _delete(folder, "checkpoint-*.safetensors")
         _delete(folder, KEPT_LABELS.format("*"))
+        _delete(folder, PREDICTION_JOURNAL)
     event = "training cancelled" if report.cancelled else "training finished"
     study.log({"event": event, "model": folder.name, "seconds": seconds})
 
@@ -155,17 +165,58 @@ def predict_cohort(
     cohort: Cohort,
     *,
     study: Study | None = None,
+    journal: Path | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> dict[str, LandmarkSet]:
-    """Predict the landmarks of every image of the cohort, by name; written to the study where one is given."""
-    found = {}
-    for number, name in enumerate(cohort.names):
-        if cancel is not None and cancel.cancelled:
-            break
-        found[name] = model.detect_in_cohort(cohort, number).landmarks
+    """Predict the landmarks of every image of the cohort, by name.
+
+    Parameters
+    ----------
+    study : Study, optional
+        The predictions are written to it, many at a time.
+    journal : Path, optional
+        File that keeps the predictions made so far; those of an interrupted run with the same model are taken from it.
+        To be removed by the caller.
+    progress : Progress, optional
+    cancel : CancelToken, optional
+        Ends the work; what was predicted until then is written and returned.
+
+    Raises
+    ------
+    InputError
+        The journal or the study cannot be written.
+    """
+    kept = None if journal is None else DetectionJournal(journal, {"model": model.digest()}, model.schema)
+    found: dict[str, LandmarkSet] = {}
+    written = 0
+
+    def write() -> None:
+        nonlocal written
         if study is not None:
-            study.save_predictions(name, found[name], cohort.geometry(number))
-        if progress:
-            progress(ProgressEvent("predicting cohort", (number + 1) / len(cohort)))
+            names = cohort.names[written : len(found)]
+            geometries = {name: cohort.geometry(written + k) for k, name in enumerate(names)}
+            study.save_all_predictions({name: found[name] for name in names}, geometries)
+        written = len(found)
+
+    try:
+        for number, (name, path) in enumerate(zip(cohort.names, cohort.paths, strict=True)):
+            if cancel is not None and cancel.cancelled:
+                break
+            geometry = cohort.geometry(number)
+            earlier = None if kept is None else kept.content.find(name, path)
+            if earlier is not None and earlier[1] == geometry:
+                found[name] = earlier[0]
+            else:
+                found[name] = model.detect_in_cohort(cohort, number).landmarks
+                if kept is not None:
+                    kept.add(name, path, found[name], geometry)
+            if len(found) - written >= _WRITTEN_AT_ONCE:
+                write()
+            if progress:
+                progress(ProgressEvent("predicting cohort", (number + 1) / len(cohort)))
+    finally:
+        if kept is not None:
+            kept.close()
+    write()
     return found

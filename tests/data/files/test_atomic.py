@@ -6,7 +6,7 @@ import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files import atomic
-from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.files.atomic import atomic_write, atomic_write_all
 
 
 def test_writes_text_as_it_is_and_makes_folders(tmp_path):
@@ -95,3 +95,35 @@ class TestFileOpenElsewhere:
         with pytest.raises(InputError):
             atomic_write(tmp_path / "a.txt", "new")
         assert len(calls) == 1
+
+
+class TestMany:
+    def test_each_has_its_content_and_keeps_its_permissions(self, tmp_path):
+        old = tmp_path / "a.txt"
+        old.write_bytes(b"old")
+        old.chmod(0o640)
+        files = {old: b"new", tmp_path / "deep" / "b.txt": b"b", tmp_path / "c.txt": b""}
+        atomic_write_all(files)
+        assert {path: path.read_bytes() for path in files} == files
+        assert old.stat().st_mode & 0o777 == 0o640
+        assert len(list(tmp_path.rglob("*.*"))) == 3
+
+    def test_a_folder_is_flushed_once_and_no_file_is_seen_before_it_is(self, tmp_path, monkeypatch):
+        flushed, files = [], {tmp_path / f"{k}.txt": b"x" for k in range(5)}
+        honest, replace = os.fsync, os.replace
+        monkeypatch.setattr(os, "fsync", lambda handle: (flushed.append(handle), honest(handle))[1])
+
+        def after_a_flush(source, target):
+            assert len(flushed) > sum(path.exists() for path in files)
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", after_a_flush)
+        atomic_write_all(files)
+        assert len(flushed) == len(files) + (os.name == "posix")
+
+    def test_an_error_names_the_file_and_leaves_no_part_behind(self, tmp_path):
+        blocked = tmp_path / "b.txt"
+        blocked.mkdir()
+        with pytest.raises(InputError, match=r"b\.txt: cannot be written"):
+            atomic_write_all({tmp_path / "a.txt": b"a", blocked: b"b", tmp_path / "c.txt": b"c"})
+        assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "b.txt"}

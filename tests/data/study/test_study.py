@@ -156,6 +156,18 @@ class TestFolder:
 
 
 class TestLandmarks:
+    def test_many_predictions_are_saved_as_each_alone(self, study):
+        geometries = {"002.png": Geometry((9, 9), (0.1, 0.1))}
+        names = ("001.png", "002.png")
+        for name in names:
+            study.save_predictions(name, PREDICTED, geometries.get(name))
+        files = sorted((study.folder / "predictions").iterdir())
+        alone = [path.read_bytes() for path in files]
+        for path in files:
+            path.unlink()
+        study.save_all_predictions(dict.fromkeys(names, PREDICTED), geometries)
+        assert [path.read_bytes() for path in files] == alone
+
     def test_round_trip(self, study):
         study.save_annotations("001.png", PLACED)
         study.save_predictions("002.png", PREDICTED, Geometry((9, 9), (0.1, 0.1)))

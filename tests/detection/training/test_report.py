@@ -41,6 +41,13 @@ class TestPage:
         assert len(errors) == 4
         assert errors == sorted(errors, reverse=True)
 
+    def test_an_expected_error_is_a_mean_and_no_bound(self, study, cohort, training_report):
+        text = write_report(study, cohort, training_report).read_text()
+        summary = json.loads((study.report_dir / "report.json").read_text())
+        assert "±" not in text
+        for error in summary["expected_error_px"].values():
+            assert f"about {error:.1f} px on average" in text
+
     def test_figures_that_are_no_numbers_are_null(self, study, cohort, training_report):
         names = ("a", "b")
         unknown = LandmarkSet.from_array(LandmarkSchema(names), np.ones((2, 2)), Status.PREDICTED)

@@ -10,6 +10,8 @@ import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, Status
+from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.detection.model.serialization import read_model
 from napari_landmark.detection.model.store import (
     can_resume,
     default_folder,
@@ -19,7 +21,7 @@ from napari_landmark.detection.model.store import (
 )
 from napari_landmark.detection.training import stages
 from napari_landmark.detection.training.options import TrainingOptions
-from napari_landmark.detection.training.train import train
+from napari_landmark.detection.training.train import predict_cohort, train
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.progress import CancelToken
 from napari_landmark.synthetic import SCHEMA
@@ -132,6 +134,47 @@ class TestResume:
         assert load_model(study, device="cpu").detector is not None
         resumed = train(study, cohort, options=few, resume=True)
         assert set(resumed.predictions) == set(cohort.names)
+
+    @pytest.mark.parametrize("end", [KeyboardInterrupt, CancelToken.cancel])
+    def test_predictions_made_before_an_interruption_are_not_made_again(
+        self, fresh, cohort, whole, monkeypatch, end, few
+    ):
+        study, token, seen = fresh(), CancelToken(), []
+        honest = LandmarkModel.detect_in_cohort
+
+        def counted(model, cohort, number, **options):
+            seen.append(number)
+            if len(seen) == 3 and end is KeyboardInterrupt:
+                raise end
+            if len(seen) == 2 and end is not KeyboardInterrupt:
+                end(token)
+            return honest(model, cohort, number, **options)
+
+        monkeypatch.setattr(LandmarkModel, "detect_in_cohort", counted)
+        try:
+            assert train(study, cohort, options=few, cancel=token).cancelled
+        except KeyboardInterrupt:
+            assert end is KeyboardInterrupt
+        assert can_resume(study)
+        seen.clear()
+        resumed = train(study, cohort, options=few, resume=True)
+        assert seen == [2, 3]
+        assert not list(resumed.model_dir.glob("*.jsonl"))
+        assert resumed.predictions == whole.predictions
+        assert set(study.predictions()) == set(cohort.names)
+
+    def test_predictions_of_an_image_that_changed_are_made_again(self, tmp_path, cohort, whole, fresh):
+        model, journal = read_model(whole.model_dir), tmp_path / "p.jsonl"
+        first = predict_cohort(model, cohort, journal=journal)
+        old = '"image": "hand_001.png", "state": ['
+        text = journal.read_text().replace(old, f"{old}1")
+        journal.write_text(text)
+        study = fresh()
+        assert predict_cohort(model, cohort, journal=journal, study=study) == first
+        assert journal.read_text().count("hand_001.png") == 2
+        assert journal.read_text().count("hand_002.png") == 1
+        for name, marks in study.predictions().items():
+            np.testing.assert_allclose(marks.positions(), first[name].positions(), atol=1e-5)
 
     @pytest.mark.parametrize(
         ("stage", "step"), [("patch", 2), ("detector", 3), ("retrain", 1), ("retrain", 2)]
