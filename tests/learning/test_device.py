@@ -40,7 +40,7 @@ def test_auto_leaves_out_a_chip_that_lacks_operations(devices):
 
 def test_a_chip_that_lacks_operations_is_refused_by_name(devices):
     devices(chip=False)
-    with pytest.raises(InputError, match="'mps' cannot be used: torch .* lacks operations") as caught:
+    with pytest.raises(InputError, match=r"'mps' cannot be used: torch .* lacks operations") as caught:
         choose_device("mps")
     assert caught.value.code is ErrorCode.DEVICE_UNAVAILABLE
 
