@@ -81,25 +81,26 @@ def suggest(
     from napari_landmark.detection.training.stages import embedding_config
     from napari_landmark.learning.device import choose_device
     from napari_landmark.learning.loop import Budget
+    from napari_landmark.learning.seeding import seeded
 
     if len(cohort) < 2:
         raise InputError(f"{cohort.folder}: holds one usable image: there is nothing to choose from")
     if count < 1:
         raise InputError(f"{count} images to suggest: ask for at least one")
     chosen = choose_device(device)
-    torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    embedding = Embedding(embedding_config(cohort.canvas))
-    train_embedding(
-        embedding,
-        cohort,
-        device=chosen,
-        generator=generator,
-        self_budget=Budget(seconds=60 * minutes * 0.8),
-        cross_budget=Budget(seconds=60 * minutes * 0.2),
-        progress=progress,
-        cancel=cancel,
-    )
+    with seeded(seed, chosen.torch_device):
+        embedding = Embedding(embedding_config(cohort.canvas))
+        train_embedding(
+            embedding,
+            cohort,
+            device=chosen,
+            generator=generator,
+            self_budget=Budget(seconds=60 * minutes * 0.8),
+            cross_budget=Budget(seconds=60 * minutes * 0.2),
+            progress=progress,
+            cancel=cancel,
+        )
     return rank_images(
         embedding, cohort, device=chosen, generator=generator, progress=progress, cancel=cancel
     )[:count]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -91,7 +91,7 @@ class Cohort:
         folder: str | Path,
         *,
         spacing: float | Sequence[float] | None = None,
-        working_size: int | None = None,
+        working_size: int | Mapping[int, int] | None = None,
         cache_dir: str | Path | None = None,
         extra: Sequence[str | Path] = (),
         progress: Progress | None = None,
@@ -109,9 +109,9 @@ class Cohort:
             The folder.
         spacing : float or sequence of float, optional
             Millimetres per pixel of all images, used instead of what the files say.
-        working_size : int, optional
-            Length of the longest side of the working grid, `DEFAULT_WORKING_SIZE` if not given; less where all
-            images are smaller.
+        working_size : int or mapping of int to int, optional
+            Length of the longest side of the working grid, or lengths by number of axes, `DEFAULT_WORKING_SIZE` if
+            not given; less where all images are smaller.
         cache_dir : str or Path, optional
             Folder of the caches of all cohorts; `default_cache_dir` if not given.
         extra : sequence of path, optional
@@ -130,15 +130,15 @@ class Cohort:
             Where there is no image that can be used, or the cache cannot be written.
         """
         folder = Path(folder)
-        if working_size is not None and working_size < _CANVAS_STEP:
+        sizes = DEFAULT_WORKING_SIZE if working_size is None else working_size
+        if isinstance(sizes, int) and sizes < _CANVAS_STEP:
             raise InputError(f"a working size of {working_size} pixels: at least {_CANVAS_STEP} are needed")
         entries, skipped_files = read_headers(list_files(folder, extra), spacing, cancel=cancel)
         entries, strays = of_one_kind(entries)
         skipped_files += strays
         if not entries:
             raise InputError(_nothing_usable(folder, skipped_files))
-        if working_size is None:
-            working_size = DEFAULT_WORKING_SIZE[entries[0].geometry.ndim]
+        working_size = sizes if isinstance(sizes, int) else sizes[entries[0].geometry.ndim]
         canvas = working_canvas([entry.geometry for entry in entries], working_size)
         caches = Path(cache_dir) if cache_dir is not None else default_cache_dir()
         cache = WorkingCache(

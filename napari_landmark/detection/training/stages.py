@@ -30,6 +30,7 @@ from napari_landmark.detection.training.task import TrainingMonitor, TrainingTas
 from napari_landmark.detection.training.templates import missing_landmarks
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.loop import Budget, Checkpoint, History
+from napari_landmark.learning.seeding import seeded
 from napari_landmark.learning.unet import COARSEST_STRIDE
 
 KEPT_LABELS = "labels-{}.safetensors"
@@ -58,8 +59,11 @@ class Stages:
 
     def run(self) -> tuple[LandmarkModel, list[History]]:
         """Train; returns the model and the history of each stage, after a cancel those so far."""
+        with seeded(self.task.options.seed, self.task.device.torch_device):
+            return self._run()
+
+    def _run(self) -> tuple[LandmarkModel, list[History]]:
         task, monitor = self.task, self.monitor
-        torch.manual_seed(task.options.seed)
         generator = torch.Generator().manual_seed(task.options.seed)
         embedding = Embedding(embedding_config(task.cohort.canvas))
         self.histories += train_embedding(

@@ -14,7 +14,7 @@ from napari_landmark.data.study.creation import create_study
 from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.preferences import Preferences
+from napari_landmark.gui.preferences import WORKING_SIZES, Preferences
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import Cancelled, CancelToken, Progress
@@ -102,7 +102,7 @@ def read_cohort(
     return Cohort.from_folder(
         images,
         spacing=source.spacing,
-        working_size=_working_size(preferences.working_size),
+        working_size=_working_sizes(preferences.working_size),
         cache_dir=preferences.cache,
         extra=source.extra,
         progress=progress,
@@ -110,9 +110,15 @@ def read_cohort(
     )
 
 
-def _working_size(working_size: int) -> int | None:
-    """A size that the user selected; None for the defaults, which differ between 2D and 3D."""
-    return None if working_size == DEFAULT_WORKING_SIZE[2] else working_size
+def _working_sizes(selected: int) -> dict[int, int]:
+    """Working sizes by number of axes, from the one that the user selected.
+
+    The sizes on offer are those of pictures; a volume of that many voxels a side would exceed any memory, and gets the
+    same part of its own default. A smaller size is one of volumes already.
+    """
+    share = selected / DEFAULT_WORKING_SIZE[2]
+    volume = round(DEFAULT_WORKING_SIZE[3] * share) if selected >= min(WORKING_SIZES) else selected
+    return {2: selected, 3: volume}
 
 
 def open_job(

@@ -13,6 +13,7 @@ from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import Checkpoint, TrainingClock, run_training
+from napari_landmark.learning.seeding import seeded
 from napari_landmark.learning.threads import thread_limit
 from napari_landmark.learning.training_record import write_record
 from napari_landmark.progress import CancelToken, Progress
@@ -76,35 +77,35 @@ def train_registration(
         options = before.options_with(options)
     device = choose_device(options.device)
     dataset = RegistrationDataset(cohort, labels, device, landmarks=landmarks)
-    torch.manual_seed(options.seed)
-    generator = torch.Generator().manual_seed(options.seed)
-    trainer = Trainer(dataset, options)
-    record = training_record(cohort, dataset, options, str(device))
-    _check_terms(options.weights, dataset)
-    if before is not None:
-        before.check(record)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not resume:  # a checkpoint of an earlier training must not be taken for one of this training
-            (folder / CHECKPOINT).unlink(missing_ok=True)
-        write_record(folder, record)
-    clock = TrainingClock()
-    batches = RegistrationBatches(
-        dataset, size=trainer.batch, warped_labels=options.warped_labels, generator=generator
-    )
-    history = run_training(
-        trainer.networks,
-        trainer.loss,
-        batches.batches(clock),
-        clock=clock,
-        stage="training registration",
-        budget=options.budget(),
-        learning_rate=_LEARNING_RATE,
-        generator=generator,
-        checkpoint=Checkpoint(folder / CHECKPOINT, resume) if folder is not None else None,
-        progress=progress,
-        cancel=cancel,
-    )
+    with seeded(options.seed, device.torch_device):
+        generator = torch.Generator().manual_seed(options.seed)
+        trainer = Trainer(dataset, options)
+        record = training_record(cohort, dataset, options, str(device))
+        _check_terms(options.weights, dataset)
+        if before is not None:
+            before.check(record)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not resume:  # a checkpoint of an earlier training must not be taken for one of this training
+                (folder / CHECKPOINT).unlink(missing_ok=True)
+            write_record(folder, record)
+        clock = TrainingClock()
+        batches = RegistrationBatches(
+            dataset, size=trainer.batch, warped_labels=options.warped_labels, generator=generator
+        )
+        history = run_training(
+            trainer.networks,
+            trainer.loss,
+            batches.batches(clock),
+            clock=clock,
+            stage="training registration",
+            budget=options.budget(),
+            learning_rate=_LEARNING_RATE,
+            generator=generator,
+            checkpoint=Checkpoint(folder / CHECKPOINT, resume) if folder is not None else None,
+            progress=progress,
+            cancel=cancel,
+        )
     record |= {
         "cancelled": history.cancelled,
         "seconds": round(time.monotonic() - started, 1),

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 
+import nibabel as nib
+import numpy as np
+import pytest
 from napari.components import ViewerModel
+from PIL import Image
 
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
-from napari_landmark.gui.jobs.open_study import open_job
+from napari_landmark.gui.jobs.open_study import open_job, read_cohort
 from napari_landmark.gui.layers.viewer_session import get_session
+from napari_landmark.gui.preferences import Preferences
 
 from ..conftest import NAMES
 
@@ -61,3 +66,17 @@ def test_predictions_are_read_beside_the_main_thread(qtbot, study, cohort, truth
     assert len(threads) == 1
     assert threads[0] is not threading.main_thread()
     session.close()
+
+
+@pytest.mark.parametrize(
+    ("selected", "picture", "volume"), [(384, 384, 64), (768, 768, 128), (1024, 1024, 192), (128, 128, 128)]
+)
+def test_a_working_size_of_pictures_is_not_that_of_volumes(tmp_path, selected, picture, volume):
+    (tmp_path / "pictures").mkdir()
+    Image.fromarray(np.zeros((64, 2048), np.uint8)).save(tmp_path / "pictures" / "a.png")
+    (tmp_path / "volumes").mkdir()
+    nib.save(nib.Nifti1Image(np.zeros((400, 4, 4), np.float32), np.eye(4)), tmp_path / "volumes" / "a.nii")
+    preferences = Preferences(working_size=selected, cache=tmp_path / "cache")
+    for name, expected in (("pictures", picture), ("volumes", volume)):
+        study = Study.create(tmp_path / f"of {name}", schema=LandmarkSchema(NAMES), images=tmp_path / name)
+        assert max(read_cohort(study, preferences).canvas) == expected

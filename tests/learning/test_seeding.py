@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from napari_landmark.learning.initialization import seeded_initialization
+from napari_landmark.learning.seeding import seeded
+
+CPU = torch.device("cpu")
 
 
 def weights(seed):
-    with seeded_initialization(seed):
+    with seeded(seed, CPU):
         return nn.Linear(3, 4).weight.detach()
 
 
@@ -23,7 +25,7 @@ def test_weights_are_those_of_the_seed():
 
 def test_the_random_state_is_put_back_even_after_an_error():
     state = torch.get_rng_state()
-    with pytest.raises(RuntimeError, match="inside"), seeded_initialization(1):
+    with pytest.raises(RuntimeError, match="inside"), seeded(1, CPU):
         torch.rand(3)
         raise RuntimeError("inside")
     assert torch.equal(torch.get_rng_state(), state)
