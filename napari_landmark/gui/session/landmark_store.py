@@ -62,6 +62,10 @@ class LandmarkStore:
         """Read all files again."""
         self._take(self._study.annotations(), self._study.predictions())
 
+    def reload_annotations(self) -> None:
+        """Read the annotations again, such as after landmarks were added to the schema."""
+        self._take(self._study.annotations(), self._predictions)
+
     def _take(self, annotations: Mapping[str, LandmarkSet], predictions: Mapping[str, LandmarkSet]) -> None:
         self._annotations, self._predictions = dict(annotations), dict(predictions)
         self._states.clear()
@@ -73,7 +77,11 @@ class LandmarkStore:
 
     def prediction(self, image: str) -> LandmarkSet:
         """Prediction of an image; unplaced landmarks where there is none."""
-        return self._predictions.get(image) or LandmarkSet(self._study.schema)
+        schema, found = self._study.schema, self._predictions.get(image)
+        if found is not None and found.schema != schema:  # landmarks were added since it was read
+            found = LandmarkSet(schema, (mark for mark in found.values() if mark.name in schema))
+            self._predictions[image] = found
+        return found or LandmarkSet(schema)
 
     def result(self, image: str) -> LandmarkSet:
         """Annotation of an image, completed by its prediction."""

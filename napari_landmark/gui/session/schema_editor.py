@@ -27,7 +27,8 @@ class SchemaEditor:
         """Define one more landmark, select it, and return its name; 'landmark N' by default."""
         schema = self._session.require_study().schema
         name = name or free_name(schema)
-        self.set_schema(extended_schema(schema, [name]))
+        # A click does this: the predictions of 10,000 images, which have no such landmark, are not read again.
+        self._change(extended_schema(schema, [name]), {}, keep_predictions=True)
         self._session.select_landmark(name)
         return name
 
@@ -54,16 +55,22 @@ class SchemaEditor:
         InputError
             Long work is running, or the change cannot be made.
         """
+        self._change(schema, renames or {}, keep_predictions=False)
+
+    def _change(self, schema: LandmarkSchema, renames: Mapping[str, str], *, keep_predictions: bool) -> None:
         session = self._session
         study, store = session.require_study(), session.require_store()
         if session.job is not None:
             raise InputError(f"{session.job.title} is running: cancel it or wait, then change the landmarks")
         store.check_right()
-        renames = renames or {}
         try:
             change_schema(study, schema, renames=renames, geometry=self._geometry)
         finally:
-            store.reload()  # also where a file could not be written halfway
+            # Also where a file could not be written halfway.
+            if keep_predictions:
+                store.reload_annotations()
+            else:
+                store.reload()
         if renames:
             session.undo_stack.clear()  # its changes have the old names
         session.current_landmark = renames.get(session.current_landmark, session.current_landmark)

@@ -97,3 +97,21 @@ class TestSchema:
         session.job = Job(JobKind.TRAIN, lambda progress, cancel: None)
         with pytest.raises(InputError, match="Training is running"):
             SchemaEditor(session).add("extra")
+
+
+def test_adding_one_by_a_click_reads_no_prediction_again(session, truth, monkeypatch):
+    predict(session, session.current_image, truth[session.current_image])
+    AnnotationEditor(session).place("capitate", (5, 5))
+
+    def fail(self):
+        raise AssertionError("10,000 files would be read")
+
+    monkeypatch.setattr(Study, "predictions", fail)
+    session.adding = True
+    AnnotationEditor(session).place_next((9, 9))
+    assert session.result()["landmark 5"].position == (9, 9)
+    assert session.prediction().schema == session.schema
+    np.testing.assert_allclose(
+        session.prediction().positions()[: len(NAMES)], truth[session.current_image], atol=1e-5
+    )
+    assert session.result()["capitate"].position == (5, 5)
