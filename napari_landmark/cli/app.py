@@ -14,6 +14,7 @@ import typer
 from napari_landmark.cli.convert_help import ConvertCommand
 from napari_landmark.cli.wording import word
 from napari_landmark.data.errors import InputError
+from napari_landmark.learning.out_of_memory import is_out_of_memory
 from napari_landmark.progress import Cancelled
 
 app = typer.Typer(
@@ -317,9 +318,14 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:  # a full disk, a folder without permission
         code = _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
     except Exception as error:
-        if not isinstance(error, _UsageError):
+        if isinstance(error, _UsageError):
+            code = _fail(error.format_message())
+        elif is_out_of_memory(error):
+            code = _fail(
+                "out of memory: close other programs, or use --device cpu where a graphics card has too little"
+            )
+        else:
             raise
-        code = _fail(error.format_message())
     code = code if isinstance(code, int) else 0
     if arguments is None:
         sys.exit(code)
