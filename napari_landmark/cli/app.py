@@ -16,6 +16,7 @@ import typer
 from napari_landmark.cli.convert_help import ConvertCommand
 from napari_landmark.cli.wording import word
 from napari_landmark.data.errors import InputError
+from napari_landmark.learning.out_of_memory import is_out_of_memory
 from napari_landmark.progress import Cancelled
 
 _DEBUG = "NAPARI_LANDMARK_DEBUG"
@@ -330,9 +331,18 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, _UsageError):
             code = _fail(error.format_message())
+<<<<<<< HEAD
         else:
             _fail(_unexpected(error))
             code = 1
+=======
+        elif is_out_of_memory(error):
+            code = _fail(
+                "out of memory: close other programs, or use --device cpu where a graphics card has too little"
+            )
+        else:
+            raise
+>>>>>>> fmachines
     code = code if isinstance(code, int) else 0
     if arguments is None:
         sys.exit(code)

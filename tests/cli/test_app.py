@@ -35,6 +35,7 @@ class TestMain:
         monkeypatch.setattr("napari_landmark.cli.evaluate.read_landmarks", fail)
         assert refused("evaluate", data / "truth.csv", data / "truth.csv") == "napari-landmark: first second"
 
+<<<<<<< HEAD
     @pytest.mark.parametrize(
         ("error", "line"),
         [
@@ -62,6 +63,18 @@ class TestMain:
         monkeypatch.setenv("NAPARI_LANDMARK_DEBUG", "1")
         main(["info"])
         assert "Traceback (most recent call last)" in capsys.readouterr().err
+=======
+    def test_too_little_memory_on_a_card(self, capsys, monkeypatch):
+        def full(**options):
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+        monkeypatch.setattr(cli, "app", full)
+        assert main(["info"]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert "out of memory" in lines[0]
+        assert "--device cpu" in lines[0]
+>>>>>>> fmachines
 
     def test_an_interrupt_anywhere(self, monkeypatch, capsys):
         def interrupted(**options):
