@@ -331,18 +331,9 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, _UsageError):
             code = _fail(error.format_message())
-<<<<<<< HEAD
         else:
             _fail(_unexpected(error))
             code = 1
-=======
-        elif is_out_of_memory(error):
-            code = _fail(
-                "out of memory: close other programs, or use --device cpu where a graphics card has too little"
-            )
-        else:
-            raise
->>>>>>> fmachines
     code = code if isinstance(code, int) else 0
     if arguments is None:
         sys.exit(code)
@@ -361,8 +352,8 @@ def _unexpected(error: Exception) -> str:
     """One line on an error that no message foresees."""
     _trace_if_asked()
     kind = type(error).__name__
-    if isinstance(error, MemoryError) or kind == "OutOfMemoryError":  # of torch, which is not imported here
-        where = "the graphics card" if kind == "OutOfMemoryError" else "this machine"
+    if is_out_of_memory(error):
+        where = "this machine" if isinstance(error, MemoryError) else "the graphics card"
         return f"the memory of {where} is used up: close other programs, or use --device cpu"
     return f"unexpected error: {kind}: {error}; {_DEBUG}=1 in the environment shows where"
 
