@@ -45,7 +45,12 @@ Spacing = Annotated[
     float | None,
     typer.Option(metavar="MM", help="Millimetres per pixel, instead of the files' own", callback=_length),
 ]
-Seed = Annotated[int, typer.Option(help="Same seed, same device: same result")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        help="Same seed, same processor: same result; graphics cards round in another order each time"
+    ),
+]
 
 RegionWeights = Annotated[
     list[str] | None,

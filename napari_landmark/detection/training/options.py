@@ -33,7 +33,7 @@ class TrainingOptions:
     Parameters
     ----------
     minutes : float, optional
-        Wall-clock budget. Without it the number of steps is fixed, and the same seed on the same device gives the
+        Wall-clock budget. Without it the number of steps is fixed, and the same seed on the same processor gives the
         same model; `limit_minutes` still holds on slow machines.
     device : str
     seed : int

@@ -120,7 +120,9 @@ class TrainWidget(DockWidget):
         self.device.setCurrentText(self._preferences.device)
         self.seed = QSpinBox()
         self.seed.setRange(0, 10**6)
-        self.seed.setToolTip("The same seed on the same device gives the same model")
+        self.seed.setToolTip(
+            "The same seed on the same processor gives the same model; graphics cards round in another order each time"
+        )
         self.working_size = QComboBox()
         self._offer_sizes(self._preferences.working_size)
         self.working_size.setToolTip(
