@@ -19,7 +19,9 @@ endif
 
 PIP  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 KEPT = $(PIP) -c constraints.txt
-SUITE = pytest -q -n 2 --dist loadgroup --durations=25
+# Two processes of one thread each: faster than threads that wait for each other.
+SUITE = python -m pytest -q -n 2 --durations=25
+test test-newest test-lowest: export OMP_NUM_THREADS = 1
 
 .PHONY: help venv demo test test-long test-newest test-lowest dist test-dist lint clean
 .DELETE_ON_ERROR:
@@ -43,7 +45,7 @@ demo: $(VENV)/.installed
 # PYTEST passes options on: make test PYTEST="-k geometry"
 test: $(VENV)/.installed-test lint
 	$(BIN)/npe2 validate napari-landmark
-	$(SCREEN) $(BIN)/python -m $(SUITE) $(PYTEST)
+	$(SCREEN) $(BIN)/$(SUITE) $(PYTEST)
 
 # Kills, full disks, fuzzing, large images: about an hour. NAPARI_LANDMARK_KILLS and NAPARI_LANDMARK_FUZZ_MINUTES
 # (for each reader) make it shorter or longer; some parts need a user who may mount a file system.
@@ -62,7 +64,7 @@ test-newest:
 	scripts/test_packages.sh
 	.venv-newest/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
 	.venv-newest/bin/python -m pip install --quiet --upgrade -e ".[all,test]" "$(NEWEST)"
-	$(SCREEN) .venv-newest/bin/python -m $(SUITE) $(PYTEST)
+	$(SCREEN) .venv-newest/bin/$(SUITE) $(PYTEST)
 
 test-lowest:
 	$(MAKE) VENV=.venv-lowest .venv-lowest/.created
@@ -70,7 +72,7 @@ test-lowest:
 	.venv-lowest/bin/python scripts/lowest_versions.py > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
 	.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/constraints.txt -e ".[all,test]"
-	$(SCREEN) .venv-lowest/bin/python -m $(SUITE) $(PYTEST)
+	$(SCREEN) .venv-lowest/bin/$(SUITE) $(PYTEST)
 
 dist: $(VENV)/.installed-test
 	rm -rf dist build

@@ -181,7 +181,7 @@ class TestKnownStudy:
         assert train() == 0
         shutil.move(data / "images", data / "moved")
         assert again(tmp_path) == 2
-        assert "there is no such folder; --images" in capsys.readouterr().err
+        assert "its images are not in" in capsys.readouterr().err
         assert again(tmp_path, "--images", str(data / "moved")) == 0
         assert Study.open(tmp_path / "study").images.name == "moved"
         assert again(tmp_path) == 0
