@@ -19,9 +19,8 @@ endif
 
 PIP  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 KEPT = $(PIP) -c constraints.txt
-# Two processes of one thread each: faster than threads that wait for each other.
-SUITE = python -m pytest -q -n 2 --durations=25
-test test-newest test-lowest: export OMP_NUM_THREADS = 1
+# In one process: simulated mice of two viewers would move the one pointer of the screen.
+SUITE = python -m pytest -q --durations=25
 
 .PHONY: help venv demo test test-long test-newest test-lowest dist test-dist lint clean
 .DELETE_ON_ERROR:
