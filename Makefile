@@ -19,8 +19,9 @@ endif
 
 PIP  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 KEPT = $(PIP) -c constraints.txt
-# In one process: simulated mice of two viewers would move the one pointer of the screen.
-SUITE = python -m pytest -q --durations=25
+# Two processes of one thread each: faster than threads that wait for each other.
+SUITE = python -m pytest -q -n 2 --dist worksteal --durations=25
+test test-newest test-lowest: export OMP_NUM_THREADS = 1
 
 .PHONY: help venv demo test test-long test-newest test-lowest dist test-dist lint clean
 .DELETE_ON_ERROR:

@@ -6,8 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
-from qtpy.QtTest import QTest
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.landmarks import Status
@@ -51,35 +52,67 @@ def wait_for_job(qtbot, session):
     qtbot.waitUntil(lambda: session.job is None, timeout=120_000)
 
 
-def on_screen(viewer, layer, position) -> QPoint:
-    """The pixel of the canvas at which a position of a layer is drawn."""
-    canvas = viewer.window._qt_viewer.canvas
-    world = np.asarray(layer.data_to_world(position))
-    camera = camera_of(viewer)
-    size = np.array([canvas.native.height(), canvas.native.width()])
-    y, x = (world - np.asarray(camera.center)[-2:]) * camera.zoom + size / 2
-    return QPoint(round(x), round(y))
+SHARES_OF_A_DRAG = (0.3, 0.7, 1.0)
 
 
-def click(viewer, qtbot, layer, position):
-    native = viewer.window._qt_viewer.canvas.native
-    point = on_screen(viewer, layer, position)
-    QTest.mouseMove(native, point)
-    QTest.mouseClick(native, Qt.MouseButton.LeftButton, pos=point)
-    qtbot.wait(5)
+class CanvasMouse:
+    """Clicks and drags on positions of a layer, in its data coordinates.
 
+    The events are given to the window itself. `QTest.mouseMove` moves the one pointer of the screen, which the
+    viewers of other test processes move too, and the screen answers when it likes.
+    """
 
-def drag(viewer, qtbot, layer, start, end):
-    native = viewer.window._qt_viewer.canvas.native
-    first, last = on_screen(viewer, layer, start), on_screen(viewer, layer, end)
-    QTest.mouseMove(native, first)
-    qtbot.wait(30)
-    QTest.mousePress(native, Qt.MouseButton.LeftButton, pos=first)
-    for share in (0.3, 0.7, 1.0):
-        QTest.mouseMove(native, first + (last - first) * share)
-        qtbot.wait(10)
-    QTest.mouseRelease(native, Qt.MouseButton.LeftButton, pos=last)
-    qtbot.wait(10)
+    def __init__(self, viewer, qtbot):
+        self._viewer, self._qtbot = viewer, qtbot
+        self._canvas = viewer.window._qt_viewer.canvas.native
+
+    def click(self, layer, position) -> None:
+        """Click with the left button where a position is drawn."""
+        self._settle()
+        point = self._on_screen(layer, position)
+        self._send(QEvent.Type.MouseMove, point)
+        self._send(QEvent.Type.MouseButtonPress, point, pressed=True)
+        self._send(QEvent.Type.MouseButtonRelease, point)
+        self._qtbot.wait(5)
+
+    def drag(self, layer, start, end) -> None:
+        """Drag with the left button from one position to another."""
+        self._settle()
+        first, last = self._on_screen(layer, start), self._on_screen(layer, end)
+        self._send(QEvent.Type.MouseMove, first)
+        self._send(QEvent.Type.MouseButtonPress, first, pressed=True)
+        for share in SHARES_OF_A_DRAG:
+            self._send(QEvent.Type.MouseMove, first + (last - first) * share, pressed=True)
+            self._qtbot.wait(10)
+        self._send(QEvent.Type.MouseButtonRelease, last)
+        self._qtbot.wait(5)
+
+    def _on_screen(self, layer, position) -> QPointF:
+        """The pixel of the canvas at which a position of a layer is drawn."""
+        world = np.asarray(layer.data_to_world(position))
+        camera = camera_of(self._viewer)
+        size = np.array([self._canvas.height(), self._canvas.width()])
+        y, x = (world - np.asarray(camera.center)[-2:]) * camera.zoom + size / 2
+        return QPointF(round(x), round(y))
+
+    def _settle(self) -> None:
+        """Wait until the layout has come to rest: panels that a job opened or widened move the canvas."""
+        seen = []
+
+        def at_rest() -> bool:
+            seen.append((self._canvas.size(), camera_of(self._viewer).zoom, camera_of(self._viewer).center))
+            return len(seen) > 3 and all(state == seen[-1] for state in seen[-4:-1])
+
+        self._qtbot.waitUntil(at_rest, timeout=10_000)
+
+    def _send(self, kind, point: QPointF, *, pressed: bool = False) -> None:
+        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+        button = none if kind == QEvent.Type.MouseMove else left
+        place = QPointF(self._canvas.mapToGlobal(point))
+        event = QMouseEvent(
+            kind, point, place, button, left if pressed else none, Qt.KeyboardModifier.NoModifier
+        )
+        QApplication.sendEvent(self._canvas, event)
 
 
 def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_viewer):
@@ -101,12 +134,12 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
         "Expected error (average)",
         "Landmarks",
     ]
-    qtbot.wait(100)
 
     # Simulated clicks on the canvas place every landmark, one after another.
+    mouse = CanvasMouse(viewer, qtbot)
     truth = hand_phantom(0).landmarks.positions(2)
     for position in truth:
-        click(viewer, qtbot, layer_manager.landmarks.layer, position)
+        mouse.click(layer_manager.landmarks.layer, position)
     placed = Study.open(tmp_path / "study").load_annotations("hand_000.png")
     assert {mark.status for mark in placed.values()} == {Status.PLACED}
     # A click hits a pixel of the screen, not less.
@@ -148,7 +181,7 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     row = int(np.argmax(apart))
     name, start = layer.features["name"][row], rows[row].copy()
     aim = np.array(session.geometry().shape) / 2
-    drag(viewer, qtbot, layer, start, aim)
+    mouse.drag(layer, start, aim)
     corrected = Study.open(tmp_path / "study").load_annotations(worst)[name]
     assert corrected.status is Status.CORRECTED
     assert np.linalg.norm(corrected.position - aim) < 3

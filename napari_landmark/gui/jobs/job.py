@@ -26,6 +26,15 @@ MEMORY_ADVICE = (
     "Choose a smaller 'Working resolution' in Train > Advanced and close other programs, then train again."
 )
 
+TORCH_AFTER_QT = (
+    "PyTorch does not load after the window's Qt on this system: its libraries want others of the same names. "
+    'Start napari with PyTorch loaded first: python -c "import torch, napari; napari.Viewer(); napari.run()"'
+)
+"""What helps where Windows cannot load a library of torch (2.9 and newer) into a process that has Qt."""
+
+WINDOWS_DLL_FAILED = 1114
+"""ERROR_DLL_INIT_FAILED of Windows."""
+
 PROGRESS_SECONDS = 0.2
 """Time between progress events: drawing a bar can take 30 ms, and each of 10,000 images reports."""
 
@@ -143,6 +152,8 @@ def explain(error: BaseException, memory_advice: str = MEMORY_ADVICE) -> str:
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text.lower():
         return f"Out of memory. {memory_advice}"
     if isinstance(error, OSError):
+        if getattr(error, "winerror", None) == WINDOWS_DLL_FAILED and "torch" in text:
+            return TORCH_AFTER_QT
         return f"{error.filename or 'A file'}: {error.strerror or error}"
     return f"{text}. This should not happen: please report it with the log (View > Toggle Console shows it)."
 

@@ -106,6 +106,15 @@ def test_the_message_has_a_remedy(error, remedy):
     assert remedy in explain(error)
 
 
+def test_torch_that_windows_does_not_load_after_qt():
+    message = "[WinError 1114] Initialization failed. Error loading torch\\lib\\c10.dll or a dependency"
+    error = OSError(message)
+    error.winerror = 1114
+    assert "import torch, napari" in explain(error)
+    error.winerror = 5  # refused: another remedy
+    assert "import torch" not in explain(error)
+
+
 def test_time_left():
     assert time_left(ProgressEvent("a", 0.5, 130)) == "2 min 10 s left"
     assert time_left(ProgressEvent("a", 0.5, 8)) == "8 s left"
