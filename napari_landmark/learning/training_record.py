@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.cohort.fingerprint import is_full_fingerprint
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.small_file import read_small_text
@@ -21,7 +22,7 @@ Parsed = TypeVar("Parsed")
 
 
 def describe_training(
-    cohort: Cohort, options: Mapping[str, Any], device: str, **more: object
+    cohort: Cohort, options: Mapping[str, Any], device: str, *, data_fingerprint: str, **more: object
 ) -> dict[str, Any]:
     """Plain values that every training keeps: options, device, images, software; `more` is added."""
     return {
@@ -29,7 +30,7 @@ def describe_training(
         "device": device,
         "images": len(cohort),
         "canvas": list(cohort.canvas),
-        "data_fingerprint": cohort.fingerprint(),
+        "data_fingerprint": data_fingerprint,
         **more,
         "spacing": dict(Counter(cohort.geometry(k).spacing_statement for k in range(len(cohort)))),
         "versions": versions(),
@@ -72,6 +73,11 @@ class TrainingRecord:
         except (InputError, OSError, ValueError, TypeError, RecursionError) as error:
             raise _unreadable(path, error) from error
         return cls(path, content)
+
+    @property
+    def has_full_fingerprint(self) -> bool:
+        """Whether its fingerprint of the images is one over every byte: only another such one can be compared."""
+        return is_full_fingerprint(self.content.get("data_fingerprint"))
 
     def parse(self, parser: Callable[[dict[str, Any]], Parsed]) -> Parsed:
         """Result of `parser` for the content; InputError where values are missing or wrong."""

@@ -12,7 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from napari_landmark.data.cohort.in_threads import in_threads
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.small_file import read_small_text
@@ -31,6 +32,7 @@ _PROGRAM = "napari-landmark"
 _STAGE = "reading images"
 _VERSION = 1
 _INDEX = "index.json"
+HEADERS = "headers.json"
 _SECONDS_BETWEEN_INDICES = 5.0
 _SECONDS_UNTIL_ORPHAN = 24 * 3600
 
@@ -216,9 +218,8 @@ class WorkingCache:
         failures: dict[int, str] = {}
         written = time.monotonic()
         # Decoding and resampling release the interpreter's lock; more threads than this only take memory.
-        executor = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1), thread_name_prefix="cohort")
-        try:
-            for number, future in _as_completed(executor, make, todo):
+        with closing(in_threads(make, todo, threads=min(8, os.cpu_count() or 1))) as results:
+            for number, future in results:
                 try:
                     future.result()
                     done[self._names[number]] = self._keys[number]
@@ -231,8 +232,6 @@ class WorkingCache:
                     rows.flush()
                     self._write_index(done)
                     written = time.monotonic()
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
         return failures
 
     def _read_index(self) -> tuple[dict[str, Any], str]:
@@ -313,20 +312,3 @@ def _local_folder() -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     # Another user may have made a folder of that name.
     return folder if folder.stat().st_uid == os.getuid() else Path(tempfile.mkdtemp(prefix=f"{_PROGRAM}-"))
-
-
-def _as_completed(
-    executor: ThreadPoolExecutor, work: Callable[[int], None], numbers: Sequence[int]
-) -> Iterable[tuple[int, Future[None]]]:
-    """Results as they finish; few are submitted ahead, so that stopping is quick."""
-    waiting = iter(numbers)
-    running: dict[Future[None], int] = {}
-    while True:
-        for number in waiting:
-            running[executor.submit(work, number)] = number
-            if len(running) >= 32:
-                break
-        if not running:
-            return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            yield running.pop(future), future
