@@ -328,6 +328,22 @@ def demo(
 
 
 @app.command()
+def cache(
+    remove_unused: Annotated[
+        bool,
+        typer.Option(
+            "--remove-unused", help="Remove those whose images are gone, and those not used for 30 days"
+        ),
+    ] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all that no program uses now")] = False,
+) -> None:
+    """List or remove the caches of resampled images."""
+    from napari_landmark.cli.cache import run_cache
+
+    run_cache(remove_unused=remove_unused, clear=clear)
+
+
+@app.command()
 def info() -> None:
     """Versions, device, cores and cache."""
     from napari_landmark.cli.info import run_info

@@ -152,6 +152,7 @@ class Cohort:
             [entry.name for entry in entries],
             [_key(entry, canvas) for entry in entries],
             canvas,
+            source=source,
         )
 
         budget = MemoryBudget(int(_SHARE_OF_MEMORY * total_memory()))

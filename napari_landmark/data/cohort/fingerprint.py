@@ -59,15 +59,14 @@ def fingerprint(
             for file in series_files(path)
         )
 
-    found: dict[tuple[str, Path], str] = {}
-    with closing(in_threads(lines, list(files), threads=_THREADS)) as results:
-        for item, future in results:
+    total = hashlib.sha256()
+    with closing(in_threads(lines, sorted(files), threads=_THREADS)) as results:
+        for done, (_, future) in enumerate(results, 1):
             if cancel is not None:
                 cancel.raise_if_cancelled()
-            found[item] = future.result()
+            total.update(future.result().encode())
             if progress is not None:
-                progress(ProgressEvent(STAGE, len(found) / len(files), step=len(found)))
-    total = hashlib.sha256("".join(found[item] for item in sorted(found)).encode())
+                progress(ProgressEvent(STAGE, done / len(files), step=done))
     return total.hexdigest() if full else _ENDS + total.hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ class HeaderCache:
         """
         content = self._current if complete else {**self._earlier, **self._current}
         if content == self._earlier:
+            with contextlib.suppress(OSError):
+                os.utime(self._file)  # the time of the last use
             return
         with contextlib.suppress(InputError):  # the cache of the images will say it
             write_json_object(

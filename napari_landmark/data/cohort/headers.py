@@ -61,21 +61,20 @@ def read_headers(
     def read(item: tuple[str, Path]) -> ImageFile | SkippedFile:
         return _read(*item, spacing, cache)
 
-    found: dict[tuple[str, Path], ImageFile | SkippedFile] = {}
+    found: list[ImageFile | SkippedFile] = []
     try:
-        with closing(in_threads(read, list(files), threads=_THREADS)) as results:
-            for item, future in results:
+        with closing(in_threads(read, files, threads=_THREADS)) as results:
+            for _, future in results:
                 if cancel is not None:
                     cancel.raise_if_cancelled()
-                found[item] = future.result()
+                found.append(future.result())
                 if progress is not None:
                     progress(ProgressEvent(STAGE, len(found) / len(files), step=len(found)))
     finally:
         if cache is not None:
             cache.save(complete=len(found) == len(files))
-    ordered = [found[item] for item in files]
-    images = [entry for entry in ordered if isinstance(entry, ImageFile)]
-    return images, [entry for entry in ordered if isinstance(entry, SkippedFile)]
+    images = [entry for entry in found if isinstance(entry, ImageFile)]
+    return images, [entry for entry in found if isinstance(entry, SkippedFile)]
 
 
 def _read(

@@ -1,9 +1,10 @@
-"""Work on many items in threads, with results as they finish."""
+"""Work on many items in threads, a few of them ahead of the caller."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -13,9 +14,9 @@ _AHEAD = 4  # items for each thread that are submitted, so that stopping is quic
 
 
 def in_threads(
-    work: Callable[[Item], Result], items: Sequence[Item], *, threads: int
+    work: Callable[[Item], Result], items: Iterable[Item], *, threads: int
 ) -> Generator[tuple[Item, Future[Result]], None, None]:
-    """Yield each item with its finished future, in the order in which they finish.
+    """Yield each item with its finished future, in the order of the items.
 
     To be closed (`contextlib.closing`) where it is not used up: that waits for the running calls and drops the others.
 
@@ -23,22 +24,24 @@ def in_threads(
     ----------
     work : callable
         Called from several threads.
-    items : sequence
+    items : iterable
     threads : int
         Number of threads.
     """
     executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="cohort")
-    waiting = iter(items)
-    running: dict[Future[Result], Item] = {}
+    running: deque[tuple[Item, Future[Result]]] = deque()
     try:
-        while True:
-            for item in waiting:
-                running[executor.submit(work, item)] = item
-                if len(running) >= _AHEAD * threads:
-                    break
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future
+        for item in items:
+            running.append((item, executor.submit(work, item)))
+            if len(running) >= _AHEAD * threads:
+                yield _finished(running)
+        while running:
+            yield _finished(running)
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _finished(running: deque[tuple[Item, Future[Result]]]) -> tuple[Item, Future[Result]]:
+    item, future = running.popleft()
+    wait((future,))
+    return item, future

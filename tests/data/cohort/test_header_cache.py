@@ -52,8 +52,8 @@ def test_another_path_is_another_image(file):
         lambda content: content | {"images": []},
         lambda content: content | {"images": {"a": None}},
         lambda content: content | {"images": {"a": content["images"]["a"][:3]}},
-        lambda content: content | {"images": {"a": content["images"]["a"][:3] + [{"shape": "x"}]}},
-        lambda content: content | {"images": {"a": content["images"]["a"][:3] + [[]]}},
+        lambda content: content | {"images": {"a": [*content["images"]["a"][:3], {"shape": "x"}]}},
+        lambda content: content | {"images": {"a": [*content["images"]["a"][:3], []]}},
         lambda content: [],
     ],
 )
