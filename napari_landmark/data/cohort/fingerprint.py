@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from napari_landmark.data.cohort.folder import files_of_image
 from napari_landmark.data.cohort.in_threads import in_threads
-from napari_landmark.data.images.dicom_series import series_files
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 STAGE = "comparing files"
@@ -56,7 +56,7 @@ def fingerprint(
         name, path = item
         return "".join(
             f"{name if file == path else f'{name}/{file.name}'}\0{_content(file, full)}\n"
-            for file in series_files(path)
+            for file in files_of_image(path)
         )
 
     total = hashlib.sha256()

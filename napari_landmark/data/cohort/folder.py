@@ -13,6 +13,7 @@ from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.images import dicom_series
 from napari_landmark.data.images.dicom_series import series_files
 from napari_landmark.data.images.image import looks_like_image
+from napari_landmark.data.images.itk_header import separate_pixels
 
 # Files that belong beside images: landmarks, notes, pixels of two-file formats, files of file managers.
 _COMPANION_SUFFIXES = (
@@ -95,12 +96,18 @@ def _may_be_image(path: Path) -> bool:
     return path.is_file() or (path.is_symlink() and not path.exists()) or dicom_series.accepts(path)
 
 
+def files_of_image(path: Path) -> list[Path]:
+    """All files of an image: itself and the file of its pixels, or the slices of a series, sorted by name."""
+    pixels = separate_pixels(path)
+    return series_files(path) if pixels is None else [path, pixels]
+
+
 def file_state(path: Path) -> tuple[int, int]:
     """Size and time of the last change in ns of an image; OSError where it is gone.
 
-    Of a folder of slices the size of all together, and a number that changes with the name, size or time of any.
+    Of several files the size of all together, and a number that changes with the name, size or time of any.
     """
-    files = [(file, file.stat()) for file in series_files(path)]
+    files = [(file, file.stat()) for file in files_of_image(path)]
     total = sum(stat.st_size for _, stat in files)
     if [file for file, _ in files] == [path]:
         return total, files[0][1].st_mtime_ns
