@@ -15,10 +15,27 @@ from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.data.study.provenance import versions
+from napari_landmark.progress import CancelToken, Progress
 
 RUN = "run.json"
 
 Parsed = TypeVar("Parsed")
+
+
+def compare_images(
+    cohort: Cohort, *, full: bool, progress: Progress | None, cancel: CancelToken | None
+) -> str:
+    """Fingerprint of the images of a training, see `Cohort.fingerprint`.
+
+    A token that is set before is left to the training, which stops before its first step and can be resumed.
+
+    Raises
+    ------
+    Cancelled
+        `cancel` was set meanwhile.
+    """
+    watched = None if cancel is not None and cancel.cancelled else cancel
+    return cohort.fingerprint(full=full, progress=progress, cancel=watched)
 
 
 def describe_training(

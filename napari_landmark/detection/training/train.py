@@ -26,7 +26,7 @@ from napari_landmark.detection.training.templates import find_annotated
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import History
 from napari_landmark.learning.threads import thread_limit
-from napari_landmark.learning.training_record import TrainingRecord, write_record
+from napari_landmark.learning.training_record import TrainingRecord, compare_images, write_record
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 PREDICTION_JOURNAL = "predictions.part.jsonl"
@@ -90,7 +90,7 @@ def train(
     Raises
     ------
     Cancelled
-        `cancel` was set before the training began.
+        `cancel` was set while the images were read for their fingerprint.
     InputError
         No usable template, nothing to resume, or another program is training this study.
     """
@@ -113,7 +113,7 @@ def _train(
     templates = choose_templates(annotated)
     if resume:
         full_hash = TrainingRecord.read(unfinished_folder(study)).has_full_fingerprint
-    digest = cohort.fingerprint(full=full_hash, progress=monitor.progress, cancel=monitor.cancel)
+    digest = compare_images(cohort, full=full_hash, progress=monitor.progress, cancel=monitor.cancel)
     state = resume_state(study, cohort, annotated, templates, data_fingerprint=digest)
     if resume:
         folder = unfinished_folder(study)

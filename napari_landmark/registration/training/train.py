@@ -15,7 +15,7 @@ from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import Checkpoint, TrainingClock, run_training
 from napari_landmark.learning.seeding import seeded
 from napari_landmark.learning.threads import thread_limit
-from napari_landmark.learning.training_record import write_record
+from napari_landmark.learning.training_record import compare_images, write_record
 from napari_landmark.progress import CancelToken, Progress
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
@@ -67,7 +67,7 @@ def train_registration(
     Raises
     ------
     Cancelled
-        `cancel` was set before the training began.
+        `cancel` was set while the images were read for their fingerprint.
     InputError
         Fewer than two images, a label map of another size than its image, no term of the loss that can be computed,
         no checkpoint to resume, or other images, labels or landmarks than those of the training to resume.
@@ -83,7 +83,7 @@ def train_registration(
         full_hash = before.record.has_full_fingerprint
     device = choose_device(options.device)
     dataset = RegistrationDataset(cohort, labels, device, landmarks=landmarks)
-    digest = cohort.fingerprint(full=full_hash, progress=progress, cancel=cancel)
+    digest = compare_images(cohort, full=full_hash, progress=progress, cancel=cancel)
     with seeded(options.seed, device.torch_device):
         generator = torch.Generator().manual_seed(options.seed)
         trainer = Trainer(dataset, options)
