@@ -52,6 +52,13 @@ Seed = Annotated[
     ),
 ]
 
+FullHash = Annotated[
+    bool,
+    typer.Option(
+        "--full-hash", help="Record a hash over every byte of the images, not only over both ends of each"
+    ),
+]
+
 RegionWeights = Annotated[
     list[str] | None,
     typer.Option(
@@ -86,6 +93,7 @@ def train(
     device: Device = "auto",
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training")] = False,
+    full_hash: FullHash = False,
 ) -> None:
     """Learn a cohort from one annotated image."""
     from napari_landmark.cli.train import run_train
@@ -100,6 +108,7 @@ def train(
         device=device,
         seed=seed,
         resume=resume,
+        full_hash=full_hash,
     )
 
 
@@ -111,11 +120,20 @@ def detect(
     heatmaps: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write heatmaps")] = None,
     device: Device = "auto",
     spacing: Spacing = None,
+    full_hash: FullHash = False,
 ) -> None:
     """Find the landmarks in every image of a folder."""
     from napari_landmark.cli.detect import run_detect
 
-    run_detect(study, images=images, out=out, heatmaps=heatmaps, device=device, spacing=spacing)
+    run_detect(
+        study,
+        images=images,
+        out=out,
+        heatmaps=heatmaps,
+        device=device,
+        spacing=spacing,
+        full_hash=full_hash,
+    )
 
 
 @app.command()
@@ -199,6 +217,7 @@ def register_train(
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training")] = False,
     region_weight: RegionWeights = None,
+    full_hash: FullHash = False,
 ) -> None:
     """Learn to register any two images of a cohort from a few label maps."""
     from napari_landmark.cli.register_train import run_register_train
@@ -213,6 +232,7 @@ def register_train(
         seed=seed,
         resume=resume,
         region_weights=region_weight or [],
+        full_hash=full_hash,
     )
 
 
@@ -305,6 +325,22 @@ def demo(
     from napari_landmark.cli.demo import run_demo
 
     run_demo(out, device=device, minutes=minutes)
+
+
+@app.command()
+def cache(
+    remove_unused: Annotated[
+        bool,
+        typer.Option(
+            "--remove-unused", help="Remove those whose images are gone, and those not used for 30 days"
+        ),
+    ] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all that no program uses now")] = False,
+) -> None:
+    """List or remove the caches of resampled images."""
+    from napari_landmark.cli.cache import run_cache
+
+    run_cache(remove_unused=remove_unused, clear=clear)
 
 
 @app.command()

@@ -11,19 +11,28 @@ import typer
 
 from napari_landmark.cli.destination import check_writable
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
-from napari_landmark.data.cohort.folder import fingerprint, image_files
+from napari_landmark.data.cohort.fingerprint import fingerprint
+from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.geometry import Geometry, SpacingSource
 from napari_landmark.data.study.provenance import describe_spacing, write_run_record
 from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
+from napari_landmark.progress import Cancelled
 
 _SAME_SPACING = 0.01  # relative
 
 
 def run_detect(
-    study_folder: Path, *, images: Path, out: Path, heatmaps: Path | None, device: str, spacing: float | None
+    study_folder: Path,
+    *,
+    images: Path,
+    out: Path,
+    heatmaps: Path | None,
+    device: str,
+    spacing: float | None,
+    full_hash: bool = False,
 ) -> None:
     """Detect landmarks in a folder of images and write one CSV."""
     study = Study.open(study_folder)
@@ -51,6 +60,11 @@ def run_detect(
             progress=progress,
             cancel=cancel,
         )
+        try:
+            files = [file for file in image_files(images)[0] if file[0] in found.landmarks]
+            digest = fingerprint(files, full=full_hash, progress=progress, cancel=cancel)
+        except Cancelled:
+            found.cancelled = True
     if found.n_resumed:
         typer.echo(f"{found.n_resumed} images were done before the interruption")
     for problem in found.skipped_files:
@@ -81,7 +95,7 @@ def run_detect(
         device=str(model.device),
         images={
             "count": len(found.landmarks),
-            "fingerprint": fingerprint([f for f in image_files(images)[0] if f[0] in found.landmarks]),
+            "fingerprint": digest,
             "left_out": [problem.name for problem in found.skipped_files],
         },
     )

@@ -32,6 +32,7 @@ def run_register_train(
     seed: int,
     resume: bool,
     region_weights: Sequence[str],
+    full_hash: bool = False,
 ) -> None:
     """Train a registration model on a folder; all input is checked before anything is written."""
     from napari_landmark.registration.losses import LossWeights
@@ -65,7 +66,14 @@ def run_register_train(
     typer.echo("going on with the interrupted training" if resume else f"training {options.describe()}")
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         model = train_registration(
-            cohort, maps, options=options, folder=out, resume=resume, progress=progress, cancel=cancel
+            cohort,
+            maps,
+            options=options,
+            folder=out,
+            resume=resume,
+            progress=progress,
+            cancel=cancel,
+            full_hash=full_hash,
         )
     if model.record.get("cancelled"):
         typer.echo(
@@ -108,12 +116,13 @@ def _check_out(out: Path) -> None:
 def _gather(folder: Path, spacing: float | None) -> Cohort:
     from napari_landmark.registration.options import WORKING_SIZE
 
-    with terminal_progress() as progress:
+    with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         return Cohort.from_folder(
             folder,
             spacing=spacing,
             working_size=WORKING_SIZE[_axes(folder)],
             progress=progress,
+            cancel=cancel,
         )
 
 

@@ -30,6 +30,7 @@ def run_train(
     device: str,
     seed: int,
     resume: bool,
+    full_hash: bool = False,
 ) -> None:
     """Create the study if there is none, train, and write the report.
 
@@ -62,7 +63,15 @@ def run_train(
         else f"training {options.for_canvas(cohort.canvas).describe()}"
     )
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
-        report = train(study, cohort, options=options, resume=resume, progress=progress, cancel=cancel)
+        report = train(
+            study,
+            cohort,
+            options=options,
+            resume=resume,
+            progress=progress,
+            cancel=cancel,
+            full_hash=full_hash,
+        )
     page = write_report(study, cohort, report)
     if report.cancelled:
         typer.echo(
@@ -116,10 +125,11 @@ def _images_folder(
 
 def _gather(study: Study | None, folder: Path, templates: Sequence[Path], spacing: float | None) -> Cohort:
     known = () if study is None else study.extra
-    with terminal_progress() as progress:
+    with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         return Cohort.from_folder(
             folder,
             spacing=spacing or (None if study is None else study.spacing),
             extra=(*known, *templates),
             progress=progress,
+            cancel=cancel,
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -174,6 +175,35 @@ class Geometry:
         if isinstance(spacing, int | float | np.number):
             spacing = (float(spacing),) * self.ndim
         return dataclasses.replace(self, spacing=tuple(spacing), spacing_source=source, spacing_plane="")
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as plain values, of which `from_json` makes an equal geometry."""
+        return {
+            "shape": list(self.shape),
+            "spacing": None if self.spacing is None else list(self.spacing),
+            "origin": list(self.origin),
+            "direction": [list(row) for row in self.direction],
+            "spacing_source": self.spacing_source.value,
+            "spacing_plane": self.spacing_plane,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Geometry:
+        """The geometry of which `to_json` gave these values.
+
+        Raises
+        ------
+        InputError, LookupError, TypeError, ValueError, OverflowError
+            The values are none of a geometry.
+        """
+        return cls(
+            shape=tuple(content["shape"]),
+            spacing=content["spacing"],
+            origin=tuple(content["origin"]),
+            direction=tuple(map(tuple, content["direction"])),
+            spacing_source=SpacingSource(content["spacing_source"]),
+            spacing_plane=str(content.get("spacing_plane", "")),
+        )
 
     def _matrix(self) -> NDArray[np.float64]:
         if self.spacing is None:

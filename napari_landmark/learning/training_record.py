@@ -10,18 +10,36 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.cohort.fingerprint import is_full_fingerprint
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.data.study.provenance import versions
+from napari_landmark.progress import CancelToken, Progress
 
 RUN = "run.json"
 
 Parsed = TypeVar("Parsed")
 
 
+def compare_images(
+    cohort: Cohort, *, full: bool, progress: Progress | None, cancel: CancelToken | None
+) -> str:
+    """Fingerprint of the images of a training, see `Cohort.fingerprint`.
+
+    A token that is set before is left to the training, which stops before its first step and can be resumed.
+
+    Raises
+    ------
+    Cancelled
+        `cancel` was set meanwhile.
+    """
+    watched = None if cancel is not None and cancel.cancelled else cancel
+    return cohort.fingerprint(full=full, progress=progress, cancel=watched)
+
+
 def describe_training(
-    cohort: Cohort, options: Mapping[str, Any], device: str, **more: object
+    cohort: Cohort, options: Mapping[str, Any], device: str, *, data_fingerprint: str, **more: object
 ) -> dict[str, Any]:
     """Plain values that every training keeps: options, device, images, software; `more` is added."""
     return {
@@ -29,7 +47,7 @@ def describe_training(
         "device": device,
         "images": len(cohort),
         "canvas": list(cohort.canvas),
-        "data_fingerprint": cohort.fingerprint(),
+        "data_fingerprint": data_fingerprint,
         **more,
         "spacing": dict(Counter(cohort.geometry(k).spacing_statement for k in range(len(cohort)))),
         "versions": versions(),
@@ -72,6 +90,11 @@ class TrainingRecord:
         except (InputError, OSError, ValueError, TypeError, RecursionError) as error:
             raise _unreadable(path, error) from error
         return cls(path, content)
+
+    @property
+    def has_full_fingerprint(self) -> bool:
+        """Whether its fingerprint of the images is one over every byte: only another such one can be compared."""
+        return is_full_fingerprint(self.content.get("data_fingerprint"))
 
     def parse(self, parser: Callable[[dict[str, Any]], Parsed]) -> Parsed:
         """Result of `parser` for the content; InputError where values are missing or wrong."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats.image_names import find_image
+from napari_landmark.data.formats.image_names import ImageNames
 from napari_landmark.data.formats.text_file import read_text
 from napari_landmark.data.images.image import MedicalImage, read_image
 from napari_landmark.data.landmarks import LandmarkSet
@@ -121,7 +121,7 @@ def read_pairs(path: str | Path, names: Sequence[str]) -> list[Pair]:
         A row cannot be read or names an unknown image; the message has the file and the line.
     """
     path = Path(path)
-    text = read_text(path)
+    text, known = read_text(path), ImageNames(names)
     first = text.lstrip("\r\n").split("\n", 1)[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
     columns: list[int] = []
@@ -138,7 +138,7 @@ def read_pairs(path: str | Path, names: Sequence[str]) -> list[Pair]:
                 columns = [titles.index("fixed"), titles.index("moving")]
                 continue
             given = [row[number].strip() if number < len(row) else "" for number in columns]
-            fixed, moving = (_known(name, names, where) for name in given)
+            fixed, moving = (_known(name, known, where) for name in given)
             if fixed == moving:
                 raise InputError(f"{where}: {fixed} cannot be registered to itself: name two images")
             pairs.append((fixed, moving))
@@ -285,15 +285,15 @@ def _check_coordinates(image: MedicalImage, landmarks: LandmarkSet) -> None:
         )
 
 
-def _known(name: str, names: Sequence[str], where: str) -> str:
+def _known(name: str, names: ImageNames, where: str) -> str:
     if not name:
         raise InputError(f"{where}: a name is missing: give fixed,moving")
     try:
-        found = find_image(name, names)
+        found = names.find(name)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     if found is None:
-        raise InputError(f"{where}: there is no image {name!r} (there is e.g. {next(iter(names), 'none')!r})")
+        raise InputError(f"{where}: there is no image {name!r} (there is e.g. {names.example!r})")
     return found
 
 

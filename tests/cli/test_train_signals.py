@@ -80,8 +80,10 @@ class TestSignals:
         assert [path.name for path in study.models_dir.iterdir()] == ["001"]
         return json.loads((study.models_dir / "001" / "history.json").read_text())
 
-    def test_an_interrupt_leaves_a_usable_model_and_can_be_resumed(self, training, tmp_path, phantoms):
-        training.send_signal(signal.SIGINT)
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_it_leaves_a_usable_model_and_can_be_resumed(self, training, tmp_path, phantoms, number):
+        """SIGTERM is what schedulers send before they end a job."""
+        training.send_signal(number)
         output, _ = training.communicate(timeout=60)
         assert training.returncode == 130, output
         assert "go on with: napari-landmark train --out" in output

@@ -11,8 +11,8 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,11 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from napari_landmark.data.cohort.cache_use import CacheUse, is_used
+from napari_landmark.data.cohort.in_threads import in_threads
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.files.file_lock import LockHeldError, acquire_lock
 from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
@@ -29,10 +32,15 @@ logger = logging.getLogger(__name__)
 
 _PROGRAM = "napari-landmark"
 _STAGE = "reading images"
+WAITING = "waiting for another program"
 _VERSION = 1
-_INDEX = "index.json"
+INDEX = "index.json"
+HEADERS = "headers.json"
 _SECONDS_BETWEEN_INDICES = 5.0
-_SECONDS_UNTIL_ORPHAN = 24 * 3600
+_SECONDS_BETWEEN_ATTEMPTS = 0.2
+_SECONDS_UNTIL_LEFTOVER = (
+    600  # of a lock on a file system without locks, whose holder writes no index any more
+)
 
 
 def default_cache_dir() -> Path:
@@ -49,7 +57,8 @@ class WorkingCache:
     only after it was written, so that listed rows are right whenever the work stops. A listed row is never written
     again: when the list of images or one of them changes, there is a new file, into which the rows that are still
     right are copied. So a training goes on with the images it began with, and two programs that use one cache
-    never write different content to one row.
+    never write different content to one row. One program builds at a time, the others wait for it and use its rows;
+    a file that a program has open is not removed.
 
     Parameters
     ----------
@@ -61,22 +70,32 @@ class WorkingCache:
         Digest of everything that each row depends on.
     canvas : tuple of int
         Shape of a row: of the working grid.
+    source : Path, optional
+        Folder of the images, kept in the index for those who list the caches.
     """
 
     def __init__(
-        self, folder: Path, names: Sequence[str], keys: Sequence[str], canvas: tuple[int, ...]
+        self,
+        folder: Path,
+        names: Sequence[str],
+        keys: Sequence[str],
+        canvas: tuple[int, ...],
+        *,
+        source: Path | None = None,
     ) -> None:
         self._folder = folder
+        self._source = source
         self._names = list(names)
         self._keys = list(keys)
         self._canvas = canvas
         self._file: Path | None = None
         self._rows: NDArray[np.float16] | None = None
+        self._use: CacheUse | None = None
         self._unmapped: list[Path] = []
 
     def __getstate__(self) -> dict[str, Any]:
         # Sent to another process the mapping would travel as a copy of everything.
-        return {**self.__dict__, "_rows": None}
+        return {**self.__dict__, "_rows": None, "_use": None}
 
     def row(self, number: int) -> NDArray[np.float32]:
         """One image on the working grid; a copy."""
@@ -103,7 +122,8 @@ class WorkingCache:
             Gives the row of a number; called from several threads. An InputError or OSError from it is noted
             and the other rows go on.
         progress : callable, optional
-            Called after every row; an exception from it ends the work, and the rows made so far are kept.
+            Called after every row, and where another program must be waited for; an exception from it ends the work,
+            and the rows made so far are kept.
         cancel : CancelToken, optional
             Ends the work after the current rows, which are kept.
 
@@ -125,29 +145,69 @@ class WorkingCache:
                 total = max(1, len(self._names))
                 progress(ProgressEvent(_STAGE, done / total, step=done))
 
+        def build() -> dict[int, str]:
+            with self._alone(progress, cancel):
+                failures = self._build(draw, report, cancel)
+                # Opened and marked here and kept: another list of images removes no file that is in use.
+                self._rows = self._open_rows()
+                if self._file is not None:
+                    self._use = CacheUse(self._file)
+                return failures
+
         try:
             try:
-                failures = self._build(draw, report, cancel)
+                return build()
             except OSError as error:
                 if error.errno != errno.ENODEV:
                     raise
                 self._move_to_local_folder()
-                failures = self._build(draw, report, cancel)
-            # Opened here and kept, so that a later list of images may remove the file from the folder.
-            self._rows = self._open_rows()
-            return failures
+                return build()
         except OSError as error:
             raise InputError(
                 f"{self._folder}: the image cache cannot be written ({error.strerror or error}); "
                 "name a writable folder in the environment variable NAPARI_LANDMARK_CACHE"
             ) from error
 
+    @contextmanager
+    def _alone(self, progress: Progress | None, cancel: CancelToken | None) -> Iterator[None]:
+        """Hold the lock on building this cache; another program that holds it is waited for."""
+        file, lock = lock_of_cache(self._folder), None
+        try:
+            while lock is None:
+                try:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    lock = acquire_lock(file)
+                except LockHeldError as error:
+                    if self._is_leftover(error.leftover):
+                        break
+                    if progress is not None:
+                        progress(ProgressEvent(WAITING, 0.0))
+                    if cancel is not None:
+                        cancel.raise_if_cancelled()
+                    time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+                except OSError:  # a finished cache may be on a disk that cannot be written
+                    break
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _is_leftover(self, soft_lock: Path | None) -> bool:
+        """Whether nobody has worked under a lock that is only a file for long."""
+        if soft_lock is None:
+            return False
+        times = [0.0]
+        for path in (soft_lock, self._folder / INDEX):
+            with contextlib.suppress(OSError):
+                times.append(path.stat().st_mtime)
+        return time.time() - max(times) > _SECONDS_UNTIL_LEFTOVER
+
     def _move_to_local_folder(self) -> None:
         """Give up a folder whose file system has no memory maps."""
         for path in self._unmapped:
             with contextlib.suppress(OSError):
                 path.unlink()
-        folder = _local_folder() / self._folder.name
+        folder = local_cache_dir() / self._folder.name
         logger.warning(
             "%s: its file system has no memory maps; the image cache is in %s", self._folder, folder
         )
@@ -164,16 +224,18 @@ class WorkingCache:
         report: Callable[[int], None],
         cancel: CancelToken | None,
     ) -> dict[int, str]:
-        index, superseded = self._read_index()
+        index = self._read_index()
         known: dict[str, str] = index.get("rows", {})
         todo = [i for i, name in enumerate(self._names) if known.get(name) != self._keys[i]]
         old = self._open_old(index)
         same_list = old is not None and index["names"] == self._names
         if same_list and not any(self._names[i] in known for i in todo):
-            file = self._folder / superseded
-            superseded = ""
+            file = self._folder / Path(index["file"]).name
             if not todo:  # nothing to write: a finished cache may be on a disk that cannot be written
                 self._file = file
+                with contextlib.suppress(OSError):
+                    os.utime(self._folder / INDEX)  # the time of the last use
+                self._remove_others()
                 report(len(self._names))
                 return {}
         else:
@@ -195,7 +257,7 @@ class WorkingCache:
         finally:
             rows.flush()
             self._write_index(done)
-            self._remove_others(superseded)
+            self._remove_others()
 
     def _make_rows(
         self,
@@ -216,9 +278,8 @@ class WorkingCache:
         failures: dict[int, str] = {}
         written = time.monotonic()
         # Decoding and resampling release the interpreter's lock; more threads than this only take memory.
-        executor = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1), thread_name_prefix="cohort")
-        try:
-            for number, future in _as_completed(executor, make, todo):
+        with closing(in_threads(make, todo, threads=min(8, os.cpu_count() or 1))) as results:
+            for number, future in results:
                 try:
                     future.result()
                     done[self._names[number]] = self._keys[number]
@@ -231,20 +292,21 @@ class WorkingCache:
                     rows.flush()
                     self._write_index(done)
                     written = time.monotonic()
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
         return failures
 
-    def _read_index(self) -> tuple[dict[str, Any], str]:
-        """The index, empty where it is not for this working grid, and the name of its file of rows."""
+    def _read_index(self) -> dict[str, Any]:
+        """The index, empty where there is none for this working grid."""
         try:
-            index = json.loads(read_small_text(self._folder / _INDEX))
-            file = Path(index["file"]).name
-            fits = index["version"] == _VERSION and index["canvas"] == list(self._canvas)
+            index = json.loads(read_small_text(self._folder / INDEX))
+            fits = (
+                isinstance(index["file"], str)
+                and index["version"] == _VERSION
+                and index["canvas"] == list(self._canvas)
+            )
             fits = fits and isinstance(index["names"], list) and isinstance(index["rows"], dict)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return {}, ""
-        return index if fits else {}, file
+            return {}
+        return index if fits else {}
 
     def _open_old(self, index: dict[str, Any]) -> NDArray[np.float16] | None:
         """The rows that the index lists; None where the file is missing or incomplete."""
@@ -288,45 +350,32 @@ class WorkingCache:
         index = {
             "version": _VERSION,
             "canvas": list(self._canvas),
+            "folder": None if self._source is None else str(self._source),
             "file": self._file.name if self._file else None,
             "names": self._names,
             "rows": done,
         }
-        atomic_write(self._folder / _INDEX, json.dumps(index, ensure_ascii=True, indent=0))
+        atomic_write(self._folder / INDEX, json.dumps(index, ensure_ascii=True, indent=0))
 
-    def _remove_others(self, superseded: str) -> None:
-        """Remove the file that this one replaces, and those that are too old to be written by another program."""
+    def _remove_others(self) -> None:
+        """Remove the files of earlier lists of images that no program has open."""
         for path in self._folder.glob("working-*.npy"):
-            if path != self._file:
-                # On Windows a file that another program has open stays, for the next time.
-                with contextlib.suppress(OSError):
-                    age = time.time() - path.stat().st_mtime
-                    if path.name == superseded or age > _SECONDS_UNTIL_ORPHAN:
-                        path.unlink()
+            # On Windows a file that another program has open stays, for the next time.
+            with contextlib.suppress(OSError):
+                if path != self._file and not is_used(path):
+                    path.unlink()
 
 
-def _local_folder() -> Path:
-    """A folder for temporary files that is this user's own."""
+def lock_of_cache(folder: Path) -> Path:
+    """File of the lock on building the cache in a folder; outside of it, so that the folder can be removed."""
+    return folder.parent / "locks" / f"{folder.name}.lock"
+
+
+def local_cache_dir() -> Path:
+    """The folder for caches whose own file system has no memory maps: for temporary files, this user's own."""
     if not hasattr(os, "getuid"):
         return Path(tempfile.gettempdir()) / _PROGRAM  # of this user, on Windows
     folder = Path(tempfile.gettempdir()) / f"{_PROGRAM}-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     # Another user may have made a folder of that name.
     return folder if folder.stat().st_uid == os.getuid() else Path(tempfile.mkdtemp(prefix=f"{_PROGRAM}-"))
-
-
-def _as_completed(
-    executor: ThreadPoolExecutor, work: Callable[[int], None], numbers: Sequence[int]
-) -> Iterable[tuple[int, Future[None]]]:
-    """Results as they finish; few are submitted ahead, so that stopping is quick."""
-    waiting = iter(numbers)
-    running: dict[Future[None], int] = {}
-    while True:
-        for number in waiting:
-            running[executor.submit(work, number)] = number
-            if len(running) >= 32:
-                break
-        if not running:
-            return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            yield running.pop(future), future

@@ -12,18 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_landmark.data.cohort.cache import WorkingCache, default_cache_dir
+from napari_landmark.data.cohort.cache import HEADERS, WorkingCache, default_cache_dir
+from napari_landmark.data.cohort.fingerprint import fingerprint
 from napari_landmark.data.cohort.folder import (
-    ImageFile,
     SkippedFile,
-    fingerprint,
     list_files,
     natural_order,
-    of_one_kind,
-    read_headers,
     resolved,
     without_path,
 )
+from napari_landmark.data.cohort.header_cache import HeaderCache
+from napari_landmark.data.cohort.headers import ImageFile, of_one_kind, read_headers
 from napari_landmark.data.cohort.memory_budget import MemoryBudget
 from napari_landmark.data.cohort.working_grid import (
     CanvasTransform,
@@ -117,8 +116,8 @@ class Cohort:
         extra : sequence of path, optional
             Files from elsewhere, such as the template; those of the folder itself are not added twice.
         progress : callable, optional
-            Called with events of the stage "reading images". An exception from it stops the work, and the
-            images resampled so far are kept for the next time.
+            Called with events of the stages "reading headers" and "reading images". An exception from it stops the
+            work, and the images resampled so far are kept for the next time.
         cancel : CancelToken, optional
             Stops the work; the images resampled so far are kept for the next time.
 
@@ -133,19 +132,27 @@ class Cohort:
         sizes = DEFAULT_WORKING_SIZE if working_size is None else working_size
         if isinstance(sizes, int) and sizes < _CANVAS_STEP:
             raise InputError(f"a working size of {working_size} pixels: at least {_CANVAS_STEP} are needed")
-        entries, skipped_files = read_headers(list_files(folder, extra), spacing, cancel=cancel)
+        caches = Path(cache_dir) if cache_dir is not None else default_cache_dir()
+        source = resolved(folder)
+        entries, skipped_files = read_headers(
+            list_files(folder, extra),
+            spacing,
+            cache=HeaderCache(caches / _digest(str(source))[:24] / HEADERS, source),
+            progress=progress,
+            cancel=cancel,
+        )
         entries, strays = of_one_kind(entries)
         skipped_files += strays
         if not entries:
             raise InputError(_nothing_usable(folder, skipped_files))
         working_size = sizes if isinstance(sizes, int) else sizes[entries[0].geometry.ndim]
         canvas = working_canvas([entry.geometry for entry in entries], working_size)
-        caches = Path(cache_dir) if cache_dir is not None else default_cache_dir()
         cache = WorkingCache(
-            caches / _digest(str(folder.resolve()), working_size)[:24],
+            caches / _digest(str(source), working_size)[:24],
             [entry.name for entry in entries],
             [_key(entry, canvas) for entry in entries],
             canvas,
+            source=source,
         )
 
         budget = MemoryBudget(int(_SHARE_OF_MEMORY * total_memory()))
@@ -223,9 +230,22 @@ class Cohort:
         entry = self._entries[number]
         return read_image(entry.path, spacing=self._spacing, name=entry.name)
 
-    def fingerprint(self) -> str:
-        """SHA-256 over names and contents of all files: the same for the same data in any folder."""
-        return fingerprint([(entry.name, entry.path) for entry in self._entries])
+    def fingerprint(
+        self, *, full: bool = False, progress: Progress | None = None, cancel: CancelToken | None = None
+    ) -> str:
+        """Digest over names and contents of all files: the same for the same data in any folder.
+
+        Parameters
+        ----------
+        full : bool, optional
+            Read every byte instead of the ends of each file.
+        progress : callable, optional
+            Called with events of the stage "comparing files".
+        cancel : CancelToken, optional
+            Ends the work with `Cancelled`.
+        """
+        files = [(entry.name, entry.path) for entry in self._entries]
+        return fingerprint(files, full=full, progress=progress, cancel=cancel)
 
 
 def working_canvas(geometries: Sequence[Geometry], working_size: int) -> tuple[int, ...]:

@@ -1,21 +1,19 @@
-"""List the images of a folder, read their headers, and give the reason for each skipped file."""
+"""List the images of a folder, and the reason for each skipped file."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.composed_name import composed_name
-from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images import dicom_series
 from napari_landmark.data.images.dicom_series import series_files
-from napari_landmark.data.images.image import looks_like_image, read_geometry
-from napari_landmark.progress import CancelToken
+from napari_landmark.data.images.image import looks_like_image
+from napari_landmark.data.images.itk_header import separate_pixels
 
 # Files that belong beside images: landmarks, notes, pixels of two-file formats, files of file managers.
 _COMPANION_SUFFIXES = (
@@ -30,16 +28,6 @@ class SkippedFile:
 
     name: str
     reason: str
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """An image file whose header could be read."""
-
-    name: str
-    path: Path
-    geometry: Geometry
-    state: tuple[int, int]  # size and time of change in ns, taken before anything was read
 
 
 def natural_order(name: str) -> tuple[list[str | int], str]:
@@ -108,22 +96,23 @@ def _may_be_image(path: Path) -> bool:
     return path.is_file() or (path.is_symlink() and not path.exists()) or dicom_series.accepts(path)
 
 
+def files_of_image(path: Path) -> list[Path]:
+    """All files of an image: itself and the file of its pixels, or the slices of a series, sorted by name."""
+    pixels = separate_pixels(path)
+    return series_files(path) if pixels is None else [path, pixels]
+
+
 def file_state(path: Path) -> tuple[int, int]:
-    """Size and time of the last change in ns of an image, of all its files together; OSError where it is gone."""
-    stats = [file.stat() for file in series_files(path)]
-    return sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)
+    """Size and time of the last change in ns of an image; OSError where it is gone.
 
-
-def fingerprint(files: Sequence[tuple[str, Path]]) -> str:
-    """SHA-256 over names and contents of images: the same for the same data, in any folder."""
-    total = hashlib.sha256()
-    for name, path in sorted(files):
-        for file in series_files(path):
-            own = name if file == path else f"{name}/{file.name}"
-            with file.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
-            total.update(f"{own}\0{file.stat().st_size}\0{content}\n".encode())
-    return total.hexdigest()
+    Of several files the size of all together, and a number that changes with the name, size or time of any.
+    """
+    files = [(file, file.stat()) for file in files_of_image(path)]
+    total = sum(stat.st_size for _, stat in files)
+    if [file for file, _ in files] == [path]:
+        return total, files[0][1].st_mtime_ns
+    listed = "".join(f"{file.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n" for file, stat in files)
+    return total, int.from_bytes(hashlib.sha256(listed.encode("utf-8", "surrogateescape")).digest()[:6])
 
 
 def resolved(path: Path) -> Path:
@@ -132,55 +121,6 @@ def resolved(path: Path) -> Path:
         return path.resolve()
     except (RuntimeError, OSError):  # a link to itself
         return path.absolute()
-
-
-def read_headers(
-    files: Sequence[tuple[str, Path]],
-    spacing: float | Sequence[float] | None,
-    *,
-    cancel: CancelToken | None = None,
-) -> tuple[list[ImageFile], list[SkippedFile]]:
-    """Read the header of every file; those that are no images or cannot be used become skipped files.
-
-    Raises `Cancelled` where `cancel` is set meanwhile.
-    """
-    entries, skipped_files = [], []
-    for name, path in files:
-        if cancel is not None:
-            cancel.raise_if_cancelled()
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            readable = name.encode("utf-8", "backslashreplace").decode()
-            skipped_files.append(
-                SkippedFile(readable, "has a name that is not valid text (UTF-8): rename it")
-            )
-            continue
-        try:
-            if path.is_file() and not looks_like_image(path):
-                raise InputError("is not an image: move it out of the folder")
-            if not name.isprintable():
-                raise InputError("has a name with a line end or another control sign in it: rename it")
-            state = file_state(path)
-            geometry = read_geometry(path, spacing=spacing)
-            entries.append(ImageFile(name, path, geometry, state))
-        except InputError as error:
-            skipped_files.append(SkippedFile(name, without_path(str(error), path)))
-        except OSError as error:
-            skipped_files.append(SkippedFile(name, f"cannot be read ({error.strerror or error})"))
-    return entries, skipped_files
-
-
-def of_one_kind(entries: list[ImageFile]) -> tuple[list[ImageFile], list[SkippedFile]]:
-    """Split into the pictures or the volumes, whichever are more, and the others as skipped files."""
-    counts = Counter(entry.geometry.ndim for entry in entries)
-    if len(counts) < 2:
-        return entries, []
-    ndim = 3 if counts[3] > counts[2] else 2
-    reason = f"is a {'volume' if ndim == 2 else 'picture'} among {'pictures' if ndim == 2 else 'volumes'}"
-    kept = [entry for entry in entries if entry.geometry.ndim == ndim]
-    others = [entry for entry in entries if entry.geometry.ndim != ndim]
-    return kept, [SkippedFile(entry.name, f"{reason}: move it to another folder") for entry in others]
 
 
 def without_path(message: str, path: Path) -> str:

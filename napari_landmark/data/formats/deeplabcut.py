@@ -180,7 +180,10 @@ DEEPLABCUT = LandmarkFormat(
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """Non-empty rows with their line numbers."""
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    text = read_text(path)
+    first = text.lstrip("\r\n").split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)  # of a spreadsheet in some countries: semicolons
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:

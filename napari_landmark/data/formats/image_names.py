@@ -59,6 +59,11 @@ class ImageNames:
                 return found[0]
         return None
 
+    @property
+    def example(self) -> str:
+        """One of the known images, for messages; 'none' where there is none."""
+        return next(iter(self._known), "none")
+
     def find_or_keep(self, wanted: str) -> str:
         """The known image, or the name in the file with forward slashes where the image is unknown."""
         found = self.find(wanted)

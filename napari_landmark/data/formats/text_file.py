@@ -9,14 +9,20 @@ from typing import Any, NoReturn
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.images.memory_limit import total_memory
 
-_LARGEST = 200 * 1024**2
+_LARGEST = 2 * 1024**3
+_ALWAYS = 200 * 1024**2  # bytes that are read on any machine
+_SHARE = 0.6  # of the memory
+_MEMORY = 20  # bytes of memory for a byte of JSON of numbers; tables take less
 _MOST_LANDMARKS = 10_000
 _DECIMALS = 6
 
 
 def read_text(path: Path) -> str:
-    """The content of a UTF-8 file of at most 200 MB, without a byte order mark.
+    """The content of a UTF-8 file, without a byte order mark.
+
+    At most 2 GB are read, and not more than this machine's memory holds as numbers; 200 MB are read everywhere.
 
     Raises
     ------
@@ -24,8 +30,16 @@ def read_text(path: Path) -> str:
         The file is missing, too large or not UTF-8.
     """
     try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(f"{path}: is larger than {_LARGEST // 1024**2} MB: this is no file of landmarks")
+        size = path.stat().st_size
+        if size > _LARGEST:
+            raise InputError(
+                f"{path}: is larger than {_LARGEST / 1024**3:.0f} GB: this is no file of landmarks"
+            )
+        if size > max(_ALWAYS, _SHARE * total_memory() / _MEMORY):
+            raise InputError(
+                f"{path}: is {size / 1e6:.0f} MB large, which may need more memory than this machine has: split it by "
+                "images, or save it as a CSV with the columns image,landmark,x,y, which is read row by row"
+            )
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
@@ -48,7 +62,10 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
         raise InputError(f"{path}: is not usable JSON ({error}): export the file again") from None
     if not isinstance(data, dict):
-        raise InputError(f"{path}: holds no JSON object: export the file again")
+        raise InputError(
+            f"{path}: holds {shown(data)}, and landmarks are in an object, of COCO keypoints or Slicer markups: "
+            "export the file in one of these formats"
+        )
     return data
 
 

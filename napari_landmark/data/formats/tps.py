@@ -65,6 +65,11 @@ def read_tps(
     if not specimens:
         raise InputError(f"{path}: holds no line LM= or LM3= with landmarks behind it")
     count = max(len(specimen.points) for specimen in specimens)
+    if count == 0:
+        raise InputError(
+            f"{path}: holds no landmarks, all its specimens have LM=0; curves and outlines are not read: save the "
+            "points as landmarks"
+        )
     check_count(count, path)
     given = schema is not None
     if schema is None:
@@ -156,7 +161,8 @@ TPS = LandmarkFormat(
 
 def _parse(path: Path) -> list[_Specimen]:
     specimens: list[_Specimen] = []
-    lines = iter(enumerate(read_text(path).splitlines(), 1))
+    text = read_text(path).rstrip("\x1a\r\n")  # DOS ends a text with Ctrl-Z
+    lines = iter(enumerate(text.splitlines(), 1))
     for number, line in lines:
         key, equals, raw = line.partition("=")
         key, value = key.strip().upper(), raw.strip()
@@ -218,10 +224,15 @@ def _landmark(name: str, point: tuple[float, ...] | None, height: int) -> Landma
 
 
 def _height(image: str, geometries: Mapping[str, Geometry] | None) -> int:
-    if not geometries or image not in geometries:
-        missing = f"there is no such image {image!r}" if geometries else f"the image {image!r} is needed"
+    if geometries is None:
         raise InputError(
-            f"y is counted from the bottom of the image, and {missing}", code=ErrorCode.NEEDS_IMAGES_TO_READ
+            f"y is counted from the bottom of the image, and the image {image!r} is needed",
+            code=ErrorCode.NEEDS_IMAGES_TO_READ,
+        )
+    if image not in geometries:
+        raise InputError(
+            f"y is counted from the bottom of the image, and there is no image {image!r} among those given: add it, "
+            "or remove the specimen from the file"
         )
     geometry = geometries[image]
     if geometry.ndim != 2:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,10 @@ from napari_landmark.data.images.image_reader import HAS_COLOURS
 from napari_landmark.data.images.luminance import luminance
 from napari_landmark.data.images.memory_limit import check_fits
 
+_LOCK = threading.Lock()
+_inside = 0  # threads in `quiet_itk`
+_shown_before = True
+
 
 def itk_reader(path: Path, *, image_io: str = "") -> Any:
     """A SimpleITK `ImageFileReader` for a file; nothing is read yet.
@@ -28,13 +35,34 @@ def itk_reader(path: Path, *, image_io: str = "") -> Any:
     """
     import SimpleITK as sitk
 
-    # ITK writes its warnings straight to the terminal; what matters of them is raised here as an InputError.
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     if image_io:
         reader.SetImageIO(image_io)
     return reader
+
+
+@contextmanager
+def quiet_itk() -> Iterator[None]:
+    """Keep ITK's warnings off the terminal, for as long as a thread is inside; then as it was.
+
+    ITK writes them straight to the terminal; what matters of them is raised here as an InputError.
+    """
+    import SimpleITK as sitk
+
+    global _inside, _shown_before
+    with _LOCK:
+        if _inside == 0:
+            _shown_before = sitk.ProcessObject.GetGlobalWarningDisplay()
+            sitk.ProcessObject.SetGlobalWarningDisplay(False)
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _inside -= 1
+            if _inside == 0:
+                sitk.ProcessObject.SetGlobalWarningDisplay(_shown_before)
 
 
 def open_itk(path: Path, *, image_io: str = "") -> Any:
@@ -49,7 +77,8 @@ def open_itk(path: Path, *, image_io: str = "") -> Any:
 
     reader = itk_reader(path, image_io=image_io)
     try:
-        reader.ReadImageInformation()
+        with quiet_itk():
+            reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(_reason(error)) from error
     components = reader.GetNumberOfComponents()
@@ -86,7 +115,8 @@ def itk_luminance(reader: Any, *, colours: bool = True) -> NDArray:
     import SimpleITK as sitk
 
     try:
-        image = reader.Execute()
+        with quiet_itk():
+            image = reader.Execute()
     except RuntimeError as error:
         raise InputError(_reason(error)) from error
     array = sitk.GetArrayFromImage(image)

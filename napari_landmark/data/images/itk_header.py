@@ -163,6 +163,22 @@ def _check_nrrd(head: bytes, path: Path) -> None:
         _check_data_file(data[1].decode("utf-8", "replace"), path)
 
 
+def separate_pixels(path: Path) -> Path | None:
+    """File with the pixels of a header without them (.mhd, .nhdr); None where there is none or it cannot be told."""
+    if not path.name.lower().endswith((".mhd", ".nhdr")):
+        return None
+    try:
+        head = checked_header(path)
+    except InputError:
+        return None
+    found = re.search(
+        rb"^(?:ElementDataFile\s*=|data ?file:)\s*(.*?)\s*$", head, re.MULTILINE | re.IGNORECASE
+    )
+    if found is None or found[1].upper() == b"LOCAL":
+        return None
+    return path.parent / found[1].decode("utf-8", "replace")
+
+
 def _check_data_file(name: str, path: Path) -> None:
     """Only one file, and only from the header's own folder: an image must not show other files of the disk."""
     if name.upper().startswith("LIST") or "%" in name:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image_reader import HAS_COLOURS, IS_LOSSY, is_file_named
-from napari_landmark.data.images.itk_file import itk_reader
+from napari_landmark.data.images.itk_file import itk_reader, quiet_itk
 from napari_landmark.data.images.luminance import REC_709, luminance
 from napari_landmark.data.images.memory_limit import check_fits
 
@@ -156,7 +156,8 @@ def _deep_samples(path: Path, geometry: Geometry) -> NDArray:
 
     check_fits(geometry.shape, 4 * (2 * 2 + 4) + 8)
     try:
-        samples = sitk.GetArrayFromImage(itk_reader(path, image_io="PNGImageIO").Execute())
+        with quiet_itk():
+            samples = sitk.GetArrayFromImage(itk_reader(path, image_io="PNGImageIO").Execute())
     except RuntimeError as error:
         raise InputError("cannot be read, it seems damaged: save it again or remove it") from error
     if samples.ndim != 3 or samples.shape[:2] != geometry.shape:

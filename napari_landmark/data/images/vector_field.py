@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.geometry import Geometry, SpacingSource
+from napari_landmark.data.images.itk_file import quiet_itk
 from napari_landmark.data.images.itk_header import check_unit, checked_header
 from napari_landmark.data.images.memory_limit import check_fits
 from napari_landmark.data.images.nifti import check_nifti_header
@@ -74,14 +75,16 @@ def read_vectors(path: Path) -> tuple[NDArray[np.float64], Geometry]:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
+        with quiet_itk():
+            reader.ReadImageInformation()
         ndim, count = reader.GetDimension(), reader.GetNumberOfComponents()
         if count != ndim or ndim not in (2, 3):
             raise InputError(
                 f"{path}: holds {count} values at every point of {ndim} axes: a field of vectors has as many as axes"
             )
         _check_fits(path, reader.GetSize())
-        image = reader.Execute()
+        with quiet_itk():
+            image = reader.Execute()
     except RuntimeError as error:
         raise InputError(
             f"{path}: is not a readable field of vectors, it seems damaged: make it again"

@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+from filelock import BaseFileLock
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.file_lock import LockHeldError, acquire_lock
 from napari_landmark.data.files.json_file import read_json_object, write_json_object
 
 ANNOTATING, TRAINING = "annotating", "training"
@@ -103,36 +104,17 @@ def held_here(folder: str | Path, work: str) -> StudyLock | None:
 
 def _acquired(path: Path, work: str) -> BaseFileLock:
     """The lock of the operating system; its file is never removed, since another program may have it open."""
-    file = path.with_name(f".{work}.flock")
-    # Not one state a thread: the lock is released by whichever thread drops its last reference.
-    lock: BaseFileLock = FileLock(file, thread_local=False)
     try:
-        try:
-            _try_twice(lock)
-        except (
-            NotImplementedError
-        ):  # a file system without locks, in versions of filelock that do not fall back
-            lock = SoftFileLock(file.with_suffix(".softlock"), thread_local=False)
-            _try_twice(lock)
-    except Timeout:
+        return acquire_lock(path.with_name(f".{work}.flock"))
+    except LockHeldError as error:
         remedy = "close it there"
-        if isinstance(lock, SoftFileLock):
-            remedy += f"; if it does not run any more, remove {lock.lock_file}"
+        if error.leftover is not None:
+            remedy += f"; if it does not run any more, remove {error.leftover}"
         raise StudyInUseError(_message(path, work, _read(path), remedy)) from None
     except OSError as error:
         raise InputError(
             f"{path.parent}: cannot be written ({error.strerror or error}); choose a study you may write to"
         ) from error
-    return lock
-
-
-def _try_twice(lock: BaseFileLock) -> None:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if not isinstance(lock, SoftFileLock):
-            raise
-        lock.acquire(timeout=0)  # the first attempt removed the file of a program that was killed
 
 
 def _check_holder(path: Path, work: str) -> None:

@@ -27,7 +27,12 @@ _MUST_AGREE = {
 
 
 def resume_state(
-    study: Study, cohort: Cohort, annotated: Sequence[Template], templates: Sequence[Template]
+    study: Study,
+    cohort: Cohort,
+    annotated: Sequence[Template],
+    templates: Sequence[Template],
+    *,
+    data_fingerprint: str,
 ) -> dict[str, Any]:
     """Plain values of the data on which a training depends."""
     digest = hashlib.sha256()
@@ -37,7 +42,7 @@ def resume_state(
     if len(templates) < len(annotated):  # which ones they are depends on the study's template, too
         digest.update("\0".join(sorted(cohort.names[template.index] for template in templates)).encode())
     return {
-        "data_fingerprint": cohort.fingerprint(),
+        "data_fingerprint": data_fingerprint,
         "landmarks": list(study.schema.names),
         "canvas": list(cohort.canvas),
         "templates_digest": digest.hexdigest(),
@@ -55,7 +60,7 @@ def training_record(
 ) -> dict[str, Any]:
     """Content of `run.json`, and the training's part of the model's sidecar."""
     names = [cohort.names[template.index] for template in templates]
-    counts = {"templates": names, "annotated_images": len(annotated)}
+    counts: dict[str, Any] = {"templates": names, "annotated_images": len(annotated)}
     return describe_training(cohort, asdict(options), str(device), **counts, **state)
 
 

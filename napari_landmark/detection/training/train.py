@@ -26,7 +26,7 @@ from napari_landmark.detection.training.templates import find_annotated
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import History
 from napari_landmark.learning.threads import thread_limit
-from napari_landmark.learning.training_record import write_record
+from napari_landmark.learning.training_record import TrainingRecord, compare_images, write_record
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 PREDICTION_JOURNAL = "predictions.part.jsonl"
@@ -64,6 +64,7 @@ def train(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
     preview: Preview | None = None,
+    full_hash: bool = False,
 ) -> TrainingReport:
     """Train a landmark model, and write it and the predictions of all images into the study.
 
@@ -83,25 +84,37 @@ def train(
     cancel : CancelToken, optional
     preview : Preview, optional
         Called every few seconds with the model trained so far.
+    full_hash : bool, optional
+        Record a fingerprint over every byte of the images; a resumed training keeps the kind it began with.
 
     Raises
     ------
+    Cancelled
+        `cancel` was set while the images were read for their fingerprint.
     InputError
         No usable template, nothing to resume, or another program is training this study.
     """
     with StudyLock(study.folder, TRAINING):
         monitor = TrainingMonitor(progress=progress, cancel=cancel, preview=preview)
-        return _train(study, cohort, options, resume, monitor)
+        return _train(study, cohort, options, resume, monitor, full_hash)
 
 
 def _train(
-    study: Study, cohort: Cohort, options: TrainingOptions, resume: bool, monitor: TrainingMonitor
+    study: Study,
+    cohort: Cohort,
+    options: TrainingOptions,
+    resume: bool,
+    monitor: TrainingMonitor,
+    full_hash: bool,
 ) -> TrainingReport:
     started = time.monotonic()
     device = choose_device(options.device)
     annotated = find_annotated(study, cohort)
     templates = choose_templates(annotated)
-    state = resume_state(study, cohort, annotated, templates)
+    if resume:
+        full_hash = TrainingRecord.read(unfinished_folder(study)).has_full_fingerprint
+    digest = compare_images(cohort, full=full_hash, progress=monitor.progress, cancel=monitor.cancel)
+    state = resume_state(study, cohort, annotated, templates, data_fingerprint=digest)
     if resume:
         folder = unfinished_folder(study)
         options, same_annotations = recorded_options(folder, options, state, device=device)

@@ -25,13 +25,19 @@ _MUST_AGREE = {
 
 
 def training_record(
-    cohort: Cohort, dataset: RegistrationDataset, options: RegistrationOptions, device: str
+    cohort: Cohort,
+    dataset: RegistrationDataset,
+    options: RegistrationOptions,
+    device: str,
+    *,
+    data_fingerprint: str,
 ) -> dict[str, Any]:
     """Build the record: everything that determines the model, as plain values."""
     return describe_training(
         cohort,
         options.to_json(),
         device,
+        data_fingerprint=data_fingerprint,
         labels=list(dataset.labels),
         labelled=[cohort.names[n] for n in dataset.labelled],
         landmarks=int(dataset.positions.shape[1]),

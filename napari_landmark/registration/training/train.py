@@ -15,7 +15,7 @@ from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import Checkpoint, TrainingClock, run_training
 from napari_landmark.learning.seeding import seeded
 from napari_landmark.learning.threads import thread_limit
-from napari_landmark.learning.training_record import write_record
+from napari_landmark.learning.training_record import compare_images, write_record
 from napari_landmark.progress import CancelToken, Progress
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
@@ -40,6 +40,7 @@ def train_registration(
     resume: bool = False,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
+    full_hash: bool = False,
 ) -> RegistrationModel:
     """Train a model that registers any two images of a cohort.
 
@@ -55,6 +56,8 @@ def train_registration(
         Folder of the model, and of a checkpoint during the training.
     resume : bool
         Resume from that checkpoint, with the options of that training except device and minutes.
+    full_hash : bool, optional
+        Record a fingerprint over every byte of the images; a resumed training keeps the kind it began with.
 
     Returns
     -------
@@ -63,6 +66,8 @@ def train_registration(
 
     Raises
     ------
+    Cancelled
+        `cancel` was set while the images were read for their fingerprint.
     InputError
         Fewer than two images, a label map of another size than its image, no term of the loss that can be computed,
         no checkpoint to resume, or other images, labels or landmarks than those of the training to resume.
@@ -75,12 +80,14 @@ def train_registration(
     before = InterruptedRun.read(folder) if resume and folder is not None else None
     if before is not None:
         options = before.options_with(options)
+        full_hash = before.record.has_full_fingerprint
     device = choose_device(options.device)
     dataset = RegistrationDataset(cohort, labels, device, landmarks=landmarks)
+    digest = compare_images(cohort, full=full_hash, progress=progress, cancel=cancel)
     with seeded(options.seed, device.torch_device):
         generator = torch.Generator().manual_seed(options.seed)
         trainer = Trainer(dataset, options)
-        record = training_record(cohort, dataset, options, str(device))
+        record = training_record(cohort, dataset, options, str(device), data_fingerprint=digest)
         _check_terms(options.weights, dataset)
         if before is not None:
             before.check(record)

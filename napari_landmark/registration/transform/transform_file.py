@@ -6,9 +6,7 @@ Read and written through `Transform.load` and `Transform.save`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +52,8 @@ def write_transform_file(
         "unit": "mm" if fixed.has_spacing else "px",
         "direction": "a point x of the fixed image lies at x + displacement(x) in the moving image",
         "axes": "yx" if fixed.ndim == 2 else "zyx",
-        "fixed": {"name": names[0], **_to_json(fixed)},
-        "moving": {"name": names[1], **_to_json(moving)},
+        "fixed": {"name": names[0], **fixed.to_json()},
+        "moving": {"name": names[1], **moving.to_json()},
     }
     # ITK displaces nothing outside of a field.
     write_vectors(path, *extend_to_cover(displacement, grid, world_geometry(fixed)))
@@ -102,7 +100,7 @@ def _read_description(path: Path) -> tuple[Geometry, Geometry]:
             raise InputError(f"{path}: does not belong to a transform")
         if data["version"] > VERSION:
             raise InputError(f"{path}: was written by a newer version of napari-landmark: update it")
-        fixed, moving = _from_json(data["fixed"]), _from_json(data["moving"])
+        fixed, moving = Geometry.from_json(data["fixed"]), Geometry.from_json(data["moving"])
     except InputError as error:
         message = str(error)
         raise InputError(message if message.startswith(str(path)) else f"{path}: {message}") from error
@@ -111,25 +109,3 @@ def _read_description(path: Path) -> tuple[Geometry, Geometry]:
     if fixed.ndim != moving.ndim:
         raise InputError(f"{path}: describes a picture and a volume, it is damaged: make it again")
     return fixed, moving
-
-
-def _to_json(geometry: Geometry) -> dict[str, Any]:
-    return {
-        "shape": geometry.shape,
-        "spacing": geometry.spacing,
-        "origin": geometry.origin,
-        "direction": geometry.direction,
-        "spacing_source": geometry.spacing_source.value,
-        "spacing_plane": geometry.spacing_plane,
-    }
-
-
-def _from_json(data: Mapping[str, Any]) -> Geometry:
-    return Geometry(
-        shape=tuple(data["shape"]),
-        spacing=None if data["spacing"] is None else tuple(data["spacing"]),
-        origin=tuple(data["origin"]),
-        direction=tuple(tuple(row) for row in data["direction"]),
-        spacing_source=data["spacing_source"],
-        spacing_plane=str(data.get("spacing_plane", "")),
-    )

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from napari_landmark.data.cohort import cache as working_cache
 from napari_landmark.data.cohort.cache import WorkingCache, default_cache_dir
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.file_lock import LockHeldError, acquire_lock
 from napari_landmark.progress import Cancelled, CancelToken, ProgressEvent
 
 CANVAS = (4, 6)
@@ -223,3 +227,113 @@ def test_default_folder_on_linux(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_cache_dir() == tmp_path / ".cache" / "napari-landmark"
+
+
+BUILDING = """
+import sys, time
+import numpy as np
+from pathlib import Path
+from napari_landmark.data.cohort.cache import WorkingCache
+
+folder, names = Path(sys.argv[1]), [f"{i}.png" for i in range(10)]
+drawn = []
+
+def draw(number):
+    time.sleep(0.05)
+    drawn.append(number)
+    return np.full((4, 6), number, np.float32)
+
+cache = WorkingCache(folder, names, [f"key of {name}" for name in names], (4, 6))
+print("ready", flush=True)
+sys.stdin.readline()
+cache.build(draw)
+print(len(drawn), flush=True)
+sys.stdin.readline()
+print([int(cache.row(number)[3, 5]) for number in range(10)], flush=True)
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Starts a program that builds the cache, tells how many rows it drew, and reads them, a line for each."""
+    started = []
+
+    def start():
+        process = subprocess.Popen(
+            [sys.executable, "-c", BUILDING, str(tmp_path / "cache")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(working_cache.__file__).parents[3],
+        )
+        started.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def go_on(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_two_programs_started_at_once_build_one_cache(tmp_path, program):
+    both = [program(), program()]
+    for process in both:
+        go_on(process)
+    assert sum(int(process.stdout.readline()) for process in both) == 10
+    assert len(list((tmp_path / "cache").glob("working-*.npy"))) == 1
+    for process in both:
+        go_on(process)
+        assert process.stdout.readline() == f"{list(range(10))}\n"
+
+
+def test_a_file_that_another_program_has_open_stays_until_it_ends(tmp_path, program):
+    other = program()
+    go_on(other)
+    assert other.stdout.readline() == "10\n"
+    (opened,) = (tmp_path / "cache").glob("working-*.npy")
+    names = ["3.png", "12.png"]
+    cache, drawn, _ = build(tmp_path / "cache", names)
+    assert drawn == [1]
+    assert opened.exists()
+    other.kill()
+    other.wait()
+    build(tmp_path / "cache", names)
+    assert not opened.exists()
+    assert holds(cache, names)
+    assert (
+        len(list((tmp_path / "cache").glob("*.use"))) == 1
+    )  # of `cache`; that of the killed program is gone
+
+
+def test_waiting_for_another_program_is_told_and_can_be_cancelled(tmp_path):
+    file, token, seen = working_cache.lock_of_cache(tmp_path / "cache"), CancelToken(), []
+    file.parent.mkdir()
+
+    def progress(event):
+        seen.append(event.stage)
+        token.cancel()
+
+    lock = acquire_lock(file)
+    with pytest.raises(Cancelled):
+        build(tmp_path / "cache", progress=progress, cancel=token)
+    assert seen == ["waiting for another program"]
+    lock.release()
+    assert holds(build(tmp_path / "cache")[0])
+
+
+def test_a_lock_of_another_computer_that_nobody_works_under_is_a_leftover(tmp_path, monkeypatch):
+    leftover = tmp_path / "soft"
+    leftover.touch()
+    os.utime(leftover, (1000, 1000))
+
+    def held(file):
+        raise LockHeldError(leftover)
+
+    monkeypatch.setattr(working_cache, "acquire_lock", held)
+    assert holds(build(tmp_path / "cache")[0])

@@ -213,15 +213,15 @@ class TestCache:
     def test_progress_tells_each_image(self, folder, gather):
         events = []
         gather(folder, progress=events.append)
-        assert [event.step for event in events] == [1, 2, 3, 4, 5]
-        assert {event.stage for event in events} == {"reading images"}
+        assert [event.step for event in events] == 2 * [1, 2, 3, 4, 5]
+        assert [event.stage for event in events] == 5 * ["reading headers"] + 5 * ["reading images"]
         assert events[-1].fraction == 1
 
     def test_cancelling_keeps_the_images_read_so_far(self, folder, gather, monkeypatch):
         token = CancelToken()
 
         def cancel(event):
-            if event.step == 2:
+            if event.stage == "reading images" and event.step == 2:
                 token.cancel()
 
         with pytest.raises(Cancelled):

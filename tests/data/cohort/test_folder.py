@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from PIL import Image
 
-from napari_landmark.data.cohort.folder import list_files, natural_order, of_one_kind, read_headers
+from napari_landmark.data.cohort.fingerprint import fingerprint
+from napari_landmark.data.cohort.folder import file_state, files_of_image, list_files, natural_order
 
 
 def test_natural_order():
@@ -26,23 +30,27 @@ def test_files_in_order_and_from_elsewhere_last(folder, tmp_path_factory):
     assert names == ["b9.png", "b10.png", "a.png"]
 
 
-def test_names_that_a_table_cannot_hold(folder):
-    for name in ("two\nlines.png", "not\udce9text.png"):
-        try:
-            Image.new("L", (9, 9)).save(folder / name)
-        except (OSError, UnicodeError):
-            pytest.skip("this file system has no such names")
-    images, problems = read_headers(list_files(folder, []), None)
-    assert [image.name for image in images] == ["b9.png", "b10.png"]
-    assert len(problems) == 2
-    assert all("rename it" in problem.reason for problem in problems)
-    for problem in problems:
-        problem.name.encode()
+@pytest.mark.parametrize("ending", ["mhd", "nhdr"])
+def test_the_file_of_the_pixels_belongs_to_the_image(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6), np.uint8)), str(path))
+    (pixels,) = (file for file in tmp_path.iterdir() if file != path)
+    assert files_of_image(path) == [path, pixels]
+    before = file_state(path), fingerprint([("a", path)])
+    content = pixels.read_bytes()
+    pixels.write_bytes(content[:-1] + b"x")
+    os.utime(pixels, (1000, 1000))  # of the same size
+    assert file_state(path) != before[0]
+    assert fingerprint([("a", path)]) != before[1]
+    path.write_text("nothing")
+    assert files_of_image(path) == [path]
 
 
-def test_the_more_frequent_kind_stays(folder):
-    pages = [Image.new("L", (9, 9)) for _ in range(3)]
-    pages[0].save(folder / "volume.tif", save_all=True, append_images=pages[1:])
-    images, problems = of_one_kind(read_headers(list_files(folder, []), None)[0])
-    assert len(images) == 2
-    assert [problem.name for problem in problems] == ["volume.tif"]
+def test_the_state_of_a_series_changes_with_every_slice(tmp_path):
+    for name in ("a.dcm", "b.dcm"):
+        (tmp_path / name).write_bytes(bytes(128) + b"DICM")
+        os.utime(tmp_path / name, (1000, 1000))
+    before = file_state(tmp_path)
+    os.utime(tmp_path / "a.dcm", (900, 900))  # older than the newest, of the same size
+    assert file_state(tmp_path) != before
+    assert file_state(tmp_path)[0] == before[0]

@@ -60,6 +60,11 @@ class TestReading:
         with pytest.raises(InputError, match="twice"):
             read_deeplabcut(path, geometries=geometries)
 
+    @pytest.mark.parametrize("sign", [";", "\t"])
+    def test_cells_between_other_signs(self, tmp_path, sign):
+        path = text_file(tmp_path / "a.csv", (OLD + "i.png,1,2,3,4\n").replace(",", sign))
+        assert read_landmarks(path) == read_landmarks(text_file(tmp_path / "b.csv", OLD + "i.png,1,2,3,4\n"))
+
     def test_predictions(self, tmp_path):
         text = (
             "scorer,net,net,net\nindividuals,one,one,one\nbodyparts,paw,paw,paw\ncoords,x,y,likelihood\n"

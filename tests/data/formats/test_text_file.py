@@ -29,7 +29,19 @@ def test_other_encodings_are_named_with_the_line(tmp_path):
 def test_large_files_are_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(text_file, "_LARGEST", 4)
     (tmp_path / "a.txt").write_text("five!")
-    with pytest.raises(InputError, match="larger than 0 MB"):
+    with pytest.raises(InputError, match="larger than 0 GB"):
+        read_text(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(("memory", "readable"), [(16 * 1024**3, True), (4 * 1024**3, False)])
+def test_300_megabytes_are_read_where_memory_allows(tmp_path, monkeypatch, memory, readable):
+    monkeypatch.setattr(text_file, "total_memory", lambda: memory)
+    with (tmp_path / "a.txt").open("wb") as stream:
+        stream.truncate(300 * 10**6)  # takes no room on the disk
+    if readable:
+        assert len(read_text(tmp_path / "a.txt")) == 300 * 10**6
+        return
+    with pytest.raises(InputError, match=r"is 300 MB large.*split it by images"):
         read_text(tmp_path / "a.txt")
 
 

@@ -92,7 +92,11 @@ class TestReading:
             ("LM=1\n1 2 3\nIMAGE=wing 1.png", "line 2: expected 2 coordinates"),
             ("LM=1\n1 q\nIMAGE=wing 1.png", "line 2: a coordinate is 'q'"),
             ("LM=1\n1 2\nhello\n", "line 3: expected a line such as"),
-            ("LM=1\n1 2\nIMAGE=leg.png", "line 1: .*no such image 'leg.png'"),
+            ("LM=1\n1 2\nIMAGE=leg.png", "line 1: .*no image 'leg.png' among those given: add it, or remove"),
+            (
+                "LM=0\nCURVES=1\nPOINTS=2\n1 1\n2 2\nIMAGE=wing 1.png\n",
+                "LM=0; curves and outlines are not read",
+            ),
             ("LM=1\n1 2\nIMAGE=wing 1.png\n" * 2, r"line 4: the image wing 1\.png is there twice"),
             (
                 "LM=3\n1 2\n3 4\n5 6\nIMAGE=wing 1.png\nLM=2\n3 4\n5 6\nIMAGE=wing 2.png\n",
@@ -103,6 +107,16 @@ class TestReading:
     def test_what_is_wrong_is_said(self, tmp_path, text, message):
         with pytest.raises(InputError, match=message):
             read_tps(text_file(tmp_path / "a.tps", text), geometries=PICTURES)
+
+    def test_the_end_mark_of_dos_is_none_of_the_content(self, tmp_path):
+        path = text_file(tmp_path / "a.tps", "LM=1\r\n1 2\r\nIMAGE=wing 1.png\r\n\x1a")
+        assert list(read_tps(path, geometries=PICTURES)) == ["wing 1.png"]
+
+    def test_an_image_that_is_not_there_needs_no_other_command(self, tmp_path):
+        path = text_file(tmp_path / "a.tps", "LM=1\n1 2\nIMAGE=leg.png\n")
+        with pytest.raises(InputError, match=r"no image 'leg\.png'") as caught:
+            read_tps(path, geometries=PICTURES)
+        assert caught.value.code is None
 
     def test_it_needs_the_images(self, tmp_path):
         path = text_file(tmp_path / "a.tps", "LM=1\n1 2\nIMAGE=wing 1.png\n")

@@ -113,7 +113,7 @@ def test_the_record_says_how_it_was_trained(model):
     assert model.record["options"]["seed"] == 0
     assert model.record["templates"] == ["hand_000.png"]
     assert set(model.record["versions"]) >= {"napari-landmark", "torch", "numpy", "python"}
-    assert len(model.record["data_fingerprint"]) == 64
+    assert len(model.record["data_fingerprint"].removeprefix("ends:")) == 64
 
 
 def test_an_empty_folder(tmp_path, model):

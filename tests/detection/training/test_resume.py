@@ -8,6 +8,8 @@ import json
 import numpy as np
 import pytest
 
+from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.cohort.fingerprint import is_full_fingerprint
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, Status
 from napari_landmark.detection.model.landmark_model import LandmarkModel
@@ -121,6 +123,34 @@ class TestResume:
         path.write_text("{")
         assert default_folder(study).name == "001"
         assert was_cancelled(study.models_dir / "003")
+
+    @pytest.mark.parametrize("full", [False, True])
+    def test_images_are_compared_in_the_way_they_were_recorded(
+        self, tmp_path, data, fresh, few, cancel_in, full
+    ):
+        """Records of version 0.1 have a hash over every byte."""
+        study = fresh()
+        images = Cohort.from_folder(data / "images")
+        folder = train(study, images, options=few, cancel=cancel_in("self", 1), full_hash=full).model_dir
+        recorded = json.loads((folder / "run.json").read_text())["data_fingerprint"]
+        assert is_full_fingerprint(recorded) == full
+        changed, content = data / "images" / images.names[1], (data / "images" / images.names[1]).read_bytes()
+        changed.write_bytes(content + b"\0")
+        with pytest.raises(InputError, match="the images have changed since that training"):
+            train(study, Cohort.from_folder(data / "images"), resume=True)
+        changed.write_bytes(content)  # the same image, written later
+        events, token = [], CancelToken()
+
+        def stop(event):
+            events.append(event.stage)
+            if event.stage == "training embedding":
+                token.cancel()
+
+        assert train(
+            study, Cohort.from_folder(data / "images"), resume=True, progress=stop, cancel=token
+        ).cancelled
+        assert events[0] == "comparing files"
+        assert json.loads((folder / "run.json").read_text())["data_fingerprint"] == recorded
 
     def test_while_predicting(self, fresh, cohort, few):
         study, token = fresh(), CancelToken()
