@@ -1,10 +1,11 @@
 """Blocks of the viewer's main thread with many images: run ``xvfb-run -a python benchmarks/viewer_10000.py``.
 
-A timer of 5 ms in the event loop of Qt is the watchdog: what keeps the main thread busy delays its next tick. Each step
-of a user's work (opening a study, the next image, a click that places a landmark, ...) is started by the event loop, as
-by a key or a mouse, in a window with all landmark widgets open. Printed are, for each step, the number of ticks, the
-99th percentile and the maximum of the time between two ticks in ms, and the maximum of the time that the main thread
-itself computed between two ticks, which other programs of the machine do not lengthen. The first row is a viewer at rest.
+A timer of 5 ms in the event loop of Qt is the watchdog: what keeps the main thread busy delays its next tick. Each
+step of a user's work (opening a study, the next image, a click that places a landmark, ...) is started by the event
+loop, as by a key or a mouse, in a window with all landmark widgets open. Printed are, for each step, the number of
+ticks, the 99th percentile and the maximum of the time between two ticks in ms, and the same of the time that the main
+thread itself computed between two ticks, which other programs of the machine hardly lengthen. The first row is a
+viewer at rest.
 
 Images are noise of 48 x 40 pixels: what is measured grows with their number, not with their size.
 """
@@ -141,13 +142,18 @@ def rename(session: Session) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--folder", type=Path, help="keep the study here, and use the one that is here already")
+    parser.add_argument(
+        "--folder", type=Path, help="keep the study here, and use the one that is here already"
+    )
     parser.add_argument("--profile", action="store_true", help="print where the time of the actions is spent")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary) / "work"
         if not folder.exists():
-            syncing, atomic.os.fsync = atomic.os.fsync, lambda _: None  # 11,000 files, for the measurement alone
+            syncing, atomic.os.fsync = (
+                atomic.os.fsync,
+                lambda _: None,
+            )  # 11,000 files, for the measurement alone
             make_study(folder, options.images)
             atomic.os.fsync = syncing
         preferences = Preferences("cpu", 64, folder / "cache")
