@@ -18,6 +18,7 @@ import pstats
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import napari
@@ -28,14 +29,14 @@ from qtpy.QtCore import QEventLoop, QObject, Qt, QTimer
 from napari_landmark.data.files import atomic
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
+from napari_landmark.gui.jobs.change_landmarks import change_landmarks
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.open_study import open_job
-from napari_landmark.gui.jobs.predictions import show_predictions
+from napari_landmark.gui.jobs.predictions import JobPredictions
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.running_job import JobKind
-from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.session.session import Session
 
 NAMES = tuple(f"landmark {number}" for number in range(1, 20))
@@ -127,16 +128,18 @@ def make_study(folder: Path, count: int) -> Study:
 
 def detection(session: Session) -> None:
     """Run a job that ends as a detection in all images does: its predictions are in the study's files."""
-    study = session.require_study()
-    job = Job(JobKind.DETECT, lambda progress, cancel: None)
-    job.succeeded.connect(lambda _: show_predictions(session, study))
+    saved = JobPredictions(session)
+    job = Job(JobKind.DETECT, saved.read_after(lambda progress, cancel: None))
+    job.succeeded.connect(lambda _: saved.show())
     session.run(job)
 
 
 def rename(session: Session) -> None:
     """Give the fourth landmark another name."""
-    old = session.require_study().schema.names[3]
-    SchemaEditor(session).rename(old, "another name" if old == NAMES[3] else NAMES[3])
+    schema = session.require_study().schema
+    names = list(schema.names)
+    old, names[3] = names[3], "another name" if names[3] == NAMES[3] else NAMES[3]
+    change_landmarks(session, replace(schema, names=tuple(names)), {old: names[3]})
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QUrl
@@ -14,10 +13,11 @@ from superqt import QCollapsible
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.jobs.job import time_left
-from napari_landmark.gui.jobs.open_study import Opened, reread_job
-from napari_landmark.gui.jobs.train import Preview, train_job, training_outcome
+from napari_landmark.gui.jobs.open_study import reread_job
+from napari_landmark.gui.jobs.train import Preview, TrainingOutcome, train_job
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
 from napari_landmark.gui.session.model_list import LandmarkModelInfo
+from napari_landmark.gui.session.prepared_study import PreparedStudy
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.loss_plot import LossPlot
@@ -193,7 +193,7 @@ class TrainWidget(DockWidget):
         self.session.attempt(begin)
 
     def _on_read_again(self, opened: object) -> None:
-        if isinstance(opened, Opened) and opened.cohort is self.session.cohort:
+        if isinstance(opened, PreparedStudy) and opened.cohort is self.session.cohort:
             self._train(resume=self._resuming)
 
     def _on_job(self) -> None:
@@ -229,8 +229,7 @@ class TrainWidget(DockWidget):
         if shown.image == self.session.current_image:
             self.layer_manager.preview.show(shown.landmarks)
 
-    def _on_done(self, report: Any) -> None:
-        outcome = training_outcome(report, self.session.require_cohort())
+    def _on_done(self, outcome: TrainingOutcome) -> None:
         self._outcome, self._failed = outcome.text, not outcome.usable
         if self._failed:
             self._outcome = problem_text(outcome.text)
