@@ -78,22 +78,18 @@ def run_events(seconds: float) -> None:
 def measure(name: str, action: Callable[[], object], session: Session, *, times: int, profile: bool) -> None:
     """Print the row of a step: the action is called by the event loop, which then runs until no job does."""
     profiler = cProfile.Profile()
-
-    def act() -> None:
-        if profile:
-            profiler.enable()
-        action()
-        profiler.disable()
-
     run_events(0.5)
     watchdog = Watchdog()
     started = time.perf_counter()
+    if profile:
+        profiler.enable()
     for _ in range(times):
-        QTimer.singleShot(0, act)
+        QTimer.singleShot(0, action)
         run_events(0.2)
         while session.job is not None:
             run_events(0.1)
     run_events(0.3)
+    profiler.disable()
     watchdog.stop()
     wall, cpu = np.array(watchdog.wall), np.array(watchdog.cpu)
     print(
@@ -103,7 +99,7 @@ def measure(name: str, action: Callable[[], object], session: Session, *, times:
     )
     watchdog.deleteLater()
     if profile:
-        pstats.Stats(profiler).sort_stats("cumulative").print_stats(30)
+        pstats.Stats(profiler).sort_stats("cumulative").print_stats(60)
 
 
 def make_study(folder: Path, count: int) -> Study:
@@ -148,7 +144,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="keep the study here, and use the one that is here already"
     )
-    parser.add_argument("--profile", action="store_true", help="print where the time of the actions is spent")
+    parser.add_argument("--profile", action="store_true", help="print where the main thread spends its time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary) / "work"

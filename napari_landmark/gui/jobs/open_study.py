@@ -76,11 +76,11 @@ def read_cohort(
 def _working_sizes(selected: int) -> dict[int, int]:
     """Working sizes by number of axes, from the one that the user selected.
 
-    The sizes on offer are those of pictures; a volume of that many voxels a side would exceed any memory, and gets the
-    same part of its own default. A smaller size is one of volumes already.
+    A volume of as many voxels a side as a picture has pixels would exceed any memory, and gets the same part of its
+    own default. A size smaller than those of pictures is one of volumes already.
     """
     share = selected / DEFAULT_WORKING_SIZE[2]
-    volume = round(DEFAULT_WORKING_SIZE[3] * share) if selected >= min(WORKING_SIZES) else selected
+    volume = round(DEFAULT_WORKING_SIZE[3] * share) if selected >= min(WORKING_SIZES[2]) else selected
     return {2: selected, 3: volume}
 
 

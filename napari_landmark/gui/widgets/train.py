@@ -124,7 +124,7 @@ class TrainWidget(DockWidget):
             "The same seed on the same processor gives the same model; graphics cards round in another order each time"
         )
         self.working_size = QComboBox()
-        self._offer_sizes(self._preferences.working_size)
+        self._offer_sizes(self._preferences.working_size, ndim=2)
         self.working_size.setToolTip(
             "Longest side of the images resampled for training; smaller needs less memory"
         )
@@ -138,18 +138,19 @@ class TrainWidget(DockWidget):
         self.advanced = QCollapsible("Advanced", expandedIcon="▼", collapsedIcon="▶")
         self.advanced.addWidget(holder)
 
-    def _offer_sizes(self, chosen: int) -> None:
+    def _offer_sizes(self, chosen: int, *, ndim: int) -> None:
         self.working_size.clear()
-        sizes = sorted({*WORKING_SIZES, self._preferences.working_size, chosen})
-        self.working_size.addItems([f"{size} pixels" for size in sizes])
-        self.working_size.setCurrentText(f"{chosen} pixels")
+        preferred = {self._preferences.working_size} if ndim == 2 else set()
+        for size in sorted({*WORKING_SIZES[ndim], *preferred, chosen}):
+            self.working_size.addItem(f"{size} {'pixels' if ndim == 2 else 'voxels'}", size)
+        self.working_size.setCurrentIndex(self.working_size.findData(chosen))
 
     def _show_size(self) -> None:
         """Show the working size of the cohort; another choice of the user takes effect with the next training."""
         cohort = self.session.cohort
         if cohort is not None and cohort is not self._drawn:
             self._drawn = cohort
-            self._offer_sizes(max(cohort.canvas))
+            self._offer_sizes(max(cohort.canvas), ndim=cohort.ndim)
 
     def _on_run(self) -> None:
         if self._training is not None:
@@ -163,7 +164,7 @@ class TrainWidget(DockWidget):
 
     def _start(self, *, resume: bool) -> None:
         def begin() -> None:
-            size = int(self.working_size.currentText().split()[0])
+            size = self.working_size.currentData()
             if size == max(self.session.require_cohort().canvas):
                 self._train(resume=resume)
                 return
