@@ -59,5 +59,5 @@ class JobPredictions:
         elif saved is not None:
             placing = session.placing
             session.placing = False
-            if not session.show_predictions(saved, only_new=only_new) and only_new:
+            if not session.show_predictions(saved, only_new=only_new):
                 session.placing = placing

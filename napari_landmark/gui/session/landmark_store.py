@@ -185,15 +185,17 @@ class LandmarkStore:
             self._lock.release()
             self._lock = None
 
-    def show_predictions(self, saved: SavedPredictions) -> bool:
-        """Take over predictions that were read; returns whether any changed."""
+    def has_shown(self, saved: SavedPredictions) -> bool:
+        """Whether predictions that were read are those that are here already."""
+        return self._predictions.same(saved.landmarks) if saved.is_whole else not len(saved.landmarks)
+
+    def show_predictions(self, saved: SavedPredictions) -> None:
+        """Take over predictions that were read."""
         if saved.is_whole:
-            changed, self._predictions = not self._predictions.same(saved.landmarks), saved.landmarks
+            self._predictions = saved.landmarks
         else:
-            changed = bool(len(saved.landmarks))
             self._predictions.update(saved.landmarks)
         self._summarized = None
-        return changed
 
     def _acquire(self) -> None:
         """Take the lock, and what was changed before it was free."""

@@ -307,16 +307,17 @@ class Session:
         Returns
         -------
         bool
-            Whether any changed.
+            Whether they are shown now and were not before; always true unless `only_new`.
         """
         store = self.require_store()
-        changed = store.show_predictions(saved)
-        if changed or not only_new:
-            self.color_by_confidence = store.any_prediction
-            self.predictions_changed.emit()
-            self.view_changed.emit()
-            self.landmarks_changed.emit(self.current_image)
-        return changed
+        if only_new and store.has_shown(saved):
+            return False
+        store.show_predictions(saved)
+        self.color_by_confidence = store.any_prediction
+        self.predictions_changed.emit()
+        self.view_changed.emit()
+        self.landmarks_changed.emit(self.current_image)
+        return True
 
     def refresh_models(self) -> None:
         """Read the models of the study from its folder."""
