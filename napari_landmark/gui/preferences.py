@@ -9,7 +9,8 @@ from typing import Any
 from napari_landmark.data.cohort.cache import default_cache_dir
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-WORKING_SIZES = (384, 512, 768, 1024)
+WORKING_SIZES = {2: (384, 512, 768, 1024), 3: (64, 128, 192)}
+"""Longest sides of the working grid on offer, by number of axes."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Preferences:
     device : str
         Device of training and detection.
     working_size : int
-        Longest side of the working grid in pixels.
+        Longest side of the working grid in pixels; volumes get the same part of their default.
     cache : Path
         Folder for resampled images and sample data.
     """

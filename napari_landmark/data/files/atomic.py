@@ -53,8 +53,8 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
                 os.unlink(temporary)
             raise
     except OSError as error:
-        raise _write_error(path, error) from error
-    _sync_folder(path.parent)
+        raise write_error(path, error) from error
+    sync_folder(path.parent)
 
 
 def replace_file(source: str | Path, target: str | Path) -> None:
@@ -107,12 +107,13 @@ def atomic_write_all(files: Mapping[Path, bytes]) -> None:
                 with contextlib.suppress(OSError):
                     os.unlink(name)
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
     for folder in {path.parent for path in files}:
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
-def _write_error(path: Path, error: OSError) -> InputError:
+def write_error(path: Path, error: OSError) -> InputError:
+    """Error of a file that cannot be written, with its name and the remedy."""
     reason = error.strerror or str(error)
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "free some space; the old file is untouched" if full else "choose a folder you may write to"
@@ -138,7 +139,7 @@ def _read_umask() -> int:
 _UMASK = _read_umask()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename survive a power cut, on file systems that can."""
     if os.name != "posix":
         return

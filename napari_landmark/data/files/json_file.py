@@ -37,7 +37,12 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 def write_json_object(path: Path, record: Mapping[str, Any], *, indent: int | None = 1) -> None:
     """Write an object, whole or not at all; its values may be all that `plain_value` takes."""
-    atomic_write(path, json.dumps(plain_value(record), indent=indent, ensure_ascii=False) + "\n")
+    atomic_write(path, json_content(record, indent=indent))
+
+
+def json_content(record: Mapping[str, Any], *, indent: int | None = 1) -> str:
+    """Content of the file that `write_json_object` writes."""
+    return json.dumps(plain_value(record), indent=indent, ensure_ascii=False) + "\n"
 
 
 def plain_value(value: Any) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, default_colors
 from napari_landmark.data.study.study import Study
+from napari_landmark.progress import CancelToken, Progress
 
 
 def change_schema(
@@ -17,10 +18,14 @@ def change_schema(
     *,
     renames: Mapping[str, str] | None = None,
     geometry: Callable[[str], Geometry | None] = lambda image: None,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
 ) -> None:
     """Add, remove, reorder and rename the landmarks of a study; renaming includes annotations and predictions.
 
-    Annotations of a removed landmark stay in the files until those are saved again.
+    Renaming writes every file, and all of them change together: a renaming that is cancelled, fails or ends with its
+    program leaves the study as it was, or renamed whole. Annotations of a removed landmark stay in the files until
+    those are saved again.
 
     Parameters
     ----------
@@ -33,11 +38,16 @@ def change_schema(
         Old names to new ones, all at once: two landmarks can exchange their names.
     geometry : callable, optional
         Geometry of an image by its name, for the columns in millimetres; None where it is unknown.
+    progress : Progress, optional
+    cancel : CancelToken, optional
+        Stops a renaming.
 
     Raises
     ------
+    Cancelled
+        `cancel` was set; nothing changed.
     InputError
-        A renamed landmark is unknown, a new name is not in `schema`, or the study's files cannot be read;
+        A renamed landmark is unknown, a new name is not in `schema`, or the study's files cannot be read or written;
         nothing changed then.
     """
     renames = {old: new for old, new in (renames or {}).items() if old != new}
@@ -47,21 +57,16 @@ def change_schema(
     if len(set(renames.values())) < len(renames):
         raise InputError("two landmarks cannot get the same name: rename one of them")
     if renames:
-        annotations, predictions = study.annotations(), study.predictions()
-        left = set(study.schema.names) - set(renames)
-        gone = left - (set(schema.names) - set(renames.values()))
-        for names in _passes(study.schema, renames):
-            # The study has both names while files are rewritten, so that stopping in between loses nothing.
-            both = _with_both(study.schema, names, gone)
-            study.update(schema=both)
-            annotations = {image: _renamed(marks, both, names, gone) for image, marks in annotations.items()}
-            predictions = {image: _renamed(marks, both, names, gone) for image, marks in predictions.items()}
-            for image, marks in annotations.items():
-                study.save_annotations(image, marks, geometry(image))
-            for image, marks in predictions.items():
-                study.save_predictions(image, marks, geometry(image))
-            gone = set(names)
-    study.update(schema=schema, renamed=renames)
+        study.replace_landmarks(
+            schema,
+            renames,
+            lambda marks: _renamed(marks, schema, renames),
+            geometry=geometry,
+            progress=progress,
+            cancel=cancel,
+        )
+    else:
+        study.update(schema=schema)
 
 
 def merged_schema(known: LandmarkSchema, other: LandmarkSchema) -> LandmarkSchema:
@@ -109,34 +114,16 @@ def free_name(schema: LandmarkSchema) -> str:
     return f"landmark {number}"
 
 
-def _passes(schema: LandmarkSchema, renames: dict[str, str]) -> list[dict[str, str]]:
-    """The renaming in steps, in none of which a new name is the old name of another landmark."""
-    if not set(renames) & set(renames.values()):
-        return [renames]
-    taken, between = {*schema.names, *renames.values()}, {}
-    for old, new in renames.items():
-        name = f"{new} (was {old})"
-        while name in taken:
-            name += "'"
-        taken.add(name)
-        between[old] = name
-    return [between, {between[old]: new for old, new in renames.items()}]
-
-
-def _with_both(schema: LandmarkSchema, names: Mapping[str, str], gone: Collection[str]) -> LandmarkSchema:
-    rows = [(row, name) for row, name in enumerate(schema.names) if name not in gone]
-    rows += [(schema.index(old), new) for old, new in names.items()]
-    return LandmarkSchema(
-        tuple(name for _, name in rows),
-        tuple(schema.colors[row] for row, _ in rows),
-        tuple(schema.definitions[row] for row, _ in rows),
+def _renamed(marks: LandmarkSet, schema: LandmarkSchema, renames: Mapping[str, str]) -> LandmarkSet:
+    """Landmarks with their new names; one that left the schema stays unless its name is taken now."""
+    taken = set(renames.values())
+    renamed = {
+        renames.get(name, name): mark for name, mark in marks.items() if name in renames or name not in taken
+    }
+    left = [name for name, mark in renamed.items() if name not in schema and mark.status.is_manual]
+    kept = (
+        dataclasses.replace(mark, name=name)
+        for name, mark in renamed.items()
+        if name in schema or name in left
     )
-
-
-def _renamed(
-    marks: LandmarkSet, schema: LandmarkSchema, names: Mapping[str, str], gone: Collection[str]
-) -> LandmarkSet:
-    kept = (mark for mark in marks.values() if mark.name not in gone)
-    return LandmarkSet(
-        schema, (dataclasses.replace(mark, name=names.get(mark.name, mark.name)) for mark in kept)
-    )
+    return LandmarkSet(extended_schema(schema, left) if left else schema, kept)

@@ -6,20 +6,21 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from napari_landmark.data.errors import ErrorCode, InputError
-from napari_landmark.data.files.atomic import atomic_write_all
+from napari_landmark.data.files.atomic import atomic_write, atomic_write_all
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.files.file_stem import earlier_file_stem, file_stem
-from napari_landmark.data.files.json_file import read_json_object, write_json_object
-from napari_landmark.data.formats.landmark_csv import csv_content, read_csv, write_csv
+from napari_landmark.data.files.json_file import json_content, read_json_object, write_json_object
+from napari_landmark.data.formats.landmark_csv import csv_content, read_csv
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.study.file_replacement import FileReplacement, finish_replacement, is_replacing
 from napari_landmark.data.study.lock import ANNOTATING, allowed
 from napari_landmark.data.study.settings import (
     Spacing,
@@ -27,6 +28,7 @@ from napari_landmark.data.study.settings import (
     checked_spacing,
     relative_and_absolute,
 )
+from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 
 class _Unchanged(Enum):
@@ -107,9 +109,15 @@ class Study:
 
     @classmethod
     def open(cls, folder: str | Path) -> Study:
-        """Open the study in a folder; InputError where there is none or a newer program made it."""
+        """Open the study in a folder; InputError where there is none or a newer program made it.
+
+        A renaming of landmarks that another program could not finish is finished first.
+        """
         folder = Path(folder)
         path = folder / _FILE
+        if is_replacing(folder):
+            with allowed(folder, ANNOTATING):
+                finish_replacement(folder)
         try:
             data = read_json_object(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -249,15 +257,72 @@ class Study:
         if extra is not None or all(path.exists() for path in self.extra):
             changed = _with_extra(changed, self.folder, self.extra if extra is None else extra)
         if renamed:
-            earlier = {old: renamed.get(new, new) for old, new in changed.renamed.items()}
-            both = {**earlier, **renamed}
-            names = {old: new for old, new in both.items() if old != new}
-            changed = dataclasses.replace(changed, renamed=names)
+            changed = dataclasses.replace(changed, renamed=_composed_renames(changed.renamed, renamed))
         if changed == self._settings:
             return
         with allowed(self.folder, ANNOTATING):
+            self._check_not_replacing()
             Study(self.folder, changed)._save()
         self._settings = changed
+
+    def read_again(self) -> None:
+        """Take over ``study.json`` as it is now; another program, or another `Study` of this one, changed it."""
+        self._settings = Study.open(self.folder)._settings
+
+    def replace_landmarks(
+        self,
+        schema: LandmarkSchema,
+        renamed: Mapping[str, str],
+        change: Callable[[LandmarkSet], LandmarkSet],
+        *,
+        geometry: Callable[[str], Geometry | None] = lambda image: None,
+        progress: Progress | None = None,
+        cancel: CancelToken | None = None,
+    ) -> None:
+        """Change the schema and all files of annotations and predictions together: all of them or none.
+
+        Also where the program ends in between: the next one that opens the study has all files of before or all
+        new ones.
+
+        Parameters
+        ----------
+        schema : LandmarkSchema
+            The new landmarks.
+        renamed : mapping of str to str
+            Old names to new ones of landmarks, see `current_names`.
+        change : callable
+            New landmarks of an image for the recorded ones, which include those that left the schema.
+        geometry : callable, optional
+            Geometry of an image by its name, for the columns in millimetres; None where it is unknown.
+        progress : Progress, optional
+        cancel : CancelToken, optional
+
+        Raises
+        ------
+        Cancelled
+            `cancel` was set; nothing changed.
+        InputError
+            Another program annotates the study, or its files cannot be read or written; nothing changed, unless the
+            message says that the renaming goes on when the study is opened again.
+        """
+        settings = dataclasses.replace(
+            self._settings, schema=schema, renamed=_composed_renames(self._settings.renamed, renamed)
+        )
+        kinds = ("annotations", "predictions")
+        total = sum(len(self._files(kind)) for kind in kinds)
+        done = 0
+        with allowed(self.folder, ANNOTATING), FileReplacement(self.folder) as files:
+            for kind in kinds:
+                for image, marks in self._recorded(kind):
+                    if cancel is not None:
+                        cancel.raise_if_cancelled()
+                    if progress is not None:
+                        progress(ProgressEvent("renaming", done / total, step=done))
+                    files.add(*self._file(kind, image, change(marks), geometry(image)))
+                    done += 1
+            files.add(PurePath(_FILE), json_content(settings.to_json(), indent=2).encode())
+            files.commit(progress=progress, cancel=cancel)
+        self._settings = settings
 
     def current_names(self, names: Iterable[str]) -> tuple[str, ...]:
         """Current names of the landmarks of a model, which has the names of its training.
@@ -283,6 +348,17 @@ class Study:
     def predictions(self) -> dict[str, LandmarkSet]:
         """Predicted landmarks of all images, by name of the image."""
         return self._load_all("predictions")
+
+    def recorded_annotations(self) -> Iterator[tuple[str, LandmarkSet]]:
+        """Names of images and their manual landmarks as recorded, one file after the other.
+
+        Unlike `annotations`, they include landmarks that left the schema, and each has the schema of its file.
+        """
+        return self._recorded("annotations")
+
+    def recorded_predictions(self) -> Iterator[tuple[str, LandmarkSet]]:
+        """Names of images and their predicted landmarks as recorded; see `recorded_annotations`."""
+        return self._recorded("predictions")
 
     def load_annotations(self, name: str) -> LandmarkSet:
         """Manual landmarks of one image; all of them unplaced where nobody annotated it."""
@@ -310,6 +386,7 @@ class Study:
         """
         kept = LandmarkSet(landmarks.schema, (mark for mark in landmarks.values() if mark.status.is_manual))
         with allowed(self.folder, ANNOTATING):
+            self._check_not_replacing()
             self._save_set("annotations", name, kept, geometry)
 
     def save_predictions(self, name: str, landmarks: LandmarkSet, geometry: Geometry | None = None) -> None:
@@ -326,10 +403,9 @@ class Study:
         """Save the predicted landmarks of many images, as `save_predictions` does those of one, in less time."""
         files = {}
         for name, landmarks in predictions.items():
-            in_order, composed = self._in_order(name, self._renamed(landmarks)), composed_name(name)
-            known = {composed: geometries[name]} if name in geometries else {}
-            path = self.folder / "predictions" / f"{file_stem(composed)}.csv"
-            files[path] = csv_content(path, {composed: in_order}, geometries=known)
+            in_order = self._in_order(name, self._renamed(landmarks))
+            path, content = self._file("predictions", name, in_order, geometries.get(name))
+            files[self.folder / path] = content
         atomic_write_all(files)
         for name in predictions:
             self._remove_earlier("predictions", composed_name(name))
@@ -385,27 +461,30 @@ class Study:
         return folder
 
     def _load_all(self, kind: str) -> dict[str, LandmarkSet]:
+        return {name: self._of_schema(marks) for name, marks in self._recorded(kind)}
+
+    def _files(self, kind: str) -> list[Path]:
         folder = self.folder / kind
-        if not folder.is_dir():
-            return {}
-        found: dict[str, LandmarkSet] = {}
-        for path in sorted(folder.glob("*.csv")):
-            if path.name.startswith("."):
-                continue
+        return sorted(path for path in folder.glob("*.csv") if not path.name.startswith("."))
+
+    def _recorded(self, kind: str) -> Iterator[tuple[str, LandmarkSet]]:
+        paths = self._files(kind)
+        stems = {path.stem for path in paths}
+        for path in paths:
             for name, marks in self._read(path).items():
                 # A file of an earlier version may be left beside the current one.
-                if path.stem == file_stem(name) or name not in found:
-                    found[name] = marks
-        return found
+                if path.stem == file_stem(name) or file_stem(name) not in stems:
+                    yield name, marks
 
     def _load(self, kind: str, name: str) -> LandmarkSet:
         name = composed_name(name)
         paths = (self.folder / kind / f"{stem}.csv" for stem in (file_stem(name), earlier_file_stem(name)))
         path = next((path for path in paths if path.exists()), None)
         found = {} if path is None else self._read(path)
-        return found.get(name) or LandmarkSet(self.schema)
+        return self._of_schema(found[name]) if name in found else LandmarkSet(self.schema)
 
     def _read(self, path: Path) -> dict[str, LandmarkSet]:
+        """Landmarks of a file by image, also those that were removed from the schema since."""
         sets = read_csv(path)
         for name in sets:
             if path.stem not in (file_stem(name), earlier_file_stem(name)):
@@ -413,17 +492,29 @@ class Study:
                 raise InputError(
                     f"{path}: holds landmarks of {name!r}, whose file is {file_stem(name)}.csv: move it out"
                 )
-        # Older files may hold landmarks that were removed from the schema since.
-        return {
-            name: LandmarkSet(self.schema, (mark for mark in found.values() if mark.name in self.schema))
-            for name, found in sets.items()
-        }
+        return sets
+
+    def _of_schema(self, marks: LandmarkSet) -> LandmarkSet:
+        return LandmarkSet(self.schema, (mark for mark in marks.values() if mark.name in self.schema))
 
     def _save_set(self, kind: str, name: str, landmarks: LandmarkSet, geometry: Geometry | None) -> None:
-        in_order, name = self._in_order(name, landmarks), composed_name(name)
-        path = self.folder / kind / f"{file_stem(name)}.csv"
-        write_csv(path, {name: in_order}, geometries={} if geometry is None else {name: geometry})
-        self._remove_earlier(kind, name)
+        path, content = self._file(kind, name, self._in_order(name, landmarks), geometry)
+        atomic_write(self.folder / path, content)
+        self._remove_earlier(kind, composed_name(name))
+
+    def _file(
+        self, kind: str, name: str, landmarks: LandmarkSet, geometry: Geometry | None
+    ) -> tuple[PurePath, bytes]:
+        """Path in the study and content of the file of one image."""
+        name = composed_name(name)
+        path = PurePath(kind, f"{file_stem(name)}.csv")
+        known = {} if geometry is None else {name: geometry}
+        return path, csv_content(self.folder / path, {name: landmarks}, geometries=known)
+
+    def _check_not_replacing(self) -> None:
+        """Refuse to write what a replacement of all files, which could not be finished, would write over."""
+        if is_replacing(self.folder):
+            raise InputError(f"{self.folder}: its landmarks are being renamed: open the study again")
 
     def _in_order(self, name: str, landmarks: LandmarkSet) -> LandmarkSet:
         """Landmarks of an image in the order of the schema; a manual one that is not in it raises an InputError."""
@@ -441,6 +532,12 @@ class Study:
         if (earlier := earlier_file_stem(name)) != file_stem(name):
             with contextlib.suppress(OSError):
                 (folder / f"{earlier}.csv").unlink()
+
+
+def _composed_renames(earlier: Mapping[str, str], renamed: Mapping[str, str]) -> dict[str, str]:
+    """Old names to current ones, after a further renaming."""
+    both = {**{old: renamed.get(new, new) for old, new in earlier.items()}, **renamed}
+    return {old: new for old, new in both.items() if old != new}
 
 
 def _is_of_windows(path: str) -> bool:

@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, default_colors
 from napari_landmark.gui.controls import button, note, problem_text, set_headers, swatch
+from napari_landmark.gui.jobs.change_landmarks import change_landmarks
 from napari_landmark.gui.presets import PRESETS
-from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
 
@@ -68,9 +68,9 @@ class SchemaDialog(QDialog):
         self.resize(720, 480)
 
     def save(self) -> None:
-        """Write the landmarks; InputError where a name is empty or given twice."""
+        """Write the landmarks, in a job where any is renamed; InputError where a name is empty or given twice."""
         renames, schema = self.wanted()
-        SchemaEditor(self._session).set_schema(schema, renames=renames)
+        change_landmarks(self._session, schema, renames)
 
     def wanted(self) -> tuple[dict[str, str], LandmarkSchema]:
         """Renamed landmarks (old name to new name), and the new schema."""
@@ -123,9 +123,7 @@ class SchemaDialog(QDialog):
         if item is None:
             return
         name = item.data(_ORIGINAL)
-        placed = [
-            i for i in self._session.names if name and self._session.annotation(i)[name].status.is_manual
-        ]
+        placed = self._session.require_store().annotated_images(name) if name else []
         if placed:
             question = f"{name} is annotated in {len(placed)} image(s). Remove it all the same?"
             if QMessageBox.question(self, "Remove landmark", question) != QMessageBox.StandardButton.Yes:

@@ -11,7 +11,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.model_cache import model_cache
-from napari_landmark.gui.jobs.predictions import show_new_predictions, show_predictions
+from napari_landmark.gui.jobs.predictions import JobPredictions
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
@@ -59,6 +59,7 @@ def detect_job(session: Session, *, model: str | None, device: str = "auto", ima
         Name of the only image to detect in.
     """
     study, cohort, cache = session.require_study(), session.require_cohort(), model_cache(session)
+    saved = JobPredictions(session, None if image is None else (image,))
 
     def work(progress: Progress, cancel: CancelToken) -> dict[str, LandmarkSet]:
         from napari_landmark.detection.training.train import predict_cohort
@@ -72,10 +73,11 @@ def detect_job(session: Session, *, model: str | None, device: str = "auto", ima
         study.save_predictions(image, landmarks, cohort.geometry(number))
         return {image: landmarks}
 
-    job = Job(JobKind.DETECT, work)
+    job = Job(JobKind.DETECT, saved.read_after(work))
 
     def done(predictions: dict[str, LandmarkSet]) -> None:
-        show_predictions(session, study, predictions)
+        if predictions:
+            saved.show()
         count = "1 image" if len(predictions) == 1 else f"{len(predictions)} images"
         stopped = "Stopped. " if job.cancelled else ""
         session.message.emit(
@@ -83,7 +85,7 @@ def detect_job(session: Session, *, model: str | None, device: str = "auto", ima
         )
 
     def failed(text: str) -> None:
-        show_new_predictions(session, study)
+        saved.show_new()
         session.message.emit("error", text)
 
     # Connected here and not in a widget, which may be closed meanwhile.

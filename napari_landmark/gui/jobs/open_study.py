@@ -15,42 +15,17 @@ from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.preferences import WORKING_SIZES, Preferences
+from napari_landmark.gui.session.prepared_study import PreparedStudy
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
-from napari_landmark.progress import Cancelled, CancelToken, Progress
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A study with its images.
-
-    Parameters
-    ----------
-    study : Study
-    cohort : Cohort
-    predictions : dict of str to LandmarkSet, optional
-        Those of all images.
-    """
-
-    study: Study
-    cohort: Cohort
-    predictions: dict[str, LandmarkSet] | None = None
+from napari_landmark.progress import Cancelled, CancelToken, Progress, ProgressEvent
 
 
 class ImageSource(Protocol):
     """Images of a study, or of one that is not created yet; see `Study`."""
 
-    @property
-    def folder(self) -> Path:
-        """Folder of the study."""
-
-    @property
-    def images(self) -> Path | None:
-        """Folder of the images."""
-
-    @property
-    def places_of_images(self) -> tuple[Path, ...]:
-        """Folders in which the images are expected."""
+    def require_images(self) -> Path:
+        """Folder of the images; InputError where it is not there."""
 
     @property
     def extra(self) -> tuple[Path, ...]:
@@ -82,23 +57,11 @@ def read_cohort(
     Raises
     ------
     InputError
-        The study does not name the folder of its images, or none can be read.
+        The folder of the images is not there, or none can be read.
     Cancelled
         `cancel` was set.
     """
-    images = source.images
-    if images is None:
-        raise InputError(
-            f"{source.folder}: does not say where its images are: make a new study from the folder"
-        )
-
-    if not images.is_dir():
-        folders = " nor ".join(str(folder) for folder in source.places_of_images)
-        raise InputError(
-            f"{source.folder}: its images are not in {folders}; put them back, or make a new study from "
-            "their folder: New study…"
-        )
-
+    images = source.require_images()
     return Cohort.from_folder(
         images,
         spacing=source.spacing,
@@ -113,11 +76,11 @@ def read_cohort(
 def _working_sizes(selected: int) -> dict[int, int]:
     """Working sizes by number of axes, from the one that the user selected.
 
-    The sizes on offer are those of pictures; a volume of that many voxels a side would exceed any memory, and gets the
-    same part of its own default. A smaller size is one of volumes already.
+    A volume of as many voxels a side as a picture has pixels would exceed any memory, and gets the same part of its
+    own default. A size smaller than those of pictures is one of volumes already.
     """
     share = selected / DEFAULT_WORKING_SIZE[2]
-    volume = round(DEFAULT_WORKING_SIZE[3] * share) if selected >= min(WORKING_SIZES) else selected
+    volume = round(DEFAULT_WORKING_SIZE[3] * share) if selected >= min(WORKING_SIZES[2]) else selected
     return {2: selected, 3: volume}
 
 
@@ -131,7 +94,7 @@ def open_job(
     preferences: Preferences | None = None,
     annotations: Mapping[str, LandmarkSet] | None = None,
 ) -> Job:
-    """Open a study and show it; succeeds with `Opened`, None where it was cancelled.
+    """Open a study and show it; succeeds with a `PreparedStudy`, None where it was cancelled.
 
     Parameters
     ----------
@@ -152,36 +115,32 @@ def open_job(
     """
     preferences = preferences or Preferences.read()
 
-    def work(progress: Progress, cancel: CancelToken) -> Opened | None:
+    earlier = session.landmark_store
+
+    def work(progress: Progress, cancel: CancelToken) -> PreparedStudy | None:
         try:
             if create is None:
                 study = Study.open(folder)
                 cohort = read_cohort(study, preferences, progress=progress, cancel=cancel)
-                return Opened(study, cohort, study.predictions())
-            # Read before the study is written: a folder without images must not leave half a study.
-            images = create["images"]
-            if not Path(images).is_dir():
-                raise InputError(f"{images}: there is no such folder of images")
-            planned = _Planned(Path(images), create.get("spacing"), folder)
-            cohort = read_cohort(planned, preferences, progress=progress, cancel=cancel)
-            known = {name: marks for name, marks in (annotations or {}).items() if name in cohort.names}
-            study = create_study(folder, cohort, annotations=known, **create)
-            return Opened(study, cohort)
+            else:
+                # Read before the study is written: a folder without images must not leave half a study.
+                planned = _Planned(Path(create["images"]), create.get("spacing"))
+                cohort = read_cohort(planned, preferences, progress=progress, cancel=cancel)
+                known = {name: marks for name, marks in (annotations or {}).items() if name in cohort.names}
+                study = create_study(folder, cohort, annotations=known, **create)
+            progress(ProgressEvent("reading landmarks", 0.0))
+            return PreparedStudy.read(study, cohort, image=image, earlier=earlier)
         except Cancelled:
             return None
 
     job = Job(JobKind.READ_IMAGES, work)
 
-    def show(opened: Opened | None) -> None:
-        if opened is None:
+    def show(prepared: PreparedStudy | None) -> None:
+        if prepared is None:
             session.message.emit("info", "Reading was cancelled; what was read is kept for the next time.")
             return
-        session.attempt(
-            lambda: session.open(
-                opened.study, opened.cohort, image=image, adding=adding, predictions=opened.predictions
-            )
-        )
-        _report_skipped_files(session, opened.cohort)
+        session.attempt(lambda: session.show_study(prepared, adding=adding))
+        _report_skipped_files(session, prepared.cohort)
 
     job.succeeded.connect(show)
     job.failed.connect(lambda text: session.message.emit("error", text))
@@ -216,10 +175,10 @@ class _Planned:
 
     images: Path
     spacing: Spacing
-    folder: Path
     extra: tuple[Path, ...] = ()
 
-    @property
-    def places_of_images(self) -> tuple[Path, ...]:
-        """The only folder of its images."""
-        return (self.images,)
+    def require_images(self) -> Path:
+        """Their folder; InputError where there is none."""
+        if not self.images.is_dir():
+            raise InputError(f"{self.images}: there is no such folder of images")
+        return self.images

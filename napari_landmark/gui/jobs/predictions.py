@@ -1,30 +1,63 @@
-"""Showing the predictions that a job saved in the study."""
+"""Predictions that a job saves in the study: read in its thread, shown in the main one."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from napari_landmark.data.study.study import Study
+from napari_landmark.data.errors import InputError
+from napari_landmark.gui.jobs.job import Work
+from napari_landmark.gui.session.saved_predictions import SavedPredictions
 from napari_landmark.gui.session.session import Session
+from napari_landmark.gui.wording import word
+from napari_landmark.progress import CancelToken, Progress
 
 
-def show_predictions(session: Session, study: Study, images: Collection[str] | None = None) -> None:
-    """Show the predictions of the named images, or of all, if the study of the job is still the open one."""
-    if _is_open(session, study) and (images is None or images):
-        session.set_placing(False)
-        session.attempt(lambda: session.load_predictions(images))
+class JobPredictions:
+    """Predictions in the files of the study that is open when a job begins.
 
+    Parameters
+    ----------
+    session : Session
+    images : collection of str, optional
+        Names of the images that the job predicts; by default all.
+    """
 
-def show_new_predictions(session: Session, study: Study) -> None:
-    """Show the predictions that a cancelled or failed job saved, if any; clicks place landmarks otherwise."""
+    def __init__(self, session: Session, images: Collection[str] | None = None) -> None:
+        self._session, self._study, self._images = session, session.require_study(), images
+        self._saved: SavedPredictions | None = None
+        self._problem = ""
 
-    def load() -> None:
-        if session.load_new_predictions():
-            session.set_placing(False)
+    def read_after(self, work: Work) -> Work:
+        """Work that also reads the predictions in its thread when it ends, however it ends."""
 
-    if _is_open(session, study):
-        session.attempt(load)
+        def whole(progress: Progress, cancel: CancelToken) -> Any:
+            try:
+                return work(progress, cancel)
+            finally:
+                try:
+                    self._saved = SavedPredictions.read(self._study, self._images)
+                except InputError as error:  # shown later: the work's own error comes first
+                    self._problem = word(error)
 
+        return whole
 
-def _is_open(session: Session, study: Study) -> bool:
-    return session.study is not None and session.study.folder == study.folder
+    def show(self) -> None:
+        """Show the predictions, if the study of the job is still the open one."""
+        self._show(only_new=False)
+
+    def show_new(self) -> None:
+        """Show the predictions where a cancelled or failed job saved any; clicks place landmarks otherwise."""
+        self._show(only_new=True)
+
+    def _show(self, *, only_new: bool) -> None:
+        session, saved, self._saved = self._session, self._saved, None
+        if session.study is None or session.study.folder != self._study.folder:
+            return
+        if self._problem:
+            session.message.emit("error", self._problem)
+        elif saved is not None:
+            placing = session.placing
+            session.placing = False
+            if not session.show_predictions(saved, only_new=only_new):
+                session.placing = placing

@@ -80,7 +80,7 @@ def train_registration_job(
     study, store, ndim = session.require_study(), session.require_store(), session.require_cohort().ndim
     if resume is not None:
         landmarks = bool(read_run_record(resume).get("landmarks"))
-    results = {name: store.result(name) for name in session.names} if landmarks else {}
+    names, result = frozenset(session.names if landmarks else ()), store.results()
 
     def work(progress: Progress, cancel: CancelToken) -> TrainedRegistration | None:
         with StudyLock(study.folder, TRAINING):
@@ -112,7 +112,7 @@ def train_registration_job(
             cohort,
             maps,
             options=options,
-            landmarks={name: marks for name, marks in results.items() if name in cohort.names},
+            landmarks={name: result(name) for name in cohort.names if name in names},
             folder=folder,
             resume=resume is not None,
             progress=progress,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.jobs.predictions import show_new_predictions, show_predictions
+from napari_landmark.gui.jobs.predictions import JobPredictions
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
@@ -80,7 +80,7 @@ def train_job(
     minutes: float | None = None,
     resume: bool = False,
 ) -> Job:
-    """Train on the open study; succeeds with the `TrainingReport`, cancelled or not.
+    """Train on the open study; succeeds with its `TrainingOutcome`, cancelled or not.
 
     Parameters
     ----------
@@ -94,8 +94,9 @@ def train_job(
         Whether to resume the training that was interrupted.
     """
     study, cohort = session.require_study(), session.require_cohort()
+    saved = JobPredictions(session)
 
-    def work(progress: Progress, cancel: CancelToken) -> TrainingReport:
+    def work(progress: Progress, cancel: CancelToken) -> TrainingOutcome:
         from napari_landmark.detection.training.report import write_report
         from napari_landmark.detection.training.train import train
         from napari_landmark.learning.device import choose_device
@@ -123,20 +124,19 @@ def train_job(
         )
         if not report.cancelled:  # else the report of the model before would be replaced by an empty one
             write_report(study, cohort, report)
-        return report
+        return training_outcome(report, cohort)
 
-    job = Job(JobKind.TRAIN, work)
+    job = Job(JobKind.TRAIN, saved.read_after(work))
 
-    def done(report: TrainingReport) -> None:
-        if report.cancelled:
-            show_new_predictions(session, study)
+    def done(outcome: TrainingOutcome) -> None:
+        if outcome.cancelled:
+            saved.show_new()
         else:
-            show_predictions(session, study)
-        outcome = training_outcome(report, cohort)
+            saved.show()
         session.message.emit("info" if outcome.usable else "warning", outcome.text)
 
     def failed(text: str) -> None:
-        show_new_predictions(session, study)
+        saved.show_new()
         session.message.emit("error", text)
 
     def shown(result: object) -> None:
@@ -169,10 +169,13 @@ class TrainingOutcome:
     ----------
     text : str
     usable : bool
+    cancelled : bool, optional
+        Whether the training was stopped before its end.
     """
 
     text: str
     usable: bool
+    cancelled: bool = False
 
 
 def training_outcome(report: TrainingReport, cohort: Cohort) -> TrainingOutcome:
@@ -198,7 +201,7 @@ def training_outcome(report: TrainingReport, cohort: Cohort) -> TrainingOutcome:
             )
         else:
             text = f"Stopped after {minutes}. Model {model} has learned so far; Resume completes it."
-        return TrainingOutcome(text, not barely)
+        return TrainingOutcome(text, not barely, cancelled=True)
     done = f"Trained in {minutes}: model {model}"
     if barely:
         return TrainingOutcome(

@@ -50,6 +50,9 @@ class LandmarkLayer:
         self._rings: Points | None = None
         self._syncing = False
         self._bar_drawn = False
+        # What the layers were drawn from: each of their attributes takes napari some milliseconds.
+        self._painted: object = None
+        self._ring_colors: list[str] = []
         session.landmarks_changed.connect(self._on_landmarks_changed)
         session.landmark_changed.connect(self._on_landmark_changed)
         session.view_changed.connect(self.refresh)
@@ -87,13 +90,19 @@ class LandmarkLayer:
         layer = self.layer
         if layer is None or self._syncing or self._session.study is None:
             return
-        self._syncing = True
-        try:
-            self._fill(layer, self._session.result())
-        finally:
-            self._syncing = False
-        self._on_landmark_changed()
-        self._on_zoom()
+        result = self._session.result()
+        count = sum(mark.position is not None for mark in result.values())
+        with contextlib.ExitStack() as drawn:
+            for one in (layer, self._rings):
+                if one is not None:
+                    drawn.enter_context(_single_refresh(one, count))
+            self._syncing = True
+            try:
+                self._fill(layer, result)
+            finally:
+                self._syncing = False
+            self._on_landmark_changed()
+            self._on_zoom()
 
     def _make(self, viewer: ViewerModel, ndim: int, place: dict[str, Any]) -> None:
         features = _features(LandmarkSet(self._session.require_study().schema))
@@ -125,6 +134,7 @@ class LandmarkLayer:
         layer.events.mode.connect(self._on_mode)
         layer.selected_data.events.items_changed.connect(self._on_selected)
         self._rings, self._layer, self._bar_drawn = rings, layer, False
+        self._painted, self._ring_colors = None, []
         self._on_zoom()
 
     def _remove(self) -> None:
@@ -141,26 +151,43 @@ class LandmarkLayer:
         names = _names(layer)
         selected = {names[row] for row in layer.selected_data if row < len(names)}
         with _single_refresh(layer, len(marks)):
-            layer.selected_data = set()
-            layer.data = positions
-            layer.features = features
-            layer.selected_data = {row for row, mark in enumerate(marks) if mark.name in selected}
+            if layer.selected_data:
+                layer.selected_data = set()
+            self._put_points(layer, positions, features)
+            if rows := {row for row, mark in enumerate(marks) if mark.name in selected}:
+                layer.selected_data = rows
             self._paint(layer, marks, result)
         if self._rings is not None:
             rings = self._rings
             with _single_refresh(rings, len(marks)):
-                rings.data = positions
-                rings.features = features
+                self._put_points(rings, positions, features)
                 if len(marks):
                     errors = [mark.expected_error or 0.0 for mark in marks]
                     # A ring of size 0 is not drawn, and neither is the shadow of its name.
-                    rings.size = np.maximum(2 * np.array(errors), 1e-3)
+                    sizes = np.maximum(2 * np.array(errors), 1e-3)
+                    if not np.array_equal(rings.size, sizes):
+                        rings.size = sizes
+
+    def _put_points(self, layer: Points, positions: np.ndarray, features: pd.DataFrame) -> None:
+        """Change what differs: each of these takes napari some milliseconds."""
+        if len(layer.data) != len(positions) or not len(positions):
+            self._painted, self._ring_colors = None, []  # new points have napari's colours
+        if not np.array_equal(layer.data, positions):
+            layer.data = positions
+        if not features.equals(layer.features[list(features)]):
+            layer.features = features
 
     def _paint(self, layer: Points, marks: list[Landmark], result: LandmarkSet) -> None:
         schema = result.schema
         predicted = any(mark.status is Status.PREDICTED for mark in marks)
         by_confidence = predicted and self._session.color_by_confidence
-        if len(marks):
+        painted = (
+            by_confidence,
+            schema.colors,
+            tuple((mark.name, mark.status, mark.confidence) for mark in marks),
+        )
+        if len(marks) and painted != self._painted:
+            self._painted = painted
             if by_confidence:
                 # Before the colours: napari would take the limits from the data, and where all are equal (a single
                 # landmark) its bar divides by their difference.
@@ -252,11 +279,16 @@ class LandmarkLayer:
         current = [name == self._session.current_landmark for name in _names(layer)]
         errors = layer.features["expected_error"] > 0
         with _single_refresh(layer, len(layer.data)), _single_refresh(rings, len(rings.data)):
-            layer.size = [size * (1.5 if selected else 1.0) for selected in current]
-            rings.border_color = [
+            sizes = np.where(current, 1.5 * size, size)
+            if not np.array_equal(layer.size, sizes):
+                layer.size = sizes
+            colors = [
                 "#ffd34d" if selected and error else "#ffd34d55" if error else "transparent"
                 for selected, error in zip(current, errors, strict=True)
             ]
+            if colors != self._ring_colors:
+                self._ring_colors = colors
+                rings.border_color = colors
 
     def _on_zoom(self, event: Any = None) -> None:
         """Keep the distances of names and shadows from their points on the screen."""
@@ -266,10 +298,13 @@ class LandmarkLayer:
         pixel = 1 / max(camera_of(viewer).zoom, 1e-9)
         pixels = pixel / np.asarray(layer.scale)[-2:]
         pad = np.zeros(layer.ndim - 2)
-        layer.text.translation = np.concatenate([pad, pixels * (4, 9)])
-        if len(rings.data):
-            rings.border_width = 1.6 * float(pixels.mean())
-        rings.text.translation = np.concatenate([pad, pixels * (5.2, 10.2)])
+        width = 1.6 * float(pixels.mean())
+        if not np.all(np.asarray(rings.border_width) == width):
+            rings.border_width = width
+        for one, distance in ((layer, (4, 9)), (rings, (5.2, 10.2))):
+            translation = np.concatenate([pad, pixels * distance])
+            if not np.array_equal(one.text.translation, translation):
+                one.text.translation = translation
 
 
 def _names(layer: Points) -> list[str]:

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.study.file_replacement import discard_unfinished
 from napari_landmark.data.study.lock import ANNOTATING, StudyLock
 from napari_landmark.data.study.study import Study
+from napari_landmark.gui.session.landmark_arrays import LandmarkArrays
+from napari_landmark.gui.session.saved_predictions import SavedPredictions
 from napari_landmark.gui.wording import word
+
+_NO_ERROR = (-math.inf, -math.inf)
 
 
 class LandmarkStore:
     """Annotations and predictions of a study, as they are in its files.
+
+    Making one reads all files, which takes seconds with 10,000 images: make it in a thread.
 
     Parameters
     ----------
     study : Study
     earlier : LandmarkStore, optional
         Store of the study that was open before; where that is the same one, its lock is taken over.
-    predictions : mapping of str to LandmarkSet, optional
-        Predictions of all images, where they were read already. Annotations are always read here, under the lock.
 
     Attributes
     ----------
     in_use : str
         Message that another program annotates the study, so that it is read-only; else empty.
+    paused : str
+        Message why nothing may be annotated now, such as while all files are renamed; else empty.
 
     Raises
     ------
@@ -35,111 +45,113 @@ class LandmarkStore:
         A file of the study cannot be read.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        earlier: LandmarkStore | None = None,
-        *,
-        predictions: Mapping[str, LandmarkSet] | None = None,
-    ) -> None:
+    def __init__(self, study: Study, earlier: LandmarkStore | None = None) -> None:
         self._study = study
-        self.in_use = ""
+        self.in_use, self.paused = "", ""
         self._lock: StudyLock | None = None
-        if earlier is not None and earlier._study.folder.resolve() == study.folder.resolve():
+        if earlier is not None and earlier.is_of(study):
             self._lock = earlier._lock
         if self._lock is None:
             try:
-                self._lock = StudyLock(study.folder, ANNOTATING)
+                self._acquire()
             except InputError as error:
                 self.in_use = word(error)
-        self._annotations: dict[str, LandmarkSet] = {}
-        self._predictions: dict[str, LandmarkSet] = {}
         self._states: dict[str, str] = {}
         self._errors: dict[str, tuple[float, float]] = {}
-        self._take(study.annotations(), study.predictions() if predictions is None else predictions)
+        self._summarized: LandmarkSchema | None = None
+        self._annotations, self._predictions = LandmarkArrays(), LandmarkArrays()
+        self.reload()
+
+    def is_of(self, study: Study) -> bool:
+        """Whether the landmarks are those of a study, of whatever object that describes it."""
+        return self._study.folder.resolve() == study.folder.resolve()
 
     def reload(self) -> None:
         """Read all files again."""
-        self._take(self._study.annotations(), self._study.predictions())
+        self._annotations = LandmarkArrays.gather(self._study.recorded_annotations())
+        self._predictions = LandmarkArrays.gather(self._study.recorded_predictions())
+        self._summarized = None
+        self._summarize_all()
 
-    def reload_annotations(self) -> None:
-        """Read the annotations again, such as after landmarks were added to the schema."""
-        self._take(self._study.annotations(), self._predictions)
+    def take_over(self, newer: LandmarkStore) -> None:
+        """Take over what a store of the same study read from its files, such as in a thread."""
+        self._annotations, self._predictions = newer._annotations, newer._predictions
+        self._summarized = None
 
-    def _take(self, annotations: Mapping[str, LandmarkSet], predictions: Mapping[str, LandmarkSet]) -> None:
-        self._annotations, self._predictions = dict(annotations), dict(predictions)
-        self._states.clear()
-        self._errors.clear()
+    def keep_annotations(self, earlier: LandmarkStore) -> None:
+        """Keep the annotations of the earlier store of the same study, to which a person may have added since.
+
+        Nothing happens where that one had no lock: then another program may have added to the files.
+        """
+        if self._lock is not None and self._lock is earlier._lock:
+            self._study.read_again()
+            self._annotations = earlier._annotations
+            self._summarized = None
 
     def annotation(self, image: str) -> LandmarkSet:
         """Annotation of an image; unplaced landmarks where there is none."""
-        return self._annotations.get(image) or LandmarkSet(self._study.schema)
+        return self._annotations.get(image, self._study.schema)
 
     def prediction(self, image: str) -> LandmarkSet:
         """Prediction of an image; unplaced landmarks where there is none."""
-        schema, found = self._study.schema, self._predictions.get(image)
-        if found is not None and found.schema != schema:  # landmarks were added since it was read
-            found = LandmarkSet(schema, (mark for mark in found.values() if mark.name in schema))
-            self._predictions[image] = found
-        return found or LandmarkSet(schema)
+        return self._predictions.get(image, self._study.schema)
 
     def result(self, image: str) -> LandmarkSet:
         """Annotation of an image, completed by its prediction."""
         return self.annotation(image).merged_with_prediction(self.prediction(image))
 
+    def results(self) -> Callable[[str], LandmarkSet]:
+        """Results of all images as they are now, by name of the image; for a thread."""
+        annotations, predictions, schema = (
+            self._annotations.copy(),
+            self._predictions.copy(),
+            self._study.schema,
+        )
+        return lambda image: annotations.get(image, schema).merged_with_prediction(
+            predictions.get(image, schema)
+        )
+
     def state(self, image: str) -> str:
         """State of an image: 'annotated', 'corrected', 'predicted', or '' without any landmark."""
-        if image not in self._states:
-            # Without merging both: needed for every image of the cohort whenever a study is opened.
-            statuses = {mark.status for mark in self._annotations.get(image, {}).values()}
-            if Status.CORRECTED in statuses:
-                state = "corrected"
-            elif Status.PLACED in statuses or Status.MISSING in statuses:
-                state = "annotated"
-            else:
-                names, predicted = self._study.schema.names, self._predictions.get(image, {}).values()
-                found = any(mark.position is not None and mark.name in names for mark in predicted)
-                state = "predicted" if found else ""
-            self._states[image] = state
-        return self._states[image]
+        self._summarize_all()
+        return self._states.get(image, "")
+
+    def state_counts(self, images: Collection[str]) -> Counter[str]:
+        """Number of images in each state; see `state`."""
+        self._summarize_all()
+        return Counter(map(self._states.get, images, [""] * len(images)))
 
     def expected_error(self, image: str) -> tuple[float, float]:
         """Mean and largest expected error in native pixels of the predictions that no annotation replaces.
 
         Minus infinity, twice, where there is none: such images come last in review.
         """
-        if image not in self._errors:
-            # Without merging both: needed for every image of the cohort whenever a study is opened.
-            marks = self._annotations.get(image)
-            manual = {name for name, mark in marks.items() if mark.status.is_manual} if marks else set()
-            names = set(self._study.schema.names) - manual
-            errors = [
-                mark.expected_error
-                for name, mark in self._predictions.get(image, {}).items()
-                if mark.expected_error is not None and mark.position is not None and name in names
-            ]
-            none = (-math.inf, -math.inf)
-            self._errors[image] = (sum(errors) / len(errors), max(errors)) if errors else none
-        return self._errors[image]
+        self._summarize_all()
+        return self._errors.get(image, _NO_ERROR)
 
     def placed_counts(self, images: Collection[str]) -> dict[str, int]:
         """Number of manual positions by image, for those of the named images that have any."""
-        counts = {
-            image: sum(mark.position is not None for mark in marks.values())
-            for image, marks in self._annotations.items()
-            if image in images
-        }
-        return {image: count for image, count in counts.items() if count}
+        annotated = self._annotations.images
+        known = [image for image in images if image in annotated]
+        counts = self._annotations.columns(known, self._study.schema).has_position.sum(axis=1)
+        return {image: count for image, count in zip(known, counts.tolist(), strict=True) if count}
+
+    def annotated_images(self, name: str) -> list[str]:
+        """Images in which a landmark is annotated."""
+        images = list(self._annotations.images)
+        manual = self._annotations.columns(images, LandmarkSchema((name,))).is_manual[:, 0]
+        return [image for image, is_manual in zip(images, manual.tolist(), strict=True) if is_manual]
 
     @property
     def any_annotation(self) -> bool:
         """Whether any image has an annotation."""
-        return any(mark.status.is_manual for marks in self._annotations.values() for mark in marks.values())
+        columns = self._annotations.columns(self._annotations.images, self._study.schema)
+        return bool(columns.is_manual.any())
 
     @property
     def any_prediction(self) -> bool:
         """Whether any image has a prediction."""
-        return bool(self._predictions)
+        return bool(len(self._predictions))
 
     def annotate(self, image: str, marks: LandmarkSet, geometry: Geometry) -> None:
         """Replace the annotation of an image; its file is written first.
@@ -147,21 +159,21 @@ class LandmarkStore:
         Raises
         ------
         InputError
-            Another program annotates the study, or the file cannot be written.
+            Another program annotates the study, it is paused, or the file cannot be written.
         """
         self.check_right()
         self._study.save_annotations(image, marks, geometry)
-        self._annotations[image] = marks
-        self._states.pop(image, None)
-        self._errors.pop(image, None)
+        self._annotations.put(image, marks)
+        self._summarize((image,))
 
     def check_right(self) -> None:
-        """Raise InputError where another program annotates the study, or did since it was read."""
+        """Raise InputError where the store is paused, another program annotates the study, or did since it was read."""
+        if self.paused:
+            raise InputError(self.paused)
         if self._lock is not None:
             return
-        self._lock = StudyLock(self._study.folder, ANNOTATING)
+        self._acquire()
         self.in_use = ""
-        self._study.__dict__.update(Study.open(self._study.folder).__dict__)
         self.reload()
         raise InputError(
             f"{self._study.folder}: was annotated by another program and has been read again: repeat your last step"
@@ -173,13 +185,52 @@ class LandmarkStore:
             self._lock.release()
             self._lock = None
 
-    def load_predictions(self, images: Iterable[str] | None = None) -> bool:
-        """Read predictions again, of the named images or of all; returns whether any changed."""
-        before = dict(self._predictions)
-        if images is None:
-            self._predictions = self._study.predictions()
+    def has_shown(self, saved: SavedPredictions) -> bool:
+        """Whether predictions that were read are those that are here already."""
+        return self._predictions.same(saved.landmarks) if saved.is_whole else not len(saved.landmarks)
+
+    def show_predictions(self, saved: SavedPredictions) -> None:
+        """Take over predictions that were read."""
+        if saved.is_whole:
+            self._predictions = saved.landmarks
         else:
-            self._predictions.update({image: self._study.load_predictions(image) for image in images})
-        self._states.clear()
-        self._errors.clear()
-        return self._predictions != before
+            self._predictions.update(saved.landmarks)
+        self._summarized = None
+
+    def _acquire(self) -> None:
+        """Take the lock, and what was changed before it was free."""
+        self._lock = StudyLock(self._study.folder, ANNOTATING)
+        discard_unfinished(self._study.folder)
+        self._study.read_again()
+
+    def _summarize_all(self) -> None:
+        """Compute the states and errors of all images, unless they are known for the landmarks of the study."""
+        schema = self._study.schema
+        if self._summarized is not schema:
+            self._states.clear()
+            self._errors.clear()
+            self._summarized = schema
+            self._summarize(
+                tuple({**dict.fromkeys(self._annotations.images), **dict.fromkeys(self._predictions.images)})
+            )
+
+    def _summarize(self, images: Sequence[str]) -> None:
+        annotated = self._annotations.columns(images, self._study.schema)
+        predicted = self._predictions.columns(images, self._study.schema)
+        manual = annotated.is_manual
+        states = np.select(
+            [
+                annotated.has_status(Status.CORRECTED).any(axis=1),
+                manual.any(axis=1),
+                predicted.has_position.any(axis=1),
+            ],
+            ["corrected", "annotated", "predicted"],
+            "",
+        )
+        self._states.update(zip(images, states.tolist(), strict=True))
+        known = predicted.has_position & ~manual & ~np.isnan(predicted.expected_errors)
+        errors = np.where(known, predicted.expected_errors, 0.0)
+        counts = known.sum(axis=1)
+        means = np.where(counts > 0, errors.sum(axis=1) / np.maximum(counts, 1), -np.inf)
+        largest = np.where(known, predicted.expected_errors, -np.inf).max(axis=1, initial=-np.inf)
+        self._errors.update(zip(images, zip(means.tolist(), largest.tolist(), strict=True), strict=True))

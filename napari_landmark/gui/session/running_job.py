@@ -20,6 +20,7 @@ class JobKind(StrEnum):
     REGISTER = "Registering"
     TRAIN_REGISTRATION = "Training the registration"
     WRITE = "Writing"
+    RENAME = "Renaming landmarks"
 
 
 class JobSignal(Protocol):

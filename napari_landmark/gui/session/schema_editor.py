@@ -9,7 +9,10 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema
 from napari_landmark.data.study.schema_migration import change_schema, extended_schema, free_name
+from napari_landmark.data.study.study import Study
+from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.session import Session
+from napari_landmark.progress import CancelToken, Progress
 
 
 class SchemaEditor:
@@ -27,8 +30,7 @@ class SchemaEditor:
         """Define one more landmark, select it, and return its name; 'landmark N' by default."""
         schema = self._session.require_study().schema
         name = name or free_name(schema)
-        # A click does this: the predictions of 10,000 images, which have no such landmark, are not read again.
-        self._change(extended_schema(schema, [name]), {}, keep_predictions=True)
+        self.set_schema(extended_schema(schema, [name]))
         self._session.select_landmark(name)
         return name
 
@@ -42,7 +44,9 @@ class SchemaEditor:
         self.set_schema(dataclasses.replace(schema, names=names), renames={old: new})
 
     def set_schema(self, schema: LandmarkSchema, *, renames: Mapping[str, str] | None = None) -> None:
-        """Replace the schema; annotations of removed landmarks stay in the files until those are saved again.
+        """Replace the schema at once; annotations of removed landmarks stay in the files until those are saved again.
+
+        Renaming writes and reads all files: with thousands of images a thread does, see `write`.
 
         Parameters
         ----------
@@ -55,27 +59,60 @@ class SchemaEditor:
         InputError
             Long work is running, or the change cannot be made.
         """
-        self._change(schema, renames or {}, keep_predictions=False)
+        self.check()
+        self.show(self.write(schema, renames or {}), renames or {})
 
-    def _change(self, schema: LandmarkSchema, renames: Mapping[str, str], *, keep_predictions: bool) -> None:
+    def check(self) -> None:
+        """Raise InputError where the landmarks cannot be changed now: long work is running, or the study is in use."""
         session = self._session
-        study, store = session.require_study(), session.require_store()
+        store = session.require_store()
         if session.job is not None:
             raise InputError(f"{session.job.title} is running: cancel it or wait, then change the landmarks")
         store.check_right()
-        try:
-            change_schema(study, schema, renames=renames, geometry=self._geometry)
-        finally:
-            # Also where a file could not be written halfway.
-            if keep_predictions:
-                store.reload_annotations()
-            else:
-                store.reload()
-        if renames:
+
+    def write(
+        self,
+        schema: LandmarkSchema,
+        renames: Mapping[str, str],
+        *,
+        progress: Progress | None = None,
+        cancel: CancelToken | None = None,
+    ) -> LandmarkStore | None:
+        """Change the files of the study; `show` then makes the change known.
+
+        May run in a thread while the store is paused.
+
+        Returns
+        -------
+        LandmarkStore or None
+            Landmarks of all images with their new names; None where no landmark was renamed.
+
+        Raises
+        ------
+        Cancelled
+            `cancel` was set; nothing changed.
+        InputError
+            The change cannot be made; nothing changed.
+        """
+        store = self._session.require_store()
+        # Another object than the session's, whose landmarks must be those of its store at any time.
+        study = Study.open(self._session.require_study().folder)
+        change_schema(
+            study, schema, renames=renames, geometry=self._geometry, progress=progress, cancel=cancel
+        )
+        return LandmarkStore(study, store) if renames else None
+
+    def show(self, written: LandmarkStore | None, renames: Mapping[str, str]) -> None:
+        """Make a change known that `write` made; called by the main thread."""
+        session = self._session
+        study = session.require_study()
+        study.read_again()
+        if written is not None:
+            session.require_store().take_over(written)
             session.undo_stack.clear()  # its changes have the old names
         session.current_landmark = renames.get(session.current_landmark, session.current_landmark)
-        if session.current_landmark not in schema:
-            session.current_landmark = session.next_unplaced() or schema.names[0]
+        if session.current_landmark not in study.schema:
+            session.current_landmark = session.next_unplaced() or study.schema.names[0]
         session.study_changed.emit()
         session.landmark_changed.emit()
 

@@ -5,7 +5,7 @@ Free of napari and Qt. Widgets and layers call the methods and listen to the sig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection
 
 from psygnal import Signal
 
@@ -18,7 +18,9 @@ from napari_landmark.data.study.study import Study
 from napari_landmark.gui.session.image_prefetcher import ImagePrefetcher
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.model_list import ModelList
+from napari_landmark.gui.session.prepared_study import PreparedStudy
 from napari_landmark.gui.session.running_job import RunningJob
+from napari_landmark.gui.session.saved_predictions import SavedPredictions
 from napari_landmark.gui.session.suggested_images import SuggestedImages
 from napari_landmark.gui.session.undo import UndoStack
 from napari_landmark.gui.wording import word
@@ -106,9 +108,8 @@ class Session:
         *,
         image: str = "",
         adding: bool = False,
-        predictions: Mapping[str, LandmarkSet] | None = None,
     ) -> None:
-        """Make a study the open one.
+        """Read a study and make it the open one, at once; see `show_study` for one that a thread has read.
 
         Parameters
         ----------
@@ -116,33 +117,44 @@ class Session:
             Name of the first image to show; by default the template, else the first of the cohort.
         adding : bool, optional
             Whether a click after the last landmark defines a new one.
-        predictions : mapping of str to LandmarkSet, optional
-            Predictions of the study, where a thread has read them: those of 10,000 images take seconds.
 
         Raises
         ------
         InputError
             The study's files or all of its images cannot be read; nothing changed then.
         """
-        store = LandmarkStore(study, self.landmark_store, predictions=predictions)
-        prefetcher = ImagePrefetcher(cohort)
-        wanted = [name for name in (image, study.template) if name in cohort.names]
-        first, problem = prefetcher.first_readable([*wanted, *cohort.names])
+        prepared = PreparedStudy.read(study, cohort, image=image, earlier=self.landmark_store)
+        self.show_study(prepared, adding=adding)
+
+    def show_study(self, prepared: PreparedStudy, *, adding: bool = False) -> None:
+        """Make a study the open one.
+
+        Annotations that were placed in the same study while it was read again are kept.
+
+        Parameters
+        ----------
+        prepared : PreparedStudy
+        adding : bool, optional
+            Whether a click after the last landmark defines a new one.
+        """
+        study, store, earlier = prepared.study, prepared.landmark_store, self.landmark_store
+        if earlier is not None and earlier.is_of(study):
+            store.keep_annotations(earlier)
         if self._prefetcher is not None:
             self._prefetcher.close()
         if self.study is None or self.study.folder != study.folder:
             self.suggestions = None
-        self.study, self.cohort, self.landmark_store, self.adding = study, cohort, store, adding
-        self._prefetcher = prefetcher
+        self.study, self.cohort, self.landmark_store, self.adding = study, prepared.cohort, store, adding
+        self._prefetcher = prepared.prefetcher
         self.undo_stack.clear()
-        self.models = ModelList.read(study)
+        self.models = prepared.models
         self.current_image = ""
         self.color_by_confidence = store.any_prediction
         self.placing = not store.any_prediction
         self.study_changed.emit()
-        self.show(first)
-        if problem:
-            self.message.emit("warning", f"{problem}; {first} is shown instead")
+        self.show(prepared.first)
+        if prepared.problem:
+            self.message.emit("warning", f"{prepared.problem}; {prepared.first} is shown instead")
         if store.in_use:
             self.message.emit("warning", store.in_use)
 
@@ -279,23 +291,33 @@ class Session:
 
     # -- results of long work -------------------------------------------------------------------------
 
-    def load_predictions(self, images: Iterable[str] | None = None) -> None:
-        """Show the predictions in the study's files, of the named images or of all."""
-        self.require_store().load_predictions(images)
-        self._show_predictions()
+    def load_predictions(self, images: Collection[str] | None = None) -> None:
+        """Read and show the predictions in the study's files, of the named images or of all, at once."""
+        self.show_predictions(SavedPredictions.read(self.require_study(), images))
 
-    def load_new_predictions(self) -> bool:
-        """Show the predictions that a cancelled or failed job saved; returns whether there were any."""
-        new = self.require_store().load_predictions()
-        if new:
-            self._show_predictions()
-        return new
+    def show_predictions(self, saved: SavedPredictions, *, only_new: bool = False) -> bool:
+        """Show predictions that were read from the study's files.
 
-    def _show_predictions(self) -> None:
-        self.color_by_confidence = self.require_store().any_prediction
+        Parameters
+        ----------
+        saved : SavedPredictions
+        only_new : bool, optional
+            Whether nothing happens where they are those that are shown already.
+
+        Returns
+        -------
+        bool
+            Whether they are shown now and were not before; always true unless `only_new`.
+        """
+        store = self.require_store()
+        if only_new and store.has_shown(saved):
+            return False
+        store.show_predictions(saved)
+        self.color_by_confidence = store.any_prediction
         self.predictions_changed.emit()
         self.view_changed.emit()
         self.landmarks_changed.emit(self.current_image)
+        return True
 
     def refresh_models(self) -> None:
         """Read the models of the study from its folder."""

@@ -118,7 +118,8 @@ class ReviewWidget(DockWidget):
         idle = session.job is None
         result = session.result()
         predicted = any(mark.status is Status.PREDICTED for mark in result.values())
-        anything = any(store.state(name) in ("predicted", "corrected") for name in session.names)
+        counts = store.state_counts(session.names)
+        anything = bool(counts["predicted"] or counts["corrected"])
         self.hint.setVisible(not names)
         self.hint.setText("There is no model yet: annotate one image and <b>train</b> first.")
         for widget in (self.detect_all, self.detect_one, self.again):

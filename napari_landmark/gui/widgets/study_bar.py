@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 from napari.components import ViewerModel
@@ -13,6 +12,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
+    QListView,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -27,6 +27,7 @@ from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
+from napari_landmark.gui.widgets.image_list_model import ImageListModel
 from napari_landmark.progress import ProgressEvent
 
 
@@ -43,7 +44,12 @@ class StudyBar(Listener):
         self.hint = note()
         self.title = QLabel()
         self.title.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._listed = ImageListModel(session)
         self.images = QComboBox()
+        view = QListView()
+        view.setUniformItemSizes(True)  # else the height of every row is asked for when the list opens
+        self.images.setView(view)
+        self.images.setModel(self._listed)
         self.images.setMinimumContentsLength(12)
         self.images.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.images.activated.connect(self._on_chosen)
@@ -84,8 +90,7 @@ class StudyBar(Listener):
             return
         self.title.setText(f"<b>{study.folder.name}</b>")
         self.title.setToolTip(str(study.folder))
-        self.images.clear()
-        self.images.addItems([self._line(name) for name in self.session.names])
+        self._listed.update()
         self._on_image()
 
     def _lay_out(self) -> None:
@@ -116,9 +121,6 @@ class StudyBar(Listener):
         made.setFixedWidth(34)
         return made
 
-    def _line(self, name: str) -> str:
-        return f"{_mark(self.session, name)} {name}"
-
     def _on_layers(self, event: object = None) -> None:
         if self.session.study is not None:
             return
@@ -135,22 +137,20 @@ class StudyBar(Listener):
         session = self.session
         if not session.current_image:
             return
-        number = session.names.index(session.current_image)
+        number = session.require_cohort().index(session.current_image)
         self.images.setCurrentIndex(number)
-        self.images.setItemText(number, self._line(session.current_image))
         self.count.setText(f"{number + 1} of {len(session.names)}")
         self.previous.setEnabled(number > 0)
         self.next.setEnabled(number + 1 < len(session.names))
         self._show_state()
 
     def _on_landmarks(self, image: str) -> None:
-        if image in self.session.names:
-            number = self.session.names.index(image)
-            self.images.setItemText(number, self._line(image))
+        if image:
+            self._listed.update_image(self.session.require_cohort().index(image))
             self._show_state()
 
     def _show_state(self) -> None:
-        counts = Counter(self.session.require_store().state(name) for name in self.session.names)
+        counts = self.session.require_store().state_counts(self.session.names)
         parts = [
             f"{counts[state]} {state}" for state in ("annotated", "corrected", "predicted") if counts[state]
         ]
@@ -219,9 +219,3 @@ def open_layers_count(viewer: ViewerModel) -> int:
     from napari.layers import Image
 
     return sum(isinstance(layer, Image) and layer.ndim in (2, 3) for layer in viewer.layers)
-
-
-def _mark(session: Session, name: str) -> str:
-    return {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}[
-        session.require_store().state(name)
-    ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QUrl
@@ -14,10 +13,11 @@ from superqt import QCollapsible
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.jobs.job import time_left
-from napari_landmark.gui.jobs.open_study import Opened, reread_job
-from napari_landmark.gui.jobs.train import Preview, train_job, training_outcome
+from napari_landmark.gui.jobs.open_study import reread_job
+from napari_landmark.gui.jobs.train import Preview, TrainingOutcome, train_job
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
 from napari_landmark.gui.session.model_list import LandmarkModelInfo
+from napari_landmark.gui.session.prepared_study import PreparedStudy
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.loss_plot import LossPlot
@@ -124,7 +124,7 @@ class TrainWidget(DockWidget):
             "The same seed on the same processor gives the same model; graphics cards round in another order each time"
         )
         self.working_size = QComboBox()
-        self._offer_sizes(self._preferences.working_size)
+        self._offer_sizes(self._preferences.working_size, ndim=2)
         self.working_size.setToolTip(
             "Longest side of the images resampled for training; smaller needs less memory"
         )
@@ -138,18 +138,19 @@ class TrainWidget(DockWidget):
         self.advanced = QCollapsible("Advanced", expandedIcon="▼", collapsedIcon="▶")
         self.advanced.addWidget(holder)
 
-    def _offer_sizes(self, chosen: int) -> None:
+    def _offer_sizes(self, chosen: int, *, ndim: int) -> None:
         self.working_size.clear()
-        sizes = sorted({*WORKING_SIZES, self._preferences.working_size, chosen})
-        self.working_size.addItems([f"{size} pixels" for size in sizes])
-        self.working_size.setCurrentText(f"{chosen} pixels")
+        preferred = {self._preferences.working_size} if ndim == 2 else set()
+        for size in sorted({*WORKING_SIZES[ndim], *preferred, chosen}):
+            self.working_size.addItem(f"{size} {'pixels' if ndim == 2 else 'voxels'}", size)
+        self.working_size.setCurrentIndex(self.working_size.findData(chosen))
 
     def _show_size(self) -> None:
         """Show the working size of the cohort; another choice of the user takes effect with the next training."""
         cohort = self.session.cohort
         if cohort is not None and cohort is not self._drawn:
             self._drawn = cohort
-            self._offer_sizes(max(cohort.canvas))
+            self._offer_sizes(max(cohort.canvas), ndim=cohort.ndim)
 
     def _on_run(self) -> None:
         if self._training is not None:
@@ -163,7 +164,7 @@ class TrainWidget(DockWidget):
 
     def _start(self, *, resume: bool) -> None:
         def begin() -> None:
-            size = int(self.working_size.currentText().split()[0])
+            size = self.working_size.currentData()
             if size == max(self.session.require_cohort().canvas):
                 self._train(resume=resume)
                 return
@@ -193,7 +194,7 @@ class TrainWidget(DockWidget):
         self.session.attempt(begin)
 
     def _on_read_again(self, opened: object) -> None:
-        if isinstance(opened, Opened) and opened.cohort is self.session.cohort:
+        if isinstance(opened, PreparedStudy) and opened.cohort is self.session.cohort:
             self._train(resume=self._resuming)
 
     def _on_job(self) -> None:
@@ -229,8 +230,7 @@ class TrainWidget(DockWidget):
         if shown.image == self.session.current_image:
             self.layer_manager.preview.show(shown.landmarks)
 
-    def _on_done(self, report: Any) -> None:
-        outcome = training_outcome(report, self.session.require_cohort())
+    def _on_done(self, outcome: TrainingOutcome) -> None:
         self._outcome, self._failed = outcome.text, not outcome.usable
         if self._failed:
             self._outcome = problem_text(outcome.text)

@@ -18,6 +18,7 @@ class TestSchemaDialog:
         dialog._move(-1)
         dialog._append("extra", "#123456", "")
         dialog._on_save()
+        qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
         assert session.schema.names == ("thumb_tip", "index_tip", "wrist", "middle_tip", "extra")
         assert session.schema.colors[-1] == "#123456"
         assert session.result()["wrist"].position == (5, 5)
@@ -42,6 +43,7 @@ def test_a_dialog_swaps_names_and_takes_that_of_a_removed_one(session, qtbot):
     dialog.table.removeRow(3)
     dialog._on_save()
     assert dialog.problem.text() == ""
+    qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
     assert {name: mark.position for name, mark in session.annotation().items()} == {
         "index_tip": (0, 0),
         "thumb_tip": (1, 1),

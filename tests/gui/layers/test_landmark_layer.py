@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from napari.components import ViewerModel
 
 from napari_landmark.data.landmarks import LandmarkSet, Status
@@ -151,3 +152,23 @@ class TestPoints:
         layer.mode = "select"
         layer.selected_data = {2}
         assert session.current_landmark == "middle_tip"
+
+
+def test_points_that_come_back_have_their_colours_again(session, layer_manager):
+    """Colours are changed only where they differ, and napari forgets those of points that are gone."""
+    layer, editor = layer_manager.landmarks.layer, AnnotationEditor(session)
+    editor.place("capitate", (5, 5))
+    expected = layer.face_color.copy(), layer.border_color.copy(), layer.size.copy()
+    for _ in range(2):
+        editor.undo()
+        assert len(layer.data) == 0
+        layer.current_face_color = "#123456"
+        layer.current_border_color = "#654321"
+        editor.redo()
+        for now, before in zip((layer.face_color, layer.border_color, layer.size), expected, strict=True):
+            np.testing.assert_allclose(now, before)
+    editor.place("thumb_tip", (9, 9))
+    assert [to_hex(color) for color in layer.face_color] == [
+        session.schema.colors[0],
+        session.schema.colors[3],
+    ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from napari_landmark.data.cohort.cohort import Cohort
@@ -89,3 +91,23 @@ def test_a_size_that_no_image_has_is_not_kept(viewer, session, qtbot, started):
     qtbot.waitUntil(lambda: bool(started) and idle(session), timeout=20_000)
     assert started == [(128, False)]
     assert widget.working_size.currentText() == "128 pixels"
+
+
+def test_sizes_of_volumes(viewer, session, qtbot, started, tmp_path):
+    """A volume of 384 voxels a side would exceed any memory; what is chosen is what is made."""
+    folder = tmp_path / "volumes"
+    folder.mkdir()
+    nib.save(nib.Nifti1Image(np.ones((200, 8, 8), np.float32), np.eye(4)), folder / "a.nii")
+    study = Study.create(tmp_path / "of volumes", schema=session.schema, images=folder)
+    session.open(study, Cohort.from_folder(folder))
+    AnnotationEditor(session).place("thumb_tip", (100, 4, 4))
+    widget = TrainWidget(viewer)
+    qtbot.addWidget(widget)
+    sizes = [widget.working_size.itemText(row) for row in range(widget.working_size.count())]
+    assert sizes == ["64 voxels", "128 voxels", "192 voxels"]
+    assert widget.working_size.currentText() == "128 voxels"
+    widget.working_size.setCurrentText("192 voxels")
+    widget.run.click()
+    qtbot.waitUntil(lambda: bool(started) and idle(session), timeout=20_000)
+    assert started == [(192, False)]
+    assert widget.working_size.currentText() == "192 voxels"

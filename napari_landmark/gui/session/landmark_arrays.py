@@ -1,0 +1,188 @@
+"""Landmarks of many images as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+
+_STATUSES = tuple(Status)
+_CODES = {status: code for code, status in enumerate(_STATUSES)}
+_MANUAL = np.array([status.is_manual for status in _STATUSES])
+_LARGEST_NDIM = 3
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkColumns:
+    """Landmarks of n images and m names; rows of unknown images and columns of unknown names are unplaced.
+
+    Parameters
+    ----------
+    status : (n, m) array
+        Codes: a status is number `code(status)`.
+    has_position : (n, m) array of bool
+    expected_errors : (n, m) array
+        In native pixels, NaN where unknown.
+    """
+
+    status: NDArray[np.uint8]
+    has_position: NDArray[np.bool_]
+    expected_errors: NDArray[np.float64]
+
+    @property
+    def is_manual(self) -> NDArray[np.bool_]:
+        """(n, m): where a person decided."""
+        return _MANUAL[self.status]
+
+    def has_status(self, status: Status) -> NDArray[np.bool_]:
+        """(n, m): where the status is that one."""
+        return self.status == _CODES[status]
+
+
+class LandmarkArrays:
+    """Landmark sets of images by name, kept as arrays.
+
+    Those of ten thousand images are a few megabytes; as objects they would be half a million, through which Python
+    searches for garbage now and then while everything waits. Sets may have names that others have not, such as those
+    of landmarks that left the schema of a study.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, int] = {}
+        self._columns: dict[str, int] = {}
+        self._positions = np.empty((0, 0, _LARGEST_NDIM))  # in array axis order, pictures with NaN in front
+        self._status = np.empty((0, 0), np.uint8)
+        self._confidences = np.empty((0, 0))
+        self._errors = np.empty((0, 0))
+
+    @classmethod
+    def gather(cls, sets: Iterable[tuple[str, LandmarkSet]]) -> Self:
+        """Arrays of landmark sets with the names of their images."""
+        made = cls()
+        for image, marks in sets:
+            made.put(image, marks)
+        return made
+
+    @property
+    def images(self) -> Collection[str]:
+        """Names of the images."""
+        return self._rows.keys()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def put(self, image: str, marks: LandmarkSet) -> None:
+        """Replace the landmarks of an image."""
+        row = self._row(image)
+        if any(name not in self._columns for name in marks):
+            self._add_columns(marks)
+        for array, empty in self._arrays():
+            array[row] = empty
+        columns = [self._columns[name] for name in marks]
+        values = marks.values()
+        ndim = marks.ndim or _LARGEST_NDIM
+        self._positions[row, columns, _LARGEST_NDIM - ndim :] = marks.positions(ndim)
+        self._status[row, columns] = [_CODES[mark.status] for mark in values]
+        self._confidences[row, columns] = marks.confidences()
+        self._errors[row, columns] = marks.expected_errors()
+
+    def get(self, image: str, schema: LandmarkSchema) -> LandmarkSet:
+        """Landmarks of an image with the names of a schema, unplaced where nothing is known."""
+        row = self._rows.get(image)
+        if row is None:
+            return LandmarkSet(schema)
+        known = [(name, self._columns[name]) for name in schema.names if name in self._columns]
+        return LandmarkSet(schema, (self._landmark(row, name, column) for name, column in known))
+
+    def columns(self, images: Collection[str], schema: LandmarkSchema) -> LandmarkColumns:
+        """Landmarks of many images, in the order of their names and of the schema."""
+        rows = np.fromiter((self._rows.get(image, -1) for image in images), int, len(images))
+        columns = np.array([self._columns.get(name, -1) for name in schema.names])
+        shape = (len(rows), len(columns))
+        made = LandmarkColumns(np.zeros(shape, np.uint8), np.zeros(shape, bool), np.full(shape, np.nan))
+        own, known = np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0)
+        target, source = np.ix_(own, known), np.ix_(rows[own], columns[known])
+        made.status[target] = self._status[source]
+        made.has_position[target] = ~np.isnan(self._positions[..., -1][source])
+        made.expected_errors[target] = self._errors[source]
+        return made
+
+    def copy(self) -> Self:
+        """A copy that later changes do not reach, such as for a thread."""
+        made = type(self)()
+        made._rows, made._columns = dict(self._rows), dict(self._columns)
+        made._positions, made._status = self._positions.copy(), self._status.copy()
+        made._confidences, made._errors = self._confidences.copy(), self._errors.copy()
+        return made
+
+    def update(self, other: LandmarkArrays) -> None:
+        """Take over all landmark sets of others."""
+        if not len(other):
+            return
+        for name in other._columns:
+            if name not in self._columns:
+                self._add_columns((name,))
+        rows = np.array([self._row(image) for image in other._rows])
+        columns = np.array([self._columns[name] for name in other._columns])
+        sources = np.fromiter(other._rows.values(), int, len(other._rows))
+        for (array, empty), (given, _) in zip(self._arrays(), other._arrays(), strict=True):
+            array[rows] = empty
+            array[np.ix_(rows, columns)] = given[sources]
+
+    def same(self, other: LandmarkArrays) -> bool:
+        """Whether both have the same landmarks of the same images, in whatever order."""
+        if self._rows.keys() != other._rows.keys() or self._columns.keys() != other._columns.keys():
+            return False
+        rows = np.array([other._rows[image] for image in self._rows], int)
+        columns = np.array([other._columns[name] for name in self._columns], int)
+        own = np.fromiter(self._rows.values(), int, len(self._rows))
+        return all(
+            np.array_equal(mine[own], theirs[np.ix_(rows, columns)], equal_nan=mine.dtype.kind == "f")
+            for (mine, _), (theirs, _) in zip(self._arrays(), other._arrays(), strict=True)
+        )
+
+    def _arrays(self) -> tuple[tuple[NDArray, float], ...]:
+        """The arrays with their value of an unplaced landmark."""
+        return (
+            (self._positions, np.nan),
+            (self._status, _CODES[Status.UNPLACED]),
+            (self._confidences, np.nan),
+            (self._errors, np.nan),
+        )
+
+    def _row(self, image: str) -> int:
+        row = self._rows.setdefault(image, len(self._rows))
+        if row >= len(self._status):
+            self._resize(max(16, 2 * len(self._status)), len(self._columns))
+        return row
+
+    def _add_columns(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._columns.setdefault(name, len(self._columns))
+        self._resize(len(self._status), len(self._columns))
+
+    def _resize(self, rows: int, columns: int) -> None:
+        def larger(array: NDArray, empty: float) -> NDArray:
+            made = np.full((rows, columns, *array.shape[2:]), empty, array.dtype)
+            made[: array.shape[0], : array.shape[1]] = array
+            return made
+
+        self._positions, self._status, self._confidences, self._errors = (
+            larger(array, empty) for array, empty in self._arrays()
+        )
+
+    def _landmark(self, row: int, name: str, column: int) -> Landmark:
+        position = [value for value in self._positions[row, column].tolist() if value == value]
+        confidence, error = float(self._confidences[row, column]), float(self._errors[row, column])
+        return Landmark(
+            name,
+            tuple(position) or None,
+            _STATUSES[self._status[row, column]],
+            confidence if confidence == confidence else None,
+            error if error == error else None,
+        )

@@ -1,0 +1,67 @@
+"""Everything of a study that is read before it is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.study.study import Study
+from napari_landmark.gui.session.image_prefetcher import ImagePrefetcher
+from napari_landmark.gui.session.landmark_store import LandmarkStore
+from napari_landmark.gui.session.model_list import ModelList
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedStudy:
+    """A study that can be shown at once.
+
+    Reading it takes seconds with 10,000 images, hence a thread does; see `Session.show_study`.
+
+    Parameters
+    ----------
+    study : Study
+    cohort : Cohort
+    landmark_store : LandmarkStore
+    models : ModelList
+    prefetcher : ImagePrefetcher
+        Has read the first image.
+    first : str
+        Name of the first image to show.
+    problem : str
+        Error of an unreadable image that was to be the first one; else empty.
+    """
+
+    study: Study
+    cohort: Cohort
+    landmark_store: LandmarkStore
+    models: ModelList
+    prefetcher: ImagePrefetcher
+    first: str
+    problem: str
+
+    @classmethod
+    def read(
+        cls, study: Study, cohort: Cohort, *, image: str = "", earlier: LandmarkStore | None = None
+    ) -> Self:
+        """Read the files of a study and its first image.
+
+        Parameters
+        ----------
+        study : Study
+        cohort : Cohort
+        image : str, optional
+            Name of the first image to show; by default the template, else the first of the cohort.
+        earlier : LandmarkStore, optional
+            That of the study that is open now.
+
+        Raises
+        ------
+        InputError
+            The study's files or all of its images cannot be read.
+        """
+        store = LandmarkStore(study, earlier)
+        prefetcher = ImagePrefetcher(cohort)
+        wanted = [name for name in (image, study.template) if name in cohort.names]
+        first, problem = prefetcher.first_readable([*wanted, *cohort.names])
+        return cls(study, cohort, store, ModelList.read(study), prefetcher, first, problem)
