@@ -38,7 +38,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000, help="of the cohort; the largest count at least")
     parser.add_argument("--detected", type=int, default=20, help="images whose detection is timed")
     parser.add_argument("--landmarks", type=int, default=6)
-    parser.add_argument("--size", type=int, nargs=2, default=[128, 104], help="rows and columns of the images")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=[128, 104], help="rows and columns of the images"
+    )
     parser.add_argument("--working-size", type=int, default=128)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
