@@ -64,7 +64,7 @@ def native_zoom(scales: Sequence[float]) -> float | None:
 
     None where the working grid has about their resolution.
     """
-    zoom = float(min(np.median(scales), LARGEST_ZOOM))
+    zoom = round(float(min(np.median(scales), LARGEST_ZOOM)), 6)
     return zoom if zoom >= LEAST_ZOOM else None
 
 
