@@ -38,11 +38,15 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000, help="of the cohort; the largest count at least")
     parser.add_argument("--detected", type=int, default=20, help="images whose detection is timed")
     parser.add_argument("--landmarks", type=int, default=6)
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=[128, 104], help="rows and columns of the images"
+    )
     parser.add_argument("--working-size", type=int, default=128)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        annotated = draw(folder / "images", max(arguments.images, *arguments.counts), arguments.landmarks)
+        count = max(arguments.images, *arguments.counts)
+        annotated = draw(folder / "images", count, arguments.landmarks, tuple(arguments.size))
         cohort = Cohort.from_folder(
             folder / "images", working_size=arguments.working_size, cache_dir=folder / "cache"
         )
@@ -53,13 +57,13 @@ def main() -> None:
             print(measure(folder, cohort, annotated, count, arguments.detected), flush=True)
 
 
-def draw(folder: Path, count: int, landmarks: int) -> dict[str, LandmarkSet]:
+def draw(folder: Path, count: int, landmarks: int, size: tuple[int, int]) -> dict[str, LandmarkSet]:
     """Write synthetic hands; returns their first landmarks by name."""
     folder.mkdir(parents=True)
     schema = LandmarkSchema(SCHEMA.names[:landmarks])
     found = {}
     for seed in range(count):
-        phantom = hand_phantom(seed)
+        phantom = hand_phantom(seed, size=size)
         Image.fromarray(phantom.image.array).save(folder / phantom.image.name)
         marks = (phantom.landmarks[name] for name in schema.names)
         found[phantom.image.name] = LandmarkSet(schema, marks)

@@ -18,11 +18,21 @@ from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.detection.detector.detector import DetectorNetwork, detector_prior
 from napari_landmark.detection.embedding.embedding import Embedding
 from napari_landmark.detection.embedding.template_matching import Descriptors, match_templates
-from napari_landmark.detection.model.uncertainty import detector_error, match_error, refinement_error
+from napari_landmark.detection.model.uncertainty import (
+    detector_error,
+    match_error,
+    native_error,
+    refinement_error,
+)
 from napari_landmark.detection.refinement.local_refinement import (
     LocalRefiner,
     embedding_prior,
     refine_positions,
+)
+from napari_landmark.detection.refinement.native_refinement import (
+    NativeRefiner,
+    read_native,
+    refine_on_native_pixels,
 )
 from napari_landmark.learning.batches import downsample
 from napari_landmark.learning.device import Device
@@ -90,6 +100,8 @@ class LandmarkModel:
         None after a training that was cancelled early: the templates are matched by the embedding instead.
     refiner : LocalRefiner or None
         None after a training that was cancelled early: predictions are not refined.
+    native_refiner : NativeRefiner or None
+        Refines once more on native pixels; None where the templates have about as many as the working grid.
     device : Device
     record : dict
         Options, device, templates, data fingerprint and versions of the training.
@@ -104,13 +116,14 @@ class LandmarkModel:
         detector: DetectorNetwork | None,
         *,
         refiner: LocalRefiner | None = None,
+        native_refiner: NativeRefiner | None = None,
         device: Device,
         record: dict | None = None,
     ) -> None:
         self.schema, self.canvas, self.device = schema, tuple(canvas), device
         self.embedding = embedding.use_device(device).eval()
         self.descriptors, self.detector = descriptors, detector
-        self.refiner = refiner
+        self.refiner, self.native_refiner = refiner, native_refiner
         self.record = record or {}
         if detector is not None:
             detector.eval()
@@ -134,20 +147,29 @@ class LandmarkModel:
                 f"{image.name}: has {image.geometry.ndim} dimensions, the model was trained on {kind}"
             )
         canvas_transform = fit_canvas_transform(image.geometry, self.canvas)
-        return self.detect_working(resample(image, canvas_transform), canvas_transform, heatmaps=heatmaps)
+        pixels = resample(image, canvas_transform)
+        return self.detect_working(pixels, canvas_transform, native=image, heatmaps=heatmaps)
 
     def detect_in_cohort(self, cohort: Cohort, number: int, *, heatmaps: bool = False) -> Detection:
         """Predict the landmarks of image `number` of a cohort.
 
         The cached image is used where the cohort has the model's working grid. A cohort of another working size, or
-        whose median proportions changed, is read from its files.
+        whose median proportions changed, is read from its files, and so are images refined on their native pixels.
         """
         if tuple(cohort.canvas) != self.canvas:
             return self.detect(cohort.read(number), heatmaps=heatmaps)
-        return self.detect_working(cohort.working(number), cohort.canvas_transform(number), heatmaps=heatmaps)
+        canvas_transform = cohort.canvas_transform(number)
+        finer = self.native_refiner
+        native = read_native(cohort, number) if finer and finer.suits(canvas_transform) else None
+        return self.detect_working(cohort.working(number), canvas_transform, native=native, heatmaps=heatmaps)
 
     def detect_working(
-        self, pixels: np.ndarray, canvas_transform: CanvasTransform, *, heatmaps: bool = False
+        self,
+        pixels: np.ndarray,
+        canvas_transform: CanvasTransform,
+        *,
+        native: MedicalImage | None = None,
+        heatmaps: bool = False,
     ) -> Detection:
         """Predict the landmarks of an image that was resampled to the working grid.
 
@@ -157,6 +179,8 @@ class LandmarkModel:
             Intensities 0..1.
         canvas_transform : CanvasTransform
             From the working grid to the native image.
+        native : MedicalImage, optional
+            The native image; without it predictions are refined on the working grid alone.
         """
         image = self.device.to(torch.from_numpy(np.ascontiguousarray(pixels))[None, None])
         if self.detector is None:
@@ -170,6 +194,11 @@ class LandmarkModel:
             positions = refined.between(positions)
             consensus = np.where(absent, np.nan, refined.consensus)
             error = refinement_error(error, consensus=consensus, typical=self.refiner.typical)
+        finer = self.native_refiner
+        if finer is not None and native is not None and finer.suits(canvas_transform):
+            found = refine_on_native_pixels(finer, native, canvas_transform, positions, self.device)
+            positions = found.between(positions)
+            error = native_error(error, consensus=np.where(absent, np.nan, found.consensus))
         positions = np.where(absent[:, None], np.nan, positions)
         landmarks = LandmarkSet.from_array(
             self.schema,
@@ -223,6 +252,10 @@ class LandmarkModel:
         parts.append({f"vectors.{k}": vectors for k, vectors in enumerate(self.descriptors.vectors)})
         if self.refiner is not None:
             parts.append({f"close.{k}": v for k, v in enumerate(self.refiner.descriptors.vectors)})
+        if self.native_refiner is not None:
+            parts.append(
+                {f"native.{k}": v for k, v in enumerate(self.native_refiner.refiner.descriptors.vectors)}
+            )
         for tensors in parts:
             for name, value in sorted(tensors.items()):
                 total.update(name.encode())

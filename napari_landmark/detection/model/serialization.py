@@ -21,6 +21,7 @@ from napari_landmark.detection.refinement.local_refinement import (
     central_map_sizes,
     neighbour_offsets,
 )
+from napari_landmark.detection.refinement.native_refinement import LARGEST_ZOOM, LEAST_ZOOM, NativeRefiner
 from napari_landmark.detection.refinement.patch_embedding import PatchEmbedding, PatchEmbeddingConfig
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.device import Device, choose_device
@@ -57,6 +58,13 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
             folder / "close_templates.safetensors",
             _by_name(patches.vectors, patches.maps, offsets=patches.offsets),
         )
+    native = model.native_refiner
+    if native is not None:
+        patches = native.refiner.descriptors
+        save_tensors(
+            folder / "native_templates.safetensors",
+            _by_name(patches.vectors, patches.maps, offsets=patches.offsets),
+        )
     if detector is not None:
         save_tensors(folder / "detector.safetensors", detector.state_dict())
     _FORMAT.write(
@@ -67,6 +75,7 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
             "embedding": model.embedding.config.to_json(),
             "close_up": refiner.network.config.to_json() if refiner is not None else None,
             "typical_support": _rounded(refiner.typical) if refiner is not None else None,
+            "native_zoom": native.zoom if native is not None else None,
             "detector": detector.config.to_json() if detector is not None else None,
             "training": model.record,
         },
@@ -95,6 +104,7 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         if sidecar["detector"] is not None:
             detector_config = parse_config(DetectorConfig, _current(sidecar["detector"]))
         typical = _parse_typical(sidecar.get("typical_support"), len(schema))
+        zoom = _parse_zoom(sidecar.get("native_zoom"))
         record = sidecar.get("training", {})
         if not isinstance(record, dict):
             raise TypeError("'training' is no object")
@@ -107,16 +117,28 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
             described_detector = NetworkDescription.of(partial(DetectorNetwork, detector_config))
     embedding = described.read(folder / "embedding.safetensors", device)
     templates = _read_descriptors(folder / "templates.safetensors", embedding, schema, len(canvas), device)
-    refiner = detector = None
+    refiner = native = detector = None
     if described_patches is not None:
         network = described_patches.read(folder / "close_up.safetensors", device)
         path = folder / "close_templates.safetensors"
         patches = _read_patch_descriptors(path, network, schema, len(canvas), device)
         refiner = LocalRefiner(network, patches, typical)
+        if zoom is not None:
+            path = folder / "native_templates.safetensors"
+            patches = _read_patch_descriptors(path, network, schema, len(canvas), device)
+            native = NativeRefiner(LocalRefiner(network, patches), zoom)
     if described_detector is not None:
         detector = described_detector.read(folder / "detector.safetensors", device)
     return LandmarkModel(
-        schema, canvas, embedding, templates, detector, refiner=refiner, device=device, record=record
+        schema,
+        canvas,
+        embedding,
+        templates,
+        detector,
+        refiner=refiner,
+        native_refiner=native,
+        device=device,
+        record=record,
     )
 
 
@@ -208,6 +230,16 @@ def _check_fit(path: Path, fits: bool) -> None:
 
 def _rounded(values: np.ndarray | None) -> list[float] | None:
     return None if values is None else [round(float(value), 4) for value in values]
+
+
+def _parse_zoom(value: float | None) -> float | None:
+    """Zoom of a refinement on native pixels of a sidecar; TypeError or ValueError for anything else."""
+    if value is None:
+        return None
+    zoom = float(value)
+    if not LEAST_ZOOM <= zoom <= LARGEST_ZOOM:
+        raise ValueError(f"a zoom of {value!r:.40}")
+    return zoom
 
 
 def _parse_typical(values: list[float] | None, count: int) -> np.ndarray | None:

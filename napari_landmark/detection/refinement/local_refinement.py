@@ -7,7 +7,7 @@ share of points that look alike and return to their start is the consensus, a si
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from napari_landmark.detection.refinement.patch_embedding import (
     PatchEmbeddingConfig,
     patch_similarity,
 )
-from napari_landmark.detection.refinement.patches import crop_patches_around
+from napari_landmark.detection.refinement.patches import Pixels, crop_patches_around
 from napari_landmark.learning.augmentation import Distortion, DistortionRange
 from napari_landmark.learning.device import Device
 
@@ -109,11 +109,16 @@ def build_local_refiner(
     network: PatchEmbedding, cohort: Cohort, templates: Sequence[Template], device: Device
 ) -> LocalRefiner:
     """Describe the landmarks of every template with a trained patch embedding."""
+    images = ((cohort.working(t.index), np.asarray(t.positions, float)) for t in templates)
+    return describe_landmarks(network, images, device)
+
+
+def describe_landmarks(
+    network: PatchEmbedding, images: Iterable[tuple[Pixels, np.ndarray]], device: Device
+) -> LocalRefiner:
+    """Describe the landmarks of images, each with positions (n, d) on its grid, with a trained patch embedding."""
     around = device.to(neighbour_offsets(network.config))
-    parts = [
-        _describe_one(network, cohort.working(t.index), np.asarray(t.positions, float), around, device)
-        for t in templates
-    ]
+    parts = [_describe_one(network, image, positions, around, device) for image, positions in images]
     vectors, maps, offsets = zip(*parts, strict=True)
     levels = range(len(network.strides))
     descriptors = PatchDescriptors(
@@ -138,7 +143,7 @@ def central_map_sizes(config: PatchEmbeddingConfig) -> list[int]:
 
 
 def _describe_one(
-    network: PatchEmbedding, image: np.ndarray, positions: np.ndarray, around: torch.Tensor, device: Device
+    network: PatchEmbedding, image: Pixels, positions: np.ndarray, around: torch.Tensor, device: Device
 ) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
     """Vectors (n, k, channels) and central maps of each level, and offsets (n, d), of one template."""
     side, dims = network.config.window, network.config.spatial_dims
@@ -162,7 +167,7 @@ def _describe_one(
 
 def refine_positions(
     refiner: LocalRefiner,
-    image: np.ndarray,
+    image: Pixels,
     expected: np.ndarray,
     device: Device,
     *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +15,17 @@ from napari_landmark.learning.device import Device
 
 Read = Callable[[tuple[slice, ...]], np.ndarray]
 """Pixels of a box on the working grid."""
+
+
+class Pixels(Protocol):
+    """Image on a grid, read box by box: an array, or one that is drawn when it is asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the grid."""
+
+    def __getitem__(self, box: tuple[slice, ...], /) -> np.ndarray:
+        """Pixels of a box."""
 
 
 def crop_patch(
@@ -86,9 +98,7 @@ def _crop_kept(
     return rows[tuple(index)].float()[:, None], torch.from_numpy(origins.astype(np.float32))
 
 
-def crop_patches_around(
-    image: np.ndarray, centres: np.ndarray, side: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+def crop_patches_around(image: Pixels, centres: np.ndarray, side: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Cut patches of one image around positions (k, d), as `crop_patches` returns them."""
     return _stacked(crop_patch(image.__getitem__, image.shape, centre, side) for centre in centres)
 

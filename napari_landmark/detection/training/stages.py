@@ -23,6 +23,7 @@ from napari_landmark.detection.embedding.embedding_training import train_embeddi
 from napari_landmark.detection.embedding.template_matching import Descriptors, describe_templates
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.refinement.local_refinement import LocalRefiner, build_local_refiner
+from napari_landmark.detection.refinement.native_refinement import NativeRefiner, build_native_refiner
 from napari_landmark.detection.refinement.patch_embedding import PatchEmbedding, PatchEmbeddingConfig
 from napari_landmark.detection.refinement.patch_training import train_patch_embedding
 from napari_landmark.detection.training.preview import preview_hook
@@ -55,6 +56,7 @@ class Stages:
         self.task, self.record, self.monitor = task, record, monitor
         self.histories: list[History] = []
         self.refiner: LocalRefiner | None = None
+        self.native_refiner: NativeRefiner | None = None
         self.descriptors: Descriptors | None = None
 
     def run(self) -> tuple[LandmarkModel, list[History]]:
@@ -94,6 +96,10 @@ class Stages:
             self.refiner = self._train_refiner(labels, generator)
             labels = self._refined("refined", labeller, labels)
         detector = None if labels is None else self._train_detector(embedding, labeller, labels, generator)
+        if self.refiner is not None and not monitor.cancelled:
+            self.native_refiner = build_native_refiner(
+                self.refiner.network, task.cohort, task.templates, task.device
+            )
         self.record["complete"] = not monitor.cancelled
         return self._model(embedding, detector), self.histories
 
@@ -220,6 +226,7 @@ class Stages:
             self.descriptors or self._describe(embedding),
             detector,
             refiner=self.refiner,
+            native_refiner=self.native_refiner,
             device=task.device,
             record=self.record,
         )

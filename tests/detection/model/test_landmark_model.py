@@ -12,8 +12,11 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import Status
+from napari_landmark.detection.embedding.template_matching import Template
 from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.detection.model.serialization import read_model, save_model
 from napari_landmark.detection.model.store import load_model
+from napari_landmark.detection.refinement.native_refinement import build_native_refiner
 from napari_landmark.detection.training.train import predict_cohort
 
 
@@ -143,6 +146,75 @@ class TestDetect:
         assert np.flatnonzero(np.isfinite(after)).tolist() == shown
         # Counted as without consensus, the others would raise the error of the whole image by a fifth and more.
         np.testing.assert_allclose(after[shown] / before[shown], 1, atol=0.1)
+
+
+class TestNativePixels:
+    @pytest.fixture
+    def large(self, data):
+        """The hands of the data, four times as large."""
+        for path in (data / "images").iterdir():
+            Image.fromarray(np.kron(np.asarray(Image.open(path)), np.ones((4, 4), np.uint8))).save(path)
+        return Cohort.from_folder(data / "images", working_size=64)
+
+    @pytest.fixture
+    def native(self, model, large, phantoms):
+        """The model with a refinement on native pixels."""
+        positions = large.canvas_transform(0).to_working(4 * phantoms[0].landmarks.positions() + 1.5)
+        templates = [Template(0, positions)]
+        model.native_refiner = build_native_refiner(model.refiner.network, large, templates, model.device)
+        return model
+
+    def test_positions_and_expected_errors_follow_them(self, native, large):
+        image = large.read(2)
+        refined = native.detect(image).landmarks
+        native.native_refiner = None
+        plain = native.detect(image).landmarks
+        moved = np.linalg.norm(refined.positions() - plain.positions(), axis=1)
+        assert 0.1 < moved.max() < 32
+        assert not np.allclose(refined.expected_errors(), plain.expected_errors())
+
+    def test_an_image_of_a_cohort_is_read_once_more(self, native, large):
+        assert native.detect_in_cohort(large, 2).landmarks.positions() == pytest.approx(
+            native.detect(large.read(2)).landmarks.positions(),
+            abs=0.05,  # the cache has half precision
+        )
+
+    def test_an_image_of_few_pixels_is_as_before(self, native, image):
+        with_it = native.detect(image).landmarks
+        native.native_refiner = None
+        assert native.detect(image).landmarks == with_it
+
+    def test_an_image_that_cannot_be_read_any_more_is_refined_on_the_working_grid(
+        self, native, large, caplog
+    ):
+        large.paths[2].unlink()
+        found = native.detect_in_cohort(large, 2).landmarks
+        assert "refined on the working grid alone" in caplog.text
+        native.native_refiner = None
+        assert native.detect_in_cohort(large, 2).landmarks == found
+
+    def test_there_and_back(self, native, large, tmp_path):
+        save_model(native, tmp_path / "copy")
+        again = read_model(tmp_path / "copy", device=native.device)
+        assert again.native_refiner.zoom == native.native_refiner.zoom == 4
+        assert again.detect(large.read(2)).landmarks == native.detect(large.read(2)).landmarks
+        assert again.digest() == native.digest()
+        native.native_refiner = None
+        assert again.digest() != native.digest()
+
+    @pytest.mark.parametrize("value", ["-4", "NaN", "1e999", '"x"', "[4]", "1", "1" + "0" * 400])
+    def test_a_zoom_that_cannot_be(self, native, tmp_path, value):
+        save_model(native, tmp_path / "copy")
+        path = tmp_path / "copy" / "model.json"
+        path.write_text(path.read_text().replace('"native_zoom": 4.0', f'"native_zoom": {value}'))
+        with pytest.raises(InputError, match="not a complete model description"):
+            read_model(tmp_path / "copy", device=native.device)
+
+    def test_templates_that_are_missing_are_named(self, native, tmp_path):
+        save_model(native, tmp_path / "copy")
+        (tmp_path / "copy" / "native_templates.safetensors").unlink()
+        with pytest.raises(InputError, match=r"native_templates\.safetensors"):
+            read_model(tmp_path / "copy", device=native.device)
 
 
 class TestDigest:

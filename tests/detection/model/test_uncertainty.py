@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_landmark.detection.model.uncertainty import detector_error, match_error, refinement_error
+from napari_landmark.detection.model.uncertainty import (
+    detector_error,
+    match_error,
+    native_error,
+    refinement_error,
+)
 
 CANVAS = (640, 768)
 LENGTHS = st.floats(0, 1e4)
@@ -123,3 +128,11 @@ def test_the_narrowest_heatmap_leaves_what_no_sign_tells(canvas):
     heat = np.exp(-(distance**2) / (2 * SIGMA**2))
     spread = (heat * distance).sum() / heat.sum()
     assert detected(spread, canvas=canvas) == pytest.approx(4.9 * max(canvas) / 768, abs=0.05)
+
+
+def test_native_pixels_lower_the_error_where_they_agree():
+    error = np.full(5, 6.0)
+    found = native_error(error, consensus=np.array([0.0, 0.2, 0.65, 1.0, np.nan]))
+    assert found[0] > found[1] > found[2] > found[3] > 0.75 * 6
+    assert found[2] < 6 < found[0] < 1.5 * 6
+    assert np.isnan(found[4])

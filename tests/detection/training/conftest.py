@@ -51,7 +51,7 @@ def _fresh_study(folder, cohort, phantoms):
 @pytest.fixture
 def fresh(tmp_path, cohort, phantoms):
     """Makes a study that was not trained yet."""
-    return lambda name="fresh": _fresh_study(tmp_path / name, cohort, phantoms)
+    return lambda name="fresh", images=cohort: _fresh_study(tmp_path / name, images, phantoms)
 
 
 @pytest.fixture(scope="session")

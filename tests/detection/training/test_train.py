@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
@@ -47,6 +48,21 @@ class TestTrain:
         assert load_model(study, device="cpu").detect(phantoms[1].image).landmarks.ndim == 2
         assert study.load_annotations("hand_000.png") == phantoms[0].landmarks or np.allclose(
             study.load_annotations("hand_000.png").positions(), phantoms[0].landmarks.positions(), atol=1e-4
+        )
+
+    def test_images_larger_than_the_working_grid_are_refined_on_their_own_pixels(
+        self, fresh, data, phantoms, few
+    ):
+        for path in (data / "images").iterdir():
+            Image.fromarray(np.kron(np.asarray(Image.open(path)), np.ones((4, 4), np.uint8))).save(path)
+        large = Cohort.from_folder(data / "images", working_size=64)
+        study = fresh("large", large)
+        report = train(study, large, options=few)
+        assert (report.model_dir / "native_templates.safetensors").exists()
+        model = load_model(study, device="cpu")
+        assert model.native_refiner.zoom == 4
+        assert model.detect_in_cohort(large, 1).landmarks.positions() == pytest.approx(
+            report.predictions[large.names[1]].positions(), abs=1e-3
         )
 
     def test_same_seed_same_model(self, fresh, cohort, whole, few, same_models):
