@@ -158,6 +158,7 @@ def test_points_that_come_back_have_their_colours_again(session, layer_manager):
     """Colours are changed only where they differ, and napari forgets those of points that are gone."""
     layer, editor = layer_manager.landmarks.layer, AnnotationEditor(session)
     editor.place("capitate", (5, 5))
+    session.select_landmark("capitate")  # as undo and redo do
     expected = layer.face_color.copy(), layer.border_color.copy(), layer.size.copy()
     for _ in range(2):
         editor.undo()

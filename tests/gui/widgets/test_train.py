@@ -100,7 +100,7 @@ def test_sizes_of_volumes(viewer, session, qtbot, started, tmp_path):
     nib.save(nib.Nifti1Image(np.ones((200, 8, 8), np.float32), np.eye(4)), folder / "a.nii")
     study = Study.create(tmp_path / "of volumes", schema=session.schema, images=folder)
     session.open(study, Cohort.from_folder(folder))
-    AnnotationEditor(session).place("thumb_tip", (100, 4, 4))
+    AnnotationEditor(session).place("thumb_tip", (4, 4, 100))
     widget = TrainWidget(viewer)
     qtbot.addWidget(widget)
     sizes = [widget.working_size.itemText(row) for row in range(widget.working_size.count())]
