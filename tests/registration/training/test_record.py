@@ -100,7 +100,8 @@ class TestResume:
             pass
 
         def die(event):
-            raise Killed
+            if event.stage == "training registration":
+                raise Killed
 
         with pytest.raises(Killed):
             train_registration(cohort, labels, options=FEW, folder=tmp_path, progress=die)
