@@ -34,9 +34,8 @@ class FineGrid:
         self.shape = tuple(round(size * zoom) for size in canvas_transform.canvas)
         self._array, self._limits = image.array, intensity_limits(image.array)
         self._matrix = canvas_transform.matrix / zoom
-        corner = np.full(
-            len(self.shape), (1 / zoom - 1) / 2
-        )  # of the first pixel of this grid, on the working grid
+        # Of this grid's first pixel on the working grid.
+        corner = np.full(len(self.shape), (1 / zoom - 1) / 2)
         self._offset = canvas_transform.matrix @ corner + canvas_transform.offset
 
     def from_working(self, positions: ArrayLike) -> NDArray[np.float64]:
