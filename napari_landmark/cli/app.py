@@ -16,6 +16,7 @@ import typer
 from napari_landmark.cli.convert_help import ConvertCommand
 from napari_landmark.cli.wording import word
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.sides import Mirroring
 from napari_landmark.learning.out_of_memory import is_out_of_memory
 from napari_landmark.progress import Cancelled
 
@@ -94,6 +95,10 @@ def train(
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training")] = False,
     full_hash: FullHash = False,
+    mirrored: Annotated[
+        Mirroring | None,
+        typer.Option(help="Names in mirror images: the same, those of the other side, or never mirrored"),
+    ] = None,
 ) -> None:
     """Learn a cohort from one annotated image."""
     from napari_landmark.cli.train import run_train
@@ -109,6 +114,7 @@ def train(
         seed=seed,
         resume=resume,
         full_hash=full_hash,
+        mirrored=mirrored,
     )
 
 

@@ -45,6 +45,7 @@ def run_detect(
         raise InputError(f"{images}: there is no such folder; --images names the folder of the images")
     from napari_landmark.detection.inference.folder import detect_folder
     from napari_landmark.detection.model.store import load_model
+    from napari_landmark.detection.pose.pose_table import pose_table_path, write_pose_table
 
     model = load_model(study, device=device)
     journal = out.with_name(f"{out.name}.part.jsonl")
@@ -78,6 +79,7 @@ def run_detect(
     if spacing is None and (line := _other_spacing(study.spacing, found.geometries)):
         typer.echo(line, err=True)
     write_landmarks(out, found.landmarks, geometries=found.geometries)
+    write_pose_table(pose_table_path(out), found.poses)
     arguments = {
         "study": study_folder,
         "images": images,
@@ -104,6 +106,9 @@ def run_detect(
     seconds = (time.monotonic() - started) / done
     typer.echo(f"{len(found.landmarks)} images, {seconds:.2f} s each ({model.device}): {out}")
     typer.echo(describe_spacing(found.geometries.values()))
+    if turned := sum(not pose.is_upright for pose in found.poses.values()):
+        mirrored = sum(pose.is_mirrored for pose in found.poses.values())
+        typer.echo(f"{turned} images in another pose ({mirrored} mirrored): {pose_table_path(out)}")
     if heatmaps is not None:
         typer.echo(f"heatmaps: {heatmaps}")
 

@@ -13,6 +13,7 @@ from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.images import dicom_series
 from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.sides import Mirroring, Sides
 from napari_landmark.data.study.creation import create_study, extend_study, read_template_landmarks
 from napari_landmark.data.study.provenance import describe_spacing
 from napari_landmark.data.study.study import Study
@@ -31,6 +32,7 @@ def run_train(
     seed: int,
     resume: bool,
     full_hash: bool = False,
+    mirrored: Mirroring | None = None,
 ) -> None:
     """Create the study if there is none, train, and write the report.
 
@@ -54,6 +56,8 @@ def run_train(
         study = create_study(out, cohort, images=folder, annotations=annotated, spacing=spacing)
     else:
         extend_study(study, cohort, images=folder, annotations=annotated, spacing=spacing)
+    if mirrored is not None:
+        study.update(sides=Sides(mirrored))
     typer.echo(describe_spacing(cohort.geometry(number) for number in range(len(cohort))))
     size = " x ".join(str(n) for n in reversed(cohort.canvas))
     typer.echo(f"{len(cohort)} images at {size} pixels, {len(study.schema)} landmarks, device {chosen}")
@@ -80,6 +84,13 @@ def run_train(
         )
         raise typer.Exit(130)
     typer.echo(f"trained in {report.seconds / 60:.1f} minutes: {report.model_dir}")
+    for name, reason in report.left_aside.items():
+        typer.echo(f"not learned from: {name}: {reason}", err=True)
+    if report.mirrored and not study.chose_sides:
+        names = "their names kept" if study.sides.mirroring is Mirroring.SAME else "names of the other side"
+        typer.echo(
+            f"{report.mirrored} images are mirrored, {names}: choose with --mirrored same, swapped or never"
+        )
     typer.echo(f"report: {page}")
 
 

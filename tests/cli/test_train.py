@@ -186,10 +186,14 @@ class TestKnownStudy:
         assert Study.open(tmp_path / "study").images.name == "moved"
         assert again(tmp_path) == 0
 
-    def test_a_spacing_given_later_is_kept(self, train, tmp_path):
+    def test_what_is_given_later_is_kept(self, train, tmp_path):
         assert train() == 0
-        assert again(tmp_path, "--spacing", "0.25") == 0
-        assert Study.open(tmp_path / "study").spacing == 0.25
+        assert not Study.open(tmp_path / "study").chose_sides
+        assert again(tmp_path, "--spacing", "0.25", "--mirrored", "swapped") == 0
+        study = Study.open(tmp_path / "study")
+        assert study.spacing == 0.25
+        assert study.sides.mirroring == "swapped"
+        assert len((study.folder / "images.csv").read_text().splitlines()) == 1 + 4
 
     def test_corrections_by_a_person_become_templates(self, train, tmp_path, data):
         assert train() == 0

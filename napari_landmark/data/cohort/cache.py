@@ -97,6 +97,11 @@ class WorkingCache:
         # Sent to another process the mapping would travel as a copy of everything.
         return {**self.__dict__, "_rows": None, "_use": None}
 
+    @property
+    def folder(self) -> Path:
+        """Folder of the files."""
+        return self._folder
+
     def row(self, number: int) -> NDArray[np.float32]:
         """One image on the working grid; a copy."""
         return self.part(number, ())

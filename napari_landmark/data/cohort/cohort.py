@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -24,6 +25,7 @@ from napari_landmark.data.cohort.folder import (
 from napari_landmark.data.cohort.header_cache import HeaderCache
 from napari_landmark.data.cohort.headers import ImageFile, of_one_kind, read_headers
 from napari_landmark.data.cohort.memory_budget import MemoryBudget
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.cohort.working_grid import (
     CanvasTransform,
     canonical_axes,
@@ -82,6 +84,9 @@ class Cohort:
         self._cache = cache
         self._rows = tuple(rows)
         self._spacing = spacing
+        self._poses: dict[int, Pose] = {}
+        self._posed_cache: WorkingCache | None = None
+        self._posed_rows: dict[int, int] = {}
         self._numbers = {entry.name: i for i, entry in enumerate(self._entries)}
 
     @classmethod
@@ -155,15 +160,8 @@ class Cohort:
             source=source,
         )
 
-        budget = MemoryBudget(int(_SHARE_OF_MEMORY * total_memory()))
-
-        def row(number: int) -> NDArray[np.float32]:
-            entry = entries[number]
-            with budget.reserve(_BYTES_PER_PIXEL * math.prod(entry.geometry.shape)):
-                image = read_image(entry.path, spacing=spacing, name=entry.name)
-                return resample(image, fit_canvas_transform(image.geometry, canvas))
-
-        failures = cache.build(row, progress=progress, cancel=cancel)
+        drawn = _Drawing(spacing, canvas)
+        failures = cache.build(lambda k: drawn.row(entries[k]), progress=progress, cancel=cancel)
         skipped_files += [
             SkippedFile(entries[i].name, without_path(reason, entries[i].path))
             for i, reason in failures.items()
@@ -173,6 +171,52 @@ class Cohort:
             raise InputError(_nothing_usable(folder, skipped_files))
         skipped_files.sort(key=lambda skipped: natural_order(skipped.name))
         return cls(folder, canvas, [entries[i] for i in rows], skipped_files, cache, rows, spacing)
+
+    def posed(
+        self,
+        poses: Mapping[int, Pose],
+        *,
+        progress: Progress | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Cohort:
+        """The same images, some of them drawn on the working grid in a pose; the others share this cohort's cache.
+
+        Parameters
+        ----------
+        poses : mapping of int to Pose
+            By number of the image, relative to the image as it is in its file, whatever the pose in this cohort is.
+        progress : callable, optional
+        cancel : CancelToken, optional
+
+        Raises
+        ------
+        Cancelled
+            Where `cancel` was set before all images were drawn.
+        InputError
+            Where an image can no longer be read, or the cache cannot be written.
+        """
+        turned = {number: pose for number, pose in sorted(poses.items()) if not pose.is_upright}
+        result = copy.copy(self)
+        result._poses, result._posed_cache, result._posed_rows = turned, None, {}
+        if not turned:
+            return result
+        numbers = list(turned)
+        entries = [self._entries[number] for number in numbers]
+        result._posed_cache = WorkingCache(
+            self._cache.folder.with_name(f"{self._cache.folder.name}-posed"),
+            [entry.name for entry in entries],
+            [_key(entry, self.canvas, turned[n]) for n, entry in zip(numbers, entries, strict=True)],
+            self.canvas,
+        )
+        result._posed_rows = {number: row for row, number in enumerate(numbers)}
+        drawn = _Drawing(self._spacing, self.canvas)
+        failures = result._posed_cache.build(
+            lambda k: drawn.row(entries[k], turned[numbers[k]]), progress=progress, cancel=cancel
+        )
+        if failures:
+            first = min(failures)
+            raise InputError(f"{entries[first].name}: {without_path(failures[first], entries[first].path)}")
+        return result
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -213,16 +257,27 @@ class Cohort:
         """Geometry of the native image."""
         return self._entries[number].geometry
 
+    @property
+    def poses(self) -> dict[int, Pose]:
+        """Poses of the images that are not drawn upright, by number."""
+        return dict(self._poses)
+
+    def pose(self, number: int) -> Pose:
+        """Pose in which the image is drawn on the working grid."""
+        return self._poses.get(number) or Pose.upright(self.ndim)
+
     def canvas_transform(self, number: int) -> CanvasTransform:
         """Transform between native image and working grid."""
-        return fit_canvas_transform(self.geometry(number), self.canvas)
+        return fit_canvas_transform(self.geometry(number), self.canvas, self._poses.get(number))
 
     def working(self, number: int) -> NDArray[np.float32]:
         """The image on the working grid, 0 to 1."""
-        return self._cache.row(self._rows[number])
+        return self.working_part(number, ())
 
     def working_part(self, number: int, box: tuple[slice, ...]) -> NDArray[np.float32]:
         """Part of the image on the working grid, 0 to 1; only this part is read."""
+        if self._posed_cache is not None and number in self._posed_rows:
+            return self._posed_cache.part(self._posed_rows[number], box)
         return self._cache.part(self._rows[number], box)
 
     def read(self, number: int) -> MedicalImage:
@@ -280,7 +335,21 @@ def _nothing_usable(folder: Path, skipped_files: Sequence[SkippedFile]) -> str:
     return f"{folder}: none of its {len(skipped_files)} files can be used; {first.name}: {first.reason}"
 
 
-def _key(entry: ImageFile, canvas: tuple[int, ...]) -> str:
+class _Drawing:
+    """Reads images and resamples them, a limited amount of memory at a time."""
+
+    def __init__(self, spacing: float | Sequence[float] | None, canvas: tuple[int, ...]) -> None:
+        self._spacing, self._canvas = spacing, canvas
+        self._budget = MemoryBudget(int(_SHARE_OF_MEMORY * total_memory()))
+
+    def row(self, entry: ImageFile, pose: Pose | None = None) -> NDArray[np.float32]:
+        """The image on the working grid."""
+        with self._budget.reserve(_BYTES_PER_PIXEL * math.prod(entry.geometry.shape)):
+            image = read_image(entry.path, spacing=self._spacing, name=entry.name)
+            return resample(image, fit_canvas_transform(image.geometry, self._canvas, pose))
+
+
+def _key(entry: ImageFile, canvas: tuple[int, ...], pose: Pose | None = None) -> str:
     """Digest of everything that decides the content of a row of the cache."""
     geometry = entry.geometry
     return _digest(
@@ -291,6 +360,7 @@ def _key(entry: ImageFile, canvas: tuple[int, ...]) -> str:
         geometry.shape,
         geometry.spacing,
         geometry.direction,
+        *([] if pose is None else [pose.to_json()]),
     )[:32]
 
 

@@ -286,11 +286,12 @@ def _written_row(image: str, landmark: Landmark, geometry: Geometry | None, widt
     confidence, error_px = (
         "" if value is None else _number(value) for value in (landmark.confidence, landmark.expected_error)
     )
-    names = _with_apostrophe(image), _with_apostrophe(landmark.name)
+    names = guarded_name(image), guarded_name(landmark.name)
     return [*names, *pixels, *world, str(landmark.status), confidence, error, error_px, source]
 
 
-def _with_apostrophe(name: str) -> str:
+def guarded_name(name: str) -> str:
+    """The name with an apostrophe in front where a spreadsheet would take it for a formula."""
     return f"'{name}" if _FORMULA.match(name) else name
 
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.landmarks import LandmarkSchema
+from napari_landmark.data.sides import Sides
 
 Spacing = float | tuple[float, ...] | None
 """Millimetres per pixel: one value, or one for each axis in array axis order."""
@@ -23,6 +24,7 @@ _KEYS = (
     "extra_absolute",
     "spacing",
     "renamed",
+    "sides",
     "landmarks",
 )
 
@@ -45,6 +47,8 @@ class StudySettings:
         Millimetres per pixel given by the user.
     renamed : mapping of str to str
         Old names to current names of landmarks.
+    sides : Sides, optional
+        Names in mirror images, as the user chose; None where nobody did.
     other : mapping
         Version, date, and keys of the file that this version does not know; they are kept.
     """
@@ -57,6 +61,7 @@ class StudySettings:
     extra_absolute: tuple[str, ...] = ()
     spacing: Spacing = None
     renamed: Mapping[str, str] = field(default_factory=dict)
+    sides: Sides | None = None
     other: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -71,6 +76,7 @@ class StudySettings:
             "spacing": self.spacing,
             **self.schema.to_json(),
             **({"renamed": dict(self.renamed)} if self.renamed else {}),
+            **({} if self.sides is None else {"sides": self.sides.to_json()}),
         }
 
     @classmethod
@@ -105,6 +111,7 @@ class StudySettings:
             tuple(data.get("extra_absolute", [])),
             spacing,
             {composed_name(old): composed_name(new) for old, new in renamed.items()},
+            Sides.from_json(data["sides"]) if "sides" in data else None,
             {key: value for key, value in data.items() if key not in _KEYS},
         )
 

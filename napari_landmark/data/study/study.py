@@ -20,6 +20,7 @@ from napari_landmark.data.files.json_file import json_content, read_json_object,
 from napari_landmark.data.formats.landmark_csv import csv_content, read_csv
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.sides import Sides
 from napari_landmark.data.study.file_replacement import FileReplacement, finish_replacement, is_replacing
 from napari_landmark.data.study.lock import ANNOTATING, allowed
 from napari_landmark.data.study.settings import (
@@ -210,6 +211,20 @@ class Study:
         return self._settings.spacing
 
     @property
+    def sides(self) -> Sides:
+        """Names in mirror images: as the user chose, else the same.
+
+        Pairs follow from the names where none are given.
+        """
+        chosen = self._settings.sides or Sides()
+        return chosen if chosen.pairs else Sides.of_names(self.schema.names, chosen.mirroring)
+
+    @property
+    def chose_sides(self) -> bool:
+        """Whether the user said what a mirror image means in this study."""
+        return self._settings.sides is not None
+
+    @property
     def models_dir(self) -> Path:
         """Folder of the models; created if missing."""
         return self._made("models")
@@ -228,6 +243,7 @@ class Study:
         spacing: float | Sequence[float] | _Unchanged | None = _UNCHANGED,
         extra: Sequence[str | Path] | None = None,
         renamed: Mapping[str, str] | None = None,
+        sides: Sides | None = None,
     ) -> None:
         """Change and save what is given; the rest stays.
 
@@ -239,6 +255,8 @@ class Study:
             As in `create`. A `spacing` of None takes back an earlier one: the files' own counts again.
         renamed : mapping of str to str, optional
             Old names to new ones of landmarks, see `current_names`.
+        sides : Sides, optional
+            Names in mirror images.
 
         Raises
         ------
@@ -250,6 +268,7 @@ class Study:
             schema=schema or self.schema,
             template=self.template if template is None else template,
             spacing=self.spacing if isinstance(spacing, _Unchanged) else checked_spacing(spacing),
+            sides=self._settings.sides if sides is None else sides,
         )
         # Paths that cannot be found now, such as those of a disk that is not connected, stay as they are recorded.
         if images is not None or (self.images and self.images.exists()):
@@ -258,6 +277,8 @@ class Study:
             changed = _with_extra(changed, self.folder, self.extra if extra is None else extra)
         if renamed:
             changed = dataclasses.replace(changed, renamed=_composed_renames(changed.renamed, renamed))
+            if changed.sides is not None:
+                changed = dataclasses.replace(changed, sides=changed.sides.renamed(renamed))
         if changed == self._settings:
             return
         with allowed(self.folder, ANNOTATING):

@@ -5,7 +5,7 @@ Completely annotated images that are no template are not searched: their annotat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 
@@ -52,6 +52,8 @@ class PseudoLabeller:
     cancel : CancelToken, optional
     annotated : sequence of Template
         All annotated images; by default the templates.
+    aside : collection of int
+        Images in which nothing is searched: of unknown pose, or of something else.
     """
 
     cohort: Cohort
@@ -61,6 +63,7 @@ class PseudoLabeller:
     cancel: CancelToken | None = None
     _: KW_ONLY
     annotated: Sequence[Template] = ()
+    aside: Collection[int] = ()
 
     def match(
         self, extractor: FeatureExtractor, descriptors: Descriptors | None = None
@@ -71,7 +74,8 @@ class PseudoLabeller:
         """
         if descriptors is None:
             descriptors = describe_templates(extractor, self.cohort, self.templates, self.device)
-        numbers = pseudo_labelled_images(len(self.cohort), self._annotated_numbers)
+        spread = pseudo_labelled_images(len(self.cohort), self._annotated_numbers)
+        numbers = [number for number in spread if number not in self.aside]
         searched = [number for number in numbers if number not in self._labels]
         matches = []
         for start in range(0, len(searched), _BATCH):

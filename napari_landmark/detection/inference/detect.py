@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_landmark.data.cohort.folder import SkippedFile
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage, read_image
@@ -51,6 +52,8 @@ class Detections:
         By name of the image, in the order of the list.
     geometries : dict of str to Geometry
         Of the same images.
+    poses : dict of str to Pose
+        Of the same images, relative to the template's.
     skipped_files : list of SkippedFile
         Images that could not be used.
     cancelled : bool
@@ -61,9 +64,15 @@ class Detections:
 
     landmarks: dict[str, LandmarkSet] = field(default_factory=dict)
     geometries: dict[str, Geometry] = field(default_factory=dict)
+    poses: dict[str, Pose] = field(default_factory=dict)
     skipped_files: list[SkippedFile] = field(default_factory=list)
     cancelled: bool = False
     n_resumed: int = 0
+
+    def in_order(self, names: Sequence[str]) -> None:
+        """Bring landmarks and poses into the order of these names."""
+        self.landmarks = {name: self.landmarks[name] for name in names if name in self.landmarks}
+        self.poses = {name: self.poses[name] for name in names if name in self.poses}
 
 
 @thread_limit()
@@ -129,14 +138,15 @@ def detect_images(
                 if heatmaps is not None:
                     write_heatmaps(heatmaps, image, detection)
                 found.landmarks[name], found.geometries[name] = detection.landmarks, image.geometry
+                found.poses[name] = detection.pose
                 if kept is not None:
-                    kept.add(name, path, detection.landmarks, image.geometry)
+                    kept.add(name, path, detection.landmarks, image.geometry, detection.pose)
             if progress:
                 progress(ProgressEvent("detecting", (found.n_resumed + done) / len(references)))
     finally:
         if kept is not None:
             kept.close()
-    found.landmarks = {r.name: found.landmarks[r.name] for r in references if r.name in found.landmarks}
+    found.in_order([reference.name for reference in references])
     return found
 
 
@@ -182,7 +192,7 @@ def merge_shards(
             more = f" and {len(lacking) - 1} more" if len(lacking) > 1 and not content.of_another_run else ""
             raise InputError(f"{path}: {fault}{more}: run shard {shard.index} of {count} again")
     names = [reference.name for reference in references]
-    found.landmarks = {name: found.landmarks[name] for name in names if name in found.landmarks}
+    found.in_order(names)
     found.skipped_files = [skipped[name] for name in names if name in skipped]
     return found
 
@@ -216,7 +226,8 @@ def _take_over(
         if earlier is None:
             todo.append(reference)
         else:
-            found.landmarks[reference.name], found.geometries[reference.name] = earlier
+            found.landmarks[reference.name], found.geometries[reference.name], pose = earlier
+            found.poses[reference.name] = pose
             found.n_resumed += 1
     return todo
 

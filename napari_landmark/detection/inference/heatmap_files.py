@@ -73,6 +73,7 @@ def _overlay(image: MedicalImage, detection: Detection, heatmaps: np.ndarray) ->
     """PNG of a 2-D image with its heatmaps and landmarks."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Affine2D
 
     height, width = image.geometry.shape
     figure = Figure(figsize=(7 * width / max(height, width), 7 * height / max(height, width)), dpi=110)
@@ -81,11 +82,11 @@ def _overlay(image: MedicalImage, detection: Detection, heatmaps: np.ndarray) ->
     low, high = display_range(image.array)
     axes.imshow(image.array, cmap="gray", vmin=low, vmax=high)
     heat = heatmaps.max(0)
-    corner = detection.heatmap_offset - np.diag(detection.heatmap_matrix) / 2
-    end = corner + np.diag(detection.heatmap_matrix) * heat.shape
-    axes.imshow(
-        heat, cmap="inferno", alpha=np.clip(heat, 0, 0.75), extent=(corner[1], end[1], end[0], corner[0])
-    )
+    shown = axes.imshow(heat, cmap="inferno", alpha=np.clip(heat, 0, 0.75))
+    to_image = np.eye(3)  # in x, y
+    to_image[:2, :2] = detection.heatmap_matrix[::-1, ::-1]
+    to_image[:2, 2] = detection.heatmap_offset[::-1]
+    shown.set_transform(Affine2D(to_image) + axes.transData)
     positions = detection.landmarks.positions(2)
     axes.scatter(
         positions[:, 1], positions[:, 0], s=14, marker="+", c=detection.landmarks.schema.colors, linewidths=1

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_landmark.data.cohort.folder import file_state
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry, SpacingSource
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
@@ -45,13 +46,15 @@ class JournalContent:
     length: int = 0
     of_another_run: bool = False
 
-    def find(self, name: str, image: Path) -> tuple[LandmarkSet, Geometry] | None:
-        """Prediction of an image; None where there is none, or the image file has changed since."""
+    def find(self, name: str, image: Path) -> tuple[LandmarkSet, Geometry, Pose] | None:
+        """Prediction and pose of an image; None where there is none, or the image file has changed since."""
         entry = self._current(name, image)
         if entry is None or "found" not in entry:
             return None
         try:
-            return _landmarks(entry, self.schema), _geometry(entry["geometry"])
+            geometry = _geometry(entry["geometry"])
+            pose = Pose.from_json(entry["pose"]) if "pose" in entry else Pose.upright(geometry.ndim)
+            return _landmarks(entry, self.schema), geometry, pose
         except (InputError, LookupError, TypeError, ValueError, OverflowError):
             return None
 
@@ -92,7 +95,8 @@ def read_journal(path: Path, run: Mapping[str, Any], schema: LandmarkSchema) -> 
                         break
                 else:
                     keys = ("state", "skipped") if "skipped" in entry else ("state", "found", "geometry")
-                    content.entries[str(entry["image"])] = {key: entry[key] for key in keys}
+                    kept = {key: entry[key] for key in (*keys, *({"pose"} & entry.keys()))}
+                    content.entries[str(entry["image"])] = kept
             except (ValueError, LookupError, TypeError, RecursionError):
                 break
             content.length += len(line)
@@ -138,8 +142,10 @@ class DetectionJournal:
         if not self.content.length:
             self._append(_run_line(run))
 
-    def add(self, name: str, image: Path, landmarks: LandmarkSet, geometry: Geometry) -> None:
-        """Append the prediction of an image, positions in native index coordinates."""
+    def add(
+        self, name: str, image: Path, landmarks: LandmarkSet, geometry: Geometry, pose: Pose | None = None
+    ) -> None:
+        """Append the prediction of an image, positions in native index coordinates, and its pose if not upright."""
         # All digits: lengths in mm are computed from these, and a resumed run writes the same table to the last byte.
         found = [
             None if mark.position is None else [*mark.position, mark.confidence, mark.expected_error]
@@ -154,7 +160,10 @@ class DetectionJournal:
             "plane": geometry.spacing_plane,
         }
         self._empty = False
-        self._append({"image": name, "state": _state(image), "found": found, "geometry": described})
+        entry = {"image": name, "state": _state(image), "found": found, "geometry": described}
+        if pose is not None and not pose.is_upright:
+            entry["pose"] = pose.to_json()
+        self._append(entry)
 
     def skip(self, name: str, image: Path, reason: str) -> None:
         """Append that an image could not be used; a resumed run tries it again."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.cohort.working_grid import CanvasTransform, fit_canvas_transform, resample
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.sides import Sides
 from napari_landmark.detection.detector.detector import DetectorNetwork, detector_prior
 from napari_landmark.detection.embedding.embedding import Embedding
 from napari_landmark.detection.embedding.template_matching import Descriptors, match_templates
@@ -24,6 +28,9 @@ from napari_landmark.detection.model.uncertainty import (
     native_error,
     refinement_error,
 )
+from napari_landmark.detection.pose.candidates import ContentBounds
+from napari_landmark.detection.pose.options import PoseOptions
+from napari_landmark.detection.pose.search import PoseSearch, PoseTrial
 from napari_landmark.detection.refinement.local_refinement import (
     LocalRefiner,
     embedding_prior,
@@ -36,6 +43,8 @@ from napari_landmark.detection.refinement.native_refinement import (
 )
 from napari_landmark.learning.batches import downsample
 from napari_landmark.learning.device import Device
+
+_CLEARLY_LESS = 0.75  # of the expected error: another pose is taken
 
 
 @dataclass(frozen=True)
@@ -52,12 +61,44 @@ class Detection:
         the working grid.
     heatmap_matrix, heatmap_offset : (d, d) and (d,) float arrays
         Native index = matrix @ heatmap index + offset, both in pixels of their grid and array axis order.
+    pose : Pose
+        Pose of the image relative to the template's, in which the landmarks were found.
+    working_error : float
+        Mean expected error in pixels of the working grid.
     """
 
     landmarks: LandmarkSet
     heatmaps: np.ndarray | None
     heatmap_matrix: np.ndarray
     heatmap_offset: np.ndarray
+    pose: Pose
+    working_error: float
+
+
+@dataclass(frozen=True)
+class _Prediction:
+    """Landmarks on the working grid, in the order of the schema; NaN where no template shows them.
+
+    Parameters
+    ----------
+    positions : (n_landmarks, d) float array
+    confidence, error : (n_landmarks,) float arrays
+    heatmaps : (n_landmarks, *cells) float32 array or None
+    stride : int
+        Pixels per cell of the heatmaps.
+    """
+
+    positions: np.ndarray
+    confidence: np.ndarray
+    error: np.ndarray
+    heatmaps: np.ndarray | None
+    stride: int
+
+    @property
+    def mean_error(self) -> float:
+        """Mean expected error; infinite without any."""
+        known = self.error[np.isfinite(self.positions[:, 0]) & np.isfinite(self.error)]
+        return float(known.mean()) if len(known) else math.inf
 
 
 @dataclass(frozen=True)
@@ -103,6 +144,10 @@ class LandmarkModel:
     native_refiner : NativeRefiner or None
         Refines once more on native pixels; None where the templates have about as many as the working grid.
     device : Device
+    pose_options : PoseOptions or None
+        None where the model was trained without poses, or too early: images are taken as they are.
+    poses : mapping of str to Pose
+        Known poses of the training images by name, upright ones left out.
     record : dict
         Options, device, templates, data fingerprint and versions of the training.
     """
@@ -118,23 +163,32 @@ class LandmarkModel:
         refiner: LocalRefiner | None = None,
         native_refiner: NativeRefiner | None = None,
         device: Device,
+        pose_options: PoseOptions | None = None,
+        poses: Mapping[str, Pose] | None = None,
         record: dict | None = None,
     ) -> None:
         self.schema, self.canvas, self.device = schema, tuple(canvas), device
         self.embedding = embedding.use_device(device).eval()
         self.descriptors, self.detector = descriptors, detector
         self.refiner, self.native_refiner = refiner, native_refiner
+        self.refiner, self.native_refiner = refiner, native_refiner
+        self.pose_options, self.poses = pose_options, dict(poses or {})
         self.record = record or {}
         if detector is not None:
             detector.eval()
 
-    def detect(self, image: MedicalImage, *, heatmaps: bool = False) -> Detection:
-        """Predict the landmarks of an image of any size and spacing.
+    def detect(self, image: MedicalImage, *, heatmaps: bool = False, pose: Pose | None = None) -> Detection:
+        """Predict the landmarks of an image of any size, spacing and pose.
+
+        Uniform borders are cut. Where the expected error is far above what is usual, other poses are tried, and that
+        with the least error is taken.
 
         Parameters
         ----------
         heatmaps : bool
             Return heatmaps, too.
+        pose : Pose, optional
+            Known pose of the image, to be used as it is.
 
         Raises
         ------
@@ -146,22 +200,46 @@ class LandmarkModel:
             raise InputError(
                 f"{image.name}: has {image.geometry.ndim} dimensions, the model was trained on {kind}"
             )
-        canvas_transform = fit_canvas_transform(image.geometry, self.canvas)
-        pixels = resample(image, canvas_transform)
-        return self.detect_working(pixels, canvas_transform, native=image, heatmaps=heatmaps)
+        if pose is not None:
+            return self._detect_posed(image, pose, heatmaps=heatmaps)
+        upright = self._resample(image, None)
+        bounds = self._bounds(image, upright)
+        if bounds.is_cut:
+            found = self._detect_posed(image, bounds.fit(np.eye(len(self.canvas))), heatmaps=heatmaps)
+        else:
+            canvas_transform = fit_canvas_transform(image.geometry, self.canvas)
+            found = self.detect_working(upright, canvas_transform, native=image, heatmaps=heatmaps)
+        return self._in_better_pose(image, found, bounds, heatmaps=heatmaps)
 
     def detect_in_cohort(self, cohort: Cohort, number: int, *, heatmaps: bool = False) -> Detection:
         """Predict the landmarks of image `number` of a cohort.
 
-        The cached image is used where the cohort has the model's working grid. A cohort of another working size, or
-        whose median proportions changed, is read from its files, and so are images refined on their native pixels.
+        The cached image is used where the cohort has the model's working grid and the image is drawn in its known
+        pose. A cohort of another working size, or whose median proportions changed, is read from its files, and so
+        are images refined on their native pixels.
         """
-        if tuple(cohort.canvas) != self.canvas:
+        drawn, known = cohort.pose(number), self.poses.get(cohort.names[number])
+        if tuple(cohort.canvas) != self.canvas or (known is not None and known != drawn):
+            image = cohort.read(number)
+            found = None if known is None else self.detect(image, heatmaps=heatmaps, pose=known)
+            if found is None or self._is_unusual(found):  # another image of that name
+                return self.detect(image, heatmaps=heatmaps)
+            return found
+        working = cohort.working(number)
+        geometry, upright = cohort.geometry(number), working if drawn.is_upright else None
+        if self.pose_options is not None and ContentBounds.of_image(geometry, self.canvas, upright).is_cut:
             return self.detect(cohort.read(number), heatmaps=heatmaps)
-        canvas_transform = cohort.canvas_transform(number)
-        finer = self.native_refiner
-        native = read_native(cohort, number) if finer and finer.suits(canvas_transform) else None
-        return self.detect_working(cohort.working(number), canvas_transform, native=native, heatmaps=heatmaps)
+        canvas_transform, finer = cohort.canvas_transform(number), self.native_refiner
+        wanted = finer is not None and finer.suits(canvas_transform)
+        native = read_native(cohort, number) if wanted else None
+        found = self.detect_working(working, canvas_transform, native=native, heatmaps=heatmaps, pose=drawn)
+        if not self._may_be_turned(cohort.geometry(number), found):
+            return found
+        image = native if wanted else read_native(cohort, number)
+        if image is None:
+            return found
+        bounds = self._bounds(image, self._resample(image, None))
+        return self._in_better_pose(image, found, bounds, heatmaps=heatmaps)
 
     def detect_working(
         self,
@@ -170,6 +248,7 @@ class LandmarkModel:
         *,
         native: MedicalImage | None = None,
         heatmaps: bool = False,
+        pose: Pose | None = None,
     ) -> Detection:
         """Predict the landmarks of an image that was resampled to the working grid.
 
@@ -181,7 +260,42 @@ class LandmarkModel:
             From the working grid to the native image.
         native : MedicalImage, optional
             The native image; without it predictions are refined on the working grid alone.
+        pose : Pose, optional
+            In which the image was resampled; upright by default.
         """
+        found = self._predict(pixels, heatmaps=heatmaps)
+        working_error = found.mean_error  # comparable between images with and without native pixels
+        if native is not None:
+            found = self._on_native_pixels(found, native, canvas_transform)
+        pose = pose or Pose.upright(len(self.canvas))
+        if self.pose_options is not None:
+            rows = self.pose_options.sides.rows(self.schema.names, mirrored=pose.is_mirrored)
+            found = replace(
+                found,
+                positions=found.positions[rows],
+                confidence=found.confidence[rows],
+                error=found.error[rows],
+                heatmaps=None if found.heatmaps is None else found.heatmaps[rows],
+            )
+        landmarks = LandmarkSet.from_array(
+            self.schema,
+            canvas_transform.to_native(found.positions),
+            status=Status.PREDICTED,
+            confidence=found.confidence,
+            expected_error=found.error * canvas_transform.scale,
+        )
+        stride = found.stride
+        return Detection(
+            landmarks,
+            found.heatmaps,
+            canvas_transform.matrix * stride,
+            canvas_transform.matrix @ np.full(len(self.canvas), (stride - 1) / 2) + canvas_transform.offset,
+            pose,
+            working_error,
+        )
+
+    def _predict(self, pixels: np.ndarray, *, heatmaps: bool = False) -> _Prediction:
+        """Predict the landmarks of the template on the working grid."""
         image = self.device.to(torch.from_numpy(np.ascontiguousarray(pixels))[None, None])
         if self.detector is None:
             coarse = self._match(image, heatmaps=heatmaps)
@@ -194,26 +308,93 @@ class LandmarkModel:
             positions = refined.between(positions)
             consensus = np.where(absent, np.nan, refined.consensus)
             error = refinement_error(error, consensus=consensus, typical=self.refiner.typical)
-        finer = self.native_refiner
-        if finer is not None and native is not None and finer.suits(canvas_transform):
-            found = refine_on_native_pixels(finer, native, canvas_transform, positions, self.device)
-            positions = found.between(positions)
-            error = native_error(error, consensus=np.where(absent, np.nan, found.consensus))
-        positions = np.where(absent[:, None], np.nan, positions)
-        landmarks = LandmarkSet.from_array(
-            self.schema,
-            canvas_transform.to_native(positions),
-            status=Status.PREDICTED,
-            confidence=np.clip(coarse.confidence, 0, 1),
-            expected_error=error * canvas_transform.scale,
-        )
-        stride = coarse.stride
-        return Detection(
-            landmarks,
+        return _Prediction(
+            np.where(absent[:, None], np.nan, positions),
+            np.clip(coarse.confidence, 0, 1),
+            error,
             _normalised(coarse.heatmaps, absent) if heatmaps and coarse.heatmaps is not None else None,
-            canvas_transform.matrix * stride,
-            canvas_transform.matrix @ np.full(len(self.canvas), (stride - 1) / 2) + canvas_transform.offset,
+            coarse.stride,
         )
+
+    def _on_native_pixels(
+        self, found: _Prediction, image: MedicalImage, canvas_transform: CanvasTransform
+    ) -> _Prediction:
+        """The prediction refined once more, where the image is larger than the working grid."""
+        finer = self.native_refiner
+        if finer is None or not finer.suits(canvas_transform):
+            return found
+        absent = np.isnan(found.positions[:, 0])
+        expected = np.where(absent[:, None], 0.0, found.positions)
+        refined = refine_on_native_pixels(finer, image, canvas_transform, expected, self.device)
+        return replace(
+            found,
+            positions=np.where(absent[:, None], np.nan, refined.between(expected)),
+            error=native_error(found.error, consensus=np.where(absent, np.nan, refined.consensus)),
+        )
+
+    def _resample(self, image: MedicalImage, pose: Pose | None) -> np.ndarray:
+        return resample(image, fit_canvas_transform(image.geometry, self.canvas, pose))
+
+    def _bounds(self, image: MedicalImage, upright: np.ndarray) -> ContentBounds:
+        """Content of an image; a model that was trained without poses saw whole images only."""
+        cut = None if self.pose_options is None else upright
+        return ContentBounds.of_image(image.geometry, self.canvas, cut)
+
+    def _detect_posed(self, image: MedicalImage, pose: Pose, *, heatmaps: bool) -> Detection:
+        canvas_transform = fit_canvas_transform(image.geometry, self.canvas, pose)
+        return self.detect_working(
+            resample(image, canvas_transform), canvas_transform, native=image, heatmaps=heatmaps, pose=pose
+        )
+
+    def _is_unusual(self, found: Detection) -> bool:
+        return self.pose_options is not None and self.pose_options.is_unusual(found.working_error)
+
+    def _in_better_pose(
+        self, image: MedicalImage, found: Detection, bounds: ContentBounds, *, heatmaps: bool
+    ) -> Detection:
+        """The detection, or that in another pose where its expected error is unusual and the other's clearly less."""
+        options = self.pose_options
+        if options is None or options.usual_error is None or not self._may_be_turned(image.geometry, found):
+            return found
+
+        def evaluate(pose: Pose) -> PoseTrial:
+            tried = self._predict(self._resample(image, pose))
+            return PoseTrial(pose, tried.mean_error, tried.positions, tried.error)
+
+        every = (
+            [bounds] if not bounds.is_cut else [bounds, ContentBounds.of_image(image.geometry, self.canvas)]
+        )
+        search = PoseSearch(evaluate, every, self._template, options.mirror)
+        trial = self._as_trial(image.geometry, found)
+        if options.is_unusual(trial.error):
+            best = search.finish(search.coarse(), options.usual_error)
+        else:
+            best = search.refined(trial)
+        if not best.error < _CLEARLY_LESS * trial.error:
+            return found
+        return self._detect_posed(image, best.pose, heatmaps=heatmaps)
+
+    @property
+    def _template(self) -> np.ndarray:
+        """Landmarks (n, d) of the first template on the working grid."""
+        return self.descriptors.positions[0].cpu().numpy().astype(float)
+
+    def _may_be_turned(self, geometry: Geometry, found: Detection) -> bool:
+        """Whether expected error or positions tell of another pose."""
+        if self.pose_options is None or self.pose_options.usual_error is None:
+            return False
+        if len(self.canvas) != 2:  # candidates of a volume are too many to try all of them
+            return False
+        return self._is_unusual(found) or self._as_trial(geometry, found).is_off(self._template, self.canvas)
+
+    def _as_trial(self, geometry: Geometry, found: Detection) -> PoseTrial:
+        """The landmarks of a detection on the working grid that they were found on."""
+        canvas_transform = fit_canvas_transform(geometry, self.canvas, found.pose)
+        sides = Sides() if self.pose_options is None else self.pose_options.sides
+        rows = sides.rows(self.schema.names, mirrored=found.pose.is_mirrored)
+        positions = canvas_transform.to_working(found.landmarks.positions(len(self.canvas)))[rows]
+        errors = found.landmarks.expected_errors()[rows] / canvas_transform.scale
+        return PoseTrial(found.pose, found.working_error, positions, errors)
 
     def _match(self, image: torch.Tensor, *, heatmaps: bool) -> _CoarsePrediction:
         """Match the templates by the embedding in an image (1, 1, *canvas)."""
@@ -242,8 +423,10 @@ class LandmarkModel:
         )
 
     def digest(self) -> str:
-        """SHA-256 over schema names, working grid, weights and descriptors: equal for models that predict the same."""
+        """SHA-256 over names, grid, pose options, weights and descriptors: equal for models that predict the same."""
         total = hashlib.sha256(json.dumps([self.schema.names, self.canvas]).encode())
+        if self.pose_options is not None:
+            total.update(json.dumps(self.pose_options.to_json()).encode())
         networks = [self.embedding, self.detector, self.refiner.network if self.refiner else None]
         parts: list[Mapping[str, torch.Tensor]] = [
             {} if network is None else network.state_dict() for network in networks

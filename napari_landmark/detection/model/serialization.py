@@ -15,6 +15,8 @@ from napari_landmark.detection.detector.detector import DetectorConfig, Detector
 from napari_landmark.detection.embedding.embedding import Embedding, EmbeddingConfig
 from napari_landmark.detection.embedding.template_matching import Descriptors
 from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.detection.pose.options import PoseOptions
+from napari_landmark.detection.pose.pose_file import POSES, read_poses, write_poses
 from napari_landmark.detection.refinement.local_refinement import (
     LocalRefiner,
     PatchDescriptors,
@@ -67,6 +69,7 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
         )
     if detector is not None:
         save_tensors(folder / "detector.safetensors", detector.state_dict())
+    write_poses(folder / POSES, model.poses)
     _FORMAT.write(
         folder,
         {
@@ -77,6 +80,7 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
             "typical_support": _rounded(refiner.typical) if refiner is not None else None,
             "native_zoom": native.zoom if native is not None else None,
             "detector": detector.config.to_json() if detector is not None else None,
+            **({} if model.pose_options is None else {"pose": model.pose_options.to_json()}),
             "training": model.record,
         },
     )
@@ -105,6 +109,7 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
             detector_config = parse_config(DetectorConfig, _current(sidecar["detector"]))
         typical = _parse_typical(sidecar.get("typical_support"), len(schema))
         zoom = _parse_zoom(sidecar.get("native_zoom"))
+        pose_options = PoseOptions.from_json(sidecar["pose"]) if "pose" in sidecar else None
         record = sidecar.get("training", {})
         if not isinstance(record, dict):
             raise TypeError("'training' is no object")
@@ -138,6 +143,8 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         refiner=refiner,
         native_refiner=native,
         device=device,
+        pose_options=pose_options,
+        poses=read_poses(folder / POSES, len(canvas)),
         record=record,
     )
 

@@ -37,6 +37,7 @@ class FineGrid:
         # Of this grid's first pixel on the working grid.
         corner = np.full(len(self.shape), (1 / zoom - 1) / 2)
         self._offset = canvas_transform.matrix @ corner + canvas_transform.offset
+        self._inverted = canvas_transform.inverted
 
     def from_working(self, positions: ArrayLike) -> NDArray[np.float64]:
         """Positions on this grid of positions (..., d) on the working grid."""
@@ -58,4 +59,6 @@ class FineGrid:
         low = np.clip(np.floor(corners.min(0) - margin), 0, last).astype(int)
         high = np.clip(np.ceil(corners.max(0) + margin), 0, last).astype(int) + 1
         part = self._array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        return resample_array(part, self._limits, CanvasTransform(shape, self._matrix, offset - low))
+        return resample_array(
+            part, self._limits, CanvasTransform(shape, self._matrix, offset - low, self._inverted)
+        )

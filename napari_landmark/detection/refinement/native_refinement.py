@@ -106,10 +106,10 @@ def read_native(cohort: Cohort, number: int) -> MedicalImage | None:
     try:
         image = cohort.read(number)
     except (InputError, OSError) as error:
-        logger.warning("%s: is refined on the working grid alone, its file cannot be read (%s)", name, error)
+        logger.warning("%s: only its cached pixels are used, its file cannot be read (%s)", name, error)
         return None
     if image.geometry != cohort.geometry(number):
-        logger.warning("%s: is refined on the working grid alone, its file has changed", name)
+        logger.warning("%s: only its cached pixels are used, its file has changed", name)
         return None
     return image
 

@@ -12,6 +12,8 @@ from napari_landmark.learning.loop import Budget
 # Parts of a wall-clock budget; the rest is for matching, predictions and the report.
 _SHARES = {"self": 0.25, "cross": 0.08, "patch": 0.26, "detector": 0.20, "retrain": 0.15}
 
+_POSE_SHARE = 0.15  # of a wall-clock budget, beyond it, where poses differ
+
 _FIRST_MINUTES, _LARGEST_FIRST = 2.0, 0.45
 _WHOLE_IMAGES = ("self", "cross", "detector", "retrain")  # patches are of one size
 
@@ -103,6 +105,12 @@ class TrainingOptions:
         if not self.minutes:
             return Budget(steps, seconds)
         return Budget(None if stage in _ENLARGED else _MOST_DETECTOR_STEPS * steps, seconds)
+
+    @property
+    def pose_seconds(self) -> float | None:
+        """Limit of the search for poses; none where steps alone limit the training."""
+        limit = self.minutes or self.limit_minutes
+        return limit * 60 * _POSE_SHARE if limit else None
 
 
 def default_options(device: Device, *, seed: int = 0, minutes: float | None = None) -> TrainingOptions:

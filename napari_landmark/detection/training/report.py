@@ -55,6 +55,7 @@ def summarize(cohort: Cohort, report: TrainingReport) -> dict[str, Any]:
         "seconds": round(report.seconds, 1),
         "images": len(cohort),
         "skipped_files": [{"image": file.name, "reason": file.reason} for file in cohort.skipped_files],
+        "left_aside": [{"image": name, "reason": reason} for name, reason in report.left_aside.items()],
         "stages": [_summarize_stage(history) for history in report.histories],
         "expected_error_px": {
             name: None if error is None else round(error, 3)

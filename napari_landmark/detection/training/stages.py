@@ -1,4 +1,4 @@
-"""Stages of a training, in order: embedding, matching, patch embedding, refinement, detector, retrained detector.
+"""Stages of a training, in order: embedding, poses, matching, patch embedding, refinement, detector, retraining.
 
 After each of them a training can be cancelled with a usable model, and resumed.
 """
@@ -6,7 +6,7 @@ After each of them a training can be cancelled with a usable model, and resumed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.detection.detector.detector import DetectorConfig, DetectorNetwork
 from napari_landmark.detection.detector.detector_training import train_detector
 from napari_landmark.detection.detector.pseudo_labeller import PseudoLabeller
@@ -22,10 +23,19 @@ from napari_landmark.detection.embedding.embedding import Embedding, EmbeddingCo
 from napari_landmark.detection.embedding.embedding_training import train_embedding
 from napari_landmark.detection.embedding.template_matching import Descriptors, describe_templates
 from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.detection.pose.options import PoseOptions
 from napari_landmark.detection.refinement.local_refinement import LocalRefiner, build_local_refiner
 from napari_landmark.detection.refinement.native_refinement import NativeRefiner, build_native_refiner
 from napari_landmark.detection.refinement.patch_embedding import PatchEmbedding, PatchEmbeddingConfig
 from napari_landmark.detection.refinement.patch_training import train_patch_embedding
+from napari_landmark.detection.training.cohort_poses import (
+    CohortPoseFinder,
+    CohortPoses,
+    cut_borders,
+    moved_templates,
+    read_cohort_poses,
+    write_cohort_poses,
+)
 from napari_landmark.detection.training.preview import preview_hook
 from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
 from napari_landmark.detection.training.templates import missing_landmarks
@@ -35,6 +45,7 @@ from napari_landmark.learning.seeding import seeded
 from napari_landmark.learning.unet import COARSEST_STRIDE
 
 KEPT_LABELS = "labels-{}.safetensors"
+KEPT_POSES = "cohort-poses.json"
 _EMBEDDING_SIDE = (
     384  # pixels of the longest side of the embedding's input; patches and detector resolve finer
 )
@@ -58,6 +69,8 @@ class Stages:
         self.refiner: LocalRefiner | None = None
         self.native_refiner: NativeRefiner | None = None
         self.descriptors: Descriptors | None = None
+        self.poses = CohortPoses()
+        self._upright = task.cohort
 
     def run(self) -> tuple[LandmarkModel, list[History]]:
         """Train; returns the model and the history of each stage, after a cancel those so far."""
@@ -65,7 +78,9 @@ class Stages:
             return self._run()
 
     def _run(self) -> tuple[LandmarkModel, list[History]]:
-        task, monitor = self.task, self.monitor
+        monitor = self.monitor
+        self._draw(cut_borders(self.task.cohort, self.task.annotated))
+        task = self.task
         generator = torch.Generator().manual_seed(task.options.seed)
         embedding = Embedding(embedding_config(task.cohort.canvas))
         self.histories += train_embedding(
@@ -81,6 +96,8 @@ class Stages:
             cancel=monitor.cancel,
             after_step=preview_hook(monitor.preview, lambda: self._model(embedding, None)),
         )
+        self._find_poses(embedding)
+        task = self.task
         labeller = PseudoLabeller(
             task.cohort,
             task.templates,
@@ -88,6 +105,7 @@ class Stages:
             monitor.progress,
             monitor.cancel,
             annotated=task.annotated,
+            aside=self.poses.aside,
         )
         # From here on the embedding does not change, so that previews need no new descriptors.
         descriptors = self.descriptors = self._describe(embedding)
@@ -102,6 +120,52 @@ class Stages:
             )
         self.record["complete"] = not monitor.cancelled
         return self._model(embedding, detector), self.histories
+
+    def _find_poses(self, embedding: Embedding) -> None:
+        """Find the poses of all images, and draw them anew in the template's."""
+        # Candidates of a volume are too many to try all of them; volumes are taken as they are.
+        if self.monitor.cancelled or self.task.cohort.ndim != 2:
+            return
+        task, path = self.task, self.task.folder / KEPT_POSES
+        found = read_cohort_poses(path, task.cohort) if task.resume else None
+        if found is None:
+            found = CohortPoseFinder(
+                upright=self._upright,
+                drawn=task.cohort,
+                extractor=embedding,
+                annotated=task.annotated,
+                sides=task.study.sides,
+                names=task.study.schema.names,
+                device=task.device,
+                seconds=task.options.pose_seconds,
+                progress=self.monitor.progress,
+                cancel=self.monitor.cancel,
+            ).find()
+        if found is None:
+            return
+        write_cohort_poses(path, found, task.cohort)
+        self.poses = found
+        names = task.cohort.names
+        self.record["poses"] = {
+            "turned": sum(not pose.is_upright for pose in found.poses.values()),
+            "mirrored": sum(pose.is_mirrored for pose in found.poses.values()),
+            "inverted": sum(pose.inverted for pose in found.poses.values()),
+            "searched": found.searched,
+            "left_aside": {names[number]: reason for number, reason in found.aside.items()},
+        }
+        self._draw(found.poses)
+
+    def _draw(self, poses: Mapping[int, Pose]) -> None:
+        """Draw the images in these poses for all later stages."""
+        task = self.task
+        if {k: pose for k, pose in poses.items() if not pose.is_upright} == task.cohort.poses:
+            return
+        cohort = self._upright.posed(poses, progress=self.monitor.progress)
+        moved = [
+            moved_templates(images, task.cohort, cohort, task.study.sides, task.study.schema.names)
+            for images in (task.annotated, task.templates)
+        ]
+        self.task = replace(task, cohort=cohort, annotated=moved[0], templates=moved[1])
 
     def _kept(self, name: str, find: Callable[[], PseudoLabels | None]) -> PseudoLabels | None:
         """Pseudo-labels of an interrupted training where one is resumed, else those of `find`; None if cancelled."""
@@ -228,6 +292,8 @@ class Stages:
             refiner=self.refiner,
             native_refiner=self.native_refiner,
             device=task.device,
+            pose_options=PoseOptions(sides=task.study.sides),
+            poses={task.cohort.names[number]: pose for number, pose in task.cohort.poses.items()},
             record=self.record,
         )
 

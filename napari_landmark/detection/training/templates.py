@@ -44,9 +44,14 @@ def find_annotated(study: Study, cohort: Cohort) -> list[Template]:
 
 
 def missing_landmarks(study: Study, cohort: Cohort) -> np.ndarray:
-    """(n_images, n) mask of landmarks that the annotator marked as missing, in any image."""
+    """(n_images, n) mask of landmarks that the annotator marked as missing, in any image.
+
+    In mirror images whose names are those of the other side, by the names of the template's side.
+    """
     missing = np.zeros((len(cohort), len(study.schema)), bool)
     for name, marks in study.annotations().items():
         if name in cohort.names:
-            missing[cohort.index(name)] = [mark.status is Status.MISSING for mark in marks.values()]
+            number = cohort.index(name)
+            rows = study.sides.rows(study.schema.names, mirrored=cohort.pose(number).is_mirrored)
+            missing[number] = np.array([mark.status is Status.MISSING for mark in marks.values()])[rows]
     return missing

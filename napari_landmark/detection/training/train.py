@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.lock import TRAINING, StudyLock
@@ -16,10 +21,12 @@ from napari_landmark.detection.inference.journal import DetectionJournal
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.serialization import save_model
 from napari_landmark.detection.model.store import new_folder, unfinished_folder
+from napari_landmark.detection.pose.pose_file import POSES, write_poses
+from napari_landmark.detection.pose.pose_table import POSE_TABLE, write_pose_table
 from napari_landmark.detection.training.options import TrainingOptions
 from napari_landmark.detection.training.preview import Preview
 from napari_landmark.detection.training.record import recorded_options, resume_state, training_record
-from napari_landmark.detection.training.stages import KEPT_LABELS, Stages
+from napari_landmark.detection.training.stages import KEPT_LABELS, KEPT_POSES, Stages
 from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
 from napari_landmark.detection.training.template_choice import choose_templates
 from napari_landmark.detection.training.templates import find_annotated
@@ -31,6 +38,7 @@ from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 PREDICTION_JOURNAL = "predictions.part.jsonl"
 _WRITTEN_AT_ONCE = 250  # images
+_IMAGES_OF_USUAL_ERROR = 40
 
 
 @dataclass
@@ -45,6 +53,10 @@ class TrainingReport:
         Of the training images, by name; empty after a cancelled training.
     cancelled : bool
     seconds : float
+    left_aside : mapping of str to str
+        Images that nothing was learned from, by name, with the reason.
+    mirrored : int
+        Number of the training images that are mirror images of what the template shows.
     """
 
     model_dir: Path
@@ -52,6 +64,8 @@ class TrainingReport:
     predictions: dict[str, LandmarkSet] = field(default_factory=dict)
     cancelled: bool = False
     seconds: float = 0.0
+    left_aside: Mapping[str, str] = field(default_factory=dict)
+    mirrored: int = 0
 
 
 @thread_limit()
@@ -118,8 +132,9 @@ def _train(
     if resume:
         folder = unfinished_folder(study)
         options, same_annotations = recorded_options(folder, options, state, device=device)
-        if not same_annotations:  # the pseudo-labels came from the annotations as they were then
+        if not same_annotations:  # poses and pseudo-labels came from the annotations as they were then
             _delete(folder, KEPT_LABELS.format("*"))
+            _delete(folder, KEPT_POSES)
     else:
         folder = new_folder(study)
         options = options.for_canvas(cohort.canvas)
@@ -136,22 +151,42 @@ def _train(
         folder=folder,
         resume=resume,
     )
-    model, histories = Stages(task, record, monitor).run()
-    save_model(model, folder)
-    report = TrainingReport(folder, histories)
+    stages = Stages(task, record, monitor)
+    model, histories = stages.run()
     if not monitor.cancelled:
+        _note_usual_error(model, stages.task.cohort)
+    save_model(model, folder)
+    report = TrainingReport(folder, histories, left_aside=record.get("poses", {}).get("left_aside", {}))
+    if not monitor.cancelled:
+        poses: dict[str, Pose] = {}
         report.predictions = predict_cohort(
             model,
-            cohort,
+            stages.task.cohort,
             study=study,
             journal=folder / PREDICTION_JOURNAL,
+            poses=poses,
             progress=monitor.progress,
             cancel=monitor.cancel,
         )
+        report.mirrored = sum(pose.is_mirrored for pose in poses.values())
+        write_poses(folder / POSES, model.poses | poses)
+        write_pose_table(study.folder / POSE_TABLE, poses)
     report.cancelled = monitor.cancelled
     report.seconds = time.monotonic() - started
     _finish(study, report)
     return report
+
+
+def _note_usual_error(model: LandmarkModel, cohort: Cohort) -> None:
+    """Note in the model the median of the mean expected errors of some training images."""
+    numbers = np.linspace(0, len(cohort) - 1, min(len(cohort), _IMAGES_OF_USUAL_ERROR)).round().astype(int)
+    errors = [
+        model.detect_working(cohort.working(number), cohort.canvas_transform(number)).working_error
+        for number in numbers.tolist()
+    ]
+    usual = float(np.median(errors))
+    if model.pose_options is not None and math.isfinite(usual) and usual > 0:
+        model.pose_options = replace(model.pose_options, usual_error=usual)
 
 
 def _finish(study: Study, report: TrainingReport) -> None:
@@ -163,6 +198,7 @@ def _finish(study: Study, report: TrainingReport) -> None:
     if not report.cancelled:
         _delete(folder, "checkpoint-*.safetensors")
         _delete(folder, KEPT_LABELS.format("*"))
+        _delete(folder, KEPT_POSES)
         _delete(folder, PREDICTION_JOURNAL)
     event = "training cancelled" if report.cancelled else "training finished"
     study.log({"event": event, "model": folder.name, "seconds": seconds})
@@ -179,6 +215,7 @@ def predict_cohort(
     *,
     study: Study | None = None,
     journal: Path | None = None,
+    poses: dict[str, Pose] | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> dict[str, LandmarkSet]:
@@ -191,6 +228,8 @@ def predict_cohort(
     journal : Path, optional
         File that keeps the predictions made so far; those of an interrupted run with the same model are taken from it.
         To be removed by the caller.
+    poses : dict of str to Pose, optional
+        Gets the pose in which each image was predicted.
     progress : Progress, optional
     cancel : CancelToken, optional
         Ends the work; what was predicted until then is written and returned.
@@ -219,11 +258,14 @@ def predict_cohort(
             geometry = cohort.geometry(number)
             earlier = None if kept is None else kept.content.find(name, path)
             if earlier is not None and earlier[1] == geometry:
-                found[name] = earlier[0]
+                found[name], _, pose = earlier
             else:
-                found[name] = model.detect_in_cohort(cohort, number).landmarks
+                detection = model.detect_in_cohort(cohort, number)
+                found[name], pose = detection.landmarks, detection.pose
                 if kept is not None:
-                    kept.add(name, path, found[name], geometry)
+                    kept.add(name, path, found[name], geometry, pose)
+            if poses is not None:
+                poses[name] = pose
             if len(found) - written >= _WRITTEN_AT_ONCE:
                 write()
             if progress:

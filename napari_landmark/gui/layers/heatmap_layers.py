@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_landmark.gui.layers.layer_transforms import layer_place
 from napari_landmark.gui.session.session import Session
 
+_ROUNDING = 1e-9  # of quarter turns
 _ONE, _ALL = "Heatmap", "All heatmaps"
 
 
@@ -121,15 +122,19 @@ def along_image_axes(
     ----------
     heatmaps : (n, *shape) array
     matrix, offset : (d, d) and (d,) arrays
-        Image index = matrix @ heatmap index + offset; one value in every row and column of the matrix.
+        Image index = matrix @ heatmap index + offset; of a volume one value in every row and column of the matrix.
 
     Returns
     -------
     heatmaps : (n, *shape) array
         A view.
     matrix, offset : arrays
-        As above; the matrix is diagonal and positive.
+        As above; the matrix is diagonal and positive, but for a picture that is turned by no quarter turn, whose
+        heatmaps stay as they are: napari draws them rotated.
     """
+    along = np.abs(matrix)
+    if ((along > _ROUNDING * along.max()).sum(axis=0) > 1).any():
+        return heatmaps, matrix, np.array(offset, dtype=float)
     order = np.abs(matrix).argmax(axis=1)  # axis of the heatmap parallel to each axis of the image
     steps = matrix[np.arange(len(order)), order]
     permuted = heatmaps.transpose(0, *(order + 1))

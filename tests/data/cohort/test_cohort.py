@@ -15,6 +15,7 @@ from PIL import Image
 
 from napari_landmark.data.cohort import cohort as cohort_module
 from napari_landmark.data.cohort.cohort import Cohort, working_canvas
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.cohort.working_grid import resample
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
@@ -348,3 +349,30 @@ class TestSharedData:
         assert cohort.skipped_files == ()
         assert cohort.canvas == (512, 640)
         assert time.monotonic() - start < 15
+
+
+class TestPoses:
+    def test_some_images_are_drawn_in_a_pose_and_the_others_as_before(self, folder, gather):
+        cohort = gather(folder)
+        pose = Pose(np.array([[0.0, -1.2], [1.2, 0.0]]), np.array([0.1, 0.0]), True)
+        posed = cohort.posed({2: pose, 3: Pose.upright(2)})
+        assert posed.poses == {2: pose}
+        assert posed.pose(3).is_upright
+        for number in range(5):
+            canvas_transform = posed.canvas_transform(number)
+            expected = resample(read_image(posed.paths[number]), canvas_transform)
+            np.testing.assert_allclose(posed.working(number), expected, atol=1e-3)
+            box = (slice(3, 20), slice(10, 30))
+            np.testing.assert_array_equal(posed.working_part(number, box), posed.working(number)[box])
+        assert not np.allclose(posed.working(2), cohort.working(2), atol=0.1)
+        assert not cohort.poses
+        # Poses count from the image as it is, not from an earlier pose.
+        again = posed.posed({2: pose, 0: pose})
+        np.testing.assert_array_equal(again.working(2), posed.working(2))
+        assert not posed.posed({}).poses
+
+    def test_an_image_that_is_gone_is_named(self, folder, gather):
+        cohort = gather(folder)
+        cohort.paths[1].unlink()
+        with pytest.raises(InputError, match=r"image2\.png"):
+            cohort.posed({1: Pose.of_rotation(np.eye(2), inverted=True)})

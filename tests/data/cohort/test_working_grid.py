@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.cohort.working_grid import canonical_axes, fit_canvas_transform, resample
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
@@ -208,3 +211,54 @@ def test_an_image_too_large_to_be_drawn_at_once_is_drawn_the_same(monkeypatch):
     whole = resample(image, canvas_transform)
     monkeypatch.setattr("napari_landmark.data.cohort.working_grid._BLOCK", 1000)
     np.testing.assert_array_equal(resample(image, canvas_transform), whole)
+
+
+class TestPoses:
+    @settings(max_examples=15, deadline=None)
+    @given(st.sampled_from((2, 3)), st.integers(0, 999), st.booleans())
+    def test_what_is_drawn_lies_where_the_transform_says(self, dims, seed, inverted):
+        rng = np.random.default_rng(seed)
+        shape = tuple(int(n) for n in rng.integers(50, 90, dims))
+        geometry = Geometry(shape)
+        centre = (np.array(shape) - 1) / 2 + rng.uniform(-6, 6, dims)
+        array = blob(shape, centre, np.full(dims, 5.0))
+        rotation, _ = np.linalg.qr(rng.normal(size=(dims, dims)))  # reflections, too
+        pose = Pose(rng.uniform(0.7, 1.6) * rotation, rng.uniform(-0.03, 0.03, dims), inverted)
+        canvas_transform = fit_canvas_transform(geometry, (64,) * dims, pose)
+        drawn = resample(MedicalImage(array, geometry, "x"), canvas_transform)
+        drawn = 1 - drawn if inverted else drawn
+        expected = canvas_transform.to_working([centre])[0]
+        reach = 9 / canvas_transform.scale
+        np.testing.assert_allclose(centroid_near(drawn, expected, reach), expected, atol=0.25)
+
+    def test_a_quarter_turn_gives_the_turned_image_to_the_last_digit(self):
+        array = np.random.default_rng(0).uniform(size=(64, 64))
+        geometry = Geometry(array.shape)
+        upright = fit_canvas_transform(geometry, (64, 64))
+        turned = Pose.of_rotation(np.array([[0.0, -1.0], [1.0, 0.0]]))
+        drawn = resample(MedicalImage(array, geometry, "x"), upright.posed(turned))
+        # The image is turned counterclockwise relative to the template: in the template's pose it is turned back.
+        expected = np.rot90(resample(MedicalImage(array, geometry, "x"), upright), -1)
+        np.testing.assert_array_equal(drawn, expected)
+
+    def test_turned_images_are_averaged_by_area(self):
+        rng = np.random.default_rng(0)
+        coarse = rng.uniform(size=(70, 60))
+        array = np.kron(coarse, np.ones((7, 7))) + rng.choice((-0.2, 0.2), (490, 420))  # fine noise
+        geometry, canvas = Geometry(array.shape), (70, 60)
+        image = MedicalImage(array, geometry, "x")
+        upright = fit_canvas_transform(geometry, canvas)
+        nearly = Pose.of_rotation([[math.cos(1e-5), -math.sin(1e-5)], [math.sin(1e-5), math.cos(1e-5)]])
+        np.testing.assert_allclose(
+            resample(image, upright.posed(nearly)), resample(image, upright), atol=0.06
+        )
+
+    def test_a_constant_image_becomes_zeros_in_every_pose(self):
+        geometry = Geometry((30, 40))
+        image = MedicalImage(np.full((30, 40), 7), geometry, "x")
+        for pose in (Pose.of_rotation(np.eye(2), inverted=True), Pose(np.eye(2) * 0.7, np.zeros(2), True)):
+            assert not resample(image, fit_canvas_transform(geometry, (64, 64), pose)).any()
+
+    def test_a_pose_of_another_number_of_axes_is_refused(self):
+        with pytest.raises(InputError, match="axes"):
+            fit_canvas_transform(Geometry((9, 9)), (64, 64), Pose.upright(3))

@@ -9,6 +9,7 @@ import pytest
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.sides import Mirroring, Sides
 from napari_landmark.data.study.study import Study
 
 SCHEMA = LandmarkSchema(("sella", "nasion"), ("#ff0000", "#00ff00"), ("middle of the seat", ""))
@@ -123,6 +124,20 @@ class TestFolder:
         assert study.template == "β.png"
         opened = Study.open(study.folder)
         assert (opened.template, opened.spacing, opened.schema) == ("β.png", 0.2, SCHEMA)
+
+    def test_sides(self, study):
+        assert not study.chose_sides
+        assert study.sides == Sides()
+        study.update(schema=LandmarkSchema(("left hip", "right hip", "x")))
+        pairs = (("left hip", "right hip"),)
+        assert study.sides == Sides(pairs=pairs)
+        study.update(sides=Sides(Mirroring.SWAPPED))
+        opened = Study.open(study.folder)
+        assert opened.chose_sides
+        assert opened.sides == Sides(Mirroring.SWAPPED, pairs)
+        opened.update(sides=Sides(Mirroring.NEVER, (("left hip", "x"),)))
+        opened.update(schema=LandmarkSchema(("left hip", "right hip", "y")), renamed={"x": "y"})
+        assert Study.open(study.folder).sides == Sides(Mirroring.NEVER, (("left hip", "y"),))
 
     def test_folders_are_made_when_asked_for(self, study):
         assert study.models_dir.is_dir()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
 
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.cohort.working_grid import fit_canvas_transform
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
@@ -20,9 +23,10 @@ SCHEMA = LandmarkSchema(("nasion", "sella $x$"))
 TURN = ((0.0, -0.8, 0.6), (0.0, 0.6, 0.8), (1.0, 0.0, 0.0))  # orthonormal, axes exchanged and one flipped
 
 
-def detection(geometry, canvas, cells):
+def detection(geometry, canvas, cells, pose=None):
     """Detection with the peak of each heatmap at one of these cells (n, d)."""
-    canvas_transform = fit_canvas_transform(geometry, canvas)
+    pose = pose or Pose.upright(len(canvas))
+    canvas_transform = fit_canvas_transform(geometry, canvas, pose)
     heatmaps = np.zeros((len(cells), *(n // STRIDE for n in canvas)), np.float32)
     for heat, cell in zip(heatmaps, cells, strict=True):
         heat[tuple(cell)] = 1
@@ -32,6 +36,8 @@ def detection(geometry, canvas, cells):
         heatmaps,
         canvas_transform.matrix * STRIDE,
         canvas_transform.matrix @ np.full(len(canvas), (STRIDE - 1) / 2) + canvas_transform.offset,
+        pose,
+        1.0,
     )
 
 
@@ -83,6 +89,30 @@ def test_the_picture_has_the_proportions_of_the_image(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png.heatmaps.nrrd", "a.png.png"]
 
 
+@pytest.mark.parametrize("degrees", [0, 90, 35])
+@pytest.mark.parametrize("mirrored", [1.0, -1.0])
+def test_heatmaps_of_a_turned_image_lie_at_its_landmarks(tmp_path, degrees, mirrored):
+    angle = math.radians(degrees)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    pose = Pose.of_rotation(turn @ np.diag([1.0, mirrored]))
+    geometry = Geometry((120, 100), (0.3, 0.3))
+    found = detection(geometry, (128, 128), [(10, 9), (20, 17)], pose)
+    write_heatmaps(tmp_path, MedicalImage(np.zeros((120, 100), np.uint8), geometry, "a.png"), found)
+    file = sitk.ReadImage(str(tmp_path / "a.png.heatmaps.nrrd"))
+    world = geometry.to_world(found.landmarks.positions())
+    for (row, column), place in zip([(10, 9), (20, 17)], world, strict=True):
+        np.testing.assert_allclose(file.TransformIndexToPhysicalPoint((column, row))[::-1], place, atol=1e-4)
+    with Image.open(tmp_path / "a.png.png") as picture:
+        colours = np.asarray(picture.convert("RGB")).astype(float)
+    # The glow around a landmark, without its cross, in pixels of the picture.
+    scale = len(colours) / 120
+    glow = colours[..., 0] > 60
+    for position in found.landmarks.positions():
+        row, column = np.round((position + 0.5) * scale).astype(int)
+        assert glow[row - 8 : row + 9, column - 8 : column + 9].sum() > 20
+        assert not glow[row + 60 : row + 70, column : column + 10].any()
+
+
 def test_volumes_have_no_picture(tmp_path):
     geometry = Geometry((20, 30, 40))
     image = MedicalImage(np.zeros(geometry.shape, np.uint8), geometry, "v.nii")
@@ -100,6 +130,8 @@ def test_a_landmark_without_a_position(tmp_path):
         found.heatmaps,
         found.heatmap_matrix,
         found.heatmap_offset,
+        found.pose,
+        found.working_error,
     )
     write_heatmaps(tmp_path, MedicalImage(np.zeros((50, 80), np.uint8), geometry, "a.png"), lacking)
     assert (tmp_path / "a.png.png").exists()

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
@@ -58,11 +59,22 @@ def resumed(journal, name, image):
 def test_what_was_done_comes_back_exactly(journal, images):
     again = DetectionJournal(journal, RUN, SCHEMA)
     assert len(again.content.entries) == 2
-    assert again.content.find("1.png", images[1]) == (found(1), GEOMETRY)
+    assert again.content.find("1.png", images[1]) == (found(1), GEOMETRY, Pose.upright(2))
     assert again.content.find("2.png", images[2]) is None
     again.add("2.png", images[2], found(2), GEOMETRY)
     again.close()
-    assert resumed(journal, "2.png", images[2]) == (found(2), GEOMETRY)
+    assert resumed(journal, "2.png", images[2]) == (found(2), GEOMETRY, Pose.upright(2))
+
+
+def test_poses_come_back_exactly(tmp_path, images):
+    path = tmp_path / "out.csv.part.jsonl"
+    journal = DetectionJournal(path, RUN, SCHEMA)
+    pose = Pose(np.array([[0.0, 1 / 3], [1 / 3, 0.0]]), np.array([0.1, 0.0]), True)
+    journal.add("0.png", images[0], found(0), GEOMETRY, pose)
+    journal.close()
+    assert resumed(path, "0.png", images[0])[2] == pose
+    path.write_text(path.read_text().replace('"inverted": true', '"inverted": 7'))
+    assert resumed(path, "0.png", images[0]) is None
 
 
 @pytest.mark.parametrize("lost", [1, 7, 100])
@@ -128,7 +140,7 @@ def test_a_skipped_image_that_was_read_later(journal, images):
     again.add("2.png", images[2], found(2), GEOMETRY)
     again.close()
     content = read_journal(journal, RUN, SCHEMA)
-    assert content.find("2.png", images[2]) == (found(2), GEOMETRY)
+    assert content.find("2.png", images[2]) == (found(2), GEOMETRY, Pose.upright(2))
     assert content.find_skipped("2.png", images[2]) is None
 
 

@@ -145,9 +145,9 @@ class TestTemplates:
             native = build_native_refiner(network, world, templates, cpu)
             assert build_native_refiner(network, world, templates[:1], cpu) is None
         assert len(native.refiner.descriptors.offsets) == 1
-        assert "0.png: is refined on the working grid alone" in caplog.text
+        assert "0.png: only its cached pixels are used" in caplog.text
 
     def test_a_file_that_holds_another_image_by_now(self, world, monkeypatch, caplog):
         monkeypatch.setattr(world, "geometry", lambda number: Geometry(world.canvas))
         assert read_native(world, 0) is None
-        assert "0.png: is refined on the working grid alone, its file has changed" in caplog.text
+        assert "0.png: only its cached pixels are used, its file has changed" in caplog.text

@@ -106,13 +106,18 @@ def cancel_in(at_each_step):
     return arrange
 
 
+class _Labels(list):
+    drawn = None
+
+
 @pytest.fixture
 def detector_labels(monkeypatch):
-    """Pseudo-labels of every training of a detector, in order."""
-    seen, honest = [], stages.train_detector
+    """Pseudo-labels of every training of a detector, in order; `drawn` is the cohort they are positions in."""
+    seen, honest = _Labels(), stages.train_detector
 
     def spy(network, cohort, labels, **options):
         seen.append(labels)
+        seen.drawn = cohort
         return honest(network, cohort, labels, **options)
 
     monkeypatch.setattr(stages, "train_detector", spy)

@@ -242,7 +242,7 @@ class TestResume:
         study.save_annotations("hand_000.png", marks.with_landmark(moved))
         detector_labels.clear()
         train(study, cohort, options=few, resume=True)
-        expected = cohort.canvas_transform(0).to_working([[20.0, 30.0]])[0]
+        expected = detector_labels.drawn.canvas_transform(0).to_working([[20.0, 30.0]])[0]
         assert len(detector_labels) == 2
         for labels in detector_labels:
             np.testing.assert_allclose(labels.positions[0, 0], expected, atol=1e-3)

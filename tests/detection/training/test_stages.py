@@ -24,7 +24,8 @@ class TestStages:
     def test_the_annotation_is_what_the_detector_learns(self, fresh, cohort, detector_labels, phantoms, few):
         train(fresh(), cohort, options=few)
         assert len(detector_labels) == 2
-        expected = cohort.canvas_transform(0).to_working(phantoms[0].landmarks.positions())
+        drawn = detector_labels.drawn
+        expected = drawn.canvas_transform(0).to_working(phantoms[0].landmarks.positions())
         for labels in detector_labels:
             np.testing.assert_allclose(labels.positions[0], expected, atol=1e-3)
             assert (labels.weights[0] == 1).all()
@@ -51,7 +52,8 @@ class TestStages:
         for labels in detector_labels:
             assert labels.annotated == (0, 1, 2)
             for number in (0, 1, 2):
-                expected = cohort.canvas_transform(number).to_working(phantoms[number].landmarks.positions())
+                drawn = detector_labels.drawn.canvas_transform(number)
+                expected = drawn.to_working(phantoms[number].landmarks.positions())
                 np.testing.assert_allclose(labels.positions[number], expected, atol=1e-3)
                 assert (labels.weights[number] == 1).all()
 
@@ -89,11 +91,11 @@ class TestStages:
         monkeypatch.setattr(
             stages,
             "train_patch_embedding",
-            lambda n, c, places, **o: (seen.append(places), honest(n, c, places, **o))[1],
+            lambda n, c, places, **o: (seen.append((places, c)), honest(n, c, places, **o))[1],
         )
         train(study, cohort, options=few)
-        (places,) = seen
-        expected = cohort.canvas_transform(0).to_working(phantoms[0].landmarks.positions())
+        ((places, drawn),) = seen
+        expected = drawn.canvas_transform(0).to_working(phantoms[0].landmarks.positions())
         np.testing.assert_allclose(places[0].numpy(), expected, atol=1e-3)
         assert places[1, 3].isnan().all()
         assert not places[2, 3].isnan().any()

@@ -34,13 +34,13 @@ class TestTrain:
         left = {path.name for path in report.model_dir.iterdir()}
         assert left == {
             "model.json", "embedding.safetensors", "templates.safetensors", "close_up.safetensors",
-            "close_templates.safetensors", "detector.safetensors", "run.json", "history.json",
+            "close_templates.safetensors", "detector.safetensors", "run.json", "history.json", "poses.json",
         }  # fmt: skip
         assert json.loads((report.model_dir / "history.json").read_text())["cancelled"] is False
         log = [json.loads(line) for line in (study.folder / "log.jsonl").read_text().splitlines()]
         assert [entry["event"] for entry in log] == ["training started", "training finished"]
         assert list(dict.fromkeys(event.stage for event in events)) == [
-            "training embedding", "training embedding across subjects", "matching template",
+            "training embedding", "training embedding across subjects", "finding poses", "matching template",
             "training patch embedding", "refining positions", "training detector", "detecting landmarks",
             "retraining detector", "predicting cohort",
         ]  # fmt: skip

@@ -61,3 +61,12 @@ class TestHeatmaps:
         layer_manager.heatmaps.show(NAMES, np.ones((4, 8, 6), np.float32), np.eye(2) * 4, np.zeros(2))
         session.step(1)
         assert "Heatmap" not in viewer.layers
+
+
+def test_a_picture_turned_by_any_angle_keeps_its_heatmaps():
+    maps = np.random.default_rng(0).uniform(size=(2, 4, 3))
+    matrix, offset = np.array([[0.8, -0.6], [0.6, 0.8]]), np.array([1.0, 2.0])
+    turned, same, start = along_image_axes(maps, matrix, offset)
+    assert turned is maps
+    np.testing.assert_array_equal(same, matrix)
+    np.testing.assert_array_equal(start, offset)

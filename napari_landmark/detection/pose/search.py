@@ -1,0 +1,129 @@
+"""Search for the pose of one image: candidates are tried, the best ones refined, and the best of all is returned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_landmark.data.cohort.pose import Pose
+from napari_landmark.detection.pose.candidates import ContentBounds, coarse_poses, scaled
+from napari_landmark.detection.pose.similarity import fit_similarity
+
+_REFINED = 3  # of the coarse candidates
+_REFINEMENTS = 2
+_SCALES = (0.6, 1.6)
+_SCALED = 2  # candidates that other scales are tried of
+_GOOD = 1.5  # times the usual error: the search ends
+_INNER_SCALES = (0.4, 2.5)  # of a refinement; beyond, the fit is none
+_LARGEST_ANGLE, _LARGEST_SCALE = 20.0, 1.3  # of found landmarks, up to which an image is taken as it is
+
+
+@dataclass(frozen=True, eq=False)
+class PoseTrial:
+    """Landmarks found in one pose.
+
+    Parameters
+    ----------
+    pose : Pose
+    error : float
+        Mean expected error in pixels of the working grid.
+    positions : (n, d) array
+        On the working grid in that pose; NaN where unknown.
+    errors : (n,) array
+        Expected error of each.
+    """
+
+    pose: Pose
+    error: float
+    positions: NDArray[np.float64]
+    errors: NDArray[np.float64]
+
+    def to_template(self, template: NDArray[np.float64], canvas: tuple[int, ...]) -> Pose | None:
+        """Pose of the found landmarks relative to the template's (n, d) on the working grid; None where none fits."""
+        weights = 1 / np.square(np.maximum(np.nan_to_num(self.errors, nan=np.inf), 1e-3))
+        inner = fit_similarity(template, self.positions, canvas, weights)
+        if inner is None or not _INNER_SCALES[0] < inner.scale < _INNER_SCALES[1]:
+            return None
+        return inner
+
+    def is_off(self, template: NDArray[np.float64], canvas: tuple[int, ...]) -> bool:
+        """Whether the found landmarks are turned or scaled by more than the networks are trained for."""
+        inner = self.to_template(template, canvas)
+        return inner is not None and (
+            abs(inner.angle) > _LARGEST_ANGLE or not 1 / _LARGEST_SCALE < inner.scale < _LARGEST_SCALE
+        )
+
+
+Evaluate = Callable[[Pose], PoseTrial]
+"""Finds the landmarks in an image that is drawn in a pose."""
+
+
+@dataclass(frozen=True)
+class PoseSearch:
+    """Search for the pose with the least expected error.
+
+    Parameters
+    ----------
+    evaluate : callable
+    bounds : sequence of ContentBounds
+        Of the image, and of its part inside uniform borders where it has some.
+    template : (n, d) array
+        Landmarks of the template on the working grid.
+    mirror : bool
+        Whether the image may be a mirror image.
+    """
+
+    evaluate: Evaluate
+    bounds: Sequence[ContentBounds]
+    template: NDArray[np.float64]
+    mirror: bool = True
+
+    def coarse(self, *, between: bool = False) -> list[PoseTrial]:
+        """Trials at quarter turns, or half-way between them; mirrored or not, of both contrasts; the best first."""
+        poses = coarse_poses(self.bounds, mirror=self.mirror, between=between)
+        return _ranked([self.evaluate(pose) for pose in poses])
+
+    def finish(self, trials: Sequence[PoseTrial], usual: float) -> PoseTrial:
+        """Best trial after trials of other angles and scales as far as they are needed.
+
+        Parameters
+        ----------
+        trials : sequence of PoseTrial
+            Of `coarse`, not empty.
+        usual : float
+            Expected error that is usual for images of the cohort.
+        """
+        good = _GOOD * usual
+        trials = _ranked(trials)
+        if trials[0].error <= good:
+            return self.refined(trials[0])
+        if len(self.bounds[0].canvas) == 2:
+            trials = _ranked([*trials, *self.coarse(between=True)])
+        refined = _ranked([self.refined(trial) for trial in trials[:_REFINED]])
+        if refined[0].error <= good:
+            return refined[0]
+        others = [
+            self.refined(self.evaluate(scaled(trial.pose, factor)))
+            for trial in trials[:_SCALED]
+            for factor in _SCALES
+        ]
+        return _ranked([*refined, *others])[0]
+
+    def refined(self, trial: PoseTrial) -> PoseTrial:
+        """The trial, or a better one in the pose of the similarity from the template's to the found landmarks."""
+        for _ in range(_REFINEMENTS):
+            inner = trial.to_template(self.template, self.bounds[0].canvas)
+            if inner is None:
+                return trial
+            better = self.evaluate(trial.pose.then(inner))
+            if better.error >= trial.error:
+                return trial
+            trial = better
+        return trial
+
+
+def _ranked(trials: Sequence[PoseTrial]) -> list[PoseTrial]:
+    return sorted(trials, key=lambda trial: trial.error)
