@@ -48,6 +48,8 @@ class ProgressEvent:
         Smoothed training loss.
     step : int
         Number of steps, or of images, done in this stage.
+    overtime : bool
+        Whether the stage takes longer than it was given, until enough is learned.
     """
 
     stage: str
@@ -55,6 +57,7 @@ class ProgressEvent:
     seconds_left: float | None = None
     loss: float | None = None
     step: int = 0
+    overtime: bool = False
 
 
 Progress = Callable[[ProgressEvent], None]

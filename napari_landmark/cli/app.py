@@ -89,7 +89,10 @@ def train(
     ] = None,
     spacing: Spacing = None,
     minutes: Annotated[
-        float | None, typer.Option(metavar="M", help="Wall-clock budget of the training")
+        float | None,
+        typer.Option(
+            metavar="M", help="Time of the training; on a slow machine up to 4 times as long, to learn enough"
+        ),
     ] = None,
     device: Device = "auto",
     seed: Seed = 0,
@@ -324,7 +327,8 @@ def demo(
     ),
     device: Device = "auto",
     minutes: Annotated[
-        float | None, typer.Option(metavar="M", help="Wall-clock budget of the training, 3 if not given")
+        float | None,
+        typer.Option(metavar="M", help="Time of the training, 3 if not given; longer on a slow machine"),
     ] = None,
 ) -> None:
     """Run the whole job on the sample data: train, detect, evaluate."""

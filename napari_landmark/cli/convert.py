@@ -82,7 +82,10 @@ def _gathered(
     if not sets:
         raise InputError(f"{sources[0]}: holds no images")
     shared = common_schema(sets.values())
-    return {image: LandmarkSet(shared, marks.values()) for image, marks in sets.items()}
+    return {
+        image: LandmarkSet(shared, marks.values(), image_state=marks.image_state)
+        for image, marks in sets.items()
+    }
 
 
 def _geometries_of(sets: Mapping[str, LandmarkSet], folder: FolderGeometries) -> dict[str, Geometry]:

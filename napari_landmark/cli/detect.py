@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import typer
 
 from napari_landmark.cli.destination import check_writable
+from napari_landmark.cli.image_states import state_lines
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.cohort.fingerprint import fingerprint
 from napari_landmark.data.cohort.folder import image_files
@@ -99,12 +101,15 @@ def run_detect(
             "count": len(found.landmarks),
             "fingerprint": digest,
             "left_out": [problem.name for problem in found.skipped_files],
+            "states": Counter(str(m.image_state) for m in found.landmarks.values() if m.image_state),
         },
     )
     journal.unlink(missing_ok=True)
     done = max(1, len(found.landmarks) - found.n_resumed)
     seconds = (time.monotonic() - started) / done
     typer.echo(f"{len(found.landmarks)} images, {seconds:.2f} s each ({model.device}): {out}")
+    for line in state_lines(found.landmarks):
+        typer.echo(line, err=True)
     typer.echo(describe_spacing(found.geometries.values()))
     if turned := sum(not pose.is_upright for pose in found.poses.values()):
         mirrored = sum(pose.is_mirrored for pose in found.poses.values())

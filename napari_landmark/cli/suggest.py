@@ -22,7 +22,9 @@ def run_suggest(
     if not images.is_dir():
         raise InputError(f"{images}: there is no such folder; --images names the folder of the cohort")
     from napari_landmark.detection.template_selection import DEFAULT_MINUTES, suggest
+    from napari_landmark.learning.device import choose_device
 
+    choose_device(device)  # a wrong name is told before thousands of images are read
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         cohort = Cohort.from_folder(
             images,

@@ -43,13 +43,15 @@ def terminal_progress() -> Iterator[Progress]:
 
 
 def progress_note(event: ProgressEvent) -> str:
-    """Short text with loss and time left."""
+    """Short text with loss, time left and whether the stage takes longer than asked."""
     parts = []
     if event.loss is not None:
         parts.append(f"loss {event.loss:.2f}")
     if event.seconds_left is not None and event.fraction < 1:
         minutes, seconds = divmod(round(event.seconds_left), 60)
         parts.append(f"{minutes}:{seconds:02d} left")
+    if event.overtime and event.fraction < 1:
+        parts.append("longer than asked, until enough is learned")
     return ", ".join(parts)
 
 

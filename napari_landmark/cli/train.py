@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from napari_landmark.cli.destination import check_writable
+from napari_landmark.cli.image_states import state_lines
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import ErrorCode, InputError
@@ -18,6 +20,9 @@ from napari_landmark.data.study.creation import create_study, extend_study, read
 from napari_landmark.data.study.provenance import describe_spacing
 from napari_landmark.data.study.study import Study
 from napari_landmark.learning.device import choose_device
+from napari_landmark.learning.loop import OVERTIME
+
+_REMEDY = "train again with more --minutes, on an idle machine, or with more annotated images"
 
 
 def run_train(
@@ -33,17 +38,20 @@ def run_train(
     resume: bool,
     full_hash: bool = False,
     mirrored: Mirroring | None = None,
+    overtime: float = OVERTIME,
 ) -> None:
     """Create the study if there is none, train, and write the report.
 
-    All input is checked before the study is created.
+    All input is checked before the study is created. `overtime` is the part of the minutes that a training on a slow
+    machine may take, see `TrainingOptions`.
     """
     from napari_landmark.detection.training.options import default_options
     from napari_landmark.detection.training.report import write_report
+    from napari_landmark.detection.training.shortcomings import find_shortcomings
     from napari_landmark.detection.training.train import train
 
     chosen = choose_device(device)
-    options = default_options(chosen, seed=seed, minutes=minutes)
+    options = replace(default_options(chosen, seed=seed, minutes=minutes), overtime=overtime)
     study = _existing(out, resume)
     annotated = _read_templates(templates, landmarks, study)
     folder = _images_folder(out, study, images, annotated)
@@ -91,6 +99,10 @@ def run_train(
         typer.echo(
             f"{report.mirrored} images are mirrored, {names}: choose with --mirrored same, swapped or never"
         )
+    for line in state_lines(report.predictions):
+        typer.echo(line, err=True)
+    for lack in find_shortcomings(report, cohort):
+        typer.echo(f"warning: the model learned too little: {lack.text}; {_REMEDY}", err=True)
     typer.echo(f"report: {page}")
 
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image_state import ImageState
 
 # Bright colours on a dark grey image; neighbours in the list differ most.
 _PALETTE = (
@@ -35,6 +36,7 @@ class Status(StrEnum):
     PLACED = "placed"
     PREDICTED = "predicted"
     CORRECTED = "corrected"
+    PREDICTED_MISSING = "predicted_missing"
 
     @property
     def is_manual(self) -> bool:
@@ -58,9 +60,10 @@ class Landmark:
     position : tuple of float, optional
         Continuous index coordinates in array axis order; None without a position.
     status : Status, optional
-        PLACED, PREDICTED and CORRECTED require a position, UNPLACED and MISSING exclude it.
+        PLACED, PREDICTED and CORRECTED require a position, the others exclude it. MISSING is what a user says,
+        PREDICTED_MISSING what a model does.
     confidence : float, optional
-        Between 0 and 1.
+        Between 0 and 1; of a PREDICTED_MISSING landmark the probability that it is missing.
     expected_error : float, optional
         Expected distance from the truth in native pixels.
     """
@@ -185,10 +188,18 @@ class LandmarkSet(Mapping[str, Landmark]):
         Names and order.
     landmarks : iterable of Landmark, optional
         Known landmarks, in any order.
+    image_state : ImageState, optional
+        Judgement of the model whose predictions these are.
     """
 
-    def __init__(self, schema: LandmarkSchema, landmarks: Iterable[Landmark] = ()) -> None:
-        self._schema = schema
+    def __init__(
+        self,
+        schema: LandmarkSchema,
+        landmarks: Iterable[Landmark] = (),
+        *,
+        image_state: ImageState | None = None,
+    ) -> None:
+        self._schema, self._image_state = schema, image_state
         known: dict[str, Landmark] = {}
         ndims: set[int] = set()
         for landmark in landmarks:
@@ -248,6 +259,11 @@ class LandmarkSet(Mapping[str, Landmark]):
         return self._schema
 
     @property
+    def image_state(self) -> ImageState | None:
+        """Judgement of the model of the image; None for annotations, and where the model makes none."""
+        return self._image_state
+
+    @property
     def ndim(self) -> int | None:
         """Number of coordinates, None while nothing has a position."""
         return self._ndim
@@ -264,7 +280,8 @@ class LandmarkSet(Mapping[str, Landmark]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LandmarkSet):
             return NotImplemented
-        return self._schema == other._schema and self._landmarks == other._landmarks
+        mine, others = ((marks._schema, marks._landmarks, marks._image_state) for marks in (self, other))
+        return mine == others
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -292,21 +309,24 @@ class LandmarkSet(Mapping[str, Landmark]):
     def with_landmark(self, landmark: Landmark) -> LandmarkSet:
         """A copy with one landmark replaced, by its name."""
         others = (known for known in self.values() if known.name != landmark.name)
-        return LandmarkSet(self._schema, (*others, landmark))
+        return LandmarkSet(self._schema, (*others, landmark), image_state=self._image_state)
 
     def merged_with_prediction(self, prediction: LandmarkSet) -> LandmarkSet:
         """Manual landmarks of this set, completed with predicted ones.
 
         Names that are not in this schema are left out. A position of `prediction` becomes PREDICTED whatever its
-        status is.
+        status is. The state of the image is that of `prediction`.
         """
         merged = []
         for landmark in self.values():
             predicted = prediction.get(landmark.name)
-            if not landmark.status.is_manual and predicted is not None and predicted.position is not None:
-                landmark = dataclasses.replace(predicted, status=Status.PREDICTED)
+            if not landmark.status.is_manual and predicted is not None:
+                if predicted.position is not None:
+                    landmark = dataclasses.replace(predicted, status=Status.PREDICTED)
+                elif predicted.status is Status.PREDICTED_MISSING:
+                    landmark = predicted
             merged.append(landmark)
-        return LandmarkSet(self._schema, merged)
+        return LandmarkSet(self._schema, merged, image_state=prediction.image_state)
 
 
 def check_axes(landmarks: Iterable[Landmark], geometry: Geometry, *, image: str) -> None:

@@ -24,26 +24,64 @@ _REPORT_SECONDS = 0.2
 _LARGEST_GRADIENT_NORM = 5.0
 _MOST_SKIPPED_STEPS = 20  # in a row; a single overflow is harmless
 
+OVERTIME = 4.0
+"""Times the seconds of a budget that a training may take until it has done its least steps."""
+
 Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits of a training: number of steps, wall-clock seconds, or both (None = no limit)."""
+    """Limits of a training: number of steps, wall-clock seconds, or both (None = no limit).
+
+    Parameters
+    ----------
+    steps : int, optional
+        Steps after which it ends.
+    seconds : float, optional
+        Time after which it ends, if it has done `least_steps` by then.
+    least_steps : int
+        Steps that it does however long they take, up to `most_seconds`: fewer learn too little.
+    most_seconds : float, optional
+        Time after which it ends in any case; 4 times `seconds` if not given.
+    """
 
     steps: int | None = None
     seconds: float | None = None
+    least_steps: int = 0
+    most_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.steps is None and self.seconds is None:
             raise ValueError("a training needs a limit: steps, seconds or both")
+        if self.most_seconds is None and self.seconds is not None:
+            object.__setattr__(self, "most_seconds", OVERTIME * self.seconds)
 
     def fraction(self, step: int, elapsed: float) -> float:
-        """Done part, 0..1, by the nearer limit."""
-        return max(_part(step, self.steps), _part(elapsed, self.seconds))
+        """Done part, 0..1, by the nearest limit; it never falls, so a schedule of the learning rate can follow it."""
+        timed = (
+            0.0 if self.seconds is None else min(_part(elapsed, self.seconds), _part(step, self.least_steps))
+        )
+        return max(timed, _part(step, self.steps), _part(elapsed, self.most_seconds))
+
+    @property
+    def needed_steps(self) -> int:
+        """Steps with fewer of which it has learned too little."""
+        return self.least_steps if self.steps is None else min(self.least_steps, self.steps)
+
+    def seconds_left(self, step: int, elapsed: float, per_step: float) -> float:
+        """Estimate of the remaining time, from the seconds of a step."""
+        left = []
+        if self.steps is not None:
+            left.append((self.steps - step) * per_step)
+        if self.seconds is not None and self.most_seconds is not None:
+            left.append(max(self.seconds - elapsed, (self.least_steps - step) * per_step))
+            left.append(self.most_seconds - elapsed)
+        return max(0.0, min(left))
 
 
 def _part(done: float, limit: float | None) -> float:
+    """Done part of a limit, 0..1."""
     if limit is None:
         return 0.0
     return 1.0 if done >= limit else done / limit
@@ -51,13 +89,31 @@ def _part(done: float, limit: float | None) -> float:
 
 @dataclass
 class History:
-    """Record of a training; `losses` holds (step, seconds, smoothed loss)."""
+    """Record of a training.
+
+    Parameters
+    ----------
+    stage : str
+    steps : int
+    seconds : float
+    cancelled : bool
+    losses : list of (int, float, float)
+        Step, seconds, smoothed loss.
+    least_steps : int
+        Steps that its budget asked for at least.
+    """
 
     stage: str
     steps: int = 0
     seconds: float = 0.0
     cancelled: bool = False
     losses: list[tuple[int, float, float]] = field(default_factory=list)
+    least_steps: int = 0
+
+    @property
+    def too_few_steps(self) -> bool:
+        """Whether it ended with fewer steps than it needs, by its limit of time and not by a user."""
+        return not self.cancelled and self.steps < self.least_steps
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -153,6 +209,8 @@ def run_training(
     history = History(stage)
     if checkpoint and checkpoint.resume and checkpoint.path.exists():
         history = _load(checkpoint.path, network, optimizer, generator, stage)
+
+    history.least_steps = budget.needed_steps
 
     def save() -> None:
         if checkpoint:
@@ -253,23 +311,18 @@ class _Reporter:
             self._reported = now
             history = self._history
             done = self._budget.fraction(history.steps, history.seconds)
-            left = _seconds_left(self._budget, history, self._first_step, self._first_seconds)
-            self._progress(ProgressEvent(history.stage, done, left, self._smoothed, history.steps))
+            per_step = (history.seconds - self._first_seconds) / max(1, history.steps - self._first_step)
+            left = self._budget.seconds_left(history.steps, history.seconds, per_step)
+            limit = self._budget.seconds
+            late = limit is not None and history.seconds > limit
+            self._progress(
+                ProgressEvent(history.stage, done, left, self._smoothed, history.steps, overtime=late)
+            )
 
     def finish(self) -> None:
         """Report the end of a training that was not cancelled."""
         if self._progress and not self._history.cancelled:
             self._progress(ProgressEvent(self._history.stage, 1.0, 0.0, self._smoothed, self._history.steps))
-
-
-def _seconds_left(budget: Budget, history: History, first_step: int, first_seconds: float) -> float | None:
-    left = []
-    if budget.steps is not None:
-        per_step = (history.seconds - first_seconds) / max(1, history.steps - first_step)
-        left.append((budget.steps - history.steps) * per_step)
-    if budget.seconds is not None:
-        left.append(budget.seconds - history.seconds)
-    return max(0.0, min(left)) if left else None
 
 
 def _save(

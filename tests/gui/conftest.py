@@ -13,6 +13,7 @@ pytest.importorskip("napari")
 from napari.components import ViewerModel
 
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.layers.layer_manager import LayerManager
@@ -93,7 +94,14 @@ def layer_manager(viewer) -> LayerManager:
     return get_layer_manager(viewer)
 
 
-def predict(session: Session, name: str, positions: np.ndarray, *, error: float = 2.0) -> None:
+def predict(
+    session: Session,
+    name: str,
+    positions: np.ndarray,
+    *,
+    error: float = 2.0,
+    image_state: ImageState | None = None,
+) -> None:
     """Put a model's landmarks into the study and the session."""
     marks = LandmarkSet.from_array(
         session.schema,
@@ -102,6 +110,7 @@ def predict(session: Session, name: str, positions: np.ndarray, *, error: float 
         np.linspace(0.3, 0.9, len(positions)),
         np.full(len(positions), error),
     )
+    marks = LandmarkSet(marks.schema, marks.values(), image_state=image_state)
     session.study.save_predictions(name, marks, session.geometry(name))
     session.load_predictions({name: marks})
 

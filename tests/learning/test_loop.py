@@ -64,6 +64,34 @@ class TestBudget:
         assert Budget(10, 100).fraction(1, 80) == 0.8
         assert Budget(10, 100).fraction(9, 1) == 0.9
 
+    def test_least_steps_are_done_however_long_they_take(self):
+        budget = Budget(None, 10.0, least_steps=100, most_seconds=1000.0)
+        assert budget.fraction(99, 500.0) == 0.99
+        assert budget.fraction(100, 500.0) == 1
+        assert budget.fraction(100, 5.0) == 0.5  # the time that was asked for is used
+        assert budget.fraction(20, 1000.0) == 1
+        assert Budget(None, 10.0, least_steps=100).fraction(0, 40.0) == 1
+
+    @given(
+        st.integers(1, 50) | st.none(),
+        st.integers(0, 50),
+        st.floats(0.1, 5.0),
+        st.floats(1.0, 5.0),
+        st.lists(st.floats(0, 1.0), max_size=60),
+    )
+    def test_the_done_part_never_falls(self, steps, least, seconds, factor, durations):
+        budget = Budget(steps, seconds, least, factor * seconds)
+        times = list(itertools.accumulate(durations, initial=0.0))
+        parts = [budget.fraction(step, elapsed) for step, elapsed in enumerate(times)]
+        assert parts == sorted(parts)
+
+    def test_time_left(self):
+        budget = Budget(None, 10.0, least_steps=100, most_seconds=60.0)
+        assert budget.seconds_left(50, 5.0, per_step=0.01) == 5.0
+        assert budget.seconds_left(50, 20.0, per_step=0.4) == 20.0
+        assert budget.seconds_left(50, 55.0, per_step=1.1) == 5.0
+        assert Budget(30).seconds_left(10, 5.0, per_step=0.5) == 10.0
+
     @given(st.integers(1, 10**6), st.floats(1e-3, 1e6), st.integers(0, 10**7), st.floats(0, 1e7))
     def test_between_nothing_and_all(self, steps, seconds, step, elapsed):
         part = Budget(steps, seconds).fraction(step, elapsed)
@@ -85,6 +113,19 @@ class TestBudget:
         assert history.steps == len(task.fractions) == STEPS
         assert not history.cancelled
         assert task.fractions == pytest.approx([k / STEPS for k in range(STEPS)])
+
+    def test_a_slow_machine_is_waited_for_and_told(self):
+        events = []
+        history = Task().run(Budget(None, 1e-6, least_steps=400, most_seconds=60.0), progress=events.append)
+        assert history.steps == history.least_steps == 400
+        assert not history.too_few_steps
+        assert all(event.overtime for event in events[:-1])
+
+    def test_too_few_steps_are_told(self):
+        history = Task().run(Budget(None, 1e-6, least_steps=10**6))
+        assert 0 < history.steps < 10**6
+        assert history.too_few_steps
+        assert not Task().run(Budget(5, 1e-6, least_steps=10**6, most_seconds=60.0)).too_few_steps
 
     def test_seconds_are_kept(self):
         history = Task().run(Budget(None, 0.3))

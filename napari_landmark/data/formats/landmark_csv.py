@@ -16,11 +16,12 @@ from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
 _LONGEST_LINE = 4 * 1024**2
 _REQUIRED = ("image", "landmark", "x", "y")
-_KNOWN = (*_REQUIRED, "z", "status", "confidence", "expected_error_px")
+_KNOWN = (*_REQUIRED, "z", "status", "confidence", "expected_error_px", "image_state")
 _DECIMALS = 6
 # What a spreadsheet would compute, behind any number of apostrophes. A plain '-1.png' is none.
 _FORMULA = re.compile(r"'*([=@\t\r]|[+-].*[(|!])", re.DOTALL)
@@ -46,7 +47,7 @@ def read_csv(
     """Read the landmarks of many images.
 
     Needed are the columns image, landmark, x and y, for volumes also z: index coordinates, x = column,
-    y = row, z = slice. Read are also status, confidence and expected_error_px; other columns are ignored.
+    y = row, z = slice. Read are also status, confidence, expected_error_px and image_state; others are ignored.
     Without a status, a row with coordinates is placed and one without is missing. Columns may be
     separated by commas, semicolons (then a decimal comma is understood, too) or tabs. Image names are
     taken as they are, spaces included; accents are composed (Unicode NFC).
@@ -72,11 +73,12 @@ def read_csv(
     """
     images: dict[str, dict[str, Landmark]] = {}
     width: dict[str, int] = {}
+    states: dict[str, ImageState] = {}
     with _opened_table(Path(path)) as table:
         for line, row in table.rows:
             where = f"{path}, line {line}"
             try:
-                image, landmark = _read_row(row, table)
+                image, landmark, state = _read_row(row, table)
                 if schema is not None:
                     schema.index(landmark.name)
             except InputError as error:
@@ -93,6 +95,10 @@ def read_csv(
                     f"{where}: image {image!r} has rows with z and rows without: give all of them alike"
                 )
             found[landmark.name] = landmark
+            if state is not None and states.setdefault(image, state) is not state:
+                raise InputError(
+                    f"{where}: image {image!r} is {state!r} here and {states[image]!r} before: give one image_state"
+                )
     if not images:
         raise InputError(f"{path}: has column titles and no landmarks: add a row for each landmark")
     if schema is None:
@@ -100,7 +106,10 @@ def read_csv(
             schema = LandmarkSchema(tuple(dict.fromkeys(name for found in images.values() for name in found)))
         except InputError as error:
             raise error.prefixed(path) from None
-    return {image: LandmarkSet(schema, found.values()) for image, found in images.items()}
+    return {
+        image: LandmarkSet(schema, found.values(), image_state=states.get(image))
+        for image, found in images.items()
+    }
 
 
 def write_csv(
@@ -111,9 +120,9 @@ def write_csv(
 ) -> None:
     """Write the landmarks of many images, whole or not at all.
 
-    A landmark without a position has a row with empty coordinates. Columns in millimetres are empty where
-    the spacing is not known. A name that a spreadsheet would take for a formula gets an apostrophe in front,
-    which reading removes.
+    A landmark without a position has a row with empty coordinates. Columns in millimetres are empty where the spacing
+    is not known; there is a column image_state where a set has one. A name that a spreadsheet would take for a formula
+    gets an apostrophe in front, which reading removes.
 
     Parameters
     ----------
@@ -142,10 +151,14 @@ def csv_content(
     axes = ("x", "y", "z") if volumes else ("x", "y")
     header = ["image", "landmark", *axes, *(f"{axis}_mm" for axis in axes)]
     rows = [[*header, "status", "confidence", "expected_error_mm", "expected_error_px", "spacing_source"]]
+    judged = any(landmarks.image_state is not None for landmarks in sets.values())
+    if judged:
+        rows[0].append("image_state")
     for image, landmarks in sets.items():
         for landmark in landmarks.values():
             try:
-                rows.append(_written_row(image, landmark, geometries.get(image), len(axes)))
+                row = _written_row(image, landmark, geometries.get(image), len(axes))
+                rows.append([*row, str(landmarks.image_state or "")] if judged else row)
             except ValueError as error:
                 raise InputError(
                     f"{image}: landmark {landmark.name!r} cannot be written ({error})"
@@ -231,7 +244,7 @@ def _rows(path: Path, lines: Iterator[str], delimiter: str) -> Iterator[tuple[in
         raise InputError(f"{path}, line {line}: is not a readable row ({error}): check the quotes") from error
 
 
-def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark]:
+def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark, ImageState | None]:
     def cell(column: str) -> str:
         number = table.columns.get(column)
         return row[number] if number is not None and number < len(row) else ""
@@ -271,7 +284,13 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark]:
         raise InputError(
             f"landmark {name!r} has the status {status!r}: expected one of {allowed}, or nothing"
         )
-    return image, Landmark(name, position, Status(status), number("confidence"), number("expected_error_px"))
+    state = cell("image_state").strip().lower()
+    if state and state not in tuple(ImageState):
+        raise InputError(
+            f"image_state is {state!r}: expected one of {', '.join(ImageState)}, or nothing for an unknown one"
+        )
+    landmark = Landmark(name, position, Status(status), number("confidence"), number("expected_error_px"))
+    return image, landmark, ImageState(state) if state else None
 
 
 def _written_row(image: str, landmark: Landmark, geometry: Geometry | None, width: int) -> list[str]:

@@ -133,7 +133,8 @@ def single_set(
         note = StateNote.of(mark, lps)
         words = [definition.strip()] if definition.strip() else []
         description = " ".join(words if note is None else [*words, note.to_text()])
-        status = Status.PLACED if lps is not None else mark.status
+        missing = mark.status is Status.PREDICTED_MISSING
+        status = Status.PLACED if lps is not None else Status.MISSING if missing else mark.status
         points.append(SlicerPoint(mark.name, lps, status, description, str(path)))
     return image, points
 

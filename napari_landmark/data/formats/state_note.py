@@ -14,7 +14,7 @@ from napari_landmark.data.landmarks import Landmark, Status
 # In the unit of the file: a manual move is larger, the rounding by other programs is smaller.
 _MOVED = 1e-3
 _TEXT = re.compile(
-    r"\s*\[(?P<status>[a-z]+)(?:; confidence (?P<confidence>[^;\]]*))?"
+    r"\s*\[(?P<status>[a-z_]+)(?:; confidence (?P<confidence>[^;\]]*))?"
     r"(?:; expected error (?P<error>[^;\]]*) px)?(?:; at (?P<at>[^;\]]*))?\]\s*$"
 )
 
@@ -44,7 +44,7 @@ class StateNote:
     @classmethod
     def of(cls, landmark: Landmark, at: Sequence[float] | None) -> StateNote | None:
         """The note of a landmark, None where its position is all there is to store."""
-        plain = landmark.status not in (Status.PREDICTED, Status.CORRECTED)
+        plain = landmark.status not in (Status.PREDICTED, Status.CORRECTED, Status.PREDICTED_MISSING)
         if plain and landmark.confidence is None and landmark.expected_error is None:
             return None
         rounded = None if at is None else tuple(round(float(value), 6) + 0.0 for value in at)

@@ -126,4 +126,4 @@ def _renamed(marks: LandmarkSet, schema: LandmarkSchema, renames: Mapping[str, s
         for name, mark in renamed.items()
         if name in schema or name in left
     )
-    return LandmarkSet(extended_schema(schema, left) if left else schema, kept)
+    return LandmarkSet(extended_schema(schema, left) if left else schema, kept, image_state=marks.image_state)

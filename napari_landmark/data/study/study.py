@@ -22,6 +22,7 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.sides import Sides
 from napari_landmark.data.study.file_replacement import FileReplacement, finish_replacement, is_replacing
+from napari_landmark.data.study.image_decisions import ImageDecision, read_decisions, write_decisions
 from napari_landmark.data.study.lock import ANNOTATING, allowed
 from napari_landmark.data.study.settings import (
     Spacing,
@@ -437,8 +438,29 @@ class Study:
         if any(mark.name != new for mark, new in pairs):
             pairs.sort(key=lambda pair: pair[0].name != pair[1])  # a renamed one replaces one of that name
             marks = {new: dataclasses.replace(mark, name=new) for mark, new in pairs}
-            landmarks = LandmarkSet(LandmarkSchema(tuple(marks)), marks.values())
+            landmarks = LandmarkSet(
+                LandmarkSchema(tuple(marks)), marks.values(), image_state=landmarks.image_state
+            )
         return landmarks
+
+    def decisions(self) -> dict[str, ImageDecision]:
+        """Decisions of the user on whole images, by name of the image; InputError for a damaged file."""
+        return read_decisions(self.folder)
+
+    def decide(self, name: str, decision: ImageDecision | None) -> None:
+        """Save the decision of the user on an image; None takes an earlier one back.
+
+        Raises
+        ------
+        InputError
+            Another program annotates the study, or the file cannot be written.
+        """
+        with allowed(self.folder, ANNOTATING):
+            decisions = self.decisions()
+            decisions.pop(composed_name(name), None)
+            if decision is not None:
+                decisions[composed_name(name)] = decision
+            write_decisions(self.folder, decisions)
 
     def result(self, name: str) -> LandmarkSet:
         """The annotation of an image, completed with its prediction."""
@@ -516,7 +538,8 @@ class Study:
         return sets
 
     def _of_schema(self, marks: LandmarkSet) -> LandmarkSet:
-        return LandmarkSet(self.schema, (mark for mark in marks.values() if mark.name in self.schema))
+        known = (mark for mark in marks.values() if mark.name in self.schema)
+        return LandmarkSet(self.schema, known, image_state=marks.image_state)
 
     def _save_set(self, kind: str, name: str, landmarks: LandmarkSet, geometry: Geometry | None) -> None:
         path, content = self._file(kind, name, self._in_order(name, landmarks), geometry)
@@ -545,7 +568,7 @@ class Study:
             if landmark.name not in self.schema and landmark.status.is_manual:
                 self.schema.index(landmark.name)  # raises: a manual landmark is not dropped silently
         known = (landmark for landmark in landmarks.values() if landmark.name in self.schema)
-        return LandmarkSet(self.schema, known)
+        return LandmarkSet(self.schema, known, image_state=landmarks.image_state)
 
     def _remove_earlier(self, kind: str, name: str) -> None:
         """Remove the file that older versions wrote for the same name."""

@@ -12,7 +12,7 @@ from napari_landmark.data.files.atomic import atomic_write, replace_file
 from napari_landmark.data.files.file_stem import file_stem
 from napari_landmark.data.images.display import display_range
 from napari_landmark.data.images.image import MedicalImage
-from napari_landmark.detection.model.landmark_model import Detection
+from napari_landmark.detection.model.detection import Detection
 
 
 def write_heatmaps(folder: Path, image: MedicalImage, detection: Detection) -> None:

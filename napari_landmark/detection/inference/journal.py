@@ -18,6 +18,7 @@ from napari_landmark.data.cohort.folder import file_state
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry, SpacingSource
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
 _VERSION = 1
@@ -96,7 +97,8 @@ def read_journal(path: Path, run: Mapping[str, Any], schema: LandmarkSchema) -> 
                 else:
                     keys = ("state", "skipped") if "skipped" in entry else ("state", "found", "geometry")
                     kept = {key: entry[key] for key in (*keys, *({"pose"} & entry.keys()))}
-                    content.entries[str(entry["image"])] = kept
+                    # Entries of earlier versions have no state of the image.
+                    content.entries[str(entry["image"])] = kept | {"image_state": entry.get("image_state")}
             except (ValueError, LookupError, TypeError, RecursionError):
                 break
             content.length += len(line)
@@ -148,7 +150,9 @@ class DetectionJournal:
         """Append the prediction of an image, positions in native index coordinates, and its pose if not upright."""
         # All digits: lengths in mm are computed from these, and a resumed run writes the same table to the last byte.
         found = [
-            None if mark.position is None else [*mark.position, mark.confidence, mark.expected_error]
+            [*(mark.position or ()), mark.confidence, mark.expected_error]
+            if mark.status in (Status.PREDICTED, Status.PREDICTED_MISSING)
+            else None
             for mark in landmarks.values()
         ]
         described = {
@@ -163,7 +167,7 @@ class DetectionJournal:
         entry = {"image": name, "state": _state(image), "found": found, "geometry": described}
         if pose is not None and not pose.is_upright:
             entry["pose"] = pose.to_json()
-        self._append(entry)
+        self._append(entry | {"image_state": landmarks.image_state})
 
     def skip(self, name: str, image: Path, reason: str) -> None:
         """Append that an image could not be used; a resumed run tries it again."""
@@ -211,8 +215,10 @@ def _landmarks(entry: Mapping[str, Any], schema: LandmarkSchema) -> LandmarkSet:
             marks.append(Landmark(name))
         else:
             *position, confidence, error = values
-            marks.append(Landmark(name, tuple(position), Status.PREDICTED, confidence, error))
-    return LandmarkSet(schema, marks)
+            status = Status.PREDICTED if position else Status.PREDICTED_MISSING
+            marks.append(Landmark(name, tuple(position) or None, status, confidence, error))
+    state = entry["image_state"]
+    return LandmarkSet(schema, marks, image_state=None if state is None else ImageState(state))
 
 
 def _geometry(described: Mapping[str, Any]) -> Geometry:

@@ -22,6 +22,9 @@ from napari_landmark.data.sides import Sides
 from napari_landmark.detection.detector.detector import DetectorNetwork, detector_prior
 from napari_landmark.detection.embedding.embedding import Embedding
 from napari_landmark.detection.embedding.template_matching import Descriptors, match_templates
+from napari_landmark.detection.model.detection import Detection
+from napari_landmark.detection.model.judgement import UsualErrors, judge
+from napari_landmark.detection.model.subjects import find_subjects
 from napari_landmark.detection.model.uncertainty import (
     detector_error,
     match_error,
@@ -45,34 +48,6 @@ from napari_landmark.learning.batches import downsample
 from napari_landmark.learning.device import Device
 
 _CLEARLY_LESS = 0.75  # of the expected error: another pose is taken
-
-
-@dataclass(frozen=True)
-class Detection:
-    """Predicted landmarks of one image, with d axes.
-
-    Parameters
-    ----------
-    landmarks : LandmarkSet
-        Predictions in native index coordinates in array axis order ([y, x] or [z, y, x]), with confidence 0..1 and
-        expected error in native pixels. A landmark that no template shows is unplaced.
-    heatmaps : (n_landmarks, *cells) float32 array or None
-        Per landmark, 0..1 with the peak at 1; zeros for a landmark that no template shows. Their grid is coarser than
-        the working grid.
-    heatmap_matrix, heatmap_offset : (d, d) and (d,) float arrays
-        Native index = matrix @ heatmap index + offset, both in pixels of their grid and array axis order.
-    pose : Pose
-        Pose of the image relative to the template's, in which the landmarks were found.
-    working_error : float
-        Mean expected error in pixels of the working grid.
-    """
-
-    landmarks: LandmarkSet
-    heatmaps: np.ndarray | None
-    heatmap_matrix: np.ndarray
-    heatmap_offset: np.ndarray
-    pose: Pose
-    working_error: float
 
 
 @dataclass(frozen=True)
@@ -150,6 +125,8 @@ class LandmarkModel:
         Known poses of the training images by name, upright ones left out.
     record : dict
         Options, device, templates, data fingerprint and versions of the training.
+    usual_errors : UsualErrors or None
+        Expected errors in the images of the training; without them images get no state, and no landmark is missing.
     """
 
     def __init__(
@@ -166,14 +143,14 @@ class LandmarkModel:
         pose_options: PoseOptions | None = None,
         poses: Mapping[str, Pose] | None = None,
         record: dict | None = None,
+        usual_errors: UsualErrors | None = None,
     ) -> None:
         self.schema, self.canvas, self.device = schema, tuple(canvas), device
         self.embedding = embedding.use_device(device).eval()
         self.descriptors, self.detector = descriptors, detector
         self.refiner, self.native_refiner = refiner, native_refiner
-        self.refiner, self.native_refiner = refiner, native_refiner
         self.pose_options, self.poses = pose_options, dict(poses or {})
-        self.record = record or {}
+        self.record, self.usual_errors = record or {}, usual_errors
         if detector is not None:
             detector.eval()
 
@@ -200,8 +177,12 @@ class LandmarkModel:
             raise InputError(
                 f"{image.name}: has {image.geometry.ndim} dimensions, the model was trained on {kind}"
             )
+        return self._told_apart(self._detect_whole(image, pose, heatmaps=heatmaps), image, heatmaps=heatmaps)
+
+    def _detect_whole(self, image: MedicalImage, pose: Pose | None, *, heatmaps: bool) -> Detection:
+        """Detect in an image as one subject, in the given or the best pose."""
         if pose is not None:
-            return self._detect_posed(image, pose, heatmaps=heatmaps)
+            return self._judged(self._detect_posed(image, pose, heatmaps=heatmaps), image.geometry)
         upright = self._resample(image, None)
         bounds = self._bounds(image, upright)
         if bounds.is_cut:
@@ -209,7 +190,8 @@ class LandmarkModel:
         else:
             canvas_transform = fit_canvas_transform(image.geometry, self.canvas)
             found = self.detect_working(upright, canvas_transform, native=image, heatmaps=heatmaps)
-        return self._in_better_pose(image, found, bounds, heatmaps=heatmaps)
+        found = self._in_better_pose(image, found, bounds, heatmaps=heatmaps)
+        return self._judged(found, image.geometry)
 
     def detect_in_cohort(self, cohort: Cohort, number: int, *, heatmaps: bool = False) -> Detection:
         """Predict the landmarks of image `number` of a cohort.
@@ -233,13 +215,31 @@ class LandmarkModel:
         wanted = finer is not None and finer.suits(canvas_transform)
         native = read_native(cohort, number) if wanted else None
         found = self.detect_working(working, canvas_transform, native=native, heatmaps=heatmaps, pose=drawn)
-        if not self._may_be_turned(cohort.geometry(number), found):
-            return found
-        image = native if wanted else read_native(cohort, number)
-        if image is None:
-            return found
-        bounds = self._bounds(image, self._resample(image, None))
-        return self._in_better_pose(image, found, bounds, heatmaps=heatmaps)
+        judged = self._judged(found, geometry)
+        if not self._may_be_turned(geometry, found) and not _is_flagged(judged):
+            return judged
+        original = native if wanted else read_native(cohort, number)
+        if original is None:
+            return judged
+        bounds = self._bounds(original, self._resample(original, None))
+        found = self._in_better_pose(original, found, bounds, heatmaps=heatmaps)
+        return self._told_apart(self._judged(found, geometry), original, heatmaps=heatmaps)
+
+    def _judged(self, detection: Detection, geometry: Geometry) -> Detection:
+        """A detection with the state of the image, and without landmarks that it does not show."""
+        if self.usual_errors is None:
+            return detection
+        scale = fit_canvas_transform(geometry, self.canvas, detection.pose).scale
+        landmarks = judge(detection.landmarks, self.usual_errors, shape=geometry.shape, scale=scale)
+        return replace(detection, landmarks=landmarks)
+
+    def _told_apart(self, detection: Detection, image: MedicalImage, *, heatmaps: bool) -> Detection:
+        """The detection, or that in one of several upright subjects where it is flagged."""
+        if not _is_flagged(detection):
+            return detection
+        upright = Pose.upright(len(self.canvas))
+        several = find_subjects(image, lambda part: self._detect_whole(part, upright, heatmaps=heatmaps))
+        return several or detection
 
     def detect_working(
         self,
@@ -250,7 +250,7 @@ class LandmarkModel:
         heatmaps: bool = False,
         pose: Pose | None = None,
     ) -> Detection:
-        """Predict the landmarks of an image that was resampled to the working grid.
+        """Predict the landmarks of an image that was resampled to the working grid, without a judgement of it.
 
         Parameters
         ----------
@@ -439,11 +439,18 @@ class LandmarkModel:
             parts.append(
                 {f"native.{k}": v for k, v in enumerate(self.native_refiner.refiner.descriptors.vectors)}
             )
+        if self.usual_errors is not None:
+            total.update(json.dumps(self.usual_errors.to_json()).encode())
         for tensors in parts:
             for name, value in sorted(tensors.items()):
                 total.update(name.encode())
                 total.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
         return total.hexdigest()
+
+
+def _is_flagged(detection: Detection) -> bool:
+    state = detection.landmarks.image_state
+    return state is not None and state.is_flagged
 
 
 def _normalised(heatmaps: torch.Tensor, absent: np.ndarray) -> np.ndarray:

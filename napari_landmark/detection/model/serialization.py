@@ -14,6 +14,7 @@ from napari_landmark.data.landmarks import LandmarkSchema
 from napari_landmark.detection.detector.detector import DetectorConfig, DetectorNetwork
 from napari_landmark.detection.embedding.embedding import Embedding, EmbeddingConfig
 from napari_landmark.detection.embedding.template_matching import Descriptors
+from napari_landmark.detection.model.judgement import UsualErrors
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.pose.options import PoseOptions
 from napari_landmark.detection.pose.pose_file import POSES, read_poses, write_poses
@@ -81,6 +82,7 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
             "native_zoom": native.zoom if native is not None else None,
             "detector": detector.config.to_json() if detector is not None else None,
             **({} if model.pose_options is None else {"pose": model.pose_options.to_json()}),
+            "usual_errors": None if model.usual_errors is None else model.usual_errors.to_json(),
             "training": model.record,
         },
     )
@@ -110,6 +112,8 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         typical = _parse_typical(sidecar.get("typical_support"), len(schema))
         zoom = _parse_zoom(sidecar.get("native_zoom"))
         pose_options = PoseOptions.from_json(sidecar["pose"]) if "pose" in sidecar else None
+        usual = sidecar.get("usual_errors")
+        usual_errors = None if usual is None else UsualErrors.from_json(usual, len(schema))
         record = sidecar.get("training", {})
         if not isinstance(record, dict):
             raise TypeError("'training' is no object")
@@ -146,6 +150,7 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         pose_options=pose_options,
         poses=read_poses(folder / POSES, len(canvas)),
         record=record,
+        usual_errors=usual_errors,
     )
 
 

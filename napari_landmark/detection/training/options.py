@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.learning.device import Device
-from napari_landmark.learning.loop import Budget
+from napari_landmark.learning.loop import OVERTIME, Budget
 
 # Parts of a wall-clock budget; the rest is for matching, predictions and the report.
 _SHARES = {"self": 0.25, "cross": 0.08, "patch": 0.26, "detector": 0.20, "retrain": 0.15}
 
 _POSE_SHARE = 0.15  # of a wall-clock budget, beyond it, where poses differ
+# Parts of the steps that a stage does however long they take, up to OVERTIME times its minutes.
+# Drawn hands, 3 minutes: 0.67 pixels with about these steps, 26 with a third of them.
+_LEAST = {"self": 0.39, "cross": 0.15, "patch": 0.14, "detector": 0.19, "retrain": 0.12}
 
 _FIRST_MINUTES, _LARGEST_FIRST = 2.0, 0.45
 _WHOLE_IMAGES = ("self", "cross", "detector", "retrain")  # patches are of one size
@@ -35,19 +38,23 @@ class TrainingOptions:
     Parameters
     ----------
     minutes : float, optional
-        Wall-clock budget. Without it the number of steps is fixed, and the same seed on the same processor gives the
-        same model; `limit_minutes` still holds on slow machines.
+        Time to train, instead of a number of steps. Without it the number of steps is fixed, and the same seed on the
+        same processor gives the same model; `limit_minutes` still acts on slow machines.
     device : str
     seed : int
     self_steps, cross_steps, patch_steps, detector_steps, retrain_steps : int
         Steps of the stages where `minutes` is not given: embedding (each image with itself, across subjects), patch
         embedding, detector (first training, retraining).
     limit_minutes : float, optional
-        For a working grid of `FULL_CANVAS` pixels; a smaller one gets its share, see `for_canvas`.
+        Time for the steps where `minutes` is not given: after its part of it, a stage ends early. For a working grid of
+        `FULL_CANVAS` pixels; a smaller one gets its share, see `for_canvas`.
     batch_factor : int
         Multiplies the images or patches a step for embedding and patch embedding. Not for the detector: its
         pseudo-labels are wrong one by one and right on average, and shown often they would be learned by heart. 1 for
         volumes, see `for_canvas`.
+    overtime : float
+        Times `minutes` or `limit_minutes` that a training may take on a slow or busy machine: a stage that would end
+        with too few steps to be of use goes on until it has done them.
     """
 
     minutes: float | None = None
@@ -60,6 +67,7 @@ class TrainingOptions:
     retrain_steps: int = 400
     limit_minutes: float | None = None
     batch_factor: int = 1
+    overtime: float = OVERTIME
 
     def __post_init__(self) -> None:
         for name in ("minutes", "limit_minutes"):
@@ -70,6 +78,12 @@ class TrainingOptions:
                     code=ErrorCode.INVALID_OPTION,
                     option=name,
                 )
+        if not (self.overtime >= 1 and math.isfinite(self.overtime)):
+            raise InputError(
+                f"overtime {self.overtime}: must be 1 or more",
+                code=ErrorCode.INVALID_OPTION,
+                option="overtime",
+            )
 
     def for_canvas(self, canvas: tuple[int, ...]) -> TrainingOptions:
         """Adapt steps, limit and batches to a working grid.
@@ -91,20 +105,28 @@ class TrainingOptions:
     def describe(self) -> str:
         """The budget in words."""
         if self.minutes:
-            return f"for {self.minutes:g} minutes"
+            return f"for {self.minutes:g} minutes{self._at_most(self.minutes)}"
         steps = f"for {' + '.join(str(getattr(self, f'{stage}_steps')) for stage in _SHARES)} steps"
         if self.batch_factor > 1:
             steps += f", the first three of {self.batch_factor} times as many images"
-        return steps + (f", {self.limit_minutes:.1f} minutes at most" if self.limit_minutes else "")
+        if not self.limit_minutes:
+            return steps
+        return f"{steps}, {self.limit_minutes:.1f} minutes at most{self._at_most(self.limit_minutes)}"
+
+    def _at_most(self, minutes: float) -> str:
+        if self.overtime == 1:
+            return ""
+        return f" (on a slow machine longer, until enough is learned: up to {self.overtime * minutes:.3g})"
 
     def budget(self, stage: str) -> Budget:
         """Budget of stage `self`, `cross`, `patch`, `detector` or `retrain`."""
         limit = self.minutes or self.limit_minutes
-        seconds = limit * 60 * _share(stage, limit) if limit else None
         steps: int = getattr(self, f"{stage}_steps")
-        if not self.minutes:
-            return Budget(steps, seconds)
-        return Budget(None if stage in _ENLARGED else _MOST_DETECTOR_STEPS * steps, seconds)
+        if not limit:
+            return Budget(steps)
+        seconds, least = limit * 60 * _share(stage, limit), math.ceil(_LEAST[stage] * steps)
+        most = steps if not self.minutes else None if stage in _ENLARGED else _MOST_DETECTOR_STEPS * steps
+        return Budget(most, seconds, least, self.overtime * seconds)
 
     @property
     def pose_seconds(self) -> float | None:

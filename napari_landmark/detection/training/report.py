@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.training.report_figures import (
@@ -21,11 +22,17 @@ from napari_landmark.detection.training.report_figures import (
     picture_uri,
     thumbnail,
 )
+from napari_landmark.detection.training.shortcomings import find_shortcomings
 from napari_landmark.detection.training.train import TrainingReport
 from napari_landmark.learning.loop import History
 
 _MOST_PREDICTIONS = 40  # on the page; of larger cohorts the worst ones and an even choice of the others
 _TEMPLATE = "report.html"
+_STATES = {
+    ImageState.DOUBTFUL: "doubtful",
+    ImageState.FOREIGN: "not this anatomy?",
+    ImageState.SEVERAL: "several subjects?",
+}
 
 
 def write_report(study: Study, cohort: Cohort, report: TrainingReport) -> Path:
@@ -54,9 +61,13 @@ def summarize(cohort: Cohort, report: TrainingReport) -> dict[str, Any]:
         "cancelled": report.cancelled,
         "seconds": round(report.seconds, 1),
         "images": len(cohort),
+        "shortcomings": [lack.text for lack in find_shortcomings(report, cohort)],
         "skipped_files": [{"image": file.name, "reason": file.reason} for file in cohort.skipped_files],
         "left_aside": [{"image": name, "reason": reason} for name, reason in report.left_aside.items()],
         "stages": [_summarize_stage(history) for history in report.histories],
+        "image_states": {
+            name: str(marks.image_state) for name, marks in report.predictions.items() if marks.image_state
+        },
         "expected_error_px": {
             name: None if error is None else round(error, 3)
             for name, error in expected_errors(report.predictions).items()
@@ -88,6 +99,7 @@ def _summarize_stage(history: History) -> dict[str, Any]:
     return {
         "stage": history.stage,
         "steps": history.steps,
+        "least_steps": history.least_steps,
         "seconds": round(history.seconds, 1),
         "loss": loss if math.isfinite(loss) else None,
     }
@@ -112,6 +124,7 @@ def _render(study: Study, cohort: Cohort, report: TrainingReport, summary: dict[
             {
                 "name": name,
                 "error": errors[name],
+                "state": _state(report.predictions[name]),
                 "picture": picture_uri(thumbnail(cohort, cohort.index(name), report.predictions[name])),
             }
             for name in choose_predictions(list(errors))
@@ -129,3 +142,8 @@ def _render(study: Study, cohort: Cohort, report: TrainingReport, summary: dict[
         grid=" × ".join(str(side) for side in reversed(cohort.canvas)),
         predictions=predictions,
     )
+
+
+def _state(marks: LandmarkSet) -> str:
+    """State of an image to look at; empty otherwise."""
+    return "" if marks.image_state is None else _STATES.get(marks.image_state, "")

@@ -38,7 +38,7 @@ from napari_landmark.detection.training.cohort_poses import (
 )
 from napari_landmark.detection.training.preview import preview_hook
 from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
-from napari_landmark.detection.training.templates import missing_landmarks
+from napari_landmark.detection.training.templates import left_out_images, missing_landmarks
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.loop import Budget, Checkpoint, History
 from napari_landmark.learning.seeding import seeded
@@ -198,8 +198,9 @@ class Stages:
             self.refiner = replace(self.refiner, typical=others.mean(0))
 
     def _with_annotations(self, labels: PseudoLabels) -> PseudoLabels:
-        """Pseudo-labels with all manual annotations instead of what was found in those images."""
+        """Pseudo-labels with all manual annotations instead of what was found, and none of left-out images."""
         positions, weights = labels.positions.copy(), labels.weights.copy()
+        weights[left_out_images(self.task.study, self.task.cohort)] = 0
         for image in self.task.annotated:
             known = ~np.isnan(image.positions[:, 0])
             positions[image.index][known] = image.positions[known]

@@ -9,6 +9,7 @@ import numpy as np
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet, Status, check_inside
+from napari_landmark.data.study.image_decisions import ImageDecision
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.embedding.template_matching import Template
 
@@ -41,6 +42,12 @@ def find_annotated(study: Study, cohort: Cohort) -> list[Template]:
             raise InputError(f"{name}: is annotated, but no longer among the images of {cohort.folder}")
         raise InputError(f"{name}: no landmark is placed in it; annotate the template first")
     return found
+
+
+def left_out_images(study: Study, cohort: Cohort) -> list[int]:
+    """Numbers of the images that the user left out."""
+    decisions = study.decisions()
+    return [n for n, name in enumerate(cohort.names) if decisions.get(name) is ImageDecision.LEFT_OUT]
 
 
 def missing_landmarks(study: Study, cohort: Cohort) -> np.ndarray:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.pose import Pose
@@ -30,6 +27,7 @@ from napari_landmark.detection.training.stages import KEPT_LABELS, KEPT_POSES, S
 from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
 from napari_landmark.detection.training.template_choice import choose_templates
 from napari_landmark.detection.training.templates import find_annotated
+from napari_landmark.detection.training.usual_errors import measure_usual_errors
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import History
 from napari_landmark.learning.threads import thread_limit
@@ -38,7 +36,6 @@ from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 PREDICTION_JOURNAL = "predictions.part.jsonl"
 _WRITTEN_AT_ONCE = 250  # images
-_IMAGES_OF_USUAL_ERROR = 40
 
 
 @dataclass
@@ -154,7 +151,10 @@ def _train(
     stages = Stages(task, record, monitor)
     model, histories = stages.run()
     if not monitor.cancelled:
-        _note_usual_error(model, stages.task.cohort)
+        usual = measure_usual_errors(model, stages.task.cohort)
+        model.usual_errors = usual
+        if usual is not None and model.pose_options is not None:
+            model.pose_options = replace(model.pose_options, usual_error=usual.mean)
     save_model(model, folder)
     report = TrainingReport(folder, histories, left_aside=record.get("poses", {}).get("left_aside", {}))
     if not monitor.cancelled:
@@ -175,18 +175,6 @@ def _train(
     report.seconds = time.monotonic() - started
     _finish(study, report)
     return report
-
-
-def _note_usual_error(model: LandmarkModel, cohort: Cohort) -> None:
-    """Note in the model the median of the mean expected errors of some training images."""
-    numbers = np.linspace(0, len(cohort) - 1, min(len(cohort), _IMAGES_OF_USUAL_ERROR)).round().astype(int)
-    errors = [
-        model.detect_working(cohort.working(number), cohort.canvas_transform(number)).working_error
-        for number in numbers.tolist()
-    ]
-    usual = float(np.median(errors))
-    if model.pose_options is not None and math.isfinite(usual) and usual > 0:
-        model.pose_options = replace(model.pose_options, usual_error=usual)
 
 
 def _finish(study: Study, report: TrainingReport) -> None:

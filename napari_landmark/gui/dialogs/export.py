@@ -14,6 +14,7 @@ from napari_landmark.data.files.file_stem import file_stem
 from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.data.formats.registry import format_of_suffix, landmark_formats, write_landmarks
 from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.study.image_decisions import ImageDecision
 from napari_landmark.data.study.provenance import write_run_record
 from napari_landmark.gui.session.session import Session
 
@@ -70,10 +71,12 @@ def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> i
     Returns
     -------
     int
-        Number of images written; those without any landmark are left out.
+        Number of images written: not those without any landmark, and of all images not those that the user left out.
     """
     path = Path(path)
-    names = session.names if whole else (session.current_image,)
+    store = session.require_store()
+    used = tuple(name for name in session.names if store.decision(name) is not ImageDecision.LEFT_OUT)
+    names = used if whole else (session.current_image,)
     sets = {name: session.result(name) for name in names}
     sets = {name: marks for name, marks in sets.items() if _any_landmark(marks)}
     if not sets:

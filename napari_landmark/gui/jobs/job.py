@@ -159,8 +159,9 @@ def explain(error: BaseException, memory_advice: str = MEMORY_ADVICE) -> str:
 
 
 def time_left(event: ProgressEvent) -> str:
-    """Estimated time left in words, '2 min 10 s left'; empty where unknown."""
+    """Estimated time left in words, '2 min 10 s left', and whether it is longer than asked; empty where unknown."""
     if event.seconds_left is None or event.fraction >= 1:
         return ""
     minutes, seconds = divmod(round(event.seconds_left), 60)
-    return f"{minutes} min {seconds:02d} s left" if minutes else f"{seconds} s left"
+    left = f"{minutes} min {seconds:02d} s left" if minutes else f"{seconds} s left"
+    return f"{left} (longer than asked, until enough is learned)" if event.overtime else left

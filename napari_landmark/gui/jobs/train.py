@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from napari_landmark.detection.training.train import TrainingReport
 
 _FEWEST_STEPS = 20
-_FLAT = 0.05  # median confidence: share of a heatmap around its peak
-_LARGE = 0.05  # median expected error as a share of the longest side
 
 # Modules that need torch are imported where they are used: opening a widget does not wait for it.
 
@@ -181,8 +179,7 @@ class TrainingOutcome:
 def training_outcome(report: TrainingReport, cohort: Cohort) -> TrainingOutcome:
     """Summarize a training: duration, images and median expected error, or what makes its model useless.
 
-    A model is called useless where a stage made hardly any steps, its heatmaps are flat (which makes expected errors
-    meaningless, too), or the median expected error is a large part of the image.
+    A model is called useless where a stage made hardly any steps, or has one of `find_shortcomings`.
 
     Parameters
     ----------
@@ -208,24 +205,19 @@ def training_outcome(report: TrainingReport, cohort: Cohort) -> TrainingOutcome:
             f"{done} is useless: a stage made only {steps}. Train again with more time, under Advanced.",
             False,
         )
-    errors, shares, confidences = [], [], []
+    from napari_landmark.detection.training.shortcomings import ShortcomingKind, find_shortcomings
+
+    errors = []
     for name, marks in report.predictions.items():
-        geometry = cohort.geometry(cohort.index(name))
-        for mark in marks.values():
-            if mark.expected_error is not None:
-                errors.append(mark.expected_error * (geometry.mean_spacing or 1.0))
-                shares.append(mark.expected_error / max(geometry.shape))
-            if mark.confidence is not None:
-                confidences.append(mark.confidence)
-    if confidences and median(confidences) < _FLAT:
-        return TrainingOutcome(
-            f"{done} is not sure of anything: its heatmaps are flat. Train again with more time, under Advanced.",
-            False,
-        )
+        spacing = cohort.geometry(cohort.index(name)).mean_spacing or 1.0
+        errors += [
+            mark.expected_error * spacing for mark in marks.values() if mark.expected_error is not None
+        ]
     unit = "mm" if all(cohort.geometry(n).has_spacing for n in range(len(cohort))) else "pixels"
     off = f", about {median(errors):.1f} {unit} off on average" if errors else ""
-    if shares and median(shares) > _LARGE:
-        return TrainingOutcome(
-            f"{done} is poor{off}. Train again with more time, or annotate more images.", False
-        )
+    for lack in find_shortcomings(report, cohort):
+        if lack.kind is ShortcomingKind.FLAT_HEATMAPS:
+            off = ""  # expected errors mean nothing without a peak
+        remedy = "Train again with more time, under Advanced, or annotate more images."
+        return TrainingOutcome(f"{done} is poor{off}: {lack.text}. {remedy}", False)
     return TrainingOutcome(f"✓ {done}. Landmarks were found in {len(report.predictions)} images{off}.", True)

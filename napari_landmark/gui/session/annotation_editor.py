@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status, check_axes, check_inside
+from napari_landmark.data.study.image_decisions import ImageDecision
 from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.session.undo import Change
@@ -67,7 +68,8 @@ class AnnotationEditor:
         if session.schema is None:
             return
         name = session.current_landmark
-        if name not in session.schema or session.result()[name].status is not Status.UNPLACED:
+        free = (Status.UNPLACED, Status.PREDICTED_MISSING)
+        if name not in session.schema or session.result()[name].status not in free:
             name = session.next_unplaced(name)
         if not name and session.adding:
             name = SchemaEditor(session).add()
@@ -94,6 +96,14 @@ class AnnotationEditor:
             self._session.select_landmark(name)
         else:
             self.mark_missing(name)
+
+    # -- whole image ----------------------------------------------------------------------------------
+
+    def decide(self, decision: ImageDecision | None) -> None:
+        """Keep what the user says of the current image as a whole; None takes it back."""
+        session = self._session
+        session.require_store().decide(session.current_image, decision)
+        session.landmarks_changed.emit(session.current_image)
 
     # -- many landmarks -------------------------------------------------------------------------------
 
@@ -148,7 +158,7 @@ class AnnotationEditor:
         check_inside(landmarks.values(), session.geometry(), image=session.current_image)
         annotation = session.annotation()
         for mark in landmarks.values():
-            if mark.status is not Status.UNPLACED:
+            if mark.status not in (Status.UNPLACED, Status.PREDICTED_MISSING):
                 status = Status.PLACED if mark.status is Status.PREDICTED else mark.status
                 annotation = annotation.with_landmark(Landmark(mark.name, mark.position, status))
         self._set_template()

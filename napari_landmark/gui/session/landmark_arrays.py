@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
 _STATUSES = tuple(Status)
@@ -54,6 +55,7 @@ class LandmarkArrays:
 
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
+        self._image_states: dict[str, ImageState] = {}
         self._columns: dict[str, int] = {}
         self._positions = np.empty((0, 0, _LARGEST_NDIM))  # in array axis order, pictures with NaN in front
         self._status = np.empty((0, 0), np.uint8)
@@ -78,6 +80,9 @@ class LandmarkArrays:
 
     def put(self, image: str, marks: LandmarkSet) -> None:
         """Replace the landmarks of an image."""
+        self._image_states.pop(image, None)
+        if marks.image_state is not None:
+            self._image_states[image] = marks.image_state
         row = self._row(image)
         if any(name not in self._columns for name in marks):
             self._add_columns(marks)
@@ -97,7 +102,12 @@ class LandmarkArrays:
         if row is None:
             return LandmarkSet(schema)
         known = [(name, self._columns[name]) for name in schema.names if name in self._columns]
-        return LandmarkSet(schema, (self._landmark(row, name, column) for name, column in known))
+        marks = (self._landmark(row, name, column) for name, column in known)
+        return LandmarkSet(schema, marks, image_state=self.image_state(image))
+
+    def image_state(self, image: str) -> ImageState | None:
+        """State of an image that came with its landmarks."""
+        return self._image_states.get(image)
 
     def columns(self, images: Collection[str], schema: LandmarkSchema) -> LandmarkColumns:
         """Landmarks of many images, in the order of their names and of the schema."""
@@ -116,6 +126,7 @@ class LandmarkArrays:
         """A copy that later changes do not reach, such as for a thread."""
         made = type(self)()
         made._rows, made._columns = dict(self._rows), dict(self._columns)
+        made._image_states = dict(self._image_states)
         made._positions, made._status = self._positions.copy(), self._status.copy()
         made._confidences, made._errors = self._confidences.copy(), self._errors.copy()
         return made
@@ -133,10 +144,15 @@ class LandmarkArrays:
         for (array, empty), (given, _) in zip(self._arrays(), other._arrays(), strict=True):
             array[rows] = empty
             array[np.ix_(rows, columns)] = given[sources]
+        for image in other._rows:
+            self._image_states.pop(image, None)
+        self._image_states.update(other._image_states)
 
     def same(self, other: LandmarkArrays) -> bool:
         """Whether both have the same landmarks of the same images, in whatever order."""
         if self._rows.keys() != other._rows.keys() or self._columns.keys() != other._columns.keys():
+            return False
+        if self._image_states != other._image_states:
             return False
         rows = np.array([other._rows[image] for image in self._rows], int)
         columns = np.array([other._columns[name] for name in self._columns], int)

@@ -10,8 +10,10 @@ import numpy as np
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.file_replacement import discard_unfinished
+from napari_landmark.data.study.image_decisions import ImageDecision
 from napari_landmark.data.study.lock import ANNOTATING, StudyLock
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.session.landmark_arrays import LandmarkArrays
@@ -60,6 +62,7 @@ class LandmarkStore:
         self._errors: dict[str, tuple[float, float]] = {}
         self._summarized: LandmarkSchema | None = None
         self._annotations, self._predictions = LandmarkArrays(), LandmarkArrays()
+        self._decisions: dict[str, ImageDecision] = {}
         self.reload()
 
     def is_of(self, study: Study) -> bool:
@@ -70,12 +73,14 @@ class LandmarkStore:
         """Read all files again."""
         self._annotations = LandmarkArrays.gather(self._study.recorded_annotations())
         self._predictions = LandmarkArrays.gather(self._study.recorded_predictions())
+        self._decisions = self._study.decisions()
         self._summarized = None
         self._summarize_all()
 
     def take_over(self, newer: LandmarkStore) -> None:
         """Take over what a store of the same study read from its files, such as in a thread."""
         self._annotations, self._predictions = newer._annotations, newer._predictions
+        self._decisions = newer._decisions
         self._summarized = None
 
     def keep_annotations(self, earlier: LandmarkStore) -> None:
@@ -85,7 +90,7 @@ class LandmarkStore:
         """
         if self._lock is not None and self._lock is earlier._lock:
             self._study.read_again()
-            self._annotations = earlier._annotations
+            self._annotations, self._decisions = earlier._annotations, earlier._decisions
             self._summarized = None
 
     def annotation(self, image: str) -> LandmarkSet:
@@ -120,6 +125,32 @@ class LandmarkStore:
         """Number of images in each state; see `state`."""
         self._summarize_all()
         return Counter(map(self._states.get, images, [""] * len(images)))
+
+    def image_state(self, image: str) -> ImageState | None:
+        """Judgement of the model of an image; None where there is none."""
+        return self._predictions.image_state(image)
+
+    def is_flagged(self, image: str) -> bool:
+        """Whether a user should look at an image that nobody annotated, corrected or decided on."""
+        state = self.image_state(image)
+        undecided = self.state(image) == "predicted" and image not in self._decisions
+        return state is not None and state.is_flagged and undecided
+
+    def decision(self, image: str) -> ImageDecision | None:
+        """Decision of the user on an image."""
+        return self._decisions.get(image)
+
+    def decide(self, image: str, decision: ImageDecision | None) -> None:
+        """Keep the decision of the user on an image; None takes it back. Its file is written first.
+
+        Raises
+        ------
+        InputError
+            Another program annotates the study, or the file cannot be written.
+        """
+        self.check_right()
+        self._study.decide(image, decision)
+        self._decisions = self._study.decisions()
 
     def expected_error(self, image: str) -> tuple[float, float]:
         """Mean and largest expected error in native pixels of the predictions that no annotation replaces.

@@ -112,6 +112,8 @@ class AnnotateWidget(DockWidget):
             task = f"All landmarks are annotated. {dot} <b>{name}</b>: drag its point to move it."
         elif status is Status.MISSING:
             task = f"{dot} <b>{name}</b> is missing in this image."
+        elif status is Status.PREDICTED_MISSING:
+            task = f"{dot} <b>{name}</b> seems not visible: click on it, or mark it as missing."
         else:
             task = f"{dot} <b>{name}</b>: drag its point to move it."
         done = len(schema) - unplaced
@@ -156,7 +158,7 @@ class AnnotateWidget(DockWidget):
         session, schema = self.session, self.session.require_study().schema
         geometries = {name: session.geometry(name) for name in session.names}
         found = read_for(path, session.current_image, geometries)
-        placed = [mark for mark in found.values() if mark.status is not Status.UNPLACED]
+        placed = [mark for mark in found.values() if mark.status.has_position or mark.status.is_manual]
         # Before new landmarks are defined.
         check_inside(placed, session.geometry(), image=session.current_image)
         new = [mark.name for mark in placed if mark.name not in schema]

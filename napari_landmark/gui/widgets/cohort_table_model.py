@@ -8,6 +8,8 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.image_state import ImageState
+from napari_landmark.data.study.image_decisions import ImageDecision
 from napari_landmark.gui.session.review_order import native_pixel_lengths, review_order
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.length_text import length_text
@@ -20,6 +22,12 @@ _TIPS = (
     "Mean expected error of the predicted landmarks, and the largest one in parentheses; an average, not a limit",
 )
 _STATES = {"annotated": "✓ annotated", "corrected": "✓ corrected", "predicted": "predicted", "": "–"}
+_LEFT_OUT = "left out"
+_FLAGS = {
+    ImageState.DOUBTFUL: "doubtful",
+    ImageState.FOREIGN: "not this anatomy?",
+    ImageState.SEVERAL: "several subjects?",
+}
 
 
 class CohortTableModel(QAbstractTableModel):
@@ -43,10 +51,12 @@ class CohortTableModel(QAbstractTableModel):
         self._lengths: dict[str, float] = {}  # of a native pixel, of the images of that cohort
 
     def update(self) -> None:
-        """Take over all images and sort them by `review_order`; those without an expected error come last."""
+        """Take over all images and sort them: flagged ones first, then by `review_order`."""
         session, store = self._session, self._session.landmark_store
         errors = {} if store is None else {name: store.expected_error(name) for name in session.names}
         names = review_order({name: mean for name, (mean, _) in errors.items()}, self._native_lengths())
+        if store is not None:  # an expected error of another anatomy says little: such images come first
+            names.sort(key=lambda name: not store.is_flagged(name))
         self.beginResetModel()
         self._names = names
         self._rows = {name: row for row, name in enumerate(names)}
@@ -86,7 +96,7 @@ class CohortTableModel(QAbstractTableModel):
             return None
         if index.column() == 0:
             return name
-        return _STATES[store.state(name)] if index.column() == 1 else self._error(name)
+        return self._state(name) if index.column() == 1 else self._error(name)
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
@@ -99,7 +109,7 @@ class CohortTableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return _TIPS[section] or None
         if role == WIDEST_TEXTS:
-            return ((), _STATES.values(), self._widest_errors)[section]
+            return ((), (*_STATES.values(), *_FLAGS.values(), _LEFT_OUT), self._widest_errors)[section]
         return None
 
     def _native_lengths(self) -> dict[str, float]:
@@ -111,6 +121,14 @@ class CohortTableModel(QAbstractTableModel):
                 {} if cohort is None else dict(zip(cohort.names, native_pixel_lengths(cohort), strict=True))
             )
         return self._lengths
+
+    def _state(self, name: str) -> str:
+        """State of an image: what its user, else what its model says."""
+        store = self._session.require_store()
+        judged, decision = store.image_state(name), store.decision(name)
+        if decision is ImageDecision.LEFT_OUT:
+            return _LEFT_OUT
+        return _FLAGS[judged] if judged is not None and store.is_flagged(name) else _STATES[store.state(name)]
 
     def _error(self, name: str) -> str:
         mean, largest = self._session.require_store().expected_error(name)

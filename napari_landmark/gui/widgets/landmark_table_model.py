@@ -19,6 +19,7 @@ _STATES = {
     Status.MISSING: "missing",
     Status.PLACED: "✓ placed",
     Status.PREDICTED: "predicted",
+    Status.PREDICTED_MISSING: "not visible?",
     Status.CORRECTED: "✓ corrected",
 }
 

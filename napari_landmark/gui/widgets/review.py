@@ -6,7 +6,9 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel
 
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.study.image_decisions import ImageDecision
 from napari_landmark.gui.controls import button, emphasise, note
 from napari_landmark.gui.dialogs.export import ExportButton
 from napari_landmark.gui.jobs.detect import Heatmaps, detect_job, heatmap_job
@@ -14,10 +16,17 @@ from napari_landmark.gui.jobs.train import train_job
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.widgets.cohort_table import CohortTable
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
+
+_FLAGS = {
+    ImageState.DOUBTFUL: "The model is less sure of this image than usual.",
+    ImageState.FOREIGN: "This image seems to show something else, or in a pose that the model does not know.",
+    ImageState.SEVERAL: "This image seems to show several subjects; the landmarks are of one of them.",
+}
 
 
 class ReviewWidget(DockWidget):
@@ -54,6 +63,17 @@ class ReviewWidget(DockWidget):
             self._on_back,
             tip="Remove the annotation of this landmark: its prediction is shown again",
         )
+        self.flag = note()
+        self.confirm = button(
+            "It is right", self._on_confirm, tip="This image shows the anatomy, whatever a model says"
+        )
+        self.leave_out = button(
+            "Leave out",
+            self._on_leave_out,
+            tip="No model learns from its predictions, and exports of all images lack it",
+        )
+        for widget in (self.confirm, self.leave_out):
+            widget.setCheckable(True)
         self.again = button(
             "Train again with my corrections",
             self._on_again,
@@ -86,6 +106,7 @@ class ReviewWidget(DockWidget):
             (QLabel("Model"), self.models, self.detect_all, self.detect_one),
             (self.cohort,),
             (self.colors, self.heatmaps),
+            (self.flag, self.confirm, self.leave_out),
             (self.about,),
             (self.table,),
             (self.accept, self.missing, self.back),
@@ -93,7 +114,10 @@ class ReviewWidget(DockWidget):
             row = QHBoxLayout()
             for widget in widgets:
                 row.addWidget(
-                    widget, 0 if isinstance(widget, QLabel) and widget not in (self.about, self.hint) else 1
+                    widget,
+                    0
+                    if isinstance(widget, QLabel) and widget not in (self.about, self.hint, self.flag)
+                    else 1,
                 )
             stretch = 2 if self.cohort in widgets else 3 if self.table in widgets else 0
             self.body.addLayout(row, stretch)
@@ -129,6 +153,7 @@ class ReviewWidget(DockWidget):
         self.accept.setEnabled(predicted)
         emphasise(self.accept, predicted)
         self.colors.setCurrentIndex(0 if session.color_by_confidence else 1)
+        self._show_flag(store)
         mark = result.get(session.current_landmark)
         prediction = session.prediction().get(session.current_landmark)
         self.back.setEnabled(
@@ -142,6 +167,17 @@ class ReviewWidget(DockWidget):
         if session.current_landmark in schema:
             definition = schema.definitions[schema.index(session.current_landmark)]
         self.about.setText(f"<b>{session.current_landmark}</b> {definition}")
+
+    def _show_flag(self, store: LandmarkStore) -> None:
+        """Show what the model says of the image as a whole, and what the user decided."""
+        image = self.session.current_image
+        decision, state = store.decision(image), store.image_state(image)
+        flagged = store.is_flagged(image) and state is not None
+        self.flag.setText(_FLAGS[state] if flagged and state is not None else "")
+        for widget in (self.flag, self.confirm, self.leave_out):
+            widget.setVisible(flagged or decision is not None)
+        self.confirm.setChecked(decision is ImageDecision.CONFIRMED)
+        self.leave_out.setChecked(decision is ImageDecision.LEFT_OUT)
 
     def _offer(self) -> None:
         """List the models and select the default one, which the command line takes as well."""
@@ -206,6 +242,16 @@ class ReviewWidget(DockWidget):
 
     def _on_accept(self) -> None:
         self.session.attempt(self.editor.accept)
+
+    def _on_confirm(self) -> None:
+        self._decide(ImageDecision.CONFIRMED if self.confirm.isChecked() else None)
+
+    def _on_leave_out(self) -> None:
+        self._decide(ImageDecision.LEFT_OUT if self.leave_out.isChecked() else None)
+
+    def _decide(self, decision: ImageDecision | None) -> None:
+        self.session.attempt(lambda: self.editor.decide(decision))
+        self.refresh()
 
     def _on_missing(self) -> None:
         self.session.attempt(lambda: self.editor.mark_missing(self.session.current_landmark))

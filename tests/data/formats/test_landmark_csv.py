@@ -13,6 +13,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.landmark_csv import read_csv, write_csv
 from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
 SCHEMA = LandmarkSchema(("sella", "nasion"))
@@ -39,7 +40,7 @@ def landmark_sets(draw: st.DrawFn) -> dict[str, LandmarkSet]:
             confidence = draw(st.none() | st.floats(0, 1).map(lambda value: round(value, 6)))
             error = draw(st.none() | st.floats(0, 99).map(lambda value: round(value, 6)))
             marks.append(Landmark(name, position, status, confidence, error))
-        sets[image] = LandmarkSet(schema, marks)
+        sets[image] = LandmarkSet(schema, marks, image_state=draw(st.none() | st.sampled_from(ImageState)))
     return sets
 
 
@@ -58,6 +59,7 @@ class TestRoundTrip:
         assert list(found) == list(sets)
         for image, landmarks in sets.items():
             assert dict(found[image]) == dict(landmarks)
+            assert found[image].image_state is landmarks.image_state
 
     def test_by_the_end_of_the_name(self, tmp_path):
         sets = {"a.png": LandmarkSet.from_array(SCHEMA, [[1, 2], [3, 4]])}

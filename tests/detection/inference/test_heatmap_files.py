@@ -16,7 +16,7 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.detection.inference.heatmap_files import write_heatmaps
-from napari_landmark.detection.model.landmark_model import Detection
+from napari_landmark.detection.model.detection import Detection
 
 STRIDE = 4
 SCHEMA = LandmarkSchema(("nasion", "sella $x$"))

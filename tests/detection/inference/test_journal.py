@@ -10,7 +10,8 @@ import pytest
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.image_state import ImageState
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.detection.inference.journal import DetectionJournal, read_journal
 
 SCHEMA = LandmarkSchema(("a", "b"))
@@ -75,6 +76,15 @@ def test_poses_come_back_exactly(tmp_path, images):
     assert resumed(path, "0.png", images[0])[2] == pose
     path.write_text(path.read_text().replace('"inverted": true', '"inverted": 7'))
     assert resumed(path, "0.png", images[0]) is None
+
+
+def test_the_state_of_an_image_and_missing_landmarks_come_back(journal, images):
+    marks = found(1).with_landmark(Landmark(SCHEMA.names[1], None, Status.PREDICTED_MISSING, 0.75))
+    judged = LandmarkSet(SCHEMA, marks.values(), image_state=ImageState.DOUBTFUL)
+    again = DetectionJournal(journal, RUN, SCHEMA)
+    again.add("1.png", images[1], judged, GEOMETRY)
+    again.close()
+    assert resumed(journal, "1.png", images[1]) == (judged, GEOMETRY)
 
 
 @pytest.mark.parametrize("lost", [1, 7, 100])

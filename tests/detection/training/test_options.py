@@ -56,6 +56,27 @@ def test_the_stages_share_the_time_and_leave_some_for_the_rest():
     assert all(options.budget(stage).steps is None for stage in ("self", "cross", "patch"))
 
 
+def test_a_slow_machine_gets_time_to_learn_enough():
+    for options in (TrainingOptions(minutes=3.0), TrainingOptions(limit_minutes=20.0)):
+        budgets = {stage: options.budget(stage) for stage in STAGES}
+        assert all(
+            0 < budget.least_steps <= 0.5 * getattr(options, f"{stage}_steps")
+            for stage, budget in budgets.items()
+        )
+        minutes = options.minutes or options.limit_minutes
+        assert sum(budget.most_seconds for budget in budgets.values()) <= options.overtime * 60 * minutes
+        assert f"up to {4 * minutes:g}" in options.describe()
+    assert TrainingOptions().budget("self").seconds is None  # steps alone: nothing cuts them short
+
+
+def test_overtime_can_be_refused_but_not_be_negative():
+    options = TrainingOptions(minutes=3.0, overtime=1.0)
+    assert options.budget("self").most_seconds == options.budget("self").seconds
+    assert options.describe() == "for 3 minutes"
+    with pytest.raises(InputError, match="overtime"):
+        TrainingOptions(overtime=0.5)
+
+
 def test_more_minutes_do_not_teach_the_detector_its_labels_by_heart():
     for minutes in (10.0, 1000.0):
         options = TrainingOptions(minutes=minutes)

@@ -96,6 +96,7 @@ class TestPage:
     def test_of_volumes_without_pictures(self, study, cohort, training_report):
         class Volumes:
             names, canvas, ndim, skipped_files = cohort.names, (64, 64, 64), 3, ()
+            geometry, index = staticmethod(cohort.geometry), staticmethod(cohort.index)
 
             def __len__(self):
                 return 4

@@ -128,7 +128,7 @@ class TestOutcome:
                 )
                 for name, rows in truth.items()
             }
-            histories = [History("matching", 600), History("detector", steps)]
+            histories = [History("matching", 600), History("detector", steps, least_steps=75)]
             done = TrainingReport(study.models_dir / "001", histories, found, cancelled, 90.0)
             return training_outcome(done, cohort)
 
@@ -144,6 +144,7 @@ class TestOutcome:
         ("how", "reason"),
         [
             ({"steps": 1}, "a stage made only 1 step."),
+            ({"steps": 60}, "detector: 60 of at least 75 steps"),
             ({"confidence": 0.001}, "flat"),
             ({"error": 20.0}, "about 20.0 pixels off"),
             ({"steps": 1, "cancelled": True}, "learned next to nothing"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from napari_landmark.data.errors import InputError
@@ -179,3 +180,27 @@ class TestUndo:
         AnnotationEditor(session).place("thumb_tip", (6, 6))
         AnnotationEditor(session).redo()
         assert session.result()["capitate"].status is Status.UNPLACED
+
+
+def test_a_landmark_that_a_model_calls_missing_can_be_placed(session, truth):
+    name, first = session.current_image, session.schema.names[0]
+    positions = truth[name].copy()
+    positions[0] = np.nan
+    predict(session, name, positions)
+    absent = session.prediction().with_landmark(Landmark(first, None, Status.PREDICTED_MISSING, 0.8))
+    session.load_predictions({name: absent})
+    assert session.result()[first].status is Status.PREDICTED_MISSING
+    editor = AnnotationEditor(session)
+    session.select_landmark(first)
+    editor.place_next((12.0, 13.0))
+    assert session.result()[first].position == (12.0, 13.0)
+    assert session.result()[first].status.is_manual
+    editor.clear(first)
+    assert session.result()[first].status is Status.PREDICTED_MISSING
+
+
+def test_what_a_model_calls_missing_is_not_imported_as_an_annotation(session):
+    first = session.schema.names[0]
+    marks = LandmarkSet(session.schema, [Landmark(first, None, Status.PREDICTED_MISSING, 0.8)])
+    AnnotationEditor(session).import_landmarks(marks, "Import")
+    assert not session.annotation()[first].status.is_manual

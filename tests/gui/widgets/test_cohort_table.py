@@ -9,6 +9,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image_state import ImageState
+from napari_landmark.data.study.image_decisions import ImageDecision
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.cohort_table import CohortTable
 from napari_landmark.gui.widgets.cohort_table_model import CohortTableModel
@@ -103,7 +105,13 @@ class FakeCohort(list):
 
 def test_only_visible_rows_are_asked_for(qtbot):
     names = [f"image {number}" for number in range(10_000)]
-    store = SimpleNamespace(expected_error=lambda name: (1.0, 2.0), state=lambda name: "predicted")
+    store = SimpleNamespace(
+        expected_error=lambda name: (1.0, 2.0),
+        state=lambda name: "predicted",
+        image_state=lambda name: None,
+        is_flagged=lambda name: False,
+        decision=lambda name: None,
+    )
     session = SimpleNamespace(
         names=names,
         cohort=FakeCohort(names),
@@ -125,3 +133,16 @@ def test_only_visible_rows_are_asked_for(qtbot):
     qtbot.wait(50)
     assert 5000 in asked
     assert len(asked) < 60
+
+
+def test_images_that_the_model_doubts_come_first_and_say_so(table, session, truth):
+    names = session.names
+    predict(session, names[0], truth[names[0]], error=0.1, image_state=ImageState.SEVERAL)
+    table.refresh()
+    assert table.names == [names[0], names[3], names[2], names[1]]
+    assert text(table, 0, 1) == "several subjects?"
+    session.show(names[0])
+    AnnotationEditor(session).decide(ImageDecision.LEFT_OUT)
+    table.refresh()
+    assert text(table, table.names.index(names[0]), 1) == "left out"
+    assert table.names[-1] == names[0]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import Status
+from napari_landmark.data.study.image_decisions import ImageDecision
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.review import ReviewWidget
 from napari_landmark.gui.widgets.train import TrainWidget
@@ -43,3 +45,27 @@ def test_buttons_follow_the_state(viewer, session, qtbot, truth):
     assert session.result()["thumb_tip"].status is Status.PREDICTED
     widget.accept.click()
     assert not widget.accept.isEnabled()
+
+
+def test_a_user_decides_on_an_image_that_the_model_is_unsure_of(viewer, session, qtbot, truth):
+    name, store = session.current_image, session.require_store()
+    widget = ReviewWidget(viewer)
+    qtbot.addWidget(widget)
+    predict(session, name, truth[name])
+    assert widget.confirm.isHidden()
+    predict(session, name, truth[name], image_state=ImageState.FOREIGN)
+    assert "something else" in widget.flag.text()
+    assert store.is_flagged(name)
+    assert widget.cohort.names[0] == name
+    widget.confirm.click()
+    assert store.decision(name) is ImageDecision.CONFIRMED
+    assert not store.is_flagged(name)
+    assert widget.flag.text() == ""
+    widget.leave_out.click()
+    assert session.study.decisions() == {name: ImageDecision.LEFT_OUT}
+    assert not widget.confirm.isChecked()
+    predict(session, name, truth[name], image_state=ImageState.FOUND)  # a new model
+    assert store.decision(name) is ImageDecision.LEFT_OUT
+    widget.leave_out.click()
+    assert session.study.decisions() == {}
+    assert widget.confirm.isHidden()

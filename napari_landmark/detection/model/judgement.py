@@ -1,0 +1,133 @@
+"""Judgement of a detection by expected errors: state of the image, and landmarks that it does not show.
+
+A detector gives every image a position for every landmark. In images of something else, of another pose or of a part of
+the anatomy its expected errors are many times those that are usual in the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_landmark.data.image_state import ImageState
+from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
+
+_DECIMALS = 4
+# Mean expected error over the usual one, of the landmarks that are not called missing.
+_DOUBTFUL, _FOREIGN = 3.0, 6.0
+_FEWEST_SHOWN = 0.25  # part of the landmarks; with fewer of them an image shows nothing that could be told
+# Probability that a landmark is missing: logistic in the logarithm of its expected error over the usual one, and in its
+# distance from the border of the image as a part of the longest side.
+_MISSING_AT, _STEEPNESS, _BORDER = 5.0, 4.0, 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class UsualErrors:
+    """Expected errors that are usual in the images of a training.
+
+    Parameters
+    ----------
+    landmarks : (n,) array
+        Median over the images, in pixels of the working grid; NaN for a landmark that no template shows.
+    """
+
+    landmarks: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, errors: ArrayLike) -> UsualErrors | None:
+        """From the expected errors (n_images, n) of images of the training; None without any image."""
+        rows = np.asarray(errors, dtype=float)
+        if rows.ndim != 2 or not len(rows) or np.isnan(rows).all():
+            return None
+        known = ~np.isnan(rows).all(0)
+        medians = np.full(rows.shape[1], np.nan)
+        medians[known] = np.nanmedian(rows[:, known], axis=0)
+        return cls(np.round(medians, _DECIMALS))
+
+    @property
+    def mean(self) -> float:
+        """Mean over the landmarks, in pixels of the working grid."""
+        return float(np.nanmean(self.landmarks))
+
+    def to_json(self) -> list[float | None]:
+        """Plain values, null where unknown."""
+        return [None if np.isnan(value) else float(value) for value in self.landmarks]
+
+    @classmethod
+    def from_json(cls, values: Sequence[float | None], count: int) -> UsualErrors:
+        """From the values of `to_json`; TypeError or ValueError for anything else."""
+        landmarks = np.array([np.nan if value is None else float(value) for value in values])
+        known = ~np.isnan(landmarks)
+        if landmarks.shape != (count,) or not known.any() or not (landmarks[known] > 0).all():
+            raise ValueError(f"usual errors {values!r:.40}")
+        if not np.isfinite(landmarks[known]).all():
+            raise ValueError(f"usual errors {values!r:.40}")
+        return cls(landmarks)
+
+
+def judge(landmarks: LandmarkSet, usual: UsualErrors, *, shape: Sequence[int], scale: float) -> LandmarkSet:
+    """State of the image, and its landmarks without those that it does not seem to show.
+
+    Parameters
+    ----------
+    landmarks : LandmarkSet
+        Predictions in native index coordinates, with expected errors in native pixels.
+    usual : UsualErrors
+    shape : sequence of int
+        Of the native image.
+    scale : float
+        Native pixels per pixel of the working grid.
+    """
+    ratios = landmarks.expected_errors() / scale / usual.landmarks
+    probabilities = missing_probability(ratios, border_distance(landmarks.positions(len(shape)), shape))
+    missing = probabilities > 0.5
+    state = _state(landmarks.expected_errors() / scale, usual.landmarks, missing)
+    if state is ImageState.FOREIGN:
+        missing[:] = False  # of another anatomy nothing is missing: it is the wrong image
+    marks = (
+        Landmark(mark.name, None, Status.PREDICTED_MISSING, float(probability)) if absent else mark
+        for mark, absent, probability in zip(landmarks.values(), missing, probabilities, strict=True)
+    )
+    return LandmarkSet(landmarks.schema, marks, image_state=state)
+
+
+def missing_probability(ratios: NDArray[np.float64], distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability (n,) that landmarks are outside of the image or covered; 0 where nothing is known.
+
+    Parameters
+    ----------
+    ratios : (n,) array
+        Expected error over the usual one of that landmark.
+    distances : (n,) array
+        See `border_distance`.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sign = _STEEPNESS * (np.log(ratios / _MISSING_AT) - distances / _BORDER)
+    return np.nan_to_num(1 / (1 + np.exp(-np.clip(sign, -50, 50))), nan=0.0)
+
+
+def border_distance(positions: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.float64]:
+    """Distance (n,) of positions (n, d) from the border of an image of that shape, in parts of its longest side.
+
+    0 outside of the image, NaN where there is no position.
+    """
+    last = np.asarray(shape, dtype=float) - 1
+    return np.minimum(positions, last - positions).min(1).clip(min=0) / max(shape)
+
+
+def _state(
+    errors: NDArray[np.float64], usual: NDArray[np.float64], missing: NDArray[np.bool_]
+) -> ImageState | None:
+    known = ~np.isnan(errors) & ~np.isnan(usual)
+    if not known.any():
+        return None
+    shown = known & ~missing
+    if shown.sum() < _FEWEST_SHOWN * known.sum():
+        return ImageState.FOREIGN
+    ratio = errors[shown].mean() / usual[shown].mean()
+    if ratio > _FOREIGN:
+        return ImageState.FOREIGN
+    return ImageState.DOUBTFUL if ratio > _DOUBTFUL else ImageState.FOUND
