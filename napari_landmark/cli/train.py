@@ -45,7 +45,7 @@ def run_train(
     All input is checked before the study is created. `overtime` is the part of the minutes that a training on a slow
     machine may take, see `TrainingOptions`.
     """
-    from napari_landmark.detection.training.options import default_options
+    from napari_landmark.detection.training.options import default_options, describe_budget
     from napari_landmark.detection.training.report import write_report
     from napari_landmark.detection.training.shortcomings import find_shortcomings
     from napari_landmark.detection.training.train import train
@@ -72,7 +72,7 @@ def run_train(
     typer.echo(
         "going on with the interrupted training"
         if resume
-        else f"training {options.for_canvas(cohort.canvas).describe()}"
+        else f"training {describe_budget(options, cohort.canvas)}"
     )
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         report = train(
@@ -85,6 +85,8 @@ def run_train(
             full_hash=full_hash,
         )
     page = write_report(study, cohort, report)
+    for name, reason in report.not_found.items():
+        typer.echo(f"not found: {name}: {reason}", err=True)
     if report.cancelled:
         typer.echo(
             f"stopped: the model {report.model_dir} works from what was learned so far; "

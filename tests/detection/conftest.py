@@ -10,12 +10,14 @@ For patches the images are one texture, shifted, and the vectors depend on the p
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter, shift
+from scipy.spatial.transform import Rotation
 
 from napari_landmark.detection.refinement.patch_embedding import PatchEmbeddingConfig
 from napari_landmark.learning.device import Device
@@ -145,3 +147,69 @@ class TexturedCohort:
 def textured_cohort():
     """Makes a `TexturedCohort`."""
     return TexturedCohort
+
+
+@dataclass(frozen=True)
+class BallVolume:
+    """A drawn volume [z, y, x] of values 0..1, and its landmarks (4, 3) in voxels."""
+
+    array: np.ndarray
+    landmarks: np.ndarray
+
+
+class BallBody:
+    """Body of balls of many sizes without symmetry; four of them have a landmark in their centre."""
+
+    names = ("a", "b", "c", "d")
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.landmarks = np.array([[-12.0, -8, 3], [10, 9, -7], [4, -13, -6], [-5, 12, 9]])
+        balls = [(rng.normal(size=3) * 9, rng.uniform(2, 5), rng.uniform(0.3, 1)) for _ in range(25)]
+        self.balls = [*balls, *((place, 3.0, 1.0) for place in self.landmarks)]
+
+    def draw(self, *, rotation=0, shape=(56, 60, 64), shift=(0, 0, 0), bend=0.0, noise=0.02):
+        """The body in random rotation number `rotation` (0: upright), shifted and bent, in voxels."""
+        matrix = np.eye(3) if rotation == 0 else Rotation.random(random_state=rotation).as_matrix()
+        middle = (np.array(shape) - 1) / 2 + shift
+        grid = (np.moveaxis(np.indices(shape), 0, -1) - middle) @ matrix
+        array = np.zeros(shape)
+        for centre, radius, value in self.balls:
+            distance = np.linalg.norm(grid - self._bent(centre, bend), axis=-1)
+            array = np.maximum(array, value / (1 + np.exp((distance - radius) * 3)))
+        array += np.random.default_rng(rotation).normal(0, noise, shape)
+        landmarks = np.array([self._bent(place, bend) for place in self.landmarks])
+        return BallVolume(np.clip(array, 0, 1).astype(np.float32), landmarks @ matrix.T + middle)
+
+    @staticmethod
+    def _bent(place, bend):
+        """A place moved by up to `bend` voxels, smoothly."""
+        return place + bend * np.sin(np.roll(place, 1) / 6)
+
+
+@pytest.fixture(scope="session")
+def ball_body():
+    """A `BallBody`."""
+    return BallBody()
+
+
+@pytest.fixture
+def quick_alignment(monkeypatch):
+    """Alignments compare fewer rotations and blocks: enough for a `BallBody`."""
+    make_alignment_quick(monkeypatch)
+
+
+def make_alignment_quick(patch):
+    """Let a patch make alignments quick."""
+    from napari_landmark.detection.volumes import atlas, pose_search
+
+    patch.setattr(pose_search, "_ROTATIONS", 500)
+    patch.setattr(pose_search, "_CANDIDATES", 6)
+    patch.setattr(atlas, "_BLOCKS", 60)
+    patch.setattr(atlas, "AFFINE_LEVELS", ((5, 1000), (4, 2000), (2, 4000)))
+
+
+@pytest.fixture(scope="session")
+def make_quick():
+    """`make_alignment_quick`, for fixtures of a wider scope."""
+    return make_alignment_quick

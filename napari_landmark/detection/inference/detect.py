@@ -18,7 +18,7 @@ from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.detection.inference.heatmap_files import write_heatmaps
 from napari_landmark.detection.inference.journal import DetectionJournal, JournalContent, read_journal
 from napari_landmark.detection.inference.shard import Shard
-from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.detection.model.predictor import Predictor
 from napari_landmark.learning.threads import thread_limit
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
@@ -77,7 +77,7 @@ class Detections:
 
 @thread_limit()
 def detect_images(
-    model: LandmarkModel,
+    model: Predictor,
     references: Sequence[ImageReference],
     *,
     spacing: float | Sequence[float] | None = None,
@@ -151,7 +151,7 @@ def detect_images(
 
 
 def merge_shards(
-    model: LandmarkModel,
+    model: Predictor,
     references: Sequence[ImageReference],
     *,
     journal: Path,
@@ -205,7 +205,7 @@ def _check_unique(references: Sequence[ImageReference]) -> None:
 
 
 def _run_entry(
-    model: LandmarkModel, spacing: object, default_spacing: object, heatmaps: Path | None
+    model: Predictor, spacing: object, default_spacing: object, heatmaps: Path | None
 ) -> dict[str, Any]:
     """First entry of a journal: all that the predictions and the written heatmaps depend on besides the images."""
     return {

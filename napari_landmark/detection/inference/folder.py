@@ -14,12 +14,12 @@ from napari_landmark.detection.inference.detect import (
     detect_images,
 )
 from napari_landmark.detection.inference.shard import Shard
-from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.detection.model.predictor import Predictor
 from napari_landmark.progress import CancelToken, Progress
 
 
 def detect_folder(
-    model: LandmarkModel,
+    model: Predictor,
     folder: str | Path,
     *,
     spacing: float | Sequence[float] | None = None,

@@ -12,7 +12,7 @@ from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.data.study.study import Study
 
 if TYPE_CHECKING:
-    from napari_landmark.detection.model.landmark_model import LandmarkModel
+    from napari_landmark.detection.model.predictor import Predictor
 
 
 def model_folders(study: Study) -> list[Path]:
@@ -36,7 +36,7 @@ def was_cancelled(folder: Path) -> bool:
         return True
 
 
-def load_model(study: Study, *, name: str | None = None, device: str = "auto") -> LandmarkModel:
+def load_model(study: Study, *, name: str | None = None, device: str = "auto") -> Predictor:
     """Load a model of the study by the name of its folder, by default that of `default_folder`.
 
     Raises
@@ -45,6 +45,7 @@ def load_model(study: Study, *, name: str | None = None, device: str = "auto") -
         There is no such model, or its files are missing or damaged.
     """
     from napari_landmark.detection.model.serialization import read_model
+    from napari_landmark.detection.model.volume_model_files import VOLUME_FORMAT, read_volume_model
     from napari_landmark.learning.device import choose_device
 
     if name is None:
@@ -54,7 +55,8 @@ def load_model(study: Study, *, name: str | None = None, device: str = "auto") -
     if folder is None:
         what = f"no model {name!r}" if name else "no trained model yet"
         raise InputError(f"{study.folder}: has {what}", code=ErrorCode.NO_MODEL)
-    return read_model(folder, device=choose_device(device))
+    of_volumes = _read_object(folder / "model.json").get("format") == VOLUME_FORMAT.name
+    return (read_volume_model if of_volumes else read_model)(folder, device=choose_device(device))
 
 
 def new_folder(study: Study) -> Path:

@@ -135,6 +135,15 @@ class TrainingOptions:
         return limit * 60 * _POSE_SHARE if limit else None
 
 
+def describe_budget(options: TrainingOptions, canvas: tuple[int, ...]) -> str:
+    """The budget of a training on a working grid in words."""
+    if len(canvas) == 3:
+        limit = options.minutes or options.limit_minutes
+        most = f", {limit:g} minutes at most" if limit else ""
+        return f"by alignment of the template with up to 20 volumes{most}, and detection in all"
+    return options.for_canvas(canvas).describe()
+
+
 def default_options(device: Device, *, seed: int = 0, minutes: float | None = None) -> TrainingOptions:
     """Defaults for a device: 19.5 minutes at most, and larger batches on a graphics card with memory for them."""
     name = str(device.torch_device)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.detection.model.predictor import Predictor
 
-Preview = Callable[[LandmarkModel], None]
+Preview = Callable[[Predictor], None]
 """Shows a model of a training in progress, in the thread that trains; it must not keep the model."""
 
 _LARGEST_SHARE = 0.1  # of the time of a training
@@ -15,7 +15,7 @@ _LARGEST_SHARE = 0.1  # of the time of a training
 
 def preview_hook(
     preview: Preview | None,
-    build: Callable[[], LandmarkModel],
+    build: Callable[[], Predictor],
     *,
     seconds: float = 8.0,
     after: float = 0.0,

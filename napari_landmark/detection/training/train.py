@@ -7,17 +7,21 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.lock import TRAINING, StudyLock
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.inference.journal import DetectionJournal
 from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.detection.model.predictor import PoseNotFoundError, Predictor
 from napari_landmark.detection.model.serialization import save_model
 from napari_landmark.detection.model.store import new_folder, unfinished_folder
+from napari_landmark.detection.model.volume_model_files import save_volume_model
 from napari_landmark.detection.pose.pose_file import POSES, write_poses
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, write_pose_table
 from napari_landmark.detection.training.options import TrainingOptions
@@ -28,6 +32,7 @@ from napari_landmark.detection.training.task import TrainingMonitor, TrainingTas
 from napari_landmark.detection.training.template_choice import choose_templates
 from napari_landmark.detection.training.templates import find_annotated
 from napari_landmark.detection.training.usual_errors import measure_usual_errors
+from napari_landmark.detection.training.volume_training import train_volume_model
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import History
 from napari_landmark.learning.threads import thread_limit
@@ -48,6 +53,8 @@ class TrainingReport:
     histories : list of History
     predictions : dict
         Of the training images, by name; empty after a cancelled training.
+    not_found : dict of str to str
+        Those of them in which no landmark could be found, by name, with the reason.
     cancelled : bool
     seconds : float
     left_aside : mapping of str to str
@@ -59,6 +66,7 @@ class TrainingReport:
     model_dir: Path
     histories: list[History] = field(default_factory=list)
     predictions: dict[str, LandmarkSet] = field(default_factory=dict)
+    not_found: dict[str, str] = field(default_factory=dict)
     cancelled: bool = False
     seconds: float = 0.0
     left_aside: Mapping[str, str] = field(default_factory=dict)
@@ -148,33 +156,46 @@ def _train(
         folder=folder,
         resume=resume,
     )
-    stages = Stages(task, record, monitor)
-    model, histories = stages.run()
-    if not monitor.cancelled:
-        usual = measure_usual_errors(model, stages.task.cohort)
-        model.usual_errors = usual
-        if usual is not None and model.pose_options is not None:
-            model.pose_options = replace(model.pose_options, usual_error=usual.mean)
-    save_model(model, folder)
+    model, cohort, histories = _learn(task, record, monitor)
     report = TrainingReport(folder, histories, left_aside=record.get("poses", {}).get("left_aside", {}))
     if not monitor.cancelled:
         poses: dict[str, Pose] = {}
         report.predictions = predict_cohort(
             model,
-            stages.task.cohort,
+            cohort,
             study=study,
             journal=folder / PREDICTION_JOURNAL,
             poses=poses,
+            not_found=report.not_found,
             progress=monitor.progress,
             cancel=monitor.cancel,
         )
         report.mirrored = sum(pose.is_mirrored for pose in poses.values())
-        write_poses(folder / POSES, model.poses | poses)
+        if isinstance(model, LandmarkModel):
+            write_poses(folder / POSES, model.poses | poses)
         write_pose_table(study.folder / POSE_TABLE, poses)
     report.cancelled = monitor.cancelled
     report.seconds = time.monotonic() - started
     _finish(study, report)
     return report
+
+
+def _learn(
+    task: TrainingTask, record: dict[str, Any], monitor: TrainingMonitor
+) -> tuple[Predictor, Cohort, list[History]]:
+    """Train and write a model, of pictures or of volumes; with it the images as they were drawn at the end."""
+    if task.cohort.ndim == 3:
+        volume_model = train_volume_model(task, record, monitor)
+        save_volume_model(volume_model, task.folder)
+        return volume_model, task.cohort, []
+    stages = Stages(task, record, monitor)
+    model, histories = stages.run()
+    if not monitor.cancelled:
+        usual = model.usual_errors = measure_usual_errors(model, stages.task.cohort)
+        if usual is not None and model.pose_options is not None:
+            model.pose_options = replace(model.pose_options, usual_error=usual.mean)
+    save_model(model, task.folder)
+    return model, stages.task.cohort, histories
 
 
 def _finish(study: Study, report: TrainingReport) -> None:
@@ -198,12 +219,13 @@ def _delete(folder: Path, pattern: str) -> None:
 
 
 def predict_cohort(
-    model: LandmarkModel,
+    model: Predictor,
     cohort: Cohort,
     *,
     study: Study | None = None,
     journal: Path | None = None,
     poses: dict[str, Pose] | None = None,
+    not_found: dict[str, str] | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> dict[str, LandmarkSet]:
@@ -218,6 +240,8 @@ def predict_cohort(
         To be removed by the caller.
     poses : dict of str to Pose, optional
         Gets the pose in which each image was predicted.
+    not_found : dict of str to str, optional
+        Gets the images without a prediction, by name, with the reason.
     progress : Progress, optional
     cancel : CancelToken, optional
         Ends the work; what was predicted until then is written and returned.
@@ -248,10 +272,18 @@ def predict_cohort(
             if earlier is not None and earlier[1] == geometry:
                 found[name], _, pose = earlier
             else:
-                detection = model.detect_in_cohort(cohort, number)
-                found[name], pose = detection.landmarks, detection.pose
-                if kept is not None:
-                    kept.add(name, path, found[name], geometry, pose)
+                try:
+                    detection = model.detect_in_cohort(cohort, number)
+                except PoseNotFoundError as error:
+                    # No position rather than wrong ones; not in the journal, to be named again.
+                    found[name] = LandmarkSet(model.schema, image_state=ImageState.FOREIGN)
+                    pose = Pose.upright(cohort.ndim)
+                    if not_found is not None:
+                        not_found[name] = str(error).removeprefix(f"{name}: ")
+                else:
+                    found[name], pose = detection.landmarks, detection.pose
+                    if kept is not None:
+                        kept.add(name, path, found[name], geometry, pose)
             if poses is not None:
                 poses[name] = pose
             if len(found) - written >= _WRITTEN_AT_ONCE:

@@ -11,7 +11,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.model_cache import model_cache
-from napari_landmark.gui.jobs.predictions import JobPredictions
+from napari_landmark.gui.jobs.predictions import JobPredictions, not_found_statement
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
@@ -60,6 +60,7 @@ def detect_job(session: Session, *, model: str | None, device: str = "auto", ima
     """
     study, cohort, cache = session.require_study(), session.require_cohort(), model_cache(session)
     saved = JobPredictions(session, None if image is None else (image,))
+    not_found: dict[str, str] = {}
 
     def work(progress: Progress, cancel: CancelToken) -> dict[str, LandmarkSet]:
         from napari_landmark.detection.training.train import predict_cohort
@@ -67,7 +68,9 @@ def detect_job(session: Session, *, model: str | None, device: str = "auto", ima
         progress(ProgressEvent("Loading the model", 0.0))
         loaded = cache.load(study, name=model, device=device)
         if image is None:
-            return predict_cohort(loaded, cohort, study=study, progress=progress, cancel=cancel)
+            return predict_cohort(
+                loaded, cohort, study=study, not_found=not_found, progress=progress, cancel=cancel
+            )
         number = cohort.index(image)
         landmarks = loaded.detect_in_cohort(cohort, number).landmarks
         study.save_predictions(image, landmarks, cohort.geometry(number))
@@ -78,10 +81,13 @@ def detect_job(session: Session, *, model: str | None, device: str = "auto", ima
     def done(predictions: dict[str, LandmarkSet]) -> None:
         if predictions:
             saved.show()
-        count = "1 image" if len(predictions) == 1 else f"{len(predictions)} images"
+        number = len(predictions) - len(not_found)
+        count = "1 image" if number == 1 else f"{number} images"
         stopped = "Stopped. " if job.cancelled else ""
+        lost = f" {not_found_statement(not_found)}" if not_found else ""
         session.message.emit(
-            "info", f"{stopped}Landmarks found in {count}. What you placed or corrected stayed as it is."
+            "warning" if lost else "info",
+            f"{stopped}Landmarks found in {count}. What you placed or corrected stayed as it is.{lost}",
         )
 
     def failed(text: str) -> None:

@@ -12,7 +12,7 @@ from napari_landmark.detection.model.store import default_folder
 from napari_landmark.gui.session.session import Session
 
 if TYPE_CHECKING:
-    from napari_landmark.detection.model.landmark_model import LandmarkModel
+    from napari_landmark.detection.model.predictor import Predictor
 
 _CACHES: WeakKeyDictionary[Session, ModelCache] = WeakKeyDictionary()
 
@@ -27,9 +27,9 @@ class ModelCache:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._key: tuple[object, ...] = ()
-        self._model: LandmarkModel | None = None
+        self._model: Predictor | None = None
 
-    def load(self, study: Study, *, name: str | None, device: str) -> LandmarkModel:
+    def load(self, study: Study, *, name: str | None, device: str) -> Predictor:
         """Load a model of a study unless it is the kept one.
 
         Parameters

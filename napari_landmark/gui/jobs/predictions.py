@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from napari_landmark.data.errors import InputError
@@ -61,3 +61,10 @@ class JobPredictions:
             session.placing = False
             if not session.show_predictions(saved, only_new=only_new):
                 session.placing = placing
+
+
+def not_found_statement(not_found: Mapping[str, str]) -> str:
+    """One line on the images that no landmark was found in, by name with the reason."""
+    first = next(iter(not_found))
+    others = "" if len(not_found) == 1 else f" (and {len(not_found) - 1} more)"
+    return f"Nothing was found in {first}{others}: {not_found[first]}."

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.jobs.predictions import JobPredictions
+from napari_landmark.gui.jobs.predictions import JobPredictions, not_found_statement
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 if TYPE_CHECKING:
-    from napari_landmark.detection.model.landmark_model import LandmarkModel
+    from napari_landmark.detection.model.predictor import Predictor
     from napari_landmark.detection.training.options import TrainingOptions
     from napari_landmark.detection.training.train import TrainingReport
 
@@ -95,16 +95,17 @@ def train_job(
     saved = JobPredictions(session)
 
     def work(progress: Progress, cancel: CancelToken) -> TrainingOutcome:
+        from napari_landmark.detection.training.options import describe_budget
         from napari_landmark.detection.training.report import write_report
         from napari_landmark.detection.training.train import train
         from napari_landmark.learning.device import choose_device
 
         progress(ProgressEvent("Preparing", 0.0))
         options = training_options(device, seed=seed, minutes=minutes)
-        budget = options.for_canvas(cohort.canvas).describe()
+        budget = describe_budget(options, cohort.canvas)
         job.show(TrainingStart(str(choose_device(device)), budget))
 
-        def preview(model: LandmarkModel) -> None:
+        def preview(model: Predictor) -> None:
             # Read once: the user may show another image meanwhile, and either will do.
             image = session.current_image
             if image in cohort.names:
@@ -220,4 +221,6 @@ def training_outcome(report: TrainingReport, cohort: Cohort) -> TrainingOutcome:
             off = ""  # expected errors mean nothing without a peak
         remedy = "Train again with more time, under Advanced, or annotate more images."
         return TrainingOutcome(f"{done} is poor{off}: {lack.text}. {remedy}", False)
-    return TrainingOutcome(f"✓ {done}. Landmarks were found in {len(report.predictions)} images{off}.", True)
+    found = len(report.predictions) - len(report.not_found)
+    lost = f" {not_found_statement(report.not_found)}" if report.not_found else ""
+    return TrainingOutcome(f"✓ {done}. Landmarks were found in {found} images{off}.{lost}", True)

@@ -14,9 +14,9 @@ import SimpleITK as sitk
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from napari_landmark.learning.interpolation import sample
+from napari_landmark.learning.rotations import all_rotations, rotation_angle
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.registration.transform.fields_torch import affine_displacement, positions
 
@@ -124,7 +124,7 @@ def _by_rotations(fixed: NDArray, moving: NDArray, scale: float) -> list[AffineI
     order = torch.cat(scores).argsort(descending=True).tolist()
     chosen: list[NDArray] = []
     for index in order:  # the best that differ from each other
-        if all(_angle(rotations[index], other) > 20 for other in chosen):
+        if all(rotation_angle(rotations[index], other) > 20 for other in chosen):
             chosen.append(rotations[index])
         if len(chosen) == _CANDIDATES:
             break
@@ -132,28 +132,6 @@ def _by_rotations(fixed: NDArray, moving: NDArray, scale: float) -> list[AffineI
         AffineInitialization(rotation * scale, centres[1] - rotation @ centres[0] * scale)
         for rotation in chosen
     ]
-
-
-def all_rotations(dims: int) -> NDArray[np.float64]:
-    """Rotations (n, d, d) that cover the circle or the sphere: any other is within about 15 degrees of one of them."""
-    if dims == 2:
-        angles = np.radians(np.arange(0, 360, 15))
-        return np.stack([[[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]] for a in angles])
-    # Super-Fibonacci spirals (Alexa, CVPR 2022) spread rotations evenly.
-    count, phi, psi = 2000, math.sqrt(2), 1.533751168755204288118041
-    s = np.arange(count) + 0.5
-    radius, other = np.sqrt(s / count), np.sqrt(1 - s / count)
-    alpha, beta = 2 * np.pi * s / phi, 2 * np.pi * s / psi
-    quaternions = np.stack(
-        [radius * np.sin(alpha), radius * np.cos(alpha), other * np.sin(beta), other * np.cos(beta)], 1
-    )
-    return Rotation.from_quat(quaternions).as_matrix()
-
-
-def _angle(first: NDArray, second: NDArray) -> float:
-    """Degrees between two rotations."""
-    cosine = (np.trace(first.T @ second) - (first.shape[0] - 2)) / 2
-    return math.degrees(math.acos(float(np.clip(cosine, -1, 1))))
 
 
 def _downsample(image: NDArray, factor: int) -> torch.Tensor:

@@ -40,8 +40,8 @@ class TestTrain:
         log = [json.loads(line) for line in (study.folder / "log.jsonl").read_text().splitlines()]
         assert [entry["event"] for entry in log] == ["training started", "training finished"]
         assert list(dict.fromkeys(event.stage for event in events)) == [
-            "comparing files", "training embedding", "training embedding across subjects", "finding poses", "matching template",
-            "training patch embedding", "refining positions", "training detector", "detecting landmarks",
+            "comparing files", "training embedding", "training embedding across subjects", "finding poses",
+            "matching template", "training patch embedding", "refining positions", "training detector", "detecting landmarks",
             "retraining detector", "predicting cohort",
         ]  # fmt: skip
         assert all(0 <= event.fraction <= 1 for event in events)

@@ -5,8 +5,9 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from napari_landmark.learning.rotations import all_rotations
 from napari_landmark.progress import CancelToken
-from napari_landmark.registration.pairwise.affine_initialization import all_rotations, initialize_affine
+from napari_landmark.registration.pairwise.affine_initialization import initialize_affine
 
 
 def body(shape, seed=0):

@@ -1,0 +1,116 @@
+"""Models of volumes: what they refuse, native coordinates, files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from napari_landmark.data.errors import InputError, UnknownSpacingError
+from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.data.landmarks import LandmarkSchema
+from napari_landmark.detection.model.predictor import PoseNotFoundError
+from napari_landmark.detection.model.volume_model import VolumeModel
+from napari_landmark.detection.model.volume_model_files import read_volume_model, save_volume_model
+from napari_landmark.detection.volumes.atlas import Atlas
+from napari_landmark.detection.volumes.pyramid import Pyramid
+
+IDENTITY = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+
+
+@pytest.fixture
+def model(ball_body, cpu, quick_alignment):
+    """Model of the upright body, whose cells are half a millimetre."""
+    volume = ball_body.draw()
+    grey = np.round(volume.array * 65_535) / 65_535
+    atlas = Atlas.from_annotation(Pyramid(grey, 0.5), torch.from_numpy(volume.landmarks * 0.5).float())
+    return VolumeModel(
+        LandmarkSchema(ball_body.names),
+        (64, 64, 64),
+        atlas,
+        has_spacing=True,
+        typical_agreement=0.95,
+        typical_spread=torch.full((4,), 0.5),
+        device=cpu,
+    )
+
+
+def _image(array, spacing=(0.5, 0.5, 0.5), direction=IDENTITY):
+    geometry = Geometry(array.shape, spacing=spacing, direction=tuple(map(tuple, direction)))
+    return MedicalImage(array, geometry, "head.nii.gz")
+
+
+def test_positions_are_those_of_the_native_volume_whatever_its_axes_and_spacing(model, ball_body):
+    """Every second slice, axes exchanged, and stored from right to left."""
+    volume = ball_body.draw(rotation=1)
+    array = volume.array[::2].transpose(2, 0, 1)[:, :, ::-1]
+    truth = volume.landmarks[:, [2, 0, 1]] * (1, 0.5, 1)
+    truth[:, 2] = array.shape[2] - 1 - truth[:, 2]
+    direction = np.array([[0.0, 1, 0], [0, 0, -1], [1, 0, 0]])
+    found = model.detect(_image(array, (0.5, 1.0, 0.5), direction), heatmaps=True)
+    off = (found.landmarks.positions() - truth) * (1, 2, 1)
+    assert np.linalg.norm(off, axis=1).max() < 1.0
+    peaks = [np.unravel_index(heat.argmax(), heat.shape) for heat in found.heatmaps]
+    at = np.array(peaks) @ found.heatmap_matrix.T + found.heatmap_offset
+    assert np.abs(at - truth).max() < 2.0
+
+
+def test_something_else_is_refused_by_name(model):
+    noise = np.random.default_rng(0).random((50, 50, 50)).astype(np.float32)
+    with pytest.raises(PoseNotFoundError, match=r"^head\.nii\.gz: .* in no pose .* by hand$"):
+        model.detect(_image(noise))
+
+
+def test_a_picture_and_an_unknown_spacing_are_refused(model):
+    with pytest.raises(InputError, match="has 2 dimensions"):
+        model.detect(MedicalImage(np.zeros((9, 9)), Geometry((9, 9)), "film.png"))
+    with pytest.raises(UnknownSpacingError, match="spacing is not known"):
+        model.detect(MedicalImage(np.zeros((9, 9, 9)), Geometry((9, 9, 9)), "head.tif"))
+
+
+def test_a_landmark_beyond_the_volume_has_no_position(model, ball_body):
+    volume = ball_body.draw(rotation=2)
+    last = volume.landmarks[:, 0].argmax()
+    cut = volume.array[: int(volume.landmarks[last, 0]) - 1]
+    found = model.detect(_image(cut)).landmarks.positions(3)
+    assert np.isnan(found[last]).all()
+    assert np.isfinite(np.delete(found, last, 0)).all()
+
+
+def test_a_model_is_read_as_it_was_written(model, tmp_path, ball_body, cpu):
+    save_volume_model(model, tmp_path)
+    again = read_volume_model(tmp_path, device=cpu)
+    assert again.digest() == model.digest()
+    image = _image(ball_body.draw(rotation=1).array)
+    assert again.detect(image).landmarks == model.detect(image).landmarks
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("cell", 0),
+        ("cell", "1"),
+        ("canvas", [64, 64]),
+        ("typical_agreement", float("nan")),
+        ("has_spacing", 1),
+    ],
+)
+def test_a_wrong_sidecar_is_refused_by_name(model, tmp_path, entry, value):
+    save_volume_model(model, tmp_path)
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), entry: value}))
+    with pytest.raises(InputError, match=r"model\.json: is not a complete model description"):
+        read_volume_model(tmp_path)
+
+
+def test_an_atlas_of_other_landmarks_is_refused_by_name(model, tmp_path):
+    save_volume_model(model, tmp_path)
+    path = tmp_path / "model.json"
+    content = json.loads(path.read_text())
+    content["schema"]["landmarks"].pop()
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"atlas\.safetensors: does not fit"):
+        read_volume_model(tmp_path)

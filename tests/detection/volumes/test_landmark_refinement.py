@@ -1,0 +1,25 @@
+"""Shift that most matches around a landmark agree on."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_landmark.detection.volumes.landmark_refinement import refine_landmarks
+
+
+def test_a_landmark_a_cell_off_is_put_right(atlas):
+    off = torch.tensor([[0.6, -0.4, 0.3], [-0.5, 0.0, 0.5], [0.0, 0.4, 0.0], [0.2, 0.2, -0.6]])
+    refined = refine_landmarks(atlas, atlas.volume, atlas.landmarks + off, torch.eye(3), factor=1)
+    assert (refined.positions - atlas.landmarks).norm(dim=1).max() < 0.1  # mm, of 0.5 a cell
+    assert refined.correlation.min() > 0.9
+    assert refined.spread.max() < 0.3
+
+
+def test_matches_scatter_where_the_structure_is_missing(atlas, drawn):
+    target, _ = drawn()
+    z, y, x = (atlas.landmarks[0] / 0.5).round().long().tolist()
+    target.level(1)[:, :, z - 7 : z + 8, y - 7 : y + 8, x - 7 : x + 8] = torch.rand(
+        15, 15, 15, generator=torch.Generator().manual_seed(0)
+    )
+    refined = refine_landmarks(atlas, target, atlas.landmarks, torch.eye(3), factor=1)
+    assert refined.spread[0] > 3 * refined.spread[1:].max()
