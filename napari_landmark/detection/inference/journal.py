@@ -96,7 +96,7 @@ def read_journal(path: Path, run: Mapping[str, Any], schema: LandmarkSchema) -> 
                         break
                 else:
                     keys = ("state", "skipped") if "skipped" in entry else ("state", "found", "geometry")
-                    kept = {key: entry[key] for key in (*keys, *({"pose"} & entry.keys()))}
+                    kept = {key: entry[key] for key in (*keys, *(["pose"] if "pose" in entry else []))}
                     # Entries of earlier versions have no state of the image.
                     content.entries[str(entry["image"])] = kept | {"image_state": entry.get("image_state")}
             except (ValueError, LookupError, TypeError, RecursionError):

@@ -35,7 +35,8 @@ from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 _STAGE = "finding poses"
 _TESTED = 6  # of the images that match worst: where all of them are upright, the cohort is
-_CLEARLY_LESS = 0.6  # of the error as the image is: another pose is taken
+_CLEARLY_LESS = 0.6  # of the error as the image is: another pose is taken, and the cohort is mixed
+_LESS = 0.85  # the same once the cohort is known to be mixed
 _LARGEST_ERROR = 0.025  # of the longest side, in the right pose
 _FOREIGN = 3.0  # times the usual error in the best pose
 _BATCH = 4  # images
@@ -174,6 +175,7 @@ class CohortPoseFinder:
         best = {n: min(trial.error for trial in (plain[n], *coarse.get(n, ())[:1])) for n in plain}
         usual = float(np.median(list(best.values()))) if best else 0.0
         is_mixed = self._is_mixed(plain, coarse)
+        share = _LESS if is_mixed else _CLEARLY_LESS
         aside = {}
         for number, drawn in plain.items():
             if self._cancelled():
@@ -182,14 +184,14 @@ class CohortPoseFinder:
             if number not in coarse and is_mixed:
                 aside[number] = "its pose was not searched in the time of this training"
             elif number in coarse and (
-                best[number] > _FOREIGN * usual or self._is_turned(drawn, coarse[number][0])
+                best[number] > _FOREIGN * usual or self._is_turned(drawn, coarse[number][0], share)
             ):
                 trial = self._search(number).finish(coarse[number], usual)
             elif drawn.error > usual and drawn.is_off(self.annotated[0].positions, self._canvas):
                 trial = self._search(number).refined(drawn)
-            if self._is_turned(drawn, trial):
+            if self._is_turned(drawn, trial, share):
                 poses[number] = trial.pose
-            if min(best[number], trial.error) > _FOREIGN * usual:
+            if number not in aside and min(best[number], trial.error) > _FOREIGN * usual:
                 aside[number] = "resembles the template in no pose"
         return CohortPoses(poses, aside, len(coarse))
 
@@ -252,9 +254,9 @@ class CohortPoseFinder:
     def _canvas(self) -> tuple[int, ...]:
         return tuple(self.upright.canvas)
 
-    def _is_turned(self, plain: PoseTrial, trial: PoseTrial) -> bool:
-        """Whether another pose is clearly better, and good: an embedding that learned nothing tells no pose."""
-        return trial.error < min(_CLEARLY_LESS * plain.error, _LARGEST_ERROR * max(self._canvas))
+    def _is_turned(self, plain: PoseTrial, trial: PoseTrial, share: float = _CLEARLY_LESS) -> bool:
+        """Whether another pose is better, and good: an embedding that learned nothing tells no pose."""
+        return trial.error < min(share * plain.error, _LARGEST_ERROR * max(self._canvas))
 
     def _trial(self, pose: Pose, maps: Sequence[torch.Tensor]) -> PoseTrial:
         """Trial of a pose from the feature maps of the image drawn in it."""

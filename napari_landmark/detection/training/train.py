@@ -53,24 +53,24 @@ class TrainingReport:
     histories : list of History
     predictions : dict
         Of the training images, by name; empty after a cancelled training.
-    not_found : dict of str to str
-        Those of them in which no landmark could be found, by name, with the reason.
     cancelled : bool
     seconds : float
     left_aside : mapping of str to str
         Images that nothing was learned from, by name, with the reason.
     mirrored : int
         Number of the training images that are mirror images of what the template shows.
+    not_found : dict of str to str
+        Training images in which no landmark could be found, by name, with the reason.
     """
 
     model_dir: Path
     histories: list[History] = field(default_factory=list)
     predictions: dict[str, LandmarkSet] = field(default_factory=dict)
-    not_found: dict[str, str] = field(default_factory=dict)
     cancelled: bool = False
     seconds: float = 0.0
     left_aside: Mapping[str, str] = field(default_factory=dict)
     mirrored: int = 0
+    not_found: dict[str, str] = field(default_factory=dict)
 
 
 @thread_limit()

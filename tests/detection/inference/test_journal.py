@@ -84,7 +84,7 @@ def test_the_state_of_an_image_and_missing_landmarks_come_back(journal, images):
     again = DetectionJournal(journal, RUN, SCHEMA)
     again.add("1.png", images[1], judged, GEOMETRY)
     again.close()
-    assert resumed(journal, "1.png", images[1]) == (judged, GEOMETRY)
+    assert resumed(journal, "1.png", images[1])[:2] == (judged, GEOMETRY)
 
 
 @pytest.mark.parametrize("lost", [1, 7, 100])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.images.image import MedicalImage
@@ -20,7 +21,8 @@ def detect(image):
     bright = np.argwhere(image.array == image.array.max())
     state = ImageState.FOUND if len(bright) == 1 else ImageState.FOREIGN
     marks = LandmarkSet.from_array(SCHEMA, bright[:1], Status.PREDICTED, None, [1.0 + bright[0, 0]])
-    return Detection(LandmarkSet(SCHEMA, marks.values(), image_state=state), None, np.eye(2), np.zeros(2))
+    judged = LandmarkSet(SCHEMA, marks.values(), image_state=state)
+    return Detection(judged, None, np.eye(2), np.zeros(2), Pose.upright(2), 1.0)
 
 
 def picture(shape, *dots):

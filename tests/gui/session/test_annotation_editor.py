@@ -188,6 +188,7 @@ def test_a_landmark_that_a_model_calls_missing_can_be_placed(session, truth):
     positions[0] = np.nan
     predict(session, name, positions)
     absent = session.prediction().with_landmark(Landmark(first, None, Status.PREDICTED_MISSING, 0.8))
+    session.study.save_predictions(name, absent, session.geometry())
     session.load_predictions({name: absent})
     assert session.result()[first].status is Status.PREDICTED_MISSING
     editor = AnnotationEditor(session)

@@ -1,0 +1,76 @@
+"""Landmarks of mouse heads from annotated ones: error, expected error, lost heads and time, by the shipped defaults.
+
+    python benchmarks/volumes.py --data DIR [--templates 1]
+
+DIR holds `images` and `landmarks.csv`. The first heads by name are the templates, all others are scored, in mm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from napari_landmark.cli.terminal_progress import terminal_progress
+from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.formats.landmark_csv import read_csv
+from napari_landmark.data.study.creation import create_study
+from napari_landmark.detection.model.store import load_model
+from napari_landmark.detection.training.options import default_options
+from napari_landmark.detection.training.train import train
+from napari_landmark.learning.device import choose_device
+from napari_landmark.metrics import radial_errors
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    truth = read_csv(arguments.data / "landmarks.csv")
+    with tempfile.TemporaryDirectory() as scratch, terminal_progress() as progress:
+        cohort = Cohort.from_folder(arguments.data / "images", cache_dir=Path(scratch) / "cache")
+        templates = cohort.names[: arguments.templates]
+        study = create_study(
+            Path(scratch) / "study",
+            cohort,
+            images=cohort.folder,
+            annotations={cohort.paths[cohort.index(name)]: truth[name] for name in templates},
+        )
+        options = default_options(choose_device("cpu"))
+        report = train(study, cohort, options=options, progress=progress)
+        model = load_model(study, device="cpu")
+        started = time.process_time()
+        model.detect_in_cohort(cohort, len(cohort) - 1)
+        seconds = time.process_time() - started
+    errors, expected = [], []
+    for name, found in report.predictions.items():
+        if name in templates or name in report.not_found or name not in truth:
+            continue
+        geometry = cohort.geometry(cohort.index(name))
+        per_landmark = radial_errors(found, truth[name], geometry=geometry)
+        errors += per_landmark.values()
+        expected += [
+            (found[landmark].expected_error or np.nan) * (geometry.mean_spacing or 1.0)
+            for landmark in per_landmark
+        ]
+    within = np.mean(np.array(errors) < 2 * np.array(expected))
+    print("| templates | mean mm | median | expected | below twice | lost | training min | s a head (CPU) |")
+    print("|---|---|---|---|---|---|---|---|")
+    print(
+        f"| {len(templates)} | {np.mean(errors):.3f} | {np.median(errors):.3f} | {np.nanmean(expected):.3f} | "
+        f"{within:.0%} | {len(report.not_found)} | {report.seconds / 60:.1f} | {seconds:.1f} |"
+    )
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--templates", type=int, default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
