@@ -36,7 +36,7 @@ from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 _STAGE = "finding poses"
 _TESTED = 6  # of the images that match worst: where all of them are upright, the cohort is
 _CLEARLY_LESS = 0.6  # of the error as the image is: another pose is taken, and the cohort is mixed
-_LESS = 0.85  # the same once the cohort is known to be mixed
+_LESS = 0.85  # the same once the cohort is known to be mixed; chosen on drawn hands
 _LARGEST_ERROR = 0.025  # of the longest side, in the right pose
 _FOREIGN = 3.0  # times the usual error in the best pose
 _BATCH = 4  # images
