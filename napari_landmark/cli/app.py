@@ -354,6 +354,16 @@ def cache(
 
 
 @app.command()
+def work(
+    folder: Annotated[Path, typer.Argument(metavar="JOBDIR", help="Folder of a job, with its job.json")],
+) -> None:
+    """Do the job that a folder describes; the other commands start this where they run elsewhere."""
+    from napari_landmark.cli.work import run_work
+
+    run_work(folder)
+
+
+@app.command()
 def info() -> None:
     """Versions, device, cores and cache."""
     from napari_landmark.cli.info import run_info

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,12 +12,9 @@ import typer
 from napari_landmark.cli.destination import check_writable
 from napari_landmark.cli.image_states import state_lines
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
-from napari_landmark.data.cohort.fingerprint import fingerprint
-from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.geometry import Geometry, SpacingSource
-from napari_landmark.data.study.provenance import describe_spacing, write_run_record
+from napari_landmark.data.study.provenance import describe_spacing
 from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
 from napari_landmark.progress import Cancelled
@@ -46,8 +42,13 @@ def run_detect(
     if not images.is_dir():
         raise InputError(f"{images}: there is no such folder; --images names the folder of the images")
     from napari_landmark.detection.inference.folder import detect_folder
+    from napari_landmark.detection.inference.result import (
+        DetectionRun,
+        fingerprint_of_detected,
+        write_detections,
+    )
     from napari_landmark.detection.model.store import load_model
-    from napari_landmark.detection.pose.pose_table import pose_table_path, write_pose_table
+    from napari_landmark.detection.pose.pose_table import pose_table_path
 
     model = load_model(study, device=device)
     journal = out.with_name(f"{out.name}.part.jsonl")
@@ -64,8 +65,9 @@ def run_detect(
             cancel=cancel,
         )
         try:
-            files = [file for file in image_files(images)[0] if file[0] in found.landmarks]
-            digest = fingerprint(files, full=full_hash, progress=progress, cancel=cancel)
+            compared = fingerprint_of_detected(
+                found, images, full_hash=full_hash, progress=progress, cancel=cancel
+            )
         except Cancelled:
             found.cancelled = True
     if found.n_resumed:
@@ -80,30 +82,18 @@ def run_detect(
         raise typer.Exit(130)
     if spacing is None and (line := _other_spacing(study.spacing, found.geometries)):
         typer.echo(line, err=True)
-    write_landmarks(out, found.landmarks, geometries=found.geometries)
-    write_pose_table(pose_table_path(out), found.poses)
-    arguments = {
-        "study": study_folder,
-        "images": images,
-        "heatmaps": heatmaps,
-        "device": device,
-        "spacing": spacing,
-        "default_spacing": study.spacing,
-    }
-    write_run_record(
-        out,
-        "detect",
-        arguments,
-        geometries=found.geometries.values(),
-        model={"sha256": model.digest(), "training": model.record},
-        device=str(model.device),
-        images={
-            "count": len(found.landmarks),
-            "fingerprint": digest,
-            "left_out": [problem.name for problem in found.skipped_files],
-            "states": Counter(str(m.image_state) for m in found.landmarks.values() if m.image_state),
-        },
+    run = DetectionRun(
+        study=study_folder,
+        images=images,
+        heatmaps=heatmaps,
+        device=device,
+        spacing=spacing,
+        default_spacing=study.spacing,
+        model_digest=model.digest(),
+        model_record=model.record,
+        computed_on=str(model.device),
     )
+    write_detections(out, found, run, images_fingerprint=compared)
     journal.unlink(missing_ok=True)
     done = max(1, len(found.landmarks) - found.n_resumed)
     seconds = (time.monotonic() - started) / done

@@ -12,13 +12,7 @@ from napari_landmark.cli.destination import check_writable
 from napari_landmark.cli.register_train import parse_region_weights
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats.image_names import find_image
-from napari_landmark.data.formats.registry import read_landmarks
-from napari_landmark.data.images.image import MedicalImage, read_image
-from napari_landmark.data.landmarks import LandmarkSet, check_axes
 from napari_landmark.learning.device import choose_device
-from napari_landmark.registration.label_map import read_label_map
-from napari_landmark.registration.pairwise.output import PAIR_FILES, RegisteredPair, write_pair
 
 
 def run_register_pair(
@@ -37,47 +31,37 @@ def run_register_pair(
     region_weights: Sequence[str],
 ) -> None:
     """Register two images and write all results into a folder, at the end."""
-    from napari_landmark.registration.model import RegistrationModel
-    from napari_landmark.registration.options import PAIR_WEIGHTS, PairOptions
-    from napari_landmark.registration.pairwise.register import register_pair
+    from napari_landmark.registration.pairwise.pair_files import PairFiles, register_files
 
     chosen = choose_device(device)
     regions, steps = parse_region_weights(region_weights), check_steps(steps)
     check_writable(out, folder=True)
-    _keep_inputs(out, (fixed, moving, fixed_labels, moving_labels, fixed_landmarks, moving_landmarks))
-    images = read_image(fixed, spacing=spacing), read_image(moving, spacing=spacing)
-    labels_f, labels_m = (
-        None if path is None else read_label_map(path, image.geometry)
-        for path, image in zip((fixed_labels, moving_labels), images, strict=True)
+    files = PairFiles(
+        fixed=fixed,
+        moving=moving,
+        fixed_labels=fixed_labels,
+        moving_labels=moving_labels,
+        fixed_landmarks=fixed_landmarks,
+        moving_landmarks=moving_landmarks,
     )
-    marks_f, marks_m = (
-        None if path is None else _landmarks_of(image, path)
-        for path, image in zip((fixed_landmarks, moving_landmarks), images, strict=True)
-    )
-    trained = None if model is None else RegistrationModel.load(model, device=chosen)
-    own = PAIR_WEIGHTS[images[0].geometry.ndim] if trained is None else trained.weights
-    options = PairOptions(steps=steps, weights=own.with_regions(regions), device=device)
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
-        found = register_pair(
-            *images,
-            model=trained,
-            fixed_labels=labels_f,
-            moving_labels=labels_m,
-            fixed_landmarks=marks_f,
-            moving_landmarks=marks_m,
-            options=options,
+        written = register_files(
+            files,
+            out,
+            model=model,
+            spacing=spacing,
+            device=device,
+            steps=steps,
+            regions=regions,
             progress=progress,
             cancel=cancel,
         )
-    if cancel.cancelled:
+    if written is None:
         typer.echo(f"stopped: nothing was written to {out}", err=True)
         raise typer.Exit(130)
-    pair = RegisteredPair(*images, found, labels_f, labels_m, marks_f, marks_m)
-    measures = pair.measures()
-    write_pair(pair, out, measures=measures)
-    for line in _summary(measures):
+    for line in _summary(written.measures):
         typer.echo(line)
-    typer.echo(f"registered in {found.seconds:.1f} s ({chosen}): {out}")
+    typer.echo(f"registered in {written.seconds:.1f} s ({chosen}): {out}")
 
 
 def check_steps(steps: int | None) -> int | None:
@@ -85,32 +69,6 @@ def check_steps(steps: int | None) -> int | None:
     if steps is not None and steps < 0:
         raise InputError(f"--steps {steps}: give a number from 0 on")
     return steps
-
-
-def _keep_inputs(out: Path, inputs: Sequence[Path | None]) -> None:
-    """Refuse a folder in which an output would replace an input (InputError)."""
-    written = {(out / name).resolve() for name in PAIR_FILES}
-    for path in inputs:
-        if path is not None and path.resolve() in written:
-            raise InputError(f"{path}: would be overwritten; choose another --out")
-
-
-def _landmarks_of(image: MedicalImage, path: Path) -> LandmarkSet:
-    """The landmarks of one image in a file of one or many."""
-    table = read_landmarks(path, geometries={image.name: image.geometry})
-    try:
-        name = find_image(image.name, table)
-    except InputError as error:
-        raise error.prefixed(path) from error
-    if name is None:
-        names = ", ".join(list(table)[:3])
-        raise InputError(f"{path}: has no rows for {image.name} (it has {names or 'none at all'})")
-    marks = table[name]
-    try:
-        check_axes(marks.values(), image.geometry, image=name)
-    except InputError as error:
-        raise error.prefixed(path) from error
-    return marks
 
 
 def _summary(measures: dict[str, Any]) -> list[str]:

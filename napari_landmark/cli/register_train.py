@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import typer
 
 from napari_landmark.cli.destination import check_writable
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
-from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.images.image import read_geometry
 from napari_landmark.data.study.study import Study
 from napari_landmark.learning.device import choose_device
-from napari_landmark.registration.label_map import find_label_maps, read_label_map
 
 _OF_A_MODEL = ("model.json", "run.json", "checkpoint.safetensors")
 
@@ -37,6 +32,7 @@ def run_register_train(
     """Train a registration model on a folder; all input is checked before anything is written."""
     from napari_landmark.registration.losses import LossWeights
     from napari_landmark.registration.options import default_registration_options
+    from napari_landmark.registration.training.folder import gather_images, require_label_maps
     from napari_landmark.registration.training.train import train_registration
 
     chosen = choose_device(device)
@@ -51,16 +47,11 @@ def run_register_train(
     ):
         if not folder.is_dir():
             raise InputError(f"{folder}: there is no such folder; {option}")
-    cohort = _gather(images, spacing)
+    with terminal_progress() as progress, cancel_on_interrupt() as cancel:
+        cohort = gather_images(images, spacing=spacing, progress=progress, cancel=cancel)
     for problem in cohort.skipped_files:
         typer.echo(f"left out: {problem.name}: {problem.reason}", err=True)
-    maps = find_label_maps(labels, cohort.names)
-    if not maps:
-        raise InputError(
-            f"{labels}: none of its files is called like an image of {images} (such as {cohort.names[0]})"
-        )
-    if weights:
-        _check_weighted(weights, maps, cohort)
+    maps = require_label_maps(labels, cohort, weights)
     size = " x ".join(str(n) for n in reversed(cohort.canvas))
     typer.echo(f"{len(cohort)} images at {size} pixels, label maps of {len(maps)} of them, device {chosen}")
     typer.echo("going on with the interrupted training" if resume else f"training {options.describe()}")
@@ -111,39 +102,3 @@ def _check_out(out: Path) -> None:
         raise InputError(f"{out}: is a study with landmarks; give another folder for the registration model")
     if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in _OF_A_MODEL):
         raise InputError(f"{out}: holds other files; give a new folder for the registration model")
-
-
-def _gather(folder: Path, spacing: float | None) -> Cohort:
-    from napari_landmark.registration.options import WORKING_SIZE
-
-    with terminal_progress() as progress, cancel_on_interrupt() as cancel:
-        return Cohort.from_folder(
-            folder,
-            spacing=spacing,
-            working_size=WORKING_SIZE[_axes(folder)],
-            progress=progress,
-            cancel=cancel,
-        )
-
-
-def _axes(folder: Path) -> int:
-    """Number of axes, 2 or 3, of the first image that can be read."""
-    for _, path in image_files(folder)[0]:
-        try:
-            return read_geometry(path).ndim
-        except InputError:
-            continue
-    return 2  # the cohort will say what is wrong with the folder
-
-
-def _check_weighted(weights: Mapping[int, float], maps: Mapping[str, Path], cohort: Cohort) -> None:
-    known: set[int] = set()
-    for name, path in maps.items():
-        known |= set(np.unique(read_label_map(path, cohort.geometry(cohort.index(name)))).tolist())
-        if known >= set(weights):
-            return
-    absent = min(set(weights) - known)
-    labels = ", ".join(str(label) for label in sorted(known - {0}))
-    raise InputError(
-        f"--region-weight {absent}={weights[absent]:g}: no label map has the label {absent} (there are {labels})"
-    )

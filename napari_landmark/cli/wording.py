@@ -19,6 +19,13 @@ REMEDIES = {
     ErrorCode.IMAGES_NOT_FOUND: "give --images DIR",
     ErrorCode.NO_MODEL: "run `napari-landmark train` first",
     ErrorCode.DEVICE_UNAVAILABLE: "use --device cpu, or auto",
+    ErrorCode.OTHER_PROTOCOL: "install the same version of napari-landmark on both machines",
+    ErrorCode.UNKNOWN_HOST: "`napari-landmark hosts list` shows the known ones, `hosts add` makes one",
+    ErrorCode.HOST_KEY_UNKNOWN: (
+        "compare the key with what the administrator of the host says and accept it once with: ssh {host}"
+    ),
+    ErrorCode.UNREACHABLE: "try again later; `napari-landmark hosts test` shows what is wrong",
+    ErrorCode.MUCH_TO_SEND: "--yes sends it, --reduced sends the images at working resolution",
     ErrorCode.INVALID_OPTION: "change --{option}",
 }
 """Remedy by code; `{option}` is the name of the option."""
@@ -35,4 +42,5 @@ def word(error: InputError) -> str:
     if error.code is None:
         return str(error)
     option = str(error.parameters.get("option", "")).replace("_", "-")
-    return f"{error}; {REMEDIES[error.code].format(option=option)}"
+    host = error.parameters.get("host", "")
+    return f"{error}; {REMEDIES[error.code].format(option=option, host=host)}"

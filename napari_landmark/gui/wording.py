@@ -19,6 +19,13 @@ REMEDIES = {
     ErrorCode.IMAGES_NOT_FOUND: "put them back, or make a new study from their folder: New study…",
     ErrorCode.NO_MODEL: "press Train first",
     ErrorCode.DEVICE_UNAVAILABLE: ("choose cpu or auto as the device, under Advanced or in the Preferences"),
+    ErrorCode.OTHER_PROTOCOL: "install the same version of napari-landmark on both machines",
+    ErrorCode.UNKNOWN_HOST: "choose another one in the Preferences",
+    ErrorCode.HOST_KEY_UNKNOWN: (
+        "compare the key with what the administrator of the host says and accept it once in a terminal with: ssh {host}"
+    ),
+    ErrorCode.UNREACHABLE: "try again later",
+    ErrorCode.MUCH_TO_SEND: "confirm it, or send the images at working resolution",
     ErrorCode.INVALID_OPTION: "change the {option}",
 }
 """Remedy by code; `{option}` is the name of the option."""
@@ -35,4 +42,5 @@ def word(error: InputError) -> str:
     if error.code is None:
         return str(error)
     option = str(error.parameters.get("option", "")).replace("_", " ")
-    return f"{error}; {REMEDIES[error.code].format(option=option)}"
+    host = error.parameters.get("host", "")
+    return f"{error}; {REMEDIES[error.code].format(option=option, host=host)}"

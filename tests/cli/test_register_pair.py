@@ -219,5 +219,5 @@ def test_what_was_given_is_not_overwritten(refused, arguments, data, tmp_path):
     inside = tmp_path / "pair" / "warped.png"
     inside.write_bytes((data / "images" / "hand_000.png").read_bytes())
     before = inside.read_bytes()
-    assert "would be overwritten; choose another --out" in refused(*arguments(fixed=inside))
+    assert "would be overwritten; choose another folder for the results" in refused(*arguments(fixed=inside))
     assert inside.read_bytes() == before

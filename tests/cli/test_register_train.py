@@ -95,7 +95,7 @@ class TestRefuses:
             ({"region-weight": "3"}, "--region-weight 3: give LABEL=WEIGHT"),
             (
                 {"region-weight": "99=2"},
-                "--region-weight 99=2: no label map has the label 99 (there are 1, 2",
+                "region weight 99=2: no label map has the label 99 (there are 1, 2",
             ),
         ],
     )

@@ -24,10 +24,9 @@ def find_annotated(study: Study, cohort: Cohort) -> list[Template]:
     """
     found = []
     annotations: Mapping[str, LandmarkSet] = study.annotations()
-    names = sorted(annotations, key=lambda name: (name != study.template, name))
-    for name in names:
-        if name not in cohort.names:
-            continue
+    # In the order of the cohort: the same images under other names, in the same order, give the same model.
+    names = [name for name in cohort.names if name in annotations]
+    for name in sorted(names, key=lambda name: name != study.template):
         number = cohort.index(name)
         positions = annotations[name].positions(len(cohort.canvas))
         is_manual = np.array([mark.status.is_manual for mark in annotations[name].values()])

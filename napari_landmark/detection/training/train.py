@@ -61,6 +61,8 @@ class TrainingReport:
         Number of the training images that are mirror images of what the template shows.
     not_found : dict of str to str
         Training images in which no landmark could be found, by name, with the reason.
+    poses : dict of str to Pose
+        In which the training images were predicted, by name.
     """
 
     model_dir: Path
@@ -71,6 +73,7 @@ class TrainingReport:
     left_aside: Mapping[str, str] = field(default_factory=dict)
     mirrored: int = 0
     not_found: dict[str, str] = field(default_factory=dict)
+    poses: dict[str, Pose] = field(default_factory=dict)
 
 
 @thread_limit()
@@ -159,7 +162,7 @@ def _train(
     model, cohort, histories = _learn(task, record, monitor)
     report = TrainingReport(folder, histories, left_aside=record.get("poses", {}).get("left_aside", {}))
     if not monitor.cancelled:
-        poses: dict[str, Pose] = {}
+        poses = report.poses
         report.predictions = predict_cohort(
             model,
             cohort,

@@ -1,0 +1,1 @@
+"""Work that a worker process can do, one kind a module."""
