@@ -143,6 +143,11 @@ class JobClient:
         """State of the job as known now."""
         return self._status
 
+    @property
+    def is_following(self) -> bool:
+        """Whether the job is being sent, followed or fetched by this client."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Begin to send, start and follow the job, or take it up where another client left it."""
         self._thread.start()

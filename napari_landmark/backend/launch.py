@@ -52,7 +52,13 @@ def launch_worker(folder: Path, *, command: str = "", template: str = "") -> Non
         os.chmod(folder / WORKER_LOG, 0o600)
         try:
             process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, **_detached()
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                start_new_session=True,
+                creationflags=_FLAGS,
             )
         except OSError as error:
             raise InputError(f"{words[0]}: cannot be started ({error.strerror or error})") from error
@@ -115,14 +121,9 @@ def fill_template(
     return filled
 
 
+# Windows: a process that has no console of its starter, and does not get its Ctrl-C.
+_FLAGS = sum(getattr(subprocess, flag, 0) for flag in ("DETACHED_PROCESS", "CREATE_NEW_PROCESS_GROUP"))
 _CHILDREN: list[subprocess.Popen[bytes]] = []  # kept, so that their ends are waited for
-
-
-def _detached() -> dict[str, object]:
-    if os.name == "nt":
-        flags = ("DETACHED_PROCESS", "CREATE_NEW_PROCESS_GROUP")
-        return {"creationflags": sum(getattr(subprocess, flag, 0) for flag in flags)}
-    return {"start_new_session": True}
 
 
 def _run(words: list[str], folder: Path) -> str:

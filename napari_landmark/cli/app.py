@@ -53,6 +53,8 @@ Seed = Annotated[
     ),
 ]
 
+Heatmaps = Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write heatmaps")]
+
 FullHash = Annotated[
     bool,
     typer.Option(
@@ -126,10 +128,21 @@ def detect(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="A trained study")],
     images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of images")],
     out: Annotated[Path, typer.Option(metavar="CSV", help="Where to write the landmarks")],
-    heatmaps: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write heatmaps")] = None,
+    heatmaps: Heatmaps = None,
     device: Device = "auto",
     spacing: Spacing = None,
     full_hash: FullHash = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Work on one of N parts, I from 0 to N-1, as a job array does; `merge` joins them",
+        ),
+    ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Use the workers of a dask scheduler: dask://HOST:PORT"),
+    ] = None,
 ) -> None:
     """Find the landmarks in every image of a folder."""
     from napari_landmark.cli.detect import run_detect
@@ -140,6 +153,32 @@ def detect(
         out=out,
         heatmaps=heatmaps,
         device=device,
+        spacing=spacing,
+        full_hash=full_hash,
+        shard=shard,
+        executor=executor,
+    )
+
+
+@app.command()
+def merge(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study of the shards")],
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Their folder of images")],
+    out: Annotated[Path, typer.Option(metavar="CSV", help="Their --out")],
+    shards: Annotated[int, typer.Option(metavar="N", help="Number of shards")],
+    heatmaps: Heatmaps = None,
+    spacing: Spacing = None,
+    full_hash: FullHash = False,
+) -> None:
+    """Join the shards of a detection into one table."""
+    from napari_landmark.cli.merge import run_merge
+
+    run_merge(
+        study,
+        images=images,
+        out=out,
+        shards=shards,
+        heatmaps=heatmaps,
         spacing=spacing,
         full_hash=full_hash,
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import typer
@@ -19,7 +21,71 @@ from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
 from napari_landmark.progress import Cancelled
 
+if TYPE_CHECKING:
+    from napari_landmark.detection.inference.detect import Detections
+    from napari_landmark.detection.model.predictor import Predictor
+
 _SAME_SPACING = 0.01  # relative
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionRequest:
+    """Arguments of a detection, checked.
+
+    Parameters
+    ----------
+    study : Study
+    images, out : Path
+    heatmaps : Path, optional
+    device : str
+    spacing : float, optional
+        Millimetres per pixel instead of the files' own.
+    full_hash : bool
+    """
+
+    study: Study
+    images: Path
+    out: Path
+    heatmaps: Path | None
+    device: str
+    spacing: float | None
+    full_hash: bool
+
+    @classmethod
+    def checked(
+        cls,
+        study_folder: Path,
+        *,
+        images: Path,
+        out: Path,
+        heatmaps: Path | None,
+        device: str,
+        spacing: float | None,
+        full_hash: bool,
+    ) -> DetectionRequest:
+        """The request, if its files can be read and written (InputError otherwise)."""
+        study = Study.open(study_folder)
+        if out.suffix.lower() != ".csv":
+            raise InputError(f"{out}: landmarks are written as CSV; give a name that ends in .csv")
+        check_writable(out)
+        if heatmaps is not None:
+            check_writable(heatmaps, folder=True)
+        if not images.is_dir():
+            raise InputError(f"{images}: there is no such folder; --images names the folder of the images")
+        return cls(
+            study=study,
+            images=images,
+            out=out,
+            heatmaps=heatmaps,
+            device=device,
+            spacing=spacing,
+            full_hash=full_hash,
+        )
+
+    @property
+    def journal(self) -> Path:
+        """Journal of the predictions made so far."""
+        return self.out.with_name(f"{self.out.name}.part.jsonl")
 
 
 def run_detect(
@@ -31,81 +97,151 @@ def run_detect(
     device: str,
     spacing: float | None,
     full_hash: bool = False,
+    shard: str | None = None,
+    executor: str | None = None,
 ) -> None:
-    """Detect landmarks in a folder of images and write one CSV."""
-    study = Study.open(study_folder)
-    if out.suffix.lower() != ".csv":
-        raise InputError(f"{out}: landmarks are written as CSV; give a name that ends in .csv")
-    check_writable(out)
-    if heatmaps is not None:
-        check_writable(heatmaps, folder=True)
-    if not images.is_dir():
-        raise InputError(f"{images}: there is no such folder; --images names the folder of the images")
-    from napari_landmark.detection.inference.folder import detect_folder
-    from napari_landmark.detection.inference.result import (
-        DetectionRun,
-        fingerprint_of_detected,
-        write_detections,
+    """Detect landmarks in a folder of images and write one CSV; of a shard, its journal."""
+    request = DetectionRequest.checked(
+        study_folder,
+        images=images,
+        out=out,
+        heatmaps=heatmaps,
+        device=device,
+        spacing=spacing,
+        full_hash=full_hash,
     )
+    from napari_landmark.detection.inference.folder import detect_folder
+    from napari_landmark.detection.inference.shard import Shard
     from napari_landmark.detection.model.store import load_model
-    from napari_landmark.detection.pose.pose_table import pose_table_path
 
-    model = load_model(study, device=device)
-    journal = out.with_name(f"{out.name}.part.jsonl")
+    part = Shard() if shard is None else Shard.parse(shard)
+    if executor is not None:
+        if part.count > 1:
+            raise InputError("--shard and --executor divide the images in two ways; give one of them")
+        _detect_on_cluster(request, executor)
+        return
+    model = load_model(request.study, device=device)
     started = time.monotonic()
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         found = detect_folder(
             model,
             images,
             spacing=spacing,
-            default_spacing=study.spacing,
+            default_spacing=request.study.spacing,
             heatmaps=heatmaps,
-            journal=journal,
+            journal=request.journal,
+            shard=part,
             progress=progress,
             cancel=cancel,
         )
+    if part.count > 1:
+        _report_shard(request, part.index, part.count, found)
+        return
+    finish_detection(request, model, found, seconds=time.monotonic() - started)
+
+
+def _detect_on_cluster(request: DetectionRequest, executor: str) -> None:
+    from napari_landmark.backend.cluster import detect_on_cluster, parse_address
+    from napari_landmark.detection.model.store import load_model, require_default_folder
+
+    parse_address(executor)  # a wrong one is told before the model is read
+    name = require_default_folder(request.study).name
+    model = load_model(request.study, name=name, device="cpu")
+    started = time.monotonic()
+    with terminal_progress() as progress, cancel_on_interrupt() as cancel:
+        found = detect_on_cluster(
+            executor,
+            request.study,
+            model,
+            request.images,
+            model_name=name,
+            device=request.device,
+            spacing=request.spacing,
+            default_spacing=request.study.spacing,
+            heatmaps=request.heatmaps,
+            journal=request.journal,
+            progress=progress,
+            cancel=cancel,
+        )
+    seconds = time.monotonic() - started
+    finish_detection(request, model, found, seconds=seconds, computed_on=f"{request.device}, {executor}")
+
+
+def finish_detection(
+    request: DetectionRequest,
+    model: Predictor,
+    found: Detections,
+    *,
+    seconds: float,
+    computed_on: str | None = None,
+) -> None:
+    """Write the results of a complete detection and report them; of a cancelled one, how to go on."""
+    from napari_landmark.detection.inference.result import (
+        DetectionRun,
+        fingerprint_of_detected,
+        write_detections,
+    )
+    from napari_landmark.detection.pose.pose_table import pose_table_path
+
+    images, out, study = request.images, request.out, request.study
+    if not found.cancelled:
         try:
-            compared = fingerprint_of_detected(
-                found, images, full_hash=full_hash, progress=progress, cancel=cancel
-            )
+            with terminal_progress() as progress, cancel_on_interrupt() as cancel:
+                compared = fingerprint_of_detected(
+                    found, images, full_hash=request.full_hash, progress=progress, cancel=cancel
+                )
         except Cancelled:
             found.cancelled = True
-    if found.n_resumed:
-        typer.echo(f"{found.n_resumed} images were done before the interruption")
-    for problem in found.skipped_files:
-        typer.echo(f"left out: {problem.name}: {problem.reason}", err=True)
+    _report_images(found)
     if found.cancelled:
         typer.echo(
             f"stopped: {out} was not written; the same command goes on after the {len(found.landmarks)} images done",
             err=True,
         )
         raise typer.Exit(130)
-    if spacing is None and (line := _other_spacing(study.spacing, found.geometries)):
+    if request.spacing is None and (line := _other_spacing(study.spacing, found.geometries)):
         typer.echo(line, err=True)
     run = DetectionRun(
-        study=study_folder,
+        study=study.folder,
         images=images,
-        heatmaps=heatmaps,
-        device=device,
-        spacing=spacing,
+        heatmaps=request.heatmaps,
+        device=request.device,
+        spacing=request.spacing,
         default_spacing=study.spacing,
         model_digest=model.digest(),
         model_record=model.record,
-        computed_on=str(model.device),
+        computed_on=computed_on or str(model.device),
     )
     write_detections(out, found, run, images_fingerprint=compared)
-    journal.unlink(missing_ok=True)
-    done = max(1, len(found.landmarks) - found.n_resumed)
-    seconds = (time.monotonic() - started) / done
-    typer.echo(f"{len(found.landmarks)} images, {seconds:.2f} s each ({model.device}): {out}")
+    request.journal.unlink(missing_ok=True)
+    each = seconds / max(1, len(found.landmarks) - found.n_resumed)
+    typer.echo(f"{len(found.landmarks)} images, {each:.2f} s each ({run.computed_on}): {out}")
     for line in state_lines(found.landmarks):
         typer.echo(line, err=True)
     typer.echo(describe_spacing(found.geometries.values()))
     if turned := sum(not pose.is_upright for pose in found.poses.values()):
         mirrored = sum(pose.is_mirrored for pose in found.poses.values())
         typer.echo(f"{turned} images in another pose ({mirrored} mirrored): {pose_table_path(out)}")
-    if heatmaps is not None:
-        typer.echo(f"heatmaps: {heatmaps}")
+    if request.heatmaps is not None:
+        typer.echo(f"heatmaps: {request.heatmaps}")
+
+
+def _report_images(found: Detections) -> None:
+    if found.n_resumed:
+        typer.echo(f"{found.n_resumed} images were done before the interruption")
+    for problem in found.skipped_files:
+        typer.echo(f"left out: {problem.name}: {problem.reason}", err=True)
+
+
+def _report_shard(request: DetectionRequest, index: int, count: int, found: Detections) -> None:
+    _report_images(found)
+    if found.cancelled:
+        typer.echo("stopped: the same command goes on with this shard", err=True)
+        raise typer.Exit(130)
+    typer.echo(
+        f"shard {index} of {count}: {len(found.landmarks)} images done; when all are done: napari-landmark merge "
+        f"STUDY --shards {count}, with the same --images, --out and --spacing"
+    )
 
 
 def _other_spacing(given: Spacing, geometries: Mapping[str, Geometry]) -> str:

@@ -18,6 +18,7 @@ from napari_landmark.data.study.study import Study
 from napari_landmark.synthetic import SCHEMA
 
 FEW = {"self_steps": 2, "cross_steps": 1, "patch_steps": 1, "detector_steps": 2, "retrain_steps": 1}
+SOURCE = str(Path(napari_landmark.__file__).parents[1])
 SMALL = shlex.join([sys.executable, str(Path(__file__).with_name("small_networks.py"))])
 LONG = {**FEW, "self_steps": 1_000_000}
 
@@ -27,7 +28,7 @@ def _own_jobs(tmp_path, monkeypatch):
     monkeypatch.setenv("NAPARI_LANDMARK_JOBS", str(tmp_path / "jobs of mine"))
     monkeypatch.setenv("NAPARI_LANDMARK_CONFIG", str(tmp_path / "config"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("PYTHONPATH", str(Path(napari_landmark.__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([SOURCE, *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def follow():
 
     yield start
     for client in clients:
-        if client.status.worker is not None and not client.status.state.is_final:
+        if client.is_following and not client.status.state.is_final:
             client.stop()
             client.stop()
             client.wait(20)

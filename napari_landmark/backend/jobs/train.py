@@ -117,7 +117,7 @@ class TrainJob:
         }
 
 
-def _checked_steps(steps: Mapping[str, int]) -> dict[str, int]:
+def _checked_steps(steps: Mapping[str, int]) -> dict[str, Any]:
     known = ("self_steps", "cross_steps", "patch_steps", "detector_steps", "retrain_steps")
     for name, count in steps.items():
         if name not in known or count < 1:

@@ -111,16 +111,16 @@ def detect_images(
     InputError
         The journal or a heatmap cannot be written, or two images have one name.
     """
-    _check_unique(references)
+    check_unique_names(references)
     references = shard.select(references)
     found = Detections()
     kept = None
     if journal is not None:
         kept = DetectionJournal(
-            shard.journal(journal), _run_entry(model, spacing, default_spacing, heatmaps), model.schema
+            shard.journal(journal), run_entry(model, spacing, default_spacing, heatmaps), model.schema
         )
     try:
-        todo = references if kept is None else _take_over(references, kept.content, found)
+        todo = references if kept is None else take_over(references, kept.content, found)
         for done, (reference, outcome) in enumerate(_read_ahead(todo, spacing, default_spacing), start=1):
             if cancel and cancel.cancelled:
                 found.cancelled = True
@@ -174,14 +174,14 @@ def merge_shards(
     InputError
         A shard was not run, not to its end, or with another model or spacing; or an image changed since.
     """
-    _check_unique(references)
-    run = _run_entry(model, spacing, default_spacing, heatmaps)
+    check_unique_names(references)
+    run = run_entry(model, spacing, default_spacing, heatmaps)
     found, skipped = Detections(), {}
     for shard in (Shard(index, count) for index in range(count)):
         path = shard.journal(journal)
         content = read_journal(path, run, model.schema)
         lacking = []
-        for reference in _take_over(shard.select(references), content, found):
+        for reference in take_over(shard.select(references), content, found):
             reason = content.find_skipped(reference.name, reference.path)
             if reason is None:
                 lacking.append(reference.name)
@@ -197,14 +197,15 @@ def merge_shards(
     return found
 
 
-def _check_unique(references: Sequence[ImageReference]) -> None:
+def check_unique_names(references: Sequence[ImageReference]) -> None:
+    """Refuse two images of one name (InputError)."""
     names = [reference.name for reference in references]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"{twice}: is the name of two images: rename one of them")
 
 
-def _run_entry(
+def run_entry(
     model: Predictor, spacing: object, default_spacing: object, heatmaps: Path | None
 ) -> dict[str, Any]:
     """First entry of a journal: all that the predictions and the written heatmaps depend on besides the images."""
@@ -216,7 +217,7 @@ def _run_entry(
     }
 
 
-def _take_over(
+def take_over(
     references: Sequence[ImageReference], content: JournalContent, found: Detections
 ) -> list[ImageReference]:
     """Add the predictions of a journal to `found`; returns the images that have none."""
@@ -248,18 +249,19 @@ def _read_ahead(
     with ThreadPoolExecutor(1) as reader:
         waiting: list[tuple[ImageReference, Future[MedicalImage]]] = []
         for reference in references:
-            image = reader.submit(_read, reference, spacing, default_spacing)
+            image = reader.submit(read_reference, reference, spacing, default_spacing)
             waiting.append((reference, image))
             if len(waiting) > _READ_AHEAD:
                 yield waiting.pop(0)
         yield from waiting
 
 
-def _read(
+def read_reference(
     reference: ImageReference,
     spacing: float | Sequence[float] | None,
     default_spacing: float | Sequence[float] | None,
 ) -> MedicalImage:
+    """Read an image as `detect_images` does, with a spacing instead of its own, or where it has none."""
     image = read_image(reference.path, spacing=spacing, name=reference.name)
     if default_spacing is None or image.geometry.has_spacing:
         return image

@@ -12,6 +12,7 @@ from napari_landmark.detection.inference.detect import (
     Detections,
     ImageReference,
     detect_images,
+    merge_shards,
 )
 from napari_landmark.detection.inference.shard import Shard
 from napari_landmark.detection.model.predictor import Predictor
@@ -59,12 +60,48 @@ def detect_folder(
         cancel=cancel,
     )
     found.skipped_files[:0] = skipped_files
-    if not found.landmarks and not found.cancelled and shard.count == 1:
-        if journal is not None:
-            journal.unlink(missing_ok=True)
-        first = next(iter(found.skipped_files), None)
-        reason = f"; {first.name}: {first.reason}" if first is not None else ""
-        raise InputError(
-            f"{folder}: holds no image that can be used; choose the folder that directly holds them{reason}"
-        )
+    if shard.count == 1:
+        check_any_image(found, folder, journal)
     return found
+
+
+def merge_folder_shards(
+    model: Predictor,
+    folder: str | Path,
+    *,
+    journal: Path,
+    count: int,
+    spacing: float | Sequence[float] | None = None,
+    default_spacing: float | Sequence[float] | None = None,
+    heatmaps: Path | None = None,
+) -> Detections:
+    """Join the journals of all shards of a folder: the same as one run of `detect_folder`.
+
+    Parameters and errors are those of `merge_shards`.
+    """
+    files, skipped_files = image_files(folder)
+    found = merge_shards(
+        model,
+        [ImageReference(name, path) for name, path in files],
+        journal=journal,
+        count=count,
+        spacing=spacing,
+        default_spacing=default_spacing,
+        heatmaps=heatmaps,
+    )
+    found.skipped_files[:0] = skipped_files
+    check_any_image(found, folder, None)
+    return found
+
+
+def check_any_image(found: Detections, folder: str | Path, journal: Path | None) -> None:
+    """Refuse a folder without any image that could be used; its journal is removed."""
+    if found.landmarks or found.cancelled:
+        return
+    if journal is not None:
+        journal.unlink(missing_ok=True)
+    first = next(iter(found.skipped_files), None)
+    reason = f"; {first.name}: {first.reason}" if first is not None else ""
+    raise InputError(
+        f"{folder}: holds no image that can be used; choose the folder that directly holds them{reason}"
+    )

@@ -49,7 +49,18 @@ class JournalContent:
 
     def find(self, name: str, image: Path) -> tuple[LandmarkSet, Geometry, Pose] | None:
         """Prediction and pose of an image; None where there is none, or the image file has changed since."""
-        entry = self._current(name, image)
+        return self._parsed(self._current(name, image))
+
+    def all_found(self) -> dict[str, tuple[LandmarkSet, Geometry, Pose]]:
+        """All predictions with geometry and pose by name of the image, wherever the image files are."""
+        parsed = ((name, self._parsed(entry)) for name, entry in self.entries.items())
+        return {name: found for name, found in parsed if found is not None}
+
+    def all_skipped(self) -> dict[str, str]:
+        """Reasons why images were skipped, by name."""
+        return {name: str(entry["skipped"]) for name, entry in self.entries.items() if "skipped" in entry}
+
+    def _parsed(self, entry: dict[str, Any] | None) -> tuple[LandmarkSet, Geometry, Pose] | None:
         if entry is None or "found" not in entry:
             return None
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,14 @@ class Shard:
     def __post_init__(self) -> None:
         if self.count < 1 or not 0 <= self.index < self.count:
             raise InputError(f"shard {self.index} of {self.count}: count from 0 to one less than the shards")
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Shard of a text such as '0/4', the first of four; InputError for anything else."""
+        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+        if match is None:
+            raise InputError(f"shard {text!r:.40}: give INDEX/COUNT, such as 0/4 for the first of four")
+        return cls(int(match[1]), int(match[2]))
 
     def select(self, items: Sequence[Item]) -> list[Item]:
         """Items of this shard, in their order."""

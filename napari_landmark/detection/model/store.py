@@ -27,6 +27,14 @@ def default_folder(study: Study) -> Path | None:
     return next(iter((complete or folders)[-1:]), None)
 
 
+def require_default_folder(study: Study) -> Path:
+    """The folder of `default_folder`; InputError with `ErrorCode.NO_MODEL` where there is none."""
+    folder = default_folder(study)
+    if folder is None:
+        raise InputError(f"{study.folder}: has no trained model yet", code=ErrorCode.NO_MODEL)
+    return folder
+
+
 def was_cancelled(folder: Path) -> bool:
     """Whether the training of a model was cancelled, so that the model has part of its stages only."""
     path = folder / "model.json"
@@ -49,12 +57,12 @@ def load_model(study: Study, *, name: str | None = None, device: str = "auto") -
     from napari_landmark.learning.device import choose_device
 
     if name is None:
-        folder = default_folder(study)
+        folder = require_default_folder(study)
     else:
-        folder = next((folder for folder in model_folders(study) if folder.name == name), None)
-    if folder is None:
-        what = f"no model {name!r}" if name else "no trained model yet"
-        raise InputError(f"{study.folder}: has {what}", code=ErrorCode.NO_MODEL)
+        named = [folder for folder in model_folders(study) if folder.name == name]
+        if not named:
+            raise InputError(f"{study.folder}: has no model {name!r}", code=ErrorCode.NO_MODEL)
+        folder = named[0]
     of_volumes = _read_object(folder / "model.json").get("format") == VOLUME_FORMAT.name
     return (read_volume_model if of_volumes else read_model)(folder, device=choose_device(device))
 
