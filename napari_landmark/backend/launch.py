@@ -21,6 +21,9 @@ WORDS, LINE, FOLDER, ID = "{words}", "{line}", "{folder}", "{id}"
 """Placeholders of the commands of a queue: the worker's command as several words, or as one word that a shell reads;
 the folder of the job; the answer of the queue when the job was handed to it."""
 
+OWN_PROGRAM = (sys.executable, "-m", "napari_landmark")
+"""Words that start this program again."""
+
 _SECONDS_FOR_QUEUE = 60
 _LONGEST_ANSWER = 2000
 
@@ -43,7 +46,7 @@ def launch_worker(folder: Path, *, command: str = "", template: str = "") -> Non
     InputError
         The command cannot be run, or the queue refuses the job.
     """
-    words = [*(split_words(command) or [sys.executable, "-m", "napari_landmark"]), "work", str(folder)]
+    words = [*(split_words(command) or OWN_PROGRAM), "work", str(folder)]
     if template:
         answer = _run(fill_template(template, words=words, folder=folder), folder)
         write_launched(folder, pid=None, queued=True, answer=answer)

@@ -1,7 +1,7 @@
 """What is sent to another machine: pixels and landmarks under numbers, without the headers and names of the files.
 
 By default all pixels are sent, since poses, borders and the refinement on native pixels read them: the model is the
-same to the byte as that of a training here. Reduced images are those of the working grid, of some hundred kilobytes each.
+same to the byte as that of a training here. Reduced images are those of the working grid, a megabyte each at most.
 """
 
 from __future__ import annotations

@@ -40,6 +40,10 @@ register_app = typer.Typer(
     help="Registration with emphasis on the regions that matter.", rich_markup_mode=None
 )
 app.add_typer(register_app, name="register")
+hosts_app = typer.Typer(help="Other machines that jobs can run on, through ssh.", rich_markup_mode=None)
+app.add_typer(hosts_app, name="hosts")
+jobs_app = typer.Typer(help="Jobs on other machines.", rich_markup_mode=None)
+app.add_typer(jobs_app, name="jobs")
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
 Spacing = Annotated[
@@ -61,6 +65,11 @@ FullHash = Annotated[
         "--full-hash", help="Record a hash over every byte of the images, not only over both ends of each"
     ),
 ]
+
+On = Annotated[
+    str | None, typer.Option("--on", metavar="NAME", help="Host that computes; `hosts add` makes one")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Send more than 2 GB to the host, too")]
 
 RegionWeights = Annotated[
     list[str] | None,
@@ -104,6 +113,12 @@ def train(
         Mirroring | None,
         typer.Option(help="Names in mirror images: the same, those of the other side, or never mirrored"),
     ] = None,
+    on: On = None,
+    yes: Yes = False,
+    reduced: Annotated[
+        bool,
+        typer.Option("--reduced", help="Send the host images at working resolution: less, but less exact"),
+    ] = False,
 ) -> None:
     """Learn a cohort from one annotated image."""
     from napari_landmark.cli.train import run_train
@@ -120,6 +135,9 @@ def train(
         resume=resume,
         full_hash=full_hash,
         mirrored=mirrored,
+        on=on,
+        confirmed=yes,
+        reduced=reduced,
     )
 
 
@@ -143,6 +161,8 @@ def detect(
         str | None,
         typer.Option(metavar="URL", help="Use the workers of a dask scheduler: dask://HOST:PORT"),
     ] = None,
+    on: On = None,
+    yes: Yes = False,
 ) -> None:
     """Find the landmarks in every image of a folder."""
     from napari_landmark.cli.detect import run_detect
@@ -157,6 +177,8 @@ def detect(
         full_hash=full_hash,
         shard=shard,
         executor=executor,
+        on=on,
+        confirmed=yes,
     )
 
 
@@ -390,6 +412,115 @@ def cache(
     from napari_landmark.cli.cache import run_cache
 
     run_cache(remove_unused=remove_unused, clear=clear)
+
+
+@hosts_app.command("list")
+def hosts_list() -> None:
+    """List the known hosts."""
+    from napari_landmark.cli.hosts import run_list_hosts
+
+    run_list_hosts()
+
+
+@hosts_app.command("add")
+def hosts_add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the host for you")],
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="HOST, USER@HOST, or an entry of OpenSSH's configuration")
+    ],
+    command: Annotated[
+        str, typer.Option(metavar="CMD", help="What starts napari-landmark there")
+    ] = "napari-landmark",
+    folder: Annotated[
+        str, typer.Option(metavar="DIR", help="Folder for jobs there")
+    ] = "~/.napari-landmark-jobs",
+    start: Annotated[
+        str,
+        typer.Option(
+            metavar="CMD", help="Hands the worker to a queue, such as: sbatch --parsable --wrap {line}"
+        ),
+    ] = "",
+    stop: Annotated[
+        str, typer.Option(metavar="CMD", help="Takes a job out of the queue, such as: scancel {id}")
+    ] = "",
+    path: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HERE=THERE", help="Folder of images that is on both machines; repeat it"),
+    ] = None,
+    ssh_config: Annotated[str, typer.Option(metavar="FILE", help="Options of ssh, instead of your own")] = "",
+) -> None:
+    """Add a host, or replace the one of that name."""
+    from napari_landmark.cli.hosts import run_add_host
+
+    run_add_host(
+        name,
+        address,
+        command=command,
+        folder=folder,
+        start=start,
+        stop=stop,
+        paths=path or [],
+        ssh_config=ssh_config,
+    )
+
+
+@hosts_app.command("remove")
+def hosts_remove(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Forget a host."""
+    from napari_landmark.cli.hosts import run_remove_host
+
+    run_remove_host(name)
+
+
+@hosts_app.command("test")
+def hosts_test(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Ask a host for its version, device, free memory and free disk."""
+    from napari_landmark.cli.hosts import run_test_host
+
+    run_test_host(name)
+
+
+@jobs_app.command("list")
+def jobs_list() -> None:
+    """List the jobs that you started on other machines."""
+    from napari_landmark.cli.jobs import run_list_jobs
+
+    run_list_jobs()
+
+
+@jobs_app.command("follow")
+def jobs_follow(job: Annotated[str, typer.Argument(metavar="JOB")]) -> None:
+    """Show how a job goes on, and take its results over in the end."""
+    from napari_landmark.cli.follow import run_follow
+
+    run_follow(job)
+
+
+@jobs_app.command("stop")
+def jobs_stop(
+    job: Annotated[str, typer.Argument(metavar="JOB")],
+    kill: Annotated[bool, typer.Option("--kill", help="At once, without a result")] = False,
+) -> None:
+    """Ask a job for a usable result as soon as possible."""
+    from napari_landmark.cli.jobs import run_stop_job
+
+    run_stop_job(job, kill=kill)
+
+
+@jobs_app.command("remove")
+def jobs_remove(job: Annotated[str, typer.Argument(metavar="JOB")]) -> None:
+    """Remove a job that does not run, with its results if they were not taken over."""
+    from napari_landmark.cli.jobs import run_remove_job
+
+    run_remove_job(job)
+
+
+@app.command("host-service", hidden=True)
+def host_service() -> None:
+    """Answer one request on standard input; what ssh starts on a host."""
+    from napari_landmark.backend.host_service import serve
+
+    serve(sys.stdin.buffer, sys.stdout.buffer)
 
 
 @app.command()

@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import typer
 
+from napari_landmark.backend.client import JobStatus
+from napari_landmark.backend.hosts import Host, find_host
+from napari_landmark.backend.job_record import JobRecord
 from napari_landmark.cli.destination import check_writable
+from napari_landmark.cli.follow import follow, require_result, study_of, tidy_up
 from napari_landmark.cli.image_states import state_lines
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
+from napari_landmark.data.cohort.folder import SkippedFile, image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry, SpacingSource
 from napari_landmark.data.study.provenance import describe_spacing
 from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
-from napari_landmark.progress import Cancelled
+from napari_landmark.progress import Cancelled, CancelToken, Progress, ProgressEvent
 
 if TYPE_CHECKING:
-    from napari_landmark.detection.inference.detect import Detections
+    from napari_landmark.detection.inference.detect import Detections, ImageReference
     from napari_landmark.detection.model.predictor import Predictor
 
 _SAME_SPACING = 0.01  # relative
@@ -99,8 +104,13 @@ def run_detect(
     full_hash: bool = False,
     shard: str | None = None,
     executor: str | None = None,
+    on: str | None = None,
+    confirmed: bool = False,
 ) -> None:
-    """Detect landmarks in a folder of images and write one CSV; of a shard, its journal."""
+    """Detect landmarks in a folder of images and write one CSV; of a shard, its journal.
+
+    `on` is the name of a host that detects instead of this machine.
+    """
     request = DetectionRequest.checked(
         study_folder,
         images=images,
@@ -115,6 +125,11 @@ def run_detect(
     from napari_landmark.detection.model.store import load_model
 
     part = Shard() if shard is None else Shard.parse(shard)
+    if on is not None:
+        if heatmaps is not None or part.count > 1 or executor is not None:
+            raise InputError("--on gives a table alone; leave out --heatmaps, --shard and --executor")
+        _detect_on(request, find_host(on), confirmed=confirmed)
+        return
     if executor is not None:
         if part.count > 1:
             raise InputError("--shard and --executor divide the images in two ways; give one of them")
@@ -165,6 +180,97 @@ def _detect_on_cluster(request: DetectionRequest, executor: str) -> None:
         )
     seconds = time.monotonic() - started
     finish_detection(request, model, found, seconds=seconds, computed_on=f"{request.device}, {executor}")
+
+
+def _detect_on(request: DetectionRequest, host: Host, *, confirmed: bool) -> None:
+    """Detect on another machine."""
+    from napari_landmark.backend.sending import prepare_detection
+    from napari_landmark.detection.model.store import require_default_folder
+
+    model_folder = require_default_folder(request.study)
+    about = {
+        "study": str(request.study.folder.absolute()),
+        "images": str(request.images.absolute()),
+        "out": str(request.out.absolute()),
+        "device": request.device,
+        "spacing": request.spacing,
+        "full_hash": request.full_hash,
+        "model": model_folder.name,
+    }
+    with terminal_progress() as progress, cancel_on_interrupt() as cancel:
+        references, _ = _usable(request, progress, cancel)
+        record = prepare_detection(
+            request.study,
+            model_folder,
+            references,
+            host,
+            device=request.device,
+            spacing=request.spacing,
+            confirmed=confirmed,
+            about=about,
+            progress=progress,
+            cancel=cancel,
+        )
+    take_over_detection(record, follow(record))
+
+
+def take_over_detection(record: JobRecord, status: JobStatus) -> None:
+    """Write the table of a detection on another machine."""
+    from napari_landmark.backend.receiving import receive_detections
+    from napari_landmark.detection.model.store import load_model
+
+    about = record.about or {}
+    try:
+        request = DetectionRequest.checked(
+            study_of(record),
+            images=Path(about["images"]),
+            out=Path(about["out"]),
+            heatmaps=None,
+            device=str(about["device"]),
+            spacing=about["spacing"],
+            full_hash=about["full_hash"] is True,
+        )
+        name = str(about["model"])
+    except (LookupError, TypeError) as error:
+        raise InputError(f"{record.job_id}: its record is damaged ({error}); remove the job") from error
+    require_result(record, status)
+    with terminal_progress() as progress, cancel_on_interrupt() as cancel:
+        _, geometries = _usable(request, progress, cancel)
+    found = receive_detections(record, geometries.skipped_files, geometries.geometries)
+    model = load_model(request.study, name=name, device="cpu")
+    if found.cancelled:
+        tidy_up(record)
+        typer.echo(f"stopped: {request.out} was not written", err=True)
+        raise typer.Exit(130)
+    seconds = 0.0 if status.done is None else status.done.seconds
+    finish_detection(request, model, found, seconds=seconds, computed_on=f"{request.device} on {record.host}")
+    tidy_up(record)
+
+
+def _usable(
+    request: DetectionRequest, progress: Progress, cancel: CancelToken
+) -> tuple[list[ImageReference], Detections]:
+    """The images that can be read, with the geometries that they are detected with; the others as skipped."""
+    from napari_landmark.detection.inference.detect import Detections, ImageReference, reference_geometry
+
+    files, skipped = image_files(request.images)
+    usable, found = [], Detections(skipped_files=list(skipped))
+    for done, (name, path) in enumerate(files, 1):
+        cancel.raise_if_cancelled()
+        reference = ImageReference(name, path)
+        try:
+            found.geometries[name] = reference_geometry(reference, request.spacing, request.study.spacing)
+        except (InputError, OSError) as error:
+            reason = (
+                f"cannot be read ({error.strerror or error})" if isinstance(error, OSError) else str(error)
+            )
+            found.skipped_files.append(SkippedFile(name, reason.removeprefix(f"{path}: ")))
+        else:
+            usable.append(reference)
+        progress(ProgressEvent("reading headers", done / len(files), step=done))
+    if not usable:
+        raise InputError(f"{request.images}: holds no image that can be used")
+    return usable, found
 
 
 def finish_detection(

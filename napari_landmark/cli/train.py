@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
+from napari_landmark.backend.client import JobStatus
+from napari_landmark.backend.hosts import Host, find_host
+from napari_landmark.backend.job_record import JobRecord
+from napari_landmark.backend.jobs.train import TrainJob
 from napari_landmark.cli.destination import check_writable
+from napari_landmark.cli.follow import follow, require_result, study_of, tidy_up
 from napari_landmark.cli.image_states import state_lines
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.cohort.cohort import Cohort
@@ -21,6 +27,9 @@ from napari_landmark.data.study.provenance import describe_spacing
 from napari_landmark.data.study.study import Study
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import OVERTIME
+
+if TYPE_CHECKING:
+    from napari_landmark.detection.training.train import TrainingReport
 
 _REMEDY = "train again with more --minutes, on an idle machine, or with more annotated images"
 
@@ -39,18 +48,24 @@ def run_train(
     full_hash: bool = False,
     mirrored: Mirroring | None = None,
     overtime: float = OVERTIME,
+    on: str | None = None,
+    confirmed: bool = False,
+    reduced: bool = False,
 ) -> None:
     """Create the study if there is none, train, and write the report.
 
     All input is checked before the study is created. `overtime` is the part of the minutes that a training on a slow
-    machine may take, see `TrainingOptions`.
+    machine may take, see `TrainingOptions`. `on` is the name of a host that trains instead of this machine; what it
+    gets is described in `backend.sending`.
     """
     from napari_landmark.detection.training.options import default_options, describe_budget
     from napari_landmark.detection.training.report import write_report
-    from napari_landmark.detection.training.shortcomings import find_shortcomings
     from napari_landmark.detection.training.train import train
 
-    chosen = choose_device(device)
+    host = None if on is None else find_host(on)
+    if host is not None and resume:
+        raise InputError("--resume goes on with a training of this machine; leave out --on")
+    chosen = choose_device(device if host is None else "cpu")
     options = replace(default_options(chosen, seed=seed, minutes=minutes), overtime=overtime)
     study = _existing(out, resume)
     annotated = _read_templates(templates, landmarks, study)
@@ -68,7 +83,20 @@ def run_train(
         study.update(sides=Sides(mirrored))
     typer.echo(describe_spacing(cohort.geometry(number) for number in range(len(cohort))))
     size = " x ".join(str(n) for n in reversed(cohort.canvas))
-    typer.echo(f"{len(cohort)} images at {size} pixels, {len(study.schema)} landmarks, device {chosen}")
+    where = f"device {chosen}" if host is None else f"on {host.name}"
+    typer.echo(f"{len(cohort)} images at {size} pixels, {len(study.schema)} landmarks, {where}")
+    if host is not None:
+        job = TrainJob(
+            study=study.folder,
+            images=folder,
+            device=device,
+            seed=seed,
+            minutes=minutes,
+            overtime=overtime,
+            full_hash=full_hash,
+        )
+        _train_on(host, study, cohort, job, confirmed=confirmed, reduced=reduced)
+        return
     typer.echo(
         "going on with the interrupted training"
         if resume
@@ -85,13 +113,57 @@ def run_train(
             full_hash=full_hash,
         )
     page = write_report(study, cohort, report)
+    go_on = f"; go on with: napari-landmark train --out {out} --resume"
+    _tell(study, cohort, report, page, go_on)
+
+
+def _train_on(
+    host: Host, study: Study, cohort: Cohort, job: TrainJob, *, confirmed: bool, reduced: bool
+) -> None:
+    """Train on another machine."""
+    from napari_landmark.backend.sending import prepare_training
+
+    with terminal_progress() as progress, cancel_on_interrupt() as cancel:
+        record = prepare_training(
+            study,
+            cohort,
+            job,
+            host,
+            reduced=reduced,
+            confirmed=confirmed,
+            progress=progress,
+            cancel=cancel,
+        )
+    _take_over(record, follow(record), study, cohort)
+
+
+def take_over_training(record: JobRecord, status: JobStatus) -> None:
+    """Take the results of a training on another machine over into its study, and report them."""
+    study = Study.open(study_of(record))
+    require_result(record, status)
+    _take_over(record, status, study, _gather(study, study.require_images(), (), None))
+
+
+def _take_over(record: JobRecord, status: JobStatus, study: Study, cohort: Cohort) -> None:
+    from napari_landmark.backend.receiving import receive_training
+
+    require_result(record, status)
+    report = receive_training(record, study, cohort)
+    tidy_up(record)
+    if report is None:
+        typer.echo("stopped before anything was learned: there is no model")
+        raise typer.Exit(130)
+    _tell(study, cohort, report, study.report_dir / "index.html", "")
+
+
+def _tell(study: Study, cohort: Cohort, report: TrainingReport, page: Path, go_on: str) -> None:
+    """Report a training, complete or stopped."""
+    from napari_landmark.detection.training.shortcomings import find_shortcomings
+
     for name, reason in report.not_found.items():
         typer.echo(f"not found: {name}: {reason}", err=True)
     if report.cancelled:
-        typer.echo(
-            f"stopped: the model {report.model_dir} works from what was learned so far; "
-            f"go on with: napari-landmark train --out {out} --resume"
-        )
+        typer.echo(f"stopped: the model {report.model_dir} works from what was learned so far{go_on}")
         raise typer.Exit(130)
     typer.echo(f"trained in {report.seconds / 60:.1f} minutes: {report.model_dir}")
     for name, reason in report.left_aside.items():

@@ -1,7 +1,10 @@
 """The program with small networks, for workers of tests: a training takes a second."""
 
+import sys
+
 import torch
 
+from napari_landmark.backend import launch
 from napari_landmark.cli.app import main
 from napari_landmark.detection.embedding.embedding import EmbeddingConfig
 from napari_landmark.detection.refinement.patch_embedding import PatchEmbeddingConfig
@@ -19,4 +22,5 @@ def make_small(setattr_=setattr):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     make_small()
+    launch.OWN_PROGRAM = (sys.executable, __file__)
     main()

@@ -13,7 +13,7 @@ from napari_landmark.data.cohort.folder import SkippedFile
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.images.image import MedicalImage, read_image
+from napari_landmark.data.images.image import MedicalImage, read_geometry, read_image
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.detection.inference.heatmap_files import write_heatmaps
 from napari_landmark.detection.inference.journal import DetectionJournal, JournalContent, read_journal
@@ -263,6 +263,19 @@ def read_reference(
 ) -> MedicalImage:
     """Read an image as `detect_images` does, with a spacing instead of its own, or where it has none."""
     image = read_image(reference.path, spacing=spacing, name=reference.name)
-    if default_spacing is None or image.geometry.has_spacing:
-        return image
-    return dataclasses.replace(image, geometry=image.geometry.with_spacing(default_spacing))
+    return dataclasses.replace(image, geometry=_with_default(image.geometry, default_spacing))
+
+
+def reference_geometry(
+    reference: ImageReference,
+    spacing: float | Sequence[float] | None,
+    default_spacing: float | Sequence[float] | None,
+) -> Geometry:
+    """Geometry that `read_reference` gives, from the header alone where the format has one."""
+    return _with_default(read_geometry(reference.path, spacing=spacing), default_spacing)
+
+
+def _with_default(geometry: Geometry, default_spacing: float | Sequence[float] | None) -> Geometry:
+    if default_spacing is None or geometry.has_spacing:
+        return geometry
+    return geometry.with_spacing(default_spacing)
