@@ -45,7 +45,7 @@ app.add_typer(hosts_app, name="hosts")
 jobs_app = typer.Typer(help="Jobs on other machines.", rich_markup_mode=None)
 app.add_typer(jobs_app, name="jobs")
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 is the second card) or mps")]
 Spacing = Annotated[
     float | None,
     typer.Option(metavar="MM", help="Millimetres per pixel, instead of the files' own", callback=_length),

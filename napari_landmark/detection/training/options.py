@@ -102,6 +102,12 @@ class TrainingOptions:
         steps = {f"{stage}_steps": round(getattr(self, f"{stage}_steps") * by) for stage, by in more.items()}
         return replace(self, limit_minutes=limit, batch_factor=factor, **steps)
 
+    def with_batch_factor(self, factor: int) -> TrainingOptions:
+        """The same training with smaller batches of the stages that have enlarged ones, and as many more steps."""
+        more = self.batch_factor / factor
+        steps = {f"{stage}_steps": round(getattr(self, f"{stage}_steps") * more) for stage in _ENLARGED}
+        return replace(self, batch_factor=factor, **steps)
+
     def describe(self) -> str:
         """The budget in words."""
         if self.minutes:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -41,8 +41,11 @@ from napari_landmark.detection.training.task import TrainingMonitor, TrainingTas
 from napari_landmark.detection.training.templates import left_out_images, missing_landmarks
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.loop import Budget, Checkpoint, History
+from napari_landmark.learning.out_of_memory import with_smaller_batches
 from napari_landmark.learning.seeding import seeded
 from napari_landmark.learning.unet import COARSEST_STRIDE
+
+Trained = TypeVar("Trained")
 
 KEPT_LABELS = "labels-{}.safetensors"
 KEPT_POSES = "cohort-poses.json"
@@ -71,6 +74,7 @@ class Stages:
         self.descriptors: Descriptors | None = None
         self.poses = CohortPoses()
         self._upright = task.cohort
+        self._with_less_memory = False
 
     def run(self) -> tuple[LandmarkModel, list[History]]:
         """Train; returns the model and the history of each stage, after a cancel those so far."""
@@ -83,18 +87,20 @@ class Stages:
         task = self.task
         generator = torch.Generator().manual_seed(task.options.seed)
         embedding = Embedding(embedding_config(task.cohort.canvas))
-        self.histories += train_embedding(
-            embedding,
-            task.cohort,
-            device=task.device,
-            generator=generator,
-            self_budget=task.options.budget("self"),
-            cross_budget=task.options.budget("cross"),
-            batch_factor=task.options.batch_factor,
-            checkpoints=[self._checkpoint("self"), self._checkpoint("cross")],
-            progress=monitor.progress,
-            cancel=monitor.cancel,
-            after_step=preview_hook(monitor.preview, lambda: self._model(embedding, None)),
+        self.histories += self._within_memory(
+            lambda: train_embedding(
+                embedding,
+                task.cohort,
+                device=task.device,
+                generator=generator,
+                self_budget=self.task.options.budget("self"),
+                cross_budget=self.task.options.budget("cross"),
+                batch_factor=self.task.options.batch_factor,
+                checkpoints=[self._checkpoint("self"), self._checkpoint("cross")],
+                progress=monitor.progress,
+                cancel=monitor.cancel,
+                after_step=preview_hook(monitor.preview, lambda: self._model(embedding, None)),
+            )
         )
         self._find_poses(embedding)
         task = self.task
@@ -120,6 +126,18 @@ class Stages:
             )
         self.record["complete"] = not monitor.cancelled
         return self._model(embedding, detector), self.histories
+
+    def _within_memory(self, stage: Callable[[], Trained]) -> Trained:
+        """Train a stage with `options.batch_factor`, or a half of it and so on where the memory does not suffice."""
+
+        def train(factor: int) -> Trained:
+            if factor != self.task.options.batch_factor:
+                self._with_less_memory = True
+                self.record["batch_factor"] = factor
+                self.task = replace(self.task, options=self.task.options.with_batch_factor(factor))
+            return stage()
+
+        return with_smaller_batches(train, self.task.options.batch_factor, device=self.task.device)
 
     def _find_poses(self, embedding: Embedding) -> None:
         """Find the poses of all images, and draw them anew in the template's."""
@@ -210,24 +228,26 @@ class Stages:
 
     def _train_refiner(self, labels: PseudoLabels, generator: torch.Generator) -> LocalRefiner | None:
         """Train a patch embedding; None if it was cancelled too early to improve a position."""
-        task, budget = self.task, self.task.options.budget("patch")
+        task = self.task
         labels = self._with_annotations(labels)
         positions, weights = (torch.from_numpy(a).float() for a in (labels.positions, labels.weights))
         network = PatchEmbedding(PatchEmbeddingConfig.for_canvas(task.cohort.canvas))
-        history = train_patch_embedding(
-            network,
-            task.cohort,
-            positions.masked_fill(weights[..., None] <= 0, float("nan")),
-            device=task.device,
-            generator=generator,
-            budget=budget,
-            batch_factor=task.options.batch_factor,
-            checkpoint=self._checkpoint("patch"),
-            progress=self.monitor.progress,
-            cancel=self.monitor.cancel,
+        history = self._within_memory(
+            lambda: train_patch_embedding(
+                network,
+                task.cohort,
+                positions.masked_fill(weights[..., None] <= 0, float("nan")),
+                device=task.device,
+                generator=generator,
+                budget=self.task.options.budget("patch"),
+                batch_factor=self.task.options.batch_factor,
+                checkpoint=self._checkpoint("patch"),
+                progress=self.monitor.progress,
+                cancel=self.monitor.cancel,
+            )
         )
         self.histories.append(history)
-        if _cancelled_early(history, budget):
+        if _cancelled_early(history, self.task.options.budget("patch")):
             return None
         return build_local_refiner(network, task.cohort, task.templates, task.device)
 
@@ -302,7 +322,8 @@ class Stages:
         return describe_templates(embedding, self.task.cohort, self.task.templates, self.task.device)
 
     def _checkpoint(self, stage: str) -> Checkpoint:
-        return Checkpoint(self.task.folder / f"checkpoint-{stage}.safetensors", self.task.resume)
+        resume = self.task.resume or self._with_less_memory
+        return Checkpoint(self.task.folder / f"checkpoint-{stage}.safetensors", resume)
 
 
 def embedding_config(canvas: tuple[int, ...]) -> EmbeddingConfig:

@@ -12,7 +12,8 @@ from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.device import choose_device
-from napari_landmark.learning.loop import Checkpoint, TrainingClock, run_training
+from napari_landmark.learning.loop import Checkpoint, History, TrainingClock, run_training
+from napari_landmark.learning.out_of_memory import with_smaller_batches
 from napari_landmark.learning.seeding import seeded
 from napari_landmark.learning.threads import thread_limit
 from napari_landmark.learning.training_record import compare_images, write_record
@@ -97,22 +98,28 @@ def train_registration(
                 (folder / CHECKPOINT).unlink(missing_ok=True)
             write_record(folder, record)
         clock = TrainingClock()
-        batches = RegistrationBatches(
-            dataset, size=trainer.batch, warped_labels=options.warped_labels, generator=generator
-        )
-        history = run_training(
-            trainer.networks,
-            trainer.loss,
-            batches.batches(clock),
-            clock=clock,
-            stage="training registration",
-            budget=options.budget(),
-            learning_rate=_LEARNING_RATE,
-            generator=generator,
-            checkpoint=Checkpoint(folder / CHECKPOINT, resume) if folder is not None else None,
-            progress=progress,
-            cancel=cancel,
-        )
+        first = trainer.batch
+
+        def run(size: int) -> History:
+            batches = RegistrationBatches(
+                dataset, size=size, warped_labels=options.warped_labels, generator=generator
+            )
+            goes_on = resume or size != first
+            return run_training(
+                trainer.networks,
+                trainer.loss,
+                batches.batches(clock),
+                clock=clock,
+                stage="training registration",
+                budget=options.budget(),
+                learning_rate=_LEARNING_RATE,
+                generator=generator,
+                checkpoint=Checkpoint(folder / CHECKPOINT, goes_on) if folder is not None else None,
+                progress=progress,
+                cancel=cancel,
+            )
+
+        history = with_smaller_batches(run, first, device=device, least=trainer.least_batch)
     record |= {
         "cancelled": history.cancelled,
         "seconds": round(time.monotonic() - started, 1),

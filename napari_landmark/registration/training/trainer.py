@@ -70,7 +70,8 @@ class Trainer:
         )
         # Batch normalization needs two values: at the coarsest level such a grid has one.
         smallest = max(dataset.cohort.canvas) // DOWNSAMPLING <= COARSEST_STRIDE
-        self.batch = max(2, _BATCH[dims]) if smallest else _BATCH[dims]
+        self.least_batch = 2 if smallest else 1
+        self.batch = max(self.least_batch, _BATCH[dims])
         self.region_weights = options.weights.region_weights(dataset.labels)
         self._terms: dict[str, list[float]] = {}
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.detection.detector import pseudo_labeller, pseudo_labels
@@ -56,6 +57,24 @@ class TestStages:
                 expected = drawn.to_working(phantoms[number].landmarks.positions())
                 np.testing.assert_allclose(labels.positions[number], expected, atol=1e-3)
                 assert (labels.weights[number] == 1).all()
+
+    def test_lack_of_memory_halves_the_batches_and_says_so(self, fresh, cohort, monkeypatch, few, caplog):
+        honest, seen = stages.train_patch_embedding, []
+
+        def on_a_small_card(*arguments, batch_factor, budget, **options):
+            seen.append((batch_factor, budget.steps))
+            if batch_factor > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            return honest(*arguments, batch_factor=batch_factor, budget=budget, **options)
+
+        monkeypatch.setattr(stages, "train_patch_embedding", on_a_small_card)
+        study = fresh()
+        report = train(study, cohort, options=replace(few, batch_factor=8))
+        steps = few.patch_steps
+        assert seen == [(8, steps), (4, 2 * steps), (2, 4 * steps)]
+        assert not report.cancelled
+        assert load_model(study, device="cpu").record["batch_factor"] == 2
+        assert sum("does not suffice" in message for message in caplog.messages) == 2
 
     def test_descriptors_of_a_trained_embedding_are_computed_once(self, fresh, cohort, monkeypatch, few):
         calls, honest = [], stages.describe_templates
