@@ -46,7 +46,9 @@ def launch_worker(folder: Path, *, command: str = "", template: str = "") -> Non
     InputError
         The command cannot be run, or the queue refuses the job.
     """
-    words = [*(split_words(command) or OWN_PROGRAM), "work", str(folder)]
+    # No shell expands the home folder on the way to the queue.
+    program = [os.path.expanduser(word) for word in split_words(command)] or OWN_PROGRAM
+    words = [*program, "work", str(folder)]
     if template:
         answer = _run(fill_template(template, words=words, folder=folder), folder)
         write_launched(folder, pid=None, queued=True, answer=answer)
