@@ -491,7 +491,7 @@ def jobs_list() -> None:
 @jobs_app.command("follow")
 def jobs_follow(job: Annotated[str, typer.Argument(metavar="JOB")]) -> None:
     """Show how a job goes on, and take its results over in the end."""
-    from napari_landmark.cli.follow import run_follow
+    from napari_landmark.cli.jobs import run_follow
 
     run_follow(job)
 

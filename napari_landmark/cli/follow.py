@@ -12,9 +12,7 @@ import typer
 from napari_landmark.backend.client import JobClient, JobState, JobStatus
 from napari_landmark.backend.hosts import find_host
 from napari_landmark.backend.job_folder import WORKER_LOG
-from napari_landmark.backend.job_record import JobRecord, Step, read_record
-from napari_landmark.backend.jobs.detect import DetectJob
-from napari_landmark.backend.jobs.train import TrainJob
+from napari_landmark.backend.job_record import JobRecord, Step
 from napari_landmark.backend.local_machine import LocalMachine
 from napari_landmark.backend.machine import Machine
 from napari_landmark.backend.progress_file import LogLine
@@ -102,25 +100,6 @@ def tidy_up(record: JobRecord, *, keep: bool = False) -> None:
         record.at(Step.FINISHED)
     else:
         record.remove()
-
-
-def run_follow(job_id: str) -> None:
-    """Follow a job that an earlier command started, and take its results over."""
-    from napari_landmark.cli.detect import take_over_detection
-    from napari_landmark.cli.train import take_over_training
-
-    record = read_record(job_id)
-    if record.step in (Step.MADE, Step.FINISHED):
-        raise InputError(
-            f"{job_id}: {'was never complete' if record.step is Step.MADE else 'has ended'}; remove it"
-        )
-    finish: dict[str, Callable[[JobRecord, JobStatus], None]] = {
-        TrainJob.KIND: take_over_training,
-        DetectJob.KIND: take_over_detection,
-    }
-    if not record.host or record.kind not in finish:
-        raise InputError(f"{job_id}: was started by the viewer, which takes its results over")
-    finish[record.kind](record, follow(record))
 
 
 class _Shown:

@@ -1,13 +1,20 @@
-"""`napari-landmark jobs`: list, stop and remove the jobs on other machines."""
+"""`napari-landmark jobs`: list, follow, stop and remove the jobs on other machines."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
+from napari_landmark.backend.client import JobStatus
 from napari_landmark.backend.job_folder import Phase, inspect_folder
 from napari_landmark.backend.job_record import JobRecord, Step, list_records, read_record
+from napari_landmark.backend.jobs.detect import DetectJob
+from napari_landmark.backend.jobs.train import TrainJob
 from napari_landmark.backend.machine import Machine
-from napari_landmark.cli.follow import machine_of
+from napari_landmark.cli.detect import take_over_detection
+from napari_landmark.cli.follow import follow, machine_of
+from napari_landmark.cli.train import take_over_training
 from napari_landmark.data.errors import InputError
 
 
@@ -19,6 +26,22 @@ def run_list_jobs() -> None:
         typer.echo(f"{record.job_id}  {record.kind} on {where}, {_step(record)}")
     if not records:
         typer.echo("none")
+
+
+def run_follow(job_id: str) -> None:
+    """Follow a job that an earlier command started, and take its results over."""
+    record = read_record(job_id)
+    if record.step in (Step.MADE, Step.FINISHED):
+        raise InputError(
+            f"{job_id}: {'was never complete' if record.step is Step.MADE else 'has ended'}; remove it"
+        )
+    finish: dict[str, Callable[[JobRecord, JobStatus], None]] = {
+        TrainJob.KIND: take_over_training,
+        DetectJob.KIND: take_over_detection,
+    }
+    if not record.host or record.kind not in finish:
+        raise InputError(f"{job_id}: was started by the viewer, which takes its results over")
+    finish[record.kind](record, follow(record))
 
 
 def run_stop_job(job_id: str, *, kill: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -21,7 +22,7 @@ from napari_landmark.detection.training.options import default_options
 from napari_landmark.detection.training.train import train
 from napari_landmark.learning.device import choose_device
 
-from .conftest import FEW, LONG, SMALL, wait_until
+from .conftest import FEW, LONG, NO_LIMIT, SMALL, wait_until
 from .small_networks import make_small
 
 
@@ -55,7 +56,7 @@ def training(client):
 
 
 def test_a_worker_trains_the_model_of_a_training_in_process(train_job, ready, follow, untrained, monkeypatch):
-    client = follow(ready(train_job()))
+    client = follow(ready(train_job(limit_minutes=NO_LIMIT)))
     status = client.wait(300)
     assert status.state is JobState.DONE, status.error
     assert isinstance(status.worker, Started)
@@ -68,7 +69,7 @@ def test_a_worker_trains_the_model_of_a_training_in_process(train_job, ready, fo
     make_small(monkeypatch.setattr)
     cohort = Cohort.from_folder(study.require_images(), spacing=study.spacing)
     options = default_options(choose_device("cpu"), seed=0)
-    train(study, cohort, options=type(options)(**{**vars(options), **FEW}))
+    train(study, cohort, options=replace(options, limit_minutes=NO_LIMIT, **FEW))
     assert load_model(study, name="002", device="cpu").digest() == digest
     assert (client.record.folder / "predictions.jsonl").stat().st_size > 1000
 

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ from napari_landmark.detection.training.options import default_options
 from napari_landmark.detection.training.train import train
 from napari_landmark.learning.device import choose_device
 
-from .conftest import FEW, LONG, wait_until
+from .conftest import FEW, LONG, NO_LIMIT, wait_until
 from .small_networks import make_small
 from .ssh_server import SshServer, reason_without
 
@@ -73,7 +74,9 @@ def prepared(untrained, host):
 
     def make(steps=FEW, **options):
         cohort = Cohort.from_folder(untrained.require_images())
-        job = TrainJob(study=untrained.folder, images=cohort.folder, device="cpu", steps=steps)
+        job = TrainJob(
+            study=untrained.folder, images=cohort.folder, device="cpu", steps=steps, limit_minutes=NO_LIMIT
+        )
         return prepare_training(untrained, cohort, job, host, **options)
 
     return make
@@ -119,7 +122,7 @@ def test_of_the_connection(host, capsys):
 def test_the_model_of_a_training_here_though_the_connection_is_cut_twice(
     prepared, follow, server, untrained, monkeypatch
 ):
-    record = prepared({**FEW, "self_steps": 300})
+    record = prepared({**FEW, "self_steps": 100})
     client = follow(record)
     training(client)
     assert client.status.state is JobState.RUNNING
@@ -151,9 +154,9 @@ def test_the_model_of_a_training_here_though_the_connection_is_cut_twice(
     assert not folder.exists()
     make_small(monkeypatch.setattr)
     options = default_options(choose_device("cpu"), seed=0)
-    steps = {**FEW, "self_steps": 300}
+    steps = {**FEW, "self_steps": 100}
     local = study_copy(study)
-    train(local, cohort, options=type(options)(**{**vars(options), **steps}))
+    train(local, cohort, options=replace(options, limit_minutes=NO_LIMIT, **steps))
     assert load_model(study, device="cpu").digest() == load_model(local, name="002", device="cpu").digest()
     for name in cohort.names:
         assert study.load_predictions(name) == local.load_predictions(name)
@@ -232,7 +235,7 @@ def test_a_killed_worker_is_told(prepared, follow, server):
 def test_ssh_is_killed_again_and_again(prepared, follow):
     import psutil
 
-    client = follow(prepared({**FEW, "self_steps": 400}))
+    client = follow(prepared({**FEW, "self_steps": 100}))
     killed = 0
     end = time.monotonic() + 300
     while not client.status.state.is_final and time.monotonic() < end:

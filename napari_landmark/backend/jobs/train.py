@@ -32,8 +32,8 @@ class TrainJob:
         Folder of the images.
     device : str
     seed : int
-    minutes, overtime : float, optional
-        See `TrainingOptions`.
+    minutes, limit_minutes, overtime : float, optional
+        See `TrainingOptions`; those that suit the device if not given.
     resume : bool
         Continue the interrupted training of the study.
     full_hash : bool
@@ -51,6 +51,7 @@ class TrainJob:
     device: str = "auto"
     seed: int = 0
     minutes: float | None = None
+    limit_minutes: float | None = None
     overtime: float | None = None
     resume: bool = False
     full_hash: bool = False
@@ -67,6 +68,8 @@ class TrainJob:
 
         device = choose_device(self.device)
         options = default_options(device, seed=self.seed, minutes=self.minutes)
+        if self.limit_minutes is not None:
+            options = replace(options, limit_minutes=self.limit_minutes)
         if self.overtime is not None:
             options = replace(options, overtime=self.overtime)
         options = replace(options, **_checked_steps(self.steps))
