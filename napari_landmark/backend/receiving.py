@@ -31,7 +31,6 @@ from napari_landmark.detection.model.volume_model import VolumeModel
 from napari_landmark.detection.model.volume_model_files import save_volume_model
 from napari_landmark.detection.pose.pose_file import POSES, write_poses
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, write_pose_table
-from napari_landmark.detection.training.report import write_report
 from napari_landmark.detection.training.train import TrainingReport
 from napari_landmark.learning.loop import History
 from napari_landmark.learning.training_record import write_record
@@ -41,7 +40,7 @@ _LARGEST_NUMBER = 1e12
 
 
 def receive_training(record: JobRecord, study: Study, cohort: Cohort) -> TrainingReport | None:
-    """Take the model and the predictions of a training over into the study, and write the report.
+    """Take the model and the predictions of a training over into the study; the report is the caller's to write.
 
     Parameters
     ----------
@@ -189,8 +188,6 @@ def _write_training(
         study.log(
             {"event": event, "model": folder.name, "seconds": round(report.seconds, 1), "host": record.host}
         )
-        if not report.cancelled:
-            write_report(study, cohort, report)
 
 
 def _renamed_record(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -78,6 +78,10 @@ def follow(record: JobRecord) -> JobStatus:
 
 def require_result(record: JobRecord, status: JobStatus) -> None:
     """Go on where a job has a result; else tell why it has none, and end the command."""
+    if status.state is JobState.STOPPED and not (status.done and status.done.result):
+        tidy_up(record)
+        typer.echo("stopped before there was a result", err=True)
+        raise typer.Exit(130)
     if status.state in (JobState.DONE, JobState.STOPPED):
         return
     if not status.state.is_final:

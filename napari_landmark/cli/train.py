@@ -146,6 +146,7 @@ def take_over_training(record: JobRecord, status: JobStatus) -> None:
 
 def _take_over(record: JobRecord, status: JobStatus, study: Study, cohort: Cohort) -> None:
     from napari_landmark.backend.receiving import receive_training
+    from napari_landmark.detection.training.report import write_report
 
     require_result(record, status)
     report = receive_training(record, study, cohort)
@@ -153,7 +154,7 @@ def _take_over(record: JobRecord, status: JobStatus, study: Study, cohort: Cohor
     if report is None:
         typer.echo("stopped before anything was learned: there is no model")
         raise typer.Exit(130)
-    _tell(study, cohort, report, study.report_dir / "index.html", "")
+    _tell(study, cohort, report, write_report(study, cohort, report), "")
 
 
 def _tell(study: Study, cohort: Cohort, report: TrainingReport, page: Path, go_on: str) -> None:
