@@ -23,6 +23,7 @@ from napari_landmark.detection.detector.detector import DetectorNetwork, detecto
 from napari_landmark.detection.embedding.embedding import Embedding
 from napari_landmark.detection.embedding.template_matching import Descriptors, match_templates
 from napari_landmark.detection.model.detection import Detection
+from napari_landmark.detection.model.embedding_trials import EmbeddingTrials
 from napari_landmark.detection.model.judgement import UsualErrors, judge
 from napari_landmark.detection.model.subjects import find_subjects
 from napari_landmark.detection.model.uncertainty import (
@@ -33,7 +34,7 @@ from napari_landmark.detection.model.uncertainty import (
 )
 from napari_landmark.detection.pose.candidates import ContentBounds
 from napari_landmark.detection.pose.options import PoseOptions
-from napari_landmark.detection.pose.search import PoseSearch, PoseTrial
+from napari_landmark.detection.pose.search import Evaluate, PoseSearch, PoseTrial
 from napari_landmark.detection.refinement.local_refinement import (
     LocalRefiner,
     embedding_prior,
@@ -48,6 +49,7 @@ from napari_landmark.learning.batches import downsample
 from napari_landmark.learning.device import Device
 
 _CLEARLY_LESS = 0.75  # of the expected error: another pose is taken
+_CONFIRMED = 3  # poses that match best, in which all networks are tried
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ class LandmarkModel:
         else:
             canvas_transform = fit_canvas_transform(image.geometry, self.canvas)
             found = self.detect_working(upright, canvas_transform, native=image, heatmaps=heatmaps)
-        found = self._in_better_pose(image, found, bounds, heatmaps=heatmaps)
+        found = self._in_better_pose(image, upright, found, bounds, heatmaps=heatmaps)
         return self._judged(found, image.geometry)
 
     def detect_in_cohort(self, cohort: Cohort, number: int, *, heatmaps: bool = False) -> Detection:
@@ -221,8 +223,9 @@ class LandmarkModel:
         original = native if wanted else read_native(cohort, number)
         if original is None:
             return judged
-        bounds = self._bounds(original, self._resample(original, None))
-        found = self._in_better_pose(original, found, bounds, heatmaps=heatmaps)
+        upright = self._resample(original, None)
+        bounds = self._bounds(original, upright)
+        found = self._in_better_pose(original, upright, found, bounds, heatmaps=heatmaps)
         return self._told_apart(self._judged(found, geometry), original, heatmaps=heatmaps)
 
     def _judged(self, detection: Detection, geometry: Geometry) -> Detection:
@@ -350,7 +353,13 @@ class LandmarkModel:
         return self.pose_options is not None and self.pose_options.is_unusual(found.working_error)
 
     def _in_better_pose(
-        self, image: MedicalImage, found: Detection, bounds: ContentBounds, *, heatmaps: bool
+        self,
+        image: MedicalImage,
+        upright: np.ndarray,
+        found: Detection,
+        bounds: ContentBounds,
+        *,
+        heatmaps: bool,
     ) -> Detection:
         """The detection, or that in another pose where its expected error is unusual and the other's clearly less."""
         options = self.pose_options
@@ -366,13 +375,18 @@ class LandmarkModel:
         )
         search = PoseSearch(evaluate, every, self._template, options.mirror)
         trial = self._as_trial(image.geometry, found)
-        if options.is_unusual(trial.error):
-            best = search.finish(search.coarse(), options.usual_error)
-        else:
-            best = search.refined(trial)
-        if not best.error < _CLEARLY_LESS * trial.error:
+        best = search.refined(trial)
+        if options.is_unusual(best.error):
+            matched = replace(search, evaluate=self._matching(upright))
+            candidates = matched.best(matched.coarse(), options.usual_match_error or 0.0)
+            best = search.first_good(best, candidates[:_CONFIRMED], options.usual_error)
+        if not best.best_half < _CLEARLY_LESS * trial.best_half:
             return found
         return self._detect_posed(image, best.pose, heatmaps=heatmaps)
+
+    def _matching(self, upright: np.ndarray) -> Evaluate:
+        """Trials of poses by the embedding alone of an image on its upright working grid."""
+        return EmbeddingTrials(upright, self.embedding, self.descriptors, self.device)
 
     @property
     def _template(self) -> np.ndarray:

@@ -13,8 +13,9 @@ import torch
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.isotropic_grid import isotropic_transform
 from napari_landmark.data.cohort.pose import Pose
-from napari_landmark.data.cohort.working_grid import CanvasTransform, resample
+from napari_landmark.data.cohort.working_grid import CanvasTransform, fit_canvas_transform, resample
 from napari_landmark.data.errors import InputError, UnknownSpacingError
+from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.detection.model.detection import Detection
@@ -100,9 +101,24 @@ class VolumeModel:
             maps,
             transform.matrix * factor,
             transform.matrix @ middle + transform.offset,
-            Pose.upright(len(self.canvas)),
+            self._pose(alignment, target),
             float(np.nanmean(error)),
         )
+
+    def _pose(self, alignment: Alignment, target: Pyramid) -> Pose:
+        """Similarity nearest to the affine map of an alignment, between the working grids of template and volume."""
+        volume, cells = self.atlas.volume, np.vstack([np.zeros(3), np.eye(3)])
+        grids = [fit_canvas_transform(Geometry(tuple(v.shape)), self.canvas) for v in (volume, target)]
+        centre = (np.asarray(self.canvas) - 1) / 2
+        source = grids[0].to_native(centre + cells) * volume.cell
+        matrix, shift, middle = (
+            tensor.double().numpy() for tensor in (alignment.matrix, alignment.shift, self.atlas.centre)
+        )
+        found = grids[1].to_working(((source - middle) @ matrix.T + shift) / target.cell)
+        affine = (found[1:] - found[0]).T
+        u, _, vt = np.linalg.svd(affine)
+        scale = abs(np.linalg.det(affine)) ** (1 / 3)
+        return Pose(scale * u @ vt, (found[0] - centre) / max(self.canvas))
 
     def detect_in_cohort(self, cohort: Cohort, number: int, *, heatmaps: bool = False) -> Detection:
         """Predict the landmarks of volume `number` of a cohort, read from its file."""

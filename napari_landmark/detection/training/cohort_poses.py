@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.pose import Pose
-from napari_landmark.data.cohort.working_grid import fit_canvas_transform, resample
+from napari_landmark.data.cohort.working_grid import fit_canvas_transform
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.json_file import read_json_object, write_json_object
 from napari_landmark.data.sides import Mirroring, Sides
@@ -26,6 +26,7 @@ from napari_landmark.detection.embedding.template_matching import (
     describe_templates,
     match_templates,
 )
+from napari_landmark.detection.model.embedding_trials import EmbeddingTrials
 from napari_landmark.detection.model.uncertainty import match_error
 from napari_landmark.detection.pose.candidates import ContentBounds, coarse_poses
 from napari_landmark.detection.pose.search import PoseSearch, PoseTrial
@@ -267,15 +268,9 @@ class CohortPoseFinder:
         return PoseTrial(pose, float(errors[shown].mean()), positions, errors)
 
     def _search(self, number: int) -> PoseSearch:
-        image = self.upright.read(number)
-        bounds = [ContentBounds.of_image(image.geometry, self._canvas, self.upright.working(number))]
-
-        def evaluate(pose: Pose) -> PoseTrial:
-            pixels = resample(image, fit_canvas_transform(image.geometry, self._canvas, pose))
-            return self._trial(
-                pose, self.extractor.embed(self.device.to(torch.from_numpy(pixels)[None, None]))
-            )
-
+        upright = self.upright.working(number)
+        bounds = [ContentBounds.of_image(self.upright.geometry(number), self._canvas, upright)]
+        evaluate = EmbeddingTrials(upright, self.extractor, self._descriptors, self.device)
         mirror = self.sides.mirroring is not Mirroring.NEVER
         return PoseSearch(evaluate, bounds, self.annotated[0].positions, mirror)
 

@@ -31,7 +31,7 @@ from napari_landmark.detection.training.stages import KEPT_LABELS, KEPT_POSES, S
 from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
 from napari_landmark.detection.training.template_choice import choose_templates
 from napari_landmark.detection.training.templates import find_annotated
-from napari_landmark.detection.training.usual_errors import measure_usual_errors
+from napari_landmark.detection.training.usual_errors import measure_usual_errors, measure_usual_match_error
 from napari_landmark.detection.training.volume_training import train_volume_model
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import History
@@ -191,9 +191,14 @@ def _learn(
     stages = Stages(task, record, monitor)
     model, histories = stages.run()
     if not monitor.cancelled:
-        usual = model.usual_errors = measure_usual_errors(model, stages.task.cohort)
+        cohort, aside = stages.task.cohort, stages.poses.aside
+        usual = model.usual_errors = measure_usual_errors(model, cohort, aside=aside)
         if usual is not None and model.pose_options is not None:
-            model.pose_options = replace(model.pose_options, usual_error=usual.mean)
+            model.pose_options = replace(
+                model.pose_options,
+                usual_error=usual.mean,
+                usual_match_error=measure_usual_match_error(model, cohort, aside=aside),
+            )
     save_model(model, task.folder)
     return model, stages.task.cohort, histories
 
