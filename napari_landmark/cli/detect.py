@@ -18,6 +18,7 @@ from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.registry import write_landmarks
 from napari_landmark.data.geometry import Geometry, SpacingSource
+from napari_landmark.data.images.dicom_view import read_stated_views
 from napari_landmark.data.study.provenance import describe_spacing, write_run_record
 from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
@@ -81,7 +82,7 @@ def run_detect(
     if spacing is None and (line := _other_spacing(study.spacing, found.geometries)):
         typer.echo(line, err=True)
     write_landmarks(out, found.landmarks, geometries=found.geometries)
-    write_pose_table(pose_table_path(out), found.poses)
+    write_pose_table(pose_table_path(out), found.poses, read_stated_views(files))
     arguments = {
         "study": study_folder,
         "images": images,
@@ -111,7 +112,7 @@ def run_detect(
     for line in state_lines(found.landmarks):
         typer.echo(line, err=True)
     typer.echo(describe_spacing(found.geometries.values()))
-    if turned := sum(not pose.is_upright for pose in found.poses.values()):
+    if turned := sum(pose.is_turned for pose in found.poses.values()):
         mirrored = sum(pose.is_mirrored for pose in found.poses.values())
         typer.echo(f"{turned} images in another pose ({mirrored} mirrored): {pose_table_path(out)}")
     if heatmaps is not None:

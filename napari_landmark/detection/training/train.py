@@ -13,6 +13,7 @@ from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.image_state import ImageState
+from napari_landmark.data.images.dicom_view import read_stated_views
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.lock import TRAINING, StudyLock
 from napari_landmark.data.study.study import Study
@@ -173,7 +174,8 @@ def _train(
         report.mirrored = sum(pose.is_mirrored for pose in poses.values())
         if isinstance(model, LandmarkModel):
             write_poses(folder / POSES, model.poses | poses)
-        write_pose_table(study.folder / POSE_TABLE, poses)
+        views = read_stated_views(zip(cohort.names, cohort.paths, strict=True))
+        write_pose_table(study.folder / POSE_TABLE, poses, views)
     report.cancelled = monitor.cancelled
     report.seconds = time.monotonic() - started
     _finish(study, report)
