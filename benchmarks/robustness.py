@@ -1,25 +1,30 @@
 """What a trained model makes of images that are not like those it was trained on.
 
-    python benchmarks/robustness.py --study STUDY --images DIR --truth CSV [--split NAME] [--count 10]
-                                    [--foreign DIR ...] [--conditions REGEX] [--seed 0]
+    python benchmarks/robustness.py --study STUDY --images DIR --truth CSV [--split NAME] [--count 30]
+                                    [--foreign DIR ...] [--conditions REGEX] [--seed 0] [--json FILE]
 
 Each condition changes the same images: mirrored, turned (right angles and any other), inverted, of another zoom, three
 of these at once, two subjects side by side, cut so that landmarks are outside. Foreign ones are those of other folders,
-noise and blank ones. CSV has the columns that `cephalometric.py` reads. For each condition: error of the landmarks
-that are in the image (two subjects: of the nearer one), images by state, landmarks outside that are called missing
-and landmarks inside that are. Images of changed conditions are drawn from one seed: two models see the same ones.
+drawn hands, noise and blank ones. CSV has the columns that `cephalometric.py` reads. For each condition: error of the
+landmarks that are in the image (two subjects: of the nearer one), in pixels of the image as it was or mm of the
+subject; the same relative to the same landmarks in the images as they are; images by state; landmarks outside that are
+called missing and landmarks inside that are; seconds an image. Images of changed conditions are drawn from one seed:
+two models see the same ones. `--json` keeps every image's results, and conditions that are in the file are not run
+again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
-import sys
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cephalometric import read_truth
@@ -31,8 +36,9 @@ from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.images.image import MedicalImage, read_image
 from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.detection.model.predictor import Predictor
 from napari_landmark.detection.model.store import load_model
+from napari_landmark.synthetic.radiograph import hand_phantom
 
 _ZOOMS = (0.5, 0.7, 1.4, 2.0)
 
@@ -46,10 +52,16 @@ class Subject:
     pixels : (height, width) array
     truths : list of (n_landmarks, 2) arrays
         Of each subject in the image, in (y, x), also of landmarks outside of it; none in a foreign one.
+    zoom : float
+        Pixels per pixel of the image as it was.
+    names : tuple of str
+        Of the images that the subjects are from.
     """
 
     pixels: np.ndarray
     truths: list[np.ndarray]
+    zoom: float = 1.0
+    names: tuple[str, ...] = ()
 
 
 Change = Callable[[Subject, np.random.Generator], Subject]
@@ -65,7 +77,7 @@ def mirrored(subject: Subject, generator: np.random.Generator) -> Subject:
 
 def inverted(subject: Subject, generator: np.random.Generator) -> Subject:
     pixels = subject.pixels
-    return Subject(pixels.max() - pixels + pixels.min(), subject.truths)
+    return replace(subject, pixels=pixels.max() - pixels + pixels.min())
 
 
 def turned(degrees: float | None) -> Change:
@@ -110,7 +122,7 @@ def cut(share: float) -> Change:
         else:
             last[axis] -= away
         kept = pixels[first[0] : last[0], first[1] : last[1]]
-        return Subject(kept, [truth - first for truth in subject.truths])
+        return replace(subject, pixels=kept, truths=[truth - first for truth in subject.truths])
 
     return change
 
@@ -140,27 +152,30 @@ def affine(subject: Subject, matrix: np.ndarray, shape: tuple[int, ...]) -> Subj
     changed = ndimage.affine_transform(
         source, inverse, middle - inverse @ new_middle, tuple(shape), order=1, cval=float(pixels.min())
     )
-    return Subject(changed, [(truth - middle) @ matrix.T + new_middle for truth in subject.truths])
+    truths = [(truth - middle) @ matrix.T + new_middle for truth in subject.truths]
+    return Subject(changed, truths, subject.zoom / scale, subject.names)
 
 
 def side_by_side(first: Subject, second: Subject) -> Subject:
     height = max(len(first.pixels), len(second.pixels))
     both = [np.pad(s.pixels, ((0, height - len(s.pixels)), (0, 0)), mode="edge") for s in (first, second)]
     shift = np.array([0, both[0].shape[1]])
-    return Subject(np.concatenate(both, axis=1), [first.truths[0], second.truths[0] + shift])
+    truths = [first.truths[0], second.truths[0] + shift]
+    return Subject(np.concatenate(both, axis=1), truths, names=first.names + second.names)
 
 
 def foreign_images(
     folders: list[Path], count: int, shape: tuple[int, ...], seed: int
 ) -> Iterator[tuple[str, Subject]]:
-    """Name of the kind and image: of each folder so many, and of noise and blank ones."""
+    """Name of the kind and image: of each folder so many, and of drawn hands, noise and blank ones."""
     generator = np.random.default_rng(seed)
     for folder in folders:
         files = image_files(folder)[0]
         for number in generator.permutation(len(files))[:count]:
             pixels = np.asarray(read_image(files[number][1]).array, np.float32)
             yield f"foreign: {folder.parent.name}", Subject(pixels, [])
-    for _ in range(count):
+    for number in range(count):
+        yield "foreign: drawn hands", Subject(np.asarray(hand_phantom(number).image.array, np.float32), [])
         yield "noise", Subject(generator.normal(size=shape).astype(np.float32), [])
         smooth = ndimage.gaussian_filter(generator.normal(size=shape), 0.05 * max(shape))
         yield "clouds", Subject(smooth.astype(np.float32), [])
@@ -169,53 +184,61 @@ def foreign_images(
     yield "blank", Subject(blank, [])
 
 
+def describe(found: LandmarkSet, subject: Subject, seconds: float) -> dict[str, Any]:
+    """Results of one image, for a JSON file: errors in pixels of the image as it was, None outside or unknown."""
+    result: dict[str, Any] = {"state": str(found.image_state or ""), "seconds": round(seconds, 2)}
+    if not subject.truths:
+        return result
+    positions, last = found.positions(2), np.array(subject.pixels.shape) - 1
+    rows = []
+    for name, truth in zip(subject.names, subject.truths, strict=True):
+        inside = ((truth >= 0) & (truth <= last)).all(1)
+        errors = np.where(inside, np.linalg.norm(positions - truth, axis=1), np.nan) / subject.zoom
+        rows.append((np.nanmean(errors) if np.isfinite(errors).any() else np.inf, name, inside, errors))
+    _, name, inside, errors = min(rows, key=lambda row: row[0])
+    missing = [mark.status is Status.PREDICTED_MISSING for mark in found.values()]
+    return result | {
+        "name": name,
+        "inside": inside.tolist(),
+        "missing": missing,
+        "errors": [round(float(error), 2) if np.isfinite(error) else None for error in errors],
+    }
+
+
 class Row:
     """Results of one condition."""
 
-    def __init__(self) -> None:
-        self.errors: list[float] = []
-        self.states: Counter[str] = Counter()
-        self.outside = self.outside_missing = self.inside = self.inside_missing = 0
+    def __init__(self, images: Sequence[dict[str, Any]]) -> None:
+        self.images = images
 
-    def add(self, found: LandmarkSet, subject: Subject) -> None:
-        self.states[str(found.image_state or "")] += 1
-        if not subject.truths:
-            return
-        missing = np.array([mark.status is Status.PREDICTED_MISSING for mark in found.values()])
-        positions = found.positions(2)
-        nearest: tuple[float, np.ndarray, np.ndarray] | None = None
-        for truth in subject.truths:
-            inside = ((truth >= 0) & (truth <= np.array(subject.pixels.shape) - 1)).all(1)
-            errors = np.linalg.norm(positions - truth, axis=1)[inside]
-            errors = errors[np.isfinite(errors)]
-            mean = errors.mean() if len(errors) else np.inf
-            if nearest is None or mean < nearest[0]:
-                nearest = mean, errors, inside
-        assert nearest is not None
-        _, errors, inside = nearest
-        self.errors += errors.tolist()
-        self.inside += int(inside.sum())
-        self.inside_missing += int((inside & missing).sum())
-        self.outside += int((~inside).sum())
-        self.outside_missing += int((~inside & missing).sum())
-
-    def line(self, name: str, unit: float, usual: float) -> str:
-        count = sum(self.states.values())
-        error = np.mean(self.errors) * unit if self.errors else np.nan
-        ratio = f"{error / usual:.2f}" if np.isfinite(error) and usual > 0 else ""
-        states = [100 * self.states[str(state)] / count for state in ImageState]
-        flagged = 100 - states[0] if self.states.keys() - {""} else np.nan
+    def line(self, name: str, unit: float, as_it_is: dict[str, list[float | None]]) -> str:
+        """Row of the table; `as_it_is` has the errors of each image as it is."""
+        count, states = len(self.images), Counter(image["state"] for image in self.images)
+        shown = [image for image in self.images if "name" in image]
+        errors = _array([image["errors"] for image in shown])
+        before = _array([as_it_is.get(image["name"], [None]) for image in shown])
+        before = np.broadcast_to(before, errors.shape) if before.size else errors * np.nan
+        both = np.isfinite(errors) & np.isfinite(before)
+        inside, missing = (np.array([image[key] for image in shown], bool) for key in ("inside", "missing"))
+        shares = [100 * states[str(state)] / count for state in ImageState]
+        flagged = 100 - shares[0] if states.keys() - {""} else np.nan
+        ratio = f"{errors[both].mean() / before[both].mean():.2f}" if both.any() else ""
         return " | ".join(
             (
                 f"| {name:<24} | {count:3d}",
-                f"{error:7.2f}" if np.isfinite(error) else " " * 7,
+                f"{np.nanmean(errors) * unit:7.2f}" if np.isfinite(errors).any() else " " * 7,
                 f"{ratio:>6}",
                 f"{flagged:4.0f}",
-                *(f"{share:4.0f}" for share in states),
-                _percent(self.outside_missing, self.outside),
-                f"{_percent(self.inside_missing, self.inside)} |",
+                *(f"{share:4.0f}" for share in shares),
+                _percent((missing & ~inside).sum(), (~inside).sum()),
+                _percent((missing & inside).sum(), inside.sum()),
+                f"{np.mean([image['seconds'] for image in self.images]):.2f} |",
             )
         )
+
+
+def _array(rows: Sequence[Sequence[float | None]]) -> np.ndarray:
+    return np.array([[np.nan if value is None else value for value in row] for row in rows], float)
 
 
 def _percent(part: int, whole: int) -> str:
@@ -230,11 +253,12 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--split", help="only images of this split of the table")
-    parser.add_argument("--count", type=int, default=10, help="images a condition")
+    parser.add_argument("--count", type=int, default=30, help="images a condition")
     parser.add_argument("--foreign", type=Path, nargs="*", default=[], metavar="DIR")
     parser.add_argument("--conditions", default="", help="only conditions whose name matches this expression")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="keep the results of every image here")
     arguments = parser.parse_args()
     study = Study.open(arguments.study)
     model = load_model(study, device=arguments.device)
@@ -243,57 +267,77 @@ def main() -> None:
     usable = [n for n in truth if n in files and arguments.split in (None, splits[n]) and n != study.template]
     chosen = np.random.default_rng(arguments.seed).permutation(len(usable))[: arguments.count]
     unit = study.spacing if isinstance(study.spacing, float) else 1.0
-    subjects = {
-        usable[k]: Subject(
-            np.asarray(read_image(files[usable[k]]).array, np.float32), [truth[usable[k]].positions(2)]
+    subjects = [
+        Subject(
+            np.asarray(read_image(files[name]).array, np.float32), [truth[name].positions(2)], names=(name,)
         )
-        for k in sorted(chosen)
-    }
+        for name in (usable[k] for k in sorted(chosen))
+    ]
+    kept: dict[str, list[dict[str, Any]]] = {}
+    if arguments.json is not None and arguments.json.exists():
+        kept = json.loads(arguments.json.read_text())
     print(f"{arguments.study}, {len(subjects)} images, {'mm' if unit != 1 else 'pixels'}\n")
-    titles = ("error", "ratio", "flagged %", *(f"{state} %" for state in ImageState))
-    print(
-        f"| condition | images | {' | '.join(titles)} | outside called missing % | inside called missing % |"
+    titles = (
+        *("condition", "images", "error", "relative", "flagged %", *(f"{state} %" for state in ImageState)),
+        *("outside called missing %", "inside called missing %", "s/image"),
     )
-    print("|---" * (len(titles) + 4) + "|", flush=True)
-    usual = 0.0
-    for name, rows in run(model, subjects, arguments):
+    print(f"| {' | '.join(titles)} |")
+    print("|---" * len(titles) + "|", flush=True)
+    usual: dict[str, list[float | None]] = {}
+    for name, images in run(model, subjects, arguments, kept):
+        kept[name] = images
+        if arguments.json is not None:
+            arguments.json.write_text(json.dumps(kept))
         if name == "as it is":
-            usual = np.mean(rows.errors) * unit
-        print(rows.line(name, unit, usual), flush=True)
+            usual = {image["name"]: image["errors"] for image in images}
+        print(Row(images).line(name, unit, usual), flush=True)
 
 
 def run(
-    model: LandmarkModel, subjects: dict[str, Subject], arguments: argparse.Namespace
-) -> Iterator[tuple[str, Row]]:
-    """Name and results of each condition that is asked for."""
+    model: Predictor,
+    subjects: list[Subject],
+    arguments: argparse.Namespace,
+    kept: dict[str, list[dict[str, Any]]],
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Name and results of each condition that is asked for; those in `kept` are not run again."""
+    for name, images in conditions(subjects, arguments):
+        if name in kept:
+            yield name, kept[name]
+        elif name == "as it is" or re.search(arguments.conditions, name):
+            yield name, [detect(model, subject) for subject in images]
+
+
+def conditions(
+    subjects: list[Subject], arguments: argparse.Namespace
+) -> Iterator[tuple[str, Iterator[Subject]]]:
+    """Name and changed images of each condition."""
     for name, change in CONDITIONS.items():
-        if not re.search(arguments.conditions, name):
-            continue
-        row = Row()
-        for number, subject in enumerate(subjects.values()):
-            generator = np.random.default_rng([arguments.seed, number])
-            changed = change(subject, generator)
-            row.add(detect(model, changed), changed)
-        yield name, row
-    if re.search(arguments.conditions, "two side by side") and len(subjects) > 1:
-        row = Row()
-        for first, second in pairwise([*subjects.values(), next(iter(subjects.values()))]):
-            both = side_by_side(first, second)
-            row.add(detect(model, both), both)
-        yield "two side by side", row
-    shape = next(iter(subjects.values())).pixels.shape
-    kinds: dict[str, Row] = {}
+        yield name, _changed(subjects, change, arguments.seed)
+    if len(subjects) > 1:
+        yield (
+            "two side by side",
+            (side_by_side(first, second) for first, second in pairwise([*subjects, subjects[0]])),
+        )
+    kinds: dict[str, list[Subject]] = {}
+    shape = subjects[0].pixels.shape
     for kind, subject in foreign_images(arguments.foreign, len(subjects), shape, arguments.seed):
-        if re.search(arguments.conditions, kind):
-            kinds.setdefault(kind, Row()).add(detect(model, subject), subject)
-    yield from kinds.items()
+        kinds.setdefault(kind, []).append(subject)
+    for kind, images in kinds.items():
+        yield kind, iter(images)
 
 
-def detect(model: LandmarkModel, subject: Subject) -> LandmarkSet:
-    pixels = subject.pixels
-    image = MedicalImage(pixels, Geometry(pixels.shape), "changed.png")
-    return model.detect(image).landmarks
+def _changed(subjects: list[Subject], change: Change, seed: int) -> Iterator[Subject]:
+    for number, subject in enumerate(subjects):
+        yield change(subject, np.random.default_rng([seed, number]))
+
+
+def detect(model: Predictor, subject: Subject) -> dict[str, Any]:
+    """Results of one image."""
+    image = MedicalImage(subject.pixels, Geometry(subject.pixels.shape), "changed.png")
+    started = time.monotonic()
+    found = model.detect(image).landmarks
+    return describe(found, subject, time.monotonic() - started)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

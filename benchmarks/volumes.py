@@ -1,8 +1,8 @@
 """Landmarks of mouse heads from annotated ones: error, expected error, lost heads and time, by the shipped defaults.
 
-    python benchmarks/volumes.py --data DIR [--templates 1]
+    python benchmarks/volumes.py --data DIR [--templates 1] [--landmarks landmarks_second_observer.csv]
 
-DIR holds `images` and `landmarks.csv`. The first heads by name are the templates, all others are scored, in mm.
+DIR holds `images` and the table of landmarks. The first heads by name are the templates, all others are scored, in mm.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from napari_landmark.metrics import radial_errors
 
 def main() -> None:
     arguments = parse_arguments()
-    truth = read_csv(arguments.data / "landmarks.csv")
+    truth = read_csv(arguments.data / arguments.landmarks)
     with tempfile.TemporaryDirectory() as scratch, terminal_progress() as progress:
         cohort = Cohort.from_folder(arguments.data / "images", cache_dir=Path(scratch) / "cache")
         templates = cohort.names[: arguments.templates]
@@ -69,6 +69,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--templates", type=int, default=1)
+    parser.add_argument("--landmarks", default="landmarks.csv", help="templates and truth")
     return parser.parse_args()
 
 

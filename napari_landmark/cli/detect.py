@@ -325,7 +325,7 @@ def finish_detection(
     for line in state_lines(found.landmarks):
         typer.echo(line, err=True)
     typer.echo(describe_spacing(found.geometries.values()))
-    if turned := sum(not pose.is_upright for pose in found.poses.values()):
+    if turned := sum(pose.is_turned for pose in found.poses.values()):
         mirrored = sum(pose.is_mirrored for pose in found.poses.values())
         typer.echo(f"{turned} images in another pose ({mirrored} mirrored): {pose_table_path(out)}")
     if request.heatmaps is not None:

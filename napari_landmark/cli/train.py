@@ -21,7 +21,7 @@ from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.images import dicom_series
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.data.sides import Mirroring, Sides
+from napari_landmark.data.sides import Mirroring
 from napari_landmark.data.study.creation import create_study, extend_study, read_template_landmarks
 from napari_landmark.data.study.provenance import describe_spacing
 from napari_landmark.data.study.study import Study
@@ -80,7 +80,7 @@ def run_train(
     else:
         extend_study(study, cohort, images=folder, annotations=annotated, spacing=spacing)
     if mirrored is not None:
-        study.update(sides=Sides(mirrored))
+        study.choose_mirroring(mirrored)
     typer.echo(describe_spacing(cohort.geometry(number) for number in range(len(cohort))))
     size = " x ".join(str(n) for n in reversed(cohort.canvas))
     where = f"device {chosen}" if host is None else f"on {host.name}"

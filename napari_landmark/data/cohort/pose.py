@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_landmark.data.errors import InputError
 
 _LARGEST_SCALE, _LARGEST_SHIFT = 100.0, 100.0
+_NOTICED_ANGLE = 20.0  # degrees
 _SIMILAR = 1e-3  # relative deviation of a similarity's axes from equal length and right angles
 
 
@@ -109,6 +110,11 @@ class Pose:
         """Whether the image is drawn as it is in its file."""
         same = np.allclose(self.matrix, np.eye(self.ndim), atol=1e-9) and not self.shift.any()
         return bool(same) and not self.inverted
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether someone who compares the image with the template sees it turned, mirrored or inverted."""
+        return self.is_mirrored or self.inverted or abs(self.angle) >= _NOTICED_ANGLE
 
     def then(self, inner: Pose) -> Pose:
         """Pose of a grid that has the pose `inner` relative to the grid of this one."""

@@ -266,8 +266,8 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark, ImageState 
             f"has {len(row)} cells and the titles are {table.width}: is a decimal comma in it? "
             "Save the table with decimal points, or with semicolons between the cells"
         )
-    image = composed_name(_without_apostrophe(cell("image")))
-    name = _without_apostrophe(cell("landmark").strip())
+    image = composed_name(unguarded_name(cell("image")))
+    name = unguarded_name(cell("landmark").strip())
     if not image.strip() or not name:
         raise InputError(f"the column '{'landmark' if image.strip() else 'image'}' is empty: name it")
     x, y, z = number("x"), number("y"), number("z")
@@ -314,7 +314,8 @@ def guarded_name(name: str) -> str:
     return f"'{name}" if _FORMULA.match(name) else name
 
 
-def _without_apostrophe(name: str) -> str:
+def unguarded_name(name: str) -> str:
+    """The name of a cell that `guarded_name` made."""
     return name[1:] if name.startswith("'") and _FORMULA.match(name) else name
 
 

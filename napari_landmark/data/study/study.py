@@ -20,7 +20,7 @@ from napari_landmark.data.files.json_file import json_content, read_json_object,
 from napari_landmark.data.formats.landmark_csv import csv_content, read_csv
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
-from napari_landmark.data.sides import Sides
+from napari_landmark.data.sides import Mirroring, Sides
 from napari_landmark.data.study.file_replacement import FileReplacement, finish_replacement, is_replacing
 from napari_landmark.data.study.image_decisions import ImageDecision, read_decisions, write_decisions
 from napari_landmark.data.study.lock import ANNOTATING, allowed
@@ -286,6 +286,10 @@ class Study:
             self._check_not_replacing()
             Study(self.folder, changed)._save()
         self._settings = changed
+
+    def choose_mirroring(self, mirroring: Mirroring) -> None:
+        """Save what a mirror image means in this study; pairs of names that were given stay. Errors as of `update`."""
+        self.update(sides=dataclasses.replace(self._settings.sides or Sides(), mirroring=mirroring))
 
     def read_again(self) -> None:
         """Take over ``study.json`` as it is now; another program, or another `Study` of this one, changed it."""

@@ -11,6 +11,7 @@ from typing import Any
 from napari_landmark.data.cohort.fingerprint import fingerprint
 from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.formats.registry import write_landmarks
+from napari_landmark.data.images.dicom_view import read_stated_views
 from napari_landmark.data.study.provenance import write_run_record
 from napari_landmark.data.study.settings import Spacing
 from napari_landmark.detection.inference.detect import Detections
@@ -70,7 +71,8 @@ def write_detections(out: Path, found: Detections, run: DetectionRun, *, images_
         A file cannot be written.
     """
     write_landmarks(out, found.landmarks, geometries=found.geometries)
-    write_pose_table(pose_table_path(out), found.poses)
+    detected = [file for file in image_files(run.images)[0] if file[0] in found.landmarks]
+    write_pose_table(pose_table_path(out), found.poses, read_stated_views(detected))
     arguments = {
         "study": run.study,
         "images": run.images,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -23,8 +24,9 @@ from napari_landmark.detection.detector.detector import DetectorNetwork, detecto
 from napari_landmark.detection.embedding.embedding import Embedding
 from napari_landmark.detection.embedding.template_matching import Descriptors, match_templates
 from napari_landmark.detection.model.detection import Detection
+from napari_landmark.detection.model.embedding_trials import EmbeddingTrials
 from napari_landmark.detection.model.judgement import UsualErrors, judge
-from napari_landmark.detection.model.subjects import find_subjects
+from napari_landmark.detection.model.subjects import Box, find_beside, find_in_halves
 from napari_landmark.detection.model.uncertainty import (
     detector_error,
     match_error,
@@ -33,7 +35,7 @@ from napari_landmark.detection.model.uncertainty import (
 )
 from napari_landmark.detection.pose.candidates import ContentBounds
 from napari_landmark.detection.pose.options import PoseOptions
-from napari_landmark.detection.pose.search import PoseSearch, PoseTrial
+from napari_landmark.detection.pose.search import Evaluate, PoseSearch, PoseTrial
 from napari_landmark.detection.refinement.local_refinement import (
     LocalRefiner,
     embedding_prior,
@@ -48,6 +50,8 @@ from napari_landmark.learning.batches import downsample
 from napari_landmark.learning.device import Device
 
 _CLEARLY_LESS = 0.75  # of the expected error: another pose is taken
+_MOST_OF_IMAGE = 0.75  # size of a subject relative to the image, up to which another one may be beside it
+_CONFIRMED = 3  # poses that match best, in which all networks are tried
 
 
 @dataclass(frozen=True)
@@ -179,8 +183,10 @@ class LandmarkModel:
             )
         return self._told_apart(self._detect_whole(image, pose, heatmaps=heatmaps), image, heatmaps=heatmaps)
 
-    def _detect_whole(self, image: MedicalImage, pose: Pose | None, *, heatmaps: bool) -> Detection:
-        """Detect in an image as one subject, in the given or the best pose."""
+    def _detect_whole(
+        self, image: MedicalImage, pose: Pose | None, *, heatmaps: bool, thorough: bool = True
+    ) -> Detection:
+        """Detect in an image as one subject, in the given or the best pose; of quarter turns only if not thorough."""
         if pose is not None:
             return self._judged(self._detect_posed(image, pose, heatmaps=heatmaps), image.geometry)
         upright = self._resample(image, None)
@@ -190,7 +196,7 @@ class LandmarkModel:
         else:
             canvas_transform = fit_canvas_transform(image.geometry, self.canvas)
             found = self.detect_working(upright, canvas_transform, native=image, heatmaps=heatmaps)
-        found = self._in_better_pose(image, found, bounds, heatmaps=heatmaps)
+        found = self._in_better_pose(image, upright, found, bounds, heatmaps=heatmaps, thorough=thorough)
         return self._judged(found, image.geometry)
 
     def detect_in_cohort(self, cohort: Cohort, number: int, *, heatmaps: bool = False) -> Detection:
@@ -216,13 +222,15 @@ class LandmarkModel:
         native = read_native(cohort, number) if wanted else None
         found = self.detect_working(working, canvas_transform, native=native, heatmaps=heatmaps, pose=drawn)
         judged = self._judged(found, geometry)
-        if not self._may_be_turned(geometry, found) and not _is_flagged(judged):
+        is_ordinary = not self._may_be_turned(geometry, found) and not _is_flagged(judged)
+        if is_ordinary and self._frame(judged, geometry) is None:
             return judged
         original = native if wanted else read_native(cohort, number)
         if original is None:
             return judged
-        bounds = self._bounds(original, self._resample(original, None))
-        found = self._in_better_pose(original, found, bounds, heatmaps=heatmaps)
+        upright = self._resample(original, None)
+        bounds = self._bounds(original, upright)
+        found = self._in_better_pose(original, upright, found, bounds, heatmaps=heatmaps)
         return self._told_apart(self._judged(found, geometry), original, heatmaps=heatmaps)
 
     def _judged(self, detection: Detection, geometry: Geometry) -> Detection:
@@ -234,12 +242,34 @@ class LandmarkModel:
         return replace(detection, landmarks=landmarks)
 
     def _told_apart(self, detection: Detection, image: MedicalImage, *, heatmaps: bool) -> Detection:
-        """The detection, or that in one of several upright subjects where it is flagged."""
-        if not _is_flagged(detection):
+        """The detection, or that of one of several subjects.
+
+        They are looked for where the image is flagged, and beside a subject that fills only a part of the image.
+        """
+
+        def detect(part: MedicalImage) -> Detection:
+            return self._detect_whole(part, None, heatmaps=heatmaps, thorough=False)
+
+        if _is_flagged(detection):
+            return find_in_halves(image, detect) or detection
+        frame = self._frame(detection, image.geometry)
+        if frame is None:
             return detection
-        upright = Pose.upright(len(self.canvas))
-        several = find_subjects(image, lambda part: self._detect_whole(part, upright, heatmaps=heatmaps))
-        return several or detection
+        bounds = self._bounds(image, self._resample(image, None))
+        upright = fit_canvas_transform(image.geometry, self.canvas)
+        content = _box(upright.to_native(np.stack([bounds.low, bounds.high])))
+        return find_beside(image, detection, frame=frame, content=content, detect=detect) or detection
+
+    def _frame(self, detection: Detection, geometry: Geometry) -> Box | None:
+        """Part of the image that is shown as the template is; None where that is most of the image."""
+        if self.pose_options is None or len(self.canvas) != 2:
+            return None
+        inner = self._as_trial(geometry, detection).to_template(self._template, self.canvas)
+        pose = detection.pose if inner is None else detection.pose.then(inner)
+        if pose.scale > _MOST_OF_IMAGE:
+            return None
+        corners = np.array(list(itertools.product(*((-0.5, side - 0.5) for side in self.canvas))))
+        return _box(fit_canvas_transform(geometry, self.canvas, pose).to_native(corners))
 
     def detect_working(
         self,
@@ -350,7 +380,14 @@ class LandmarkModel:
         return self.pose_options is not None and self.pose_options.is_unusual(found.working_error)
 
     def _in_better_pose(
-        self, image: MedicalImage, found: Detection, bounds: ContentBounds, *, heatmaps: bool
+        self,
+        image: MedicalImage,
+        upright: np.ndarray,
+        found: Detection,
+        bounds: ContentBounds,
+        *,
+        heatmaps: bool,
+        thorough: bool = True,
     ) -> Detection:
         """The detection, or that in another pose where its expected error is unusual and the other's clearly less."""
         options = self.pose_options
@@ -366,13 +403,20 @@ class LandmarkModel:
         )
         search = PoseSearch(evaluate, every, self._template, options.mirror)
         trial = self._as_trial(image.geometry, found)
-        if options.is_unusual(trial.error):
-            best = search.finish(search.coarse(), options.usual_error)
-        else:
-            best = search.refined(trial)
-        if not best.error < _CLEARLY_LESS * trial.error:
+        best = search.refined(trial)
+        if options.is_unusual(best.error):
+            matched = replace(search, evaluate=self._matching(upright))
+            candidates = matched.coarse()
+            if thorough:
+                candidates = matched.best(candidates, options.usual_match_error or 0.0)
+            best = search.first_good(best, candidates[: _CONFIRMED if thorough else 1], options.usual_error)
+        if not best.best_half < _CLEARLY_LESS * trial.best_half:
             return found
         return self._detect_posed(image, best.pose, heatmaps=heatmaps)
+
+    def _matching(self, upright: np.ndarray) -> Evaluate:
+        """Trials of poses by the embedding alone of an image on its upright working grid."""
+        return EmbeddingTrials(upright, self.embedding, self.descriptors, self.device)
 
     @property
     def _template(self) -> np.ndarray:
@@ -446,6 +490,11 @@ class LandmarkModel:
                 total.update(name.encode())
                 total.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
         return total.hexdigest()
+
+
+def _box(points: np.ndarray) -> Box:
+    """Edges of the box around points (n, d)."""
+    return points.min(0), points.max(0)
 
 
 def _is_flagged(detection: Detection) -> bool:

@@ -1,4 +1,4 @@
-"""Several subjects in one image, such as two hands on one film: told by finding the anatomy in each half."""
+"""Several subjects in one image, such as two hands on one film: each is found in a part of the image of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
@@ -13,19 +14,19 @@ from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.detection.model.detection import Detection
 
-_MOST_MISSING = 0.25  # part of the landmarks that half of an image with a subject of its own may lack
+_MOST_MISSING = 0.25  # part of the landmarks that a part of an image with a subject of its own may lack
+_LEAST_SIZE = 0.6  # of a subject, relative to another one in the same image
+
+Box = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Low and high edges (2,), index coordinates; the first pixel reaches from -0.5 to 0.5."""
+Detect = Callable[[MedicalImage], Detection]
+"""Detection, with a judgement, in an image as a whole."""
 
 
-def find_subjects(image: MedicalImage, detect: Callable[[MedicalImage], Detection]) -> Detection | None:
+def find_in_halves(image: MedicalImage, detect: Detect) -> Detection | None:
     """Detect in both halves of a picture that the anatomy is not found in as a whole.
 
     Volumes are left alone: of them one study shows one subject.
-
-    Parameters
-    ----------
-    image : MedicalImage
-    detect : callable
-        Detection, with a judgement, in an image as a whole.
 
     Returns
     -------
@@ -35,27 +36,65 @@ def find_subjects(image: MedicalImage, detect: Callable[[MedicalImage], Detectio
     """
     if image.geometry.ndim != 2:
         return None
-    for axis in sorted(range(2), key=lambda axis: -image.geometry.shape[axis]):
-        halves = [_detect_part(image, axis, part, detect) for part in _halves(image.geometry.shape[axis])]
-        if all(_is_whole(half.landmarks) for half in halves):
-            best, other = sorted(halves, key=lambda half: float(np.nanmean(half.landmarks.expected_errors())))
-            subjects = tuple(_as_several(half.landmarks) for half in (best, other))
-            return replace(best, landmarks=subjects[0], subjects=subjects)
+    shape = image.geometry.shape
+    for axis in sorted(range(2), key=lambda axis: -shape[axis]):
+        middle = shape[axis] // 2
+        first = _detect_part(image, axis, slice(0, middle), detect)
+        if first is None:
+            continue
+        if (second := _detect_part(image, axis, slice(middle, shape[axis]), detect)) is not None:
+            return _several([first, second])
     return None
 
 
-def _halves(size: int) -> tuple[slice, slice]:
-    return slice(0, size // 2), slice(size // 2, size)
+def find_beside(
+    image: MedicalImage, found: Detection, *, frame: Box, content: Box, detect: Detect
+) -> Detection | None:
+    """Detect beside a subject that was found in a part of a picture.
+
+    Parameters
+    ----------
+    image : MedicalImage
+    found : Detection
+    frame : Box
+        Part of the image around the subject that is as large as what the template shows.
+    content : Box
+        Part of the image inside its uniform borders.
+    detect : callable
+
+    Returns
+    -------
+    Detection or None
+        `found` with the `subjects` of all parts beside it in which the anatomy is found too; None without any.
+    """
+    if image.geometry.ndim != 2 or not _is_whole(found.landmarks):
+        return None
+    others = [_detect_part(image, axis, part, detect) for axis, part in _parts_beside(frame, content)]
+    subjects = [found, *(other for other in others if other is not None)]
+    return _several(subjects) if len(subjects) > 1 else None
 
 
-def _detect_part(
-    image: MedicalImage, axis: int, part: slice, detect: Callable[[MedicalImage], Detection]
-) -> Detection:
-    """Detection in a part of an image, in coordinates of the whole."""
+def _parts_beside(frame: Box, content: Box) -> list[tuple[int, slice]]:
+    """Axis and extent of the strips of the content beside a frame in which another subject has room."""
+    (low, high), (first, last) = frame, content
+    parts = []
+    for axis in range(2):
+        across = 1 - axis
+        if last[across] - first[across] < _LEAST_SIZE * (high - low)[across]:
+            continue
+        for start, stop in ((first[axis], low[axis]), (high[axis], last[axis])):
+            if stop - start >= _LEAST_SIZE * (high - low)[axis]:
+                parts.append((axis, slice(max(0, round(start + 0.5)), round(stop + 0.5))))
+    return parts
+
+
+def _detect_part(image: MedicalImage, axis: int, part: slice, detect: Detect) -> Detection | None:
+    """Detection in a part of an image, in coordinates of the whole; None where the anatomy is not found in it."""
     index = tuple(part if a == axis else slice(None) for a in range(2))
     pixels = image.array[index]
-    spacing = image.geometry.spacing
-    found = detect(MedicalImage(pixels, Geometry(pixels.shape, spacing), image.name))
+    found = detect(MedicalImage(pixels, Geometry(pixels.shape, image.geometry.spacing), image.name))
+    if not _is_whole(found.landmarks):
+        return None
     offset = np.zeros(2)
     offset[axis] = part.start
     marks = found.landmarks
@@ -72,6 +111,13 @@ def _detect_part(
 def _is_whole(landmarks: LandmarkSet) -> bool:
     missing = sum(mark.status is Status.PREDICTED_MISSING for mark in landmarks.values())
     return landmarks.image_state is ImageState.FOUND and missing <= _MOST_MISSING * len(landmarks)
+
+
+def _several(found: list[Detection]) -> Detection:
+    """The detection of the least expected error, with the landmarks of all."""
+    ranked = sorted(found, key=lambda detection: float(np.nanmean(detection.landmarks.expected_errors())))
+    subjects = tuple(_as_several(detection.landmarks) for detection in ranked)
+    return replace(ranked[0], landmarks=subjects[0], subjects=subjects)
 
 
 def _as_several(landmarks: LandmarkSet) -> LandmarkSet:

@@ -1,11 +1,15 @@
-"""Trained landmark model of volumes: an annotated volume that is aligned with each other one."""
+"""Trained landmark model of volumes: annotated volumes that are aligned with each other one.
+
+Several templates vote, as in MALPACA (Zhang et al., PLoS ONE 2022).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,8 +17,9 @@ import torch
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.isotropic_grid import isotropic_transform
 from napari_landmark.data.cohort.pose import Pose
-from napari_landmark.data.cohort.working_grid import CanvasTransform, resample
+from napari_landmark.data.cohort.working_grid import CanvasTransform, fit_canvas_transform, resample
 from napari_landmark.data.errors import InputError, UnknownSpacingError
+from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.detection.model.detection import Detection
@@ -30,21 +35,54 @@ LEAST_AGREEMENT = 0.75
 """Agreement, relative to that of most training volumes, below which a pose is wrong."""
 _LEAST_OVERLAP = 0.4
 _HEATMAP_SIDE = 64  # cells of the longest side
+_CONFIDENCE_POWER = 8  # of a landmark's correlation, as the weight of an atlas
+_LEAST_CORRELATION = 0.01
+
+
+class TemplateAtlas(NamedTuple):
+    """Atlas of one template.
+
+    Parameters
+    ----------
+    atlas : Atlas
+    typical_agreement : float
+        Its median agreement with the training volumes.
+    matrix : (3, 3) tensor
+        Linear part of the affine map from the atlas of the first template.
+    shift : (3,) tensor
+        Of that map: position in this atlas of the centre of the first.
+    """
+
+    atlas: Atlas
+    typical_agreement: float
+    matrix: torch.Tensor
+    shift: torch.Tensor
+
+    @classmethod
+    def first(cls, atlas: Atlas, typical_agreement: float) -> TemplateAtlas:
+        """The atlas of the first template."""
+        return cls(atlas, typical_agreement, torch.eye(3), atlas.centre)
+
+    def resembles(self, alignment: Alignment) -> bool:
+        """Whether the agreement of an alignment of the atlas is that of a pose that was found."""
+        return (
+            alignment.agreement >= LEAST_AGREEMENT * self.typical_agreement
+            and alignment.overlap >= _LEAST_OVERLAP
+        )
 
 
 class VolumeModel:
-    """Atlas of a cohort of volumes.
+    """Atlases of a cohort of volumes.
 
     Parameters
     ----------
     schema : LandmarkSchema
     canvas : tuple of int
         Shape of the working grid of the cohort.
-    atlas : Atlas
+    templates : sequence of TemplateAtlas
+        With cells of one length.
     has_spacing : bool
-        Whether lengths in the atlas are mm; voxels otherwise.
-    typical_agreement : float
-        Median agreement of the atlas with the training volumes.
+        Whether lengths in the atlases are mm; voxels otherwise.
     typical_spread : (n,) tensor
         Mean scatter of the matches around each landmark over the training volumes, see `Alignment`.
     device : Device
@@ -57,17 +95,16 @@ class VolumeModel:
         self,
         schema: LandmarkSchema,
         canvas: tuple[int, ...],
-        atlas: Atlas,
+        templates: Sequence[TemplateAtlas],
         *,
         has_spacing: bool,
-        typical_agreement: float,
         typical_spread: torch.Tensor,
         device: Device,
         record: dict[str, Any] | None = None,
     ) -> None:
         self.schema, self.canvas, self.device = schema, tuple(canvas), device
-        self.atlas, self.has_spacing = atlas, has_spacing
-        self.typical_agreement, self.typical_spread = typical_agreement, typical_spread
+        self.templates, self.has_spacing = tuple(templates), has_spacing
+        self.typical_spread = typical_spread
         self.record = record or {}
 
     def detect(self, image: MedicalImage, *, heatmaps: bool = False) -> Detection:
@@ -80,36 +117,78 @@ class VolumeModel:
         PoseNotFoundError
         """
         target, transform = self.prepare(image)
-        alignment = align(self.atlas, target)
-        self._check_pose(alignment, image.name)
-        positions = alignment.landmarks
+        found = self._align(target, image.name)
+        weights = torch.stack([one.correlation for _, one in found]).clamp(min=_LEAST_CORRELATION)
+        weights = weights.nan_to_num(0.0) ** _CONFIDENCE_POWER
+        weights = weights / weights.sum(0)
+
+        def vote(values: list[torch.Tensor]) -> torch.Tensor:
+            """Weighted mean (n, ...) over the atlases; NaN where none has the landmark."""
+            stacked = torch.stack(values)
+            given = weights.view(*weights.shape, *[1] * (stacked.ndim - 2))
+            return (stacked.nan_to_num(0.0) * given).sum(0)
+
+        positions = vote([one.landmarks for _, one in found])
+        correlation, spread = (
+            vote([getattr(one, name) for _, one in found]) for name in ("correlation", "spread")
+        )
         positions = torch.where(target.contains(positions)[:, None], positions, torch.nan)
-        error = alignment_error(alignment.spread.double().numpy(), typical=self.typical_spread.numpy())
+        error = alignment_error(spread.double().numpy(), typical=self.typical_spread.numpy())
         landmarks = LandmarkSet.from_array(
             self.schema,
             transform.to_native(positions.double().numpy() / target.cell),
             status=Status.PREDICTED,
-            confidence=alignment.correlation.clamp(0, 1).double().numpy(),
+            confidence=correlation.clamp(0, 1).double().numpy(),
             expected_error=error * transform.scale,
         )
         factor = math.ceil(max(target.shape) / _HEATMAP_SIDE)
-        maps = alignment_heatmaps(self.atlas, target, alignment, factor=factor).numpy() if heatmaps else None
+        maps = None
+        if heatmaps:
+            template, best = max(found, key=lambda one: one[1].agreement)
+            maps = alignment_heatmaps(template.atlas, target, best, factor=factor).numpy()
         middle = np.full(len(self.canvas), (factor - 1) / 2)
         return Detection(
             landmarks,
             maps,
             transform.matrix * factor,
             transform.matrix @ middle + transform.offset,
-            Pose.upright(len(self.canvas)),
+            self._pose(*found[0], target),
             float(np.nanmean(error)),
         )
+
+    def _align(self, target: Pyramid, name: str) -> list[tuple[TemplateAtlas, Alignment]]:
+        """Templates that resemble a volume, with their alignments."""
+        aligned = [(template, align(template.atlas, target)) for template in self.templates]
+        found = [(template, one) for template, one in aligned if template.resembles(one)]
+        if not found:
+            template, best = max(aligned, key=lambda one: one[1].agreement)
+            raise PoseNotFoundError(
+                f"{name}: resembles the template in no pose (correlation {best.agreement:.2f}, "
+                f"usual {template.typical_agreement:.2f}); place its landmarks by hand"
+            )
+        return found
+
+    def _pose(self, template: TemplateAtlas, alignment: Alignment, target: Pyramid) -> Pose:
+        """Similarity nearest to an alignment, from the working grid of the first template to that of the volume."""
+        first, cells = self.templates[0].atlas, np.vstack([np.zeros(3), np.eye(3)])
+        grids = [fit_canvas_transform(Geometry(tuple(v.shape)), self.canvas) for v in (first.volume, target)]
+        centre = (np.asarray(self.canvas) - 1) / 2
+        source = grids[0].to_native(centre + cells) * first.volume.cell
+        points = torch.from_numpy(source).float()
+        points = (points - first.centre) @ template.matrix.T + template.shift
+        points = (points - template.atlas.centre) @ alignment.matrix.T + alignment.shift
+        found = grids[1].to_working(points.double().numpy() / target.cell)
+        affine = (found[1:] - found[0]).T
+        u, _, vt = np.linalg.svd(affine)
+        scale = abs(np.linalg.det(affine)) ** (1 / 3)
+        return Pose(scale * u @ vt, (found[0] - centre) / max(self.canvas))
 
     def detect_in_cohort(self, cohort: Cohort, number: int, *, heatmaps: bool = False) -> Detection:
         """Predict the landmarks of volume `number` of a cohort, read from its file."""
         return self.detect(cohort.read(number), heatmaps=heatmaps)
 
     def prepare(self, image: MedicalImage) -> tuple[Pyramid, CanvasTransform]:
-        """A volume on cells as long as the atlas', and the transform from these to the native volume.
+        """A volume on cells as long as the atlases', and the transform from these to the native volume.
 
         Raises
         ------
@@ -122,22 +201,17 @@ class VolumeModel:
             )
         if self.has_spacing and not image.geometry.has_spacing:
             raise UnknownSpacingError(f"{image.name}: its spacing is not known, that of the template is")
-        cell = self.atlas.volume.cell
+        cell = self.templates[0].atlas.volume.cell
         transform = isotropic_transform(image.geometry, cell)
         return Pyramid(resample(image, transform), cell), transform
 
     def digest(self) -> str:
-        """SHA-256 over schema names, atlas and typical values: equal for models that predict the same."""
+        """SHA-256 over schema names, atlases and typical values: equal for models that predict the same."""
         total = hashlib.sha256(json.dumps([self.schema.names, self.canvas, self.has_spacing]).encode())
-        total.update(json.dumps([self.atlas.volume.cell, round(self.typical_agreement, 6)]).encode())
-        for tensor in (self.atlas.volume.level(1), self.atlas.landmarks, self.typical_spread):
+        tensors = [self.typical_spread]
+        for atlas, agreement, matrix, shift in self.templates:
+            total.update(json.dumps([atlas.volume.cell, round(agreement, 6)]).encode())
+            tensors += [atlas.volume.level(1), atlas.landmarks, matrix, shift]
+        for tensor in tensors:
             total.update(tensor.float().contiguous().numpy().tobytes())
         return total.hexdigest()
-
-    def _check_pose(self, alignment: Alignment, name: str) -> None:
-        usual = self.typical_agreement
-        if alignment.agreement < LEAST_AGREEMENT * usual or alignment.overlap < _LEAST_OVERLAP:
-            raise PoseNotFoundError(
-                f"{name}: resembles the template in no pose (correlation {alignment.agreement:.2f}, "
-                f"usual {usual:.2f}); place its landmarks by hand"
-            )

@@ -1,4 +1,4 @@
-"""Landmark models of volumes on disk: the atlas as safetensors, a JSON sidecar that describes it."""
+"""Landmark models of volumes on disk: the atlases as safetensors, a JSON sidecar that describes them."""
 
 from __future__ import annotations
 
@@ -9,33 +9,38 @@ import torch
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema
-from napari_landmark.detection.model.volume_model import VolumeModel
+from napari_landmark.detection.model.volume_model import TemplateAtlas, VolumeModel
 from napari_landmark.detection.volumes.atlas import Atlas
 from napari_landmark.detection.volumes.pyramid import Pyramid
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.learning.model_files import ModelFormat, parse_canvas, sidecar_errors
 
-VOLUME_FORMAT = ModelFormat("napari-landmark volume model", "landmark model", 1, (1,))
-_LEVELS = 65_535  # grey values of the stored atlas
+VOLUME_FORMAT = ModelFormat("napari-landmark volume model", "landmark model", 2, (2,))
+_LEVELS = 65_535  # grey values of a stored atlas
 _LARGEST_SIDE = 4096  # cells of an atlas
+_MOST_TEMPLATES = 100
+_FILE = "atlases.safetensors"
+_PARTS = ("volume", "landmarks", "matrix", "shift")
 
 
 def save_volume_model(model: VolumeModel, folder: Path) -> None:
     """Write a model as safetensors with JSON beside; `model.json` comes last and makes it complete."""
     VOLUME_FORMAT.invalidate(folder)
-    atlas = model.atlas
-    grey = (atlas.volume.level(1)[0, 0] * _LEVELS).round().to(torch.uint16)
-    tensors = {"volume": grey, "landmarks": atlas.landmarks, "spread": model.typical_spread}
-    save_tensors(folder / "atlas.safetensors", tensors)
+    tensors = {"spread": model.typical_spread}
+    for number, template in enumerate(model.templates):
+        grey = (template.atlas.volume.level(1)[0, 0] * _LEVELS).round().to(torch.uint16)
+        parts = (grey, template.atlas.landmarks, template.matrix, template.shift)
+        tensors |= {f"{number}.{name}": part for name, part in zip(_PARTS, parts, strict=True)}
+    save_tensors(folder / _FILE, tensors)
     VOLUME_FORMAT.write(
         folder,
         {
             "schema": model.schema.to_json(),
             "canvas": list(model.canvas),
-            "cell": atlas.volume.cell,
+            "cell": model.templates[0].atlas.volume.cell,
             "has_spacing": model.has_spacing,
-            "typical_agreement": model.typical_agreement,
+            "typical_agreements": [template.typical_agreement for template in model.templates],
             "training": model.record,
         },
     )
@@ -53,32 +58,65 @@ def read_volume_model(folder: Path, *, device: Device | None = None) -> VolumeMo
     with sidecar_errors(folder):
         schema = LandmarkSchema.from_json(sidecar["schema"])
         canvas = parse_canvas(sidecar["canvas"])
-        cell, agreement = (_number(sidecar[name]) for name in ("cell", "typical_agreement"))
+        cell = _number(sidecar["cell"])
+        agreements = [_number(value) for value in _list(sidecar["typical_agreements"])]
         record = sidecar.get("training", {})
         if not isinstance(record, dict) or not isinstance(sidecar["has_spacing"], bool):
             raise TypeError("'training' is no object, or 'has_spacing' neither true nor false")
+        if not 0 < len(agreements) <= _MOST_TEMPLATES:
+            raise ValueError(f"{len(agreements)} atlases")
         if len(canvas) != 3 or cell == 0:
             raise ValueError(f"a canvas {list(canvas)} of cells of {cell}")
-    path = folder / "atlas.safetensors"
+    path = folder / _FILE
     tensors, _ = load_tensors(path)
-    volume, landmarks, spread = (
-        tensors.get(name, torch.empty(0)) for name in ("volume", "landmarks", "spread")
-    )
-    fits = volume.ndim == 3 and volume.dtype == torch.uint16 and 0 < max(volume.shape) <= _LARGEST_SIDE
-    fits = fits and landmarks.shape == (len(schema), 3) and spread.shape == (len(schema),)
-    if not fits or bool(landmarks.isnan().all()):
+    spread = tensors.get("spread", torch.empty(0))
+    stored = [
+        [tensors.get(f"{number}.{name}", torch.empty(0)) for name in _PARTS]
+        for number in range(len(agreements))
+    ]
+    fits = spread.shape == (len(schema),) and all(_fits(*parts, len(schema)) for parts in stored)
+    if not fits:
         raise InputError(f"{path}: does not fit the model its sidecar describes; train again or restore it")
-    atlas = Atlas.from_annotation(Pyramid((volume.float() / _LEVELS).numpy(), cell), landmarks.float())
+    templates = [
+        TemplateAtlas(
+            Atlas.from_annotation(Pyramid((volume.float() / _LEVELS).numpy(), cell), landmarks.float()),
+            agreement,
+            matrix.float(),
+            shift.float(),
+        )
+        for (volume, landmarks, matrix, shift), agreement in zip(stored, agreements, strict=True)
+    ]
     return VolumeModel(
         schema,
         canvas,
-        atlas,
+        templates,
         has_spacing=sidecar["has_spacing"],
-        typical_agreement=agreement,
         typical_spread=spread.float(),
         device=device or choose_device("auto"),
         record=record,
     )
+
+
+def _fits(
+    volume: torch.Tensor, landmarks: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor, count: int
+) -> bool:
+    """Whether the tensors of an atlas are those of a schema with so many landmarks."""
+    return (
+        volume.ndim == 3
+        and volume.dtype == torch.uint16
+        and 0 < min(volume.shape) <= max(volume.shape) <= _LARGEST_SIDE
+        and landmarks.shape == (count, 3)
+        and not bool(landmarks.isnan().all())
+        and matrix.shape == (3, 3)
+        and shift.shape == (3,)
+        and bool(torch.cat([matrix.flatten(), shift]).isfinite().all())
+    )
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r:.40} is no list")
+    return value
 
 
 def _number(value: object) -> float:

@@ -23,10 +23,13 @@ class PoseOptions:
         Median over the training images of the mean expected error, in pixels of the working grid; None where it is not
         known, and no pose is searched.
     sides : Sides
+    usual_match_error : float or None
+        The same of the embedding's matches alone, by which poses are compared first; None where it is not known.
     """
 
     usual_error: float | None = None
     sides: Sides = field(default_factory=Sides)
+    usual_match_error: float | None = None
 
     @property
     def mirror(self) -> bool:
@@ -39,15 +42,23 @@ class PoseOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the model's sidecar."""
-        error = None if self.usual_error is None else round(self.usual_error, 4)
-        return {"usual_error": error, "sides": self.sides.to_json()}
+        error, match = (
+            None if value is None else round(value, 4) for value in (self.usual_error, self.usual_match_error)
+        )
+        return {"usual_error": error, "usual_match_error": match, "sides": self.sides.to_json()}
 
     @classmethod
     def from_json(cls, data: object) -> PoseOptions:
         """Options from the object of `to_json`; InputError, TypeError or LookupError for anything else."""
         if not isinstance(data, Mapping):
             raise TypeError("'pose' is no object")
-        error = data["usual_error"]
-        if error is not None and not (isinstance(error, int | float) and math.isfinite(error) and error > 0):
-            raise InputError(f"a usual error of {error!r:.40}")
-        return cls(None if error is None else float(error), Sides.from_json(data["sides"]))
+        error, match = data["usual_error"], data.get("usual_match_error")  # older models have no second one
+        return cls(_checked(error), Sides.from_json(data["sides"]), _checked(match))
+
+
+def _checked(error: object) -> float | None:
+    if error is None:
+        return None
+    if not (isinstance(error, int | float) and math.isfinite(error) and error > 0):
+        raise InputError(f"a usual error of {error!r:.40}")
+    return float(error)

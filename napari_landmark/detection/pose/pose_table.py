@@ -8,11 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from napari_landmark.data.cohort.pose import Pose
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
-from napari_landmark.data.formats.landmark_csv import guarded_name
+from napari_landmark.data.files.small_file import read_small_text
+from napari_landmark.data.formats.landmark_csv import guarded_name, unguarded_name
+from napari_landmark.data.images.dicom_view import NO_VIEW, StatedView
 
 POSE_TABLE = "images.csv"
-_HEADER = ("image", "mirrored", "rotation_degrees", "scale", "inverted")
+_HEADER = (
+    *("image", "mirrored", "rotation_degrees", "scale", "inverted"),
+    *("stated_laterality", "stated_view"),
+)
 
 
 def pose_table_path(table: Path) -> Path:
@@ -20,17 +26,63 @@ def pose_table_path(table: Path) -> Path:
     return table.with_name(f"{table.stem}.{POSE_TABLE}")
 
 
-def write_pose_table(path: Path, poses: Mapping[str, Pose]) -> None:
+def write_pose_table(
+    path: Path, poses: Mapping[str, Pose], views: Mapping[str, StatedView] | None = None
+) -> None:
     """Write the poses of images by name, whole or not at all.
 
     The rotation is that of the image relative to the template, counterclockwise; it follows the reflection. The scale
     is that of the content relative to the template's: 0.5 where it is shown at half the size.
+
+    Parameters
+    ----------
+    path : Path
+    poses : mapping of str to Pose
+    views : mapping of str to StatedView, optional
+        Side and view that the headers state. They stand beside the poses for comparison; nothing follows from them.
     """
+    _write(path, {name: _row(name, pose, (views or {}).get(name, NO_VIEW)) for name, pose in poses.items()})
+
+
+def update_pose_table(
+    path: Path, poses: Mapping[str, Pose], views: Mapping[str, StatedView] | None = None
+) -> None:
+    """Replace or add the rows of some images in a table; the other rows stay as they are.
+
+    A file that is no such table is replaced. Parameters are those of `write_pose_table`.
+    """
+    new = {name: _row(name, pose, (views or {}).get(name, NO_VIEW)) for name, pose in poses.items()}
+    _write(path, _read(path) | new)
+
+
+def _row(name: str, pose: Pose, view: StatedView) -> tuple[str, ...]:
+    mirrored, inverted = ("yes" if value else "no" for value in (pose.is_mirrored, pose.inverted))
+    size = (f"{round(pose.angle, 1) + 0.0:g}", f"{pose.scale:.3g}")
+    return (
+        guarded_name(name),
+        mirrored,
+        *size,
+        inverted,
+        guarded_name(view.laterality),
+        guarded_name(view.position),
+    )
+
+
+def _read(path: Path) -> dict[str, tuple[str, ...]]:
+    """Rows of a table by the name of the image; none of a missing or another file, older ones filled up."""
+    try:
+        rows = list(csv.reader(io.StringIO(read_small_text(path), newline="")))
+    except (OSError, InputError, UnicodeDecodeError, csv.Error):
+        return {}
+    if not rows or tuple(rows[0]) != _HEADER[: len(rows[0])]:
+        return {}
+    kept = (tuple([*row, *[""] * len(_HEADER)][: len(_HEADER)]) for row in rows[1:] if row)
+    return {unguarded_name(row[0]): row for row in kept}
+
+
+def _write(path: Path, rows: Mapping[str, tuple[str, ...]]) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_HEADER)
-    for name, pose in poses.items():
-        mirrored, inverted = ("yes" if value else "no" for value in (pose.is_mirrored, pose.inverted))
-        row = (f"{round(pose.angle, 1) + 0.0:g}", f"{pose.scale:.3g}")
-        writer.writerow((guarded_name(name), mirrored, *row, inverted))
+    writer.writerows(rows.values())
     atomic_write(path, text.getvalue())

@@ -13,8 +13,8 @@ from napari_landmark.detection.pose.candidates import ContentBounds, coarse_pose
 from napari_landmark.detection.pose.similarity import fit_similarity
 
 _REFINED = 3  # of the coarse candidates
-_REFINEMENTS = 2
-_SCALES = (0.6, 1.6)
+_REFINEMENTS = 4
+_SCALES = (0.6, 1.6, 2.2)
 _SCALED = 2  # candidates that other scales are tried of
 _GOOD = 1.5  # times the usual error: the search ends
 _INNER_SCALES = (0.4, 2.5)  # of a refinement; beyond, the fit is none
@@ -40,6 +40,12 @@ class PoseTrial:
     error: float
     positions: NDArray[np.float64]
     errors: NDArray[np.float64]
+
+    @property
+    def best_half(self) -> float:
+        """Mean of the smaller half of the expected errors, by which poses are compared: an image may show a part."""
+        known = np.sort(self.errors[~np.isnan(self.errors)])
+        return float(known[: (len(known) + 1) // 2].mean()) if len(known) else np.inf
 
     def to_template(self, template: NDArray[np.float64], canvas: tuple[int, ...]) -> Pose | None:
         """Pose of the found landmarks relative to the template's (n, d) on the working grid; None where none fits."""
@@ -87,7 +93,11 @@ class PoseSearch:
         return _ranked([self.evaluate(pose) for pose in poses])
 
     def finish(self, trials: Sequence[PoseTrial], usual: float) -> PoseTrial:
-        """Best trial after trials of other angles and scales as far as they are needed.
+        """The first of `best`."""
+        return self.best(trials, usual)[0]
+
+    def best(self, trials: Sequence[PoseTrial], usual: float) -> list[PoseTrial]:
+        """Best trials after trials of other angles and scales as far as they are needed, the best one first.
 
         Parameters
         ----------
@@ -98,19 +108,37 @@ class PoseSearch:
         """
         good = _GOOD * usual
         trials = _ranked(trials)
-        if trials[0].error <= good:
-            return self.refined(trials[0])
+        if trials[0].best_half <= good:
+            return [self.refined(trials[0])]
         if len(self.bounds[0].canvas) == 2:
             trials = _ranked([*trials, *self.coarse(between=True)])
         refined = _ranked([self.refined(trial) for trial in trials[:_REFINED]])
-        if refined[0].error <= good:
-            return refined[0]
+        if refined[0].best_half <= good:
+            return refined
         others = [
             self.refined(self.evaluate(scaled(trial.pose, factor)))
             for trial in trials[:_SCALED]
             for factor in _SCALES
         ]
-        return _ranked([*refined, *others])[0]
+        return _ranked([*refined, *others])
+
+    def first_good(self, known: PoseTrial, candidates: Sequence[PoseTrial], usual: float) -> PoseTrial:
+        """The known trial or the best one in the poses of candidates, tried in order until one is good.
+
+        Parameters
+        ----------
+        known : PoseTrial
+        candidates : sequence of PoseTrial
+            Of a search with a quicker function.
+        usual : float
+            Expected error that is usual for images of the cohort.
+        """
+        trials = [known]
+        for candidate in candidates:
+            trials.append(self.refined(self.evaluate(candidate.pose)))
+            if trials[-1].best_half <= _GOOD * usual:
+                break
+        return _ranked(trials)[0]
 
     def refined(self, trial: PoseTrial) -> PoseTrial:
         """The trial, or a better one in the pose of the similarity from the template's to the found landmarks."""
@@ -119,11 +147,11 @@ class PoseSearch:
             if inner is None:
                 return trial
             better = self.evaluate(trial.pose.then(inner))
-            if better.error >= trial.error:
+            if better.best_half >= trial.best_half:
                 return trial
             trial = better
         return trial
 
 
 def _ranked(trials: Sequence[PoseTrial]) -> list[PoseTrial]:
-    return sorted(trials, key=lambda trial: trial.error)
+    return sorted(trials, key=lambda trial: trial.best_half)

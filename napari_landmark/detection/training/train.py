@@ -13,6 +13,7 @@ from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.image_state import ImageState
+from napari_landmark.data.images.dicom_view import read_stated_views
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.lock import TRAINING, StudyLock
 from napari_landmark.data.study.study import Study
@@ -31,7 +32,7 @@ from napari_landmark.detection.training.stages import KEPT_LABELS, KEPT_POSES, S
 from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
 from napari_landmark.detection.training.template_choice import choose_templates
 from napari_landmark.detection.training.templates import find_annotated
-from napari_landmark.detection.training.usual_errors import measure_usual_errors
+from napari_landmark.detection.training.usual_errors import measure_usual_errors, measure_usual_match_error
 from napari_landmark.detection.training.volume_training import train_volume_model
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import History
@@ -176,7 +177,8 @@ def _train(
         report.mirrored = sum(pose.is_mirrored for pose in poses.values())
         if isinstance(model, LandmarkModel):
             write_poses(folder / POSES, model.poses | poses)
-        write_pose_table(study.folder / POSE_TABLE, poses)
+        views = read_stated_views(zip(cohort.names, cohort.paths, strict=True))
+        write_pose_table(study.folder / POSE_TABLE, poses, views)
     report.cancelled = monitor.cancelled
     report.seconds = time.monotonic() - started
     _finish(study, report)
@@ -194,9 +196,14 @@ def _learn(
     stages = Stages(task, record, monitor)
     model, histories = stages.run()
     if not monitor.cancelled:
-        usual = model.usual_errors = measure_usual_errors(model, stages.task.cohort)
+        cohort, aside = stages.task.cohort, stages.poses.aside
+        usual = model.usual_errors = measure_usual_errors(model, cohort, aside=aside)
         if usual is not None and model.pose_options is not None:
-            model.pose_options = replace(model.pose_options, usual_error=usual.mean)
+            model.pose_options = replace(
+                model.pose_options,
+                usual_error=usual.mean,
+                usual_match_error=measure_usual_match_error(model, cohort, aside=aside),
+            )
     save_model(model, task.folder)
     return model, stages.task.cohort, histories
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.images.dicom_view import read_stated_views
 from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.model_cache import model_cache
 from napari_landmark.gui.jobs.predictions import JobPredictions, not_found_statement
@@ -68,13 +73,23 @@ def detect_job(session: Session, *, model: str | None, device: str = "auto", ima
         progress(ProgressEvent("Loading the model", 0.0))
         loaded = cache.load(study, name=model, device=device)
         if image is None:
-            return predict_cohort(
-                loaded, cohort, study=study, not_found=not_found, progress=progress, cancel=cancel
+            poses: dict[str, Pose] = {}
+            found = predict_cohort(
+                loaded,
+                cohort,
+                study=study,
+                poses=poses,
+                not_found=not_found,
+                progress=progress,
+                cancel=cancel,
             )
+            _write_poses(study, cohort, poses)
+            return found
         number = cohort.index(image)
-        landmarks = loaded.detect_in_cohort(cohort, number).landmarks
-        study.save_predictions(image, landmarks, cohort.geometry(number))
-        return {image: landmarks}
+        detection = loaded.detect_in_cohort(cohort, number)
+        study.save_predictions(image, detection.landmarks, cohort.geometry(number))
+        _write_poses(study, cohort, {image: detection.pose})
+        return {image: detection.landmarks}
 
     job = Job(JobKind.DETECT, saved.read_after(work))
 
@@ -98,6 +113,14 @@ def detect_job(session: Session, *, model: str | None, device: str = "auto", ima
     job.succeeded.connect(done)
     job.failed.connect(failed)
     return job
+
+
+def _write_poses(study: Study, cohort: Cohort, poses: Mapping[str, Pose]) -> None:
+    """Write the poses of images into the table of the study, beside those of its other images."""
+    from napari_landmark.detection.pose.pose_table import POSE_TABLE, update_pose_table
+
+    files = [(name, cohort.paths[cohort.index(name)]) for name in poses]
+    update_pose_table(study.folder / POSE_TABLE, poses, read_stated_views(files))
 
 
 def heatmap_job(session: Session, *, model: str | None, device: str = "auto") -> Job:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QProgressBar,
 from superqt import QCollapsible
 
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.sides import Mirroring
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import reread_job
@@ -22,6 +23,12 @@ from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.loss_plot import LossPlot
 from napari_landmark.progress import ProgressEvent
+
+_MIRRORED = {
+    Mirroring.SAME: "same names",
+    Mirroring.SWAPPED: "names of the other side",
+    Mirroring.NEVER: "never mirrored",
+}
 
 
 class TrainWidget(DockWidget):
@@ -128,6 +135,13 @@ class TrainWidget(DockWidget):
         self.working_size.setToolTip(
             "Longest side of the images resampled for training; smaller needs less memory"
         )
+        self.mirrored = QComboBox()
+        for mirroring, text in _MIRRORED.items():
+            self.mirrored.addItem(text, mirroring)
+        self.mirrored.setToolTip(
+            "Names of the landmarks in images that are mirror images of what the template shows, "
+            "such as left hands where it shows a right one"
+        )
         holder = QWidget()
         form = QFormLayout(holder)
         form.setContentsMargins(0, 0, 0, 0)
@@ -135,6 +149,7 @@ class TrainWidget(DockWidget):
         form.addRow("Device", self.device)
         form.addRow("Seed", self.seed)
         form.addRow("Working resolution", self.working_size)
+        form.addRow("Mirror images", self.mirrored)
         self.advanced = QCollapsible("Advanced", expandedIcon="▼", collapsedIcon="▶")
         self.advanced.addWidget(holder)
 
@@ -151,6 +166,8 @@ class TrainWidget(DockWidget):
         if cohort is not None and cohort is not self._drawn:
             self._drawn = cohort
             self._offer_sizes(max(cohort.canvas), ndim=cohort.ndim)
+            mirroring = self.session.require_study().sides.mirroring
+            self.mirrored.setCurrentIndex(self.mirrored.findData(mirroring))
 
     def _on_run(self) -> None:
         if self._training is not None:
@@ -179,6 +196,9 @@ class TrainWidget(DockWidget):
 
     def _train(self, *, resume: bool) -> None:
         def begin() -> None:
+            study, mirroring = self.session.require_study(), Mirroring(self.mirrored.currentData())
+            if mirroring is not study.sides.mirroring:
+                study.choose_mirroring(mirroring)
             self._outcome, self._failed = "", False
             self.plot.clear()
             self.session.run(

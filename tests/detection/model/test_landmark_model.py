@@ -164,6 +164,7 @@ class TestNativePixels:
         positions = large.canvas_transform(0).to_working(4 * phantoms[0].landmarks.positions() + 1.5)
         templates = [Template(0, positions)]
         model.native_refiner = build_native_refiner(model.refiner.network, large, templates, model.device)
+        model.pose_options = None  # after so short a training the best pose is a matter of rounding
         return model
 
     def test_positions_and_expected_errors_follow_them(self, native, large):

@@ -11,15 +11,19 @@ from scipy.ndimage import gaussian_filter
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.pose import Pose
-from napari_landmark.data.cohort.working_grid import fit_canvas_transform, resample
+from napari_landmark.data.cohort.working_grid import fit_canvas_transform, resample, resample_array
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.sides import Mirroring, Sides
 from napari_landmark.detection.model import landmark_model
+from napari_landmark.detection.model.embedding_trials import reduced_transform
+from napari_landmark.detection.model.judgement import UsualErrors
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.serialization import read_model, save_model
 from napari_landmark.detection.model.store import load_model
 from napari_landmark.detection.pose.options import PoseOptions
+from napari_landmark.detection.pose.search import PoseTrial
 
 USUAL = 2.0
 
@@ -50,7 +54,16 @@ def model(study, picture, monkeypatch):
         heat = np.zeros((count, 4, 4), np.float32) if heatmaps else None
         return landmark_model._Prediction(positions, np.ones(count), np.full(count, error), heat, 16)
 
+    def matching(self, upright):
+        def evaluate(pose):
+            pixels = resample_array(upright, (0.0, 1.0), reduced_transform(upright.shape, pose, 1))
+            errors = np.full(count, USUAL + 100 * abs(pixels - known).mean())
+            return PoseTrial(pose, errors[0], positions, errors)
+
+        return evaluate
+
     monkeypatch.setattr(LandmarkModel, "_predict", predict)
+    monkeypatch.setattr(LandmarkModel, "_matching", matching)
     model.truth = fit_canvas_transform(image.geometry, model.canvas).to_native(positions)
     return model
 
@@ -94,6 +107,16 @@ def test_a_letterbox_is_cut(model, picture):
     np.testing.assert_allclose(found.landmarks.positions(), model.truth + np.array([30, 0]), atol=1.5)
 
 
+def test_two_subjects_are_told_though_one_of_them_is_mirrored(model, picture):
+    model.usual_errors = UsualErrors(np.full(len(model.schema), USUAL))
+    found = detected(model, np.hstack([picture, picture[:, ::-1]]))
+    assert found.landmarks.image_state is ImageState.SEVERAL
+    side, (first, second) = len(picture), sorted(marks.positions()[:, 1].mean() for marks in found.subjects)
+    assert first == pytest.approx(model.truth[:, 1].mean(), abs=1)
+    assert second == pytest.approx(2 * side - 1 - model.truth[:, 1].mean(), abs=1)
+    assert detected(model, picture).landmarks.image_state is ImageState.FOUND
+
+
 def test_names_of_mirror_images(model, picture):
     first, second = model.schema.names[:2]
     pairs = ((first, second),)
@@ -128,7 +151,7 @@ def test_a_known_pose_is_used_again_unless_the_image_is_another(model, picture, 
 
 
 def test_options_and_poses_are_saved(model, tmp_path):
-    model.pose_options = PoseOptions(1.25, Sides(Mirroring.SWAPPED, (("a", "b"),)))
+    model.pose_options = PoseOptions(1.25, Sides(Mirroring.SWAPPED, (("a", "b"),)), 2.5)
     model.poses = {"a.png": Pose.of_rotation(np.eye(2), inverted=True)}
     save_model(model, tmp_path / "m")
     again = read_model(tmp_path / "m", device=model.device)

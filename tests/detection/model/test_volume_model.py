@@ -13,8 +13,9 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema
 from napari_landmark.detection.model.predictor import PoseNotFoundError
-from napari_landmark.detection.model.volume_model import VolumeModel
+from napari_landmark.detection.model.volume_model import TemplateAtlas, VolumeModel
 from napari_landmark.detection.model.volume_model_files import read_volume_model, save_volume_model
+from napari_landmark.detection.volumes.alignment import align
 from napari_landmark.detection.volumes.atlas import Atlas
 from napari_landmark.detection.volumes.pyramid import Pyramid
 
@@ -30,9 +31,8 @@ def model(ball_body, cpu, quick_alignment):
     return VolumeModel(
         LandmarkSchema(ball_body.names),
         (64, 64, 64),
-        atlas,
+        [TemplateAtlas.first(atlas, 0.95)],
         has_spacing=True,
-        typical_agreement=0.95,
         typical_spread=torch.full((4,), 0.5),
         device=cpu,
     )
@@ -80,6 +80,56 @@ def test_a_landmark_beyond_the_volume_has_no_position(model, ball_body):
     assert np.isfinite(np.delete(found, last, 0)).all()
 
 
+def _with_second(model, ball_body, rotation=1, landmarks=None):
+    """The model with the body in another pose as its second template, whose landmarks may be others."""
+    volume = ball_body.draw(rotation=rotation)
+    truth = volume.landmarks if landmarks is None else landmarks
+    second = Atlas.from_annotation(Pyramid(volume.array, 0.5), torch.from_numpy(truth * 0.5).float())
+    one = align(model.templates[0].atlas, second.volume)
+    template = TemplateAtlas(second, 0.95, one.matrix, one.shift)
+    return VolumeModel(
+        model.schema,
+        model.canvas,
+        [*model.templates, template],
+        has_spacing=True,
+        typical_spread=model.typical_spread,
+        device=model.device,
+    )
+
+
+def test_atlases_vote_and_one_gives_what_the_other_lacks(model, ball_body):
+    landmarks = ball_body.draw(rotation=1).landmarks.copy()
+    landmarks[0, 2] += 2  # half of it is left where both vote alike
+    landmarks[1] = np.nan
+    both = _with_second(model, ball_body, landmarks=landmarks)
+    shown = ball_body.draw(rotation=2)
+    errors = np.linalg.norm(both.detect(_image(shown.array)).landmarks.positions() - shown.landmarks, axis=1)
+    assert errors[0] == pytest.approx(1, abs=0.3)
+    assert errors[1:].max() < 0.4
+
+
+def test_an_atlas_that_resembles_no_pose_has_no_vote(model, ball_body):
+    """The first one asks for more than any volume gives: the second alone finds the landmarks, and the same pose."""
+    shown = _image(ball_body.draw(rotation=2).array)
+    both = _with_second(model, ball_body)
+    expected = both.detect(shown)
+    both.templates = (both.templates[0]._replace(typical_agreement=2.0), both.templates[1])
+    alone = both.detect(shown)
+    assert alone.landmarks != expected.landmarks
+    assert np.allclose(alone.landmarks.positions(), expected.landmarks.positions(), atol=0.5)
+    assert np.allclose(alone.pose.matrix, expected.pose.matrix, atol=0.05)
+    assert np.allclose(alone.pose.shift, expected.pose.shift, atol=0.02)
+
+
+def test_several_atlases_are_read_as_they_were_written(model, tmp_path, ball_body, cpu):
+    both = _with_second(model, ball_body)
+    save_volume_model(both, tmp_path)
+    again = read_volume_model(tmp_path, device=cpu)
+    assert len(again.templates) == 2
+    assert torch.equal(again.templates[1].matrix, both.templates[1].matrix)
+    assert torch.equal(again.templates[1].atlas.landmarks, both.templates[1].atlas.landmarks)
+
+
 def test_a_model_is_read_as_it_was_written(model, tmp_path, ball_body, cpu):
     save_volume_model(model, tmp_path)
     again = read_volume_model(tmp_path, device=cpu)
@@ -94,7 +144,9 @@ def test_a_model_is_read_as_it_was_written(model, tmp_path, ball_body, cpu):
         ("cell", 0),
         ("cell", "1"),
         ("canvas", [64, 64]),
-        ("typical_agreement", float("nan")),
+        ("typical_agreements", [float("nan")]),
+        ("typical_agreements", 0.5),
+        ("typical_agreements", []),
         ("has_spacing", 1),
     ],
 )
@@ -112,5 +164,5 @@ def test_an_atlas_of_other_landmarks_is_refused_by_name(model, tmp_path):
     content = json.loads(path.read_text())
     content["schema"]["landmarks"].pop()
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"atlas\.safetensors: does not fit"):
+    with pytest.raises(InputError, match=r"atlases\.safetensors: does not fit"):
         read_volume_model(tmp_path)

@@ -7,8 +7,14 @@ import pytest
 
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.images.dicom_view import StatedView
 from napari_landmark.detection.pose.pose_file import read_poses, write_poses
-from napari_landmark.detection.pose.pose_table import pose_table_path, write_pose_table
+from napari_landmark.detection.pose.pose_table import (
+    POSE_TABLE,
+    pose_table_path,
+    update_pose_table,
+    write_pose_table,
+)
 
 MIRRORED = Pose(2 * np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0.1, -1 / 3]), True)
 
@@ -44,9 +50,33 @@ class TestPoseFile:
 def test_table(tmp_path):
     path = pose_table_path(tmp_path / "found.csv")
     assert path.name == "found.images.csv"
-    write_pose_table(path, {"=a.png": MIRRORED, "b.png": Pose.upright(2)})
+    views = {"b.png": StatedView("L", "=PA")}
+    write_pose_table(path, {"=a.png": MIRRORED, "b.png": Pose.upright(2)}, views)
     assert path.read_text().splitlines() == [
-        "image,mirrored,rotation_degrees,scale,inverted",
-        "'=a.png,yes,90,2,yes",
-        "b.png,no,0,1,no",
+        "image,mirrored,rotation_degrees,scale,inverted,stated_laterality,stated_view",
+        "'=a.png,yes,90,2,yes,,",
+        "b.png,no,0,1,no,L,'=PA",
     ]
+
+
+def test_some_rows_of_a_table_are_replaced_and_the_others_stay(tmp_path):
+    path = tmp_path / POSE_TABLE
+    update_pose_table(path, {"=a.png": MIRRORED, "b.png": Pose.upright(2), "c,d.png": MIRRORED})
+    before = path.read_text().splitlines()
+    update_pose_table(path, {"b.png": MIRRORED, "e.png": Pose.upright(2)}, {"b.png": StatedView("R")})
+    assert path.read_text().splitlines() == [
+        *before[:2],
+        "b.png,yes,90,2,yes,R,",
+        before[3],
+        "e.png,no,0,1,no,,",
+    ]
+
+
+def test_a_table_of_an_older_version_is_filled_up_and_another_file_replaced(tmp_path):
+    path = tmp_path / POSE_TABLE
+    path.write_text("image,mirrored,rotation_degrees,scale,inverted\nold.png,yes,90,2,no\n")
+    update_pose_table(path, {"new.png": Pose.upright(2)})
+    assert path.read_text().splitlines()[1:] == ["old.png,yes,90,2,no,,", "new.png,no,0,1,no,,"]
+    path.write_bytes(b"\xff\xfe\0something else")
+    update_pose_table(path, {"new.png": Pose.upright(2)})
+    assert path.read_text().splitlines()[1:] == ["new.png,no,0,1,no,,"]

@@ -27,6 +27,7 @@ def cohort(tmp_path_factory, ball_body):
         volume = ball_body.draw(rotation=number, shift=(number, -number, 0))
         _write(folder / f"{number}.nii.gz", 1000 * volume.array)
         truth[f"{number}.nii.gz"] = volume.landmarks
+    truth["noise.nii.gz"] = ball_body.draw().landmarks
     _write(folder / "noise.nii.gz", np.random.default_rng(9).normal(200, 20, (56, 56, 56)))
     return Cohort.from_folder(folder, cache_dir=tmp_path_factory.mktemp("cache")), truth
 
@@ -57,6 +58,8 @@ def trained(tmp_path_factory, cohort, ball_body, make_quick):
 def test_landmarks_are_found_in_any_pose(trained, cohort):
     _, truth = cohort
     for name, positions in truth.items():
+        if name == "noise.nii.gz":
+            continue
         found = trained[1].predictions[name].positions()
         assert np.linalg.norm(found - positions, axis=1).max() < 0.3  # voxels
 
@@ -88,6 +91,31 @@ def test_a_second_template_corrects_the_first_and_gives_what_that_lacks(
     errors = np.linalg.norm(found - truth["2.nii.gz"], axis=1)
     assert errors[0] == pytest.approx(1, abs=0.3)  # half of what the first is off
     assert errors[1:].max() < 0.4
+
+
+def test_templates_become_atlases_with_the_mean_annotation(tmp_path, cohort, ball_body, quick_alignment):
+    images, truth = cohort
+    wrong = {**truth, "1.nii.gz": truth["1.nii.gz"].copy()}
+    wrong["1.nii.gz"][0] += (0, 0, 2)
+    study = _study(tmp_path / "study", images, wrong, ball_body, annotated=("0.nii.gz", "1.nii.gz"))
+    train(study, images, options=OPTIONS)
+    templates = load_model(study, device="cpu").templates
+    assert len(templates) == 2
+    for name, template in zip(("0.nii.gz", "1.nii.gz"), templates, strict=True):
+        off = np.linalg.norm(template.atlas.landmarks.numpy() / 0.5 - truth[name], axis=1)
+        assert off[0] == pytest.approx(1, abs=0.3)  # half of two voxels
+        assert off[1:].max() < 0.3
+
+
+def test_a_template_that_is_aligned_with_nothing_has_no_influence(
+    tmp_path, cohort, ball_body, quick_alignment
+):
+    """Noise that somebody annotated is the only other template: its agreement is the usual one, its places are not."""
+    images, truth = cohort
+    study = _study(tmp_path / "study", images, truth, ball_body, annotated=("0.nii.gz", "noise.nii.gz"))
+    train(study, images, options=OPTIONS)
+    (only,) = load_model(study, device="cpu").templates
+    assert np.allclose(only.atlas.landmarks.numpy() / 0.5, truth["0.nii.gz"], atol=1e-3)
 
 
 def test_a_cancelled_training_is_resumed_without_aligning_again(
