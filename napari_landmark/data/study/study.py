@@ -20,6 +20,7 @@ from napari_landmark.data.files.json_file import json_content, read_json_object,
 from napari_landmark.data.formats.landmark_csv import csv_content, read_csv
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.measurement_language.definition import MeasurementSchema
 from napari_landmark.data.sides import Sides
 from napari_landmark.data.study.file_replacement import FileReplacement, finish_replacement, is_replacing
 from napari_landmark.data.study.image_decisions import ImageDecision, read_decisions, write_decisions
@@ -150,6 +151,11 @@ class Study:
         return self._settings.schema
 
     @property
+    def measurements(self) -> MeasurementSchema:
+        """What is measured between the landmarks."""
+        return self._settings.measurements
+
+    @property
     def template(self) -> str:
         """Name of the annotated image, empty where none was chosen yet."""
         return self._settings.template
@@ -245,6 +251,7 @@ class Study:
         extra: Sequence[str | Path] | None = None,
         renamed: Mapping[str, str] | None = None,
         sides: Sides | None = None,
+        measurements: MeasurementSchema | None = None,
     ) -> None:
         """Change and save what is given; the rest stays.
 
@@ -258,6 +265,8 @@ class Study:
             Old names to new ones of landmarks, see `current_names`.
         sides : Sides, optional
             Names in mirror images.
+        measurements : MeasurementSchema, optional
+            What is measured. Measurements of a landmark that leaves the schema stay, and are not computed.
 
         Raises
         ------
@@ -270,6 +279,7 @@ class Study:
             template=self.template if template is None else template,
             spacing=self.spacing if isinstance(spacing, _Unchanged) else checked_spacing(spacing),
             sides=self._settings.sides if sides is None else sides,
+            measurements=self.measurements if measurements is None else measurements,
         )
         # Paths that cannot be found now, such as those of a disk that is not connected, stay as they are recorded.
         if images is not None or (self.images and self.images.exists()):
@@ -328,7 +338,10 @@ class Study:
             message says that the renaming goes on when the study is opened again.
         """
         settings = dataclasses.replace(
-            self._settings, schema=schema, renamed=_composed_renames(self._settings.renamed, renamed)
+            self._settings,
+            schema=schema,
+            renamed=_composed_renames(self._settings.renamed, renamed),
+            measurements=self.measurements.renamed(renamed),
         )
         kinds = ("annotations", "predictions")
         total = sum(len(self._files(kind)) for kind in kinds)

@@ -41,7 +41,8 @@ class SchemaEditor:
             return
         row = schema.index(old)
         names = (*schema.names[:row], new, *schema.names[row + 1 :])
-        self.set_schema(dataclasses.replace(schema, names=names), renames={old: new})
+        links = schema.links_among(names, renamed={old: new})
+        self.set_schema(dataclasses.replace(schema, names=names, links=links), renames={old: new})
 
     def set_schema(self, schema: LandmarkSchema, *, renames: Mapping[str, str] | None = None) -> None:
         """Replace the schema at once; annotations of removed landmarks stay in the files until those are saved again.
