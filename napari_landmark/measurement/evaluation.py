@@ -42,7 +42,7 @@ INTERVAL_90 = 1.6448536269514722
 """Standard errors from the value to the ends of its 90% interval."""
 BETWEEN_LIMITS = "between the limits"
 _STEP = 1e-5  # of the spread of the landmarks, for the derivatives
-_CHUNK = 2_000  # images at once
+_CHUNK = 3_000_000  # coordinates at once
 _UPRIGHT = 0.5  # smallest cosine of the angle between 'facing' and the horizontal
 
 
@@ -231,8 +231,10 @@ def measure_cohort(
     for column, measurement in enumerate(schema.measurements):
         reason = _reasons(measurement, landmarks, side_problem)
         todo = np.flatnonzero(reason == "")
-        for start in range(0, len(todo), _CHUNK):
-            rows = todo[start : start + _CHUNK]
+        coordinates = len(measurement.landmarks) * landmarks.ndim
+        size = max(1, _CHUNK // (coordinates * (1 + 2 * coordinates)))
+        for start in range(0, len(todo), size):
+            rows = todo[start : start + size]
             values[rows, column], errors[rows, column], sources[rows, column] = _measure(
                 measurement, landmarks, positions, rows, correlation
             )

@@ -25,7 +25,7 @@ from napari_landmark.data.measurement_language.expression import (
 _MOST = 2_000
 _NORM_KEYS = ("mean", "sd", "range", "source", "population", "age", "sex")
 _LIMIT_KEYS = ("name", "from", "to", "above", "below")
-_ABOUT_KEYS = ("name", "analysis", "text", "source", "unit", "norms", "classes", "decimals")
+_ABOUT_KEYS = ("name", "analyses", "text", "source", "unit", "norms", "classes", "decimals")
 
 
 class Dimension(StrEnum):
@@ -194,8 +194,8 @@ class Measurement:
         A quantity.
     dimension : Dimension
         Follows from the expression.
-    analysis : str
-        Analysis that it belongs to, such as 'Steiner'; tables are grouped by it.
+    analyses : tuple of str
+        Analyses that it belongs to, such as 'Steiner'; tables are grouped by them.
     text : str
         Definition in words.
     source : str
@@ -213,7 +213,7 @@ class Measurement:
     name: str
     expression: Expression
     dimension: Dimension
-    analysis: str = ""
+    analyses: tuple[str, ...] = ()
     text: str = ""
     source: str = ""
     norms: tuple[Norm, ...] = ()
@@ -274,7 +274,8 @@ class Measurement:
     def to_json(self) -> dict[str, Any]:
         """Object for a JSON file."""
         made: dict[str, Any] = {"name": self.name}
-        texts = {"analysis": self.analysis, "text": self.text, "source": self.source}
+        texts = {"text": self.text, "source": self.source}
+        made |= {"analyses": list(self.analyses)} if self.analyses else {}
         made |= {key: value for key, value in texts.items() if value}
         made |= self.expression.to_json()
         if self.percent:
@@ -477,9 +478,19 @@ def _measurement(
     decimals = row.get("decimals", _usual_decimals(dimension, percent))
     if isinstance(decimals, bool) or not isinstance(decimals, int) or not 0 <= decimals <= 6:
         raise InputError(f"'decimals' is {shown(decimals)}: expected 0 to 6")
-    texts = {key: text(row.get(key, ""), repr(key)) for key in ("analysis", "text", "source")}
+    texts = {key: text(row.get(key, ""), repr(key)) for key in ("text", "source")}
+    analyses = tuple(text(one, "an analysis") for one in _list_of(row, "analyses"))
     return Measurement(
-        name, expression, dimension, norms=norms, classes=classes, percent=percent, decimals=decimals, **texts
+        name,
+        expression,
+        dimension,
+        analyses,
+        texts["text"],
+        texts["source"],
+        norms,
+        classes,
+        percent,
+        decimals,
     )
 
 

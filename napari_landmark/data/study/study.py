@@ -75,6 +75,7 @@ class Study:
         template: str = "",
         spacing: float | Sequence[float] | None = None,
         extra: Sequence[str | Path] = (),
+        measurements: MeasurementSchema | None = None,
     ) -> Study:
         """Create a study without annotations; `data.study.creation.create_study` takes those, too.
 
@@ -92,6 +93,8 @@ class Study:
             Millimetres per pixel given by the user, in array axis order.
         extra : sequence of path, optional
             Images of the cohort outside `images`.
+        measurements : MeasurementSchema, optional
+            What is measured between the landmarks.
 
         Raises
         ------
@@ -104,7 +107,13 @@ class Study:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file: choose a folder")
         other = {"version": _VERSION, "created": _now()}
-        settings = StudySettings(schema, template, spacing=checked_spacing(spacing), other=other)
+        settings = StudySettings(
+            schema,
+            template,
+            spacing=checked_spacing(spacing),
+            measurements=measurements or MeasurementSchema(),
+            other=other,
+        )
         settings = _with_images(settings, folder, images)
         study = cls(folder, _with_extra(settings, folder, extra))
         study._save()

@@ -105,7 +105,7 @@ class SchemaDialog(QDialog):
 
     def _on_preset(self, number: int) -> None:
         if number:
-            schema = list(PRESETS.values())[number]()
+            schema = list(PRESETS.values())[number]().landmarks
             rows = range(self.table.rowCount())
             present = {item.text() for row in rows if (item := self.table.item(row, 0)) is not None}
             for name, text in zip(schema.names, schema.definitions, strict=True):
