@@ -68,6 +68,9 @@ class Landmark:
         Between 0 and 1; of a PREDICTED_MISSING landmark the probability that it is missing.
     expected_error : float, optional
         Expected distance from the truth in native pixels.
+    covered : bool, optional
+        Whether a user placed it where it is covered by something else, so that its position is a judgement;
+        visibility 1 of COCO. Only manual positions are covered.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Landmark:
     status: Status = Status.UNPLACED
     confidence: float | None = None
     expected_error: float | None = None
+    covered: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", composed_name(self.name))
@@ -89,6 +93,11 @@ class Landmark:
         if self.status.has_position != (self.position is not None):
             state = "without a position" if self.position is None else "with a position"
             raise InputError(f"landmark {self.name!r}: status '{self.status}' {state}")
+        object.__setattr__(self, "covered", bool(self.covered))
+        if self.covered and not (self.status.is_manual and self.status.has_position):
+            raise InputError(
+                f"landmark {self.name!r}: covered, with status '{self.status}': only a placed one can be"
+            )
         for field, upper in (("confidence", 1.0), ("expected_error", math.inf)):
             value = getattr(self, field)
             if value is None:
@@ -360,7 +369,7 @@ class LandmarkSet(Mapping[str, Landmark]):
             predicted = prediction.get(landmark.name)
             if not landmark.status.is_manual and predicted is not None:
                 if predicted.position is not None:
-                    landmark = dataclasses.replace(predicted, status=Status.PREDICTED)
+                    landmark = dataclasses.replace(predicted, status=Status.PREDICTED, covered=False)
                 elif predicted.status is Status.PREDICTED_MISSING:
                     landmark = predicted
             merged.append(landmark)

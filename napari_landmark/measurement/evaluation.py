@@ -2,7 +2,8 @@
 
 Errors are propagated to first order: with J the derivatives of a value by the coordinates of its landmarks and C the
 covariance of those, the variance is J C J^T (GUM, JCGM 100:2008, 5.1 and 5.2). Errors of landmarks are taken as normal,
-of the same size along all axes and, unless correlations are given, independent of each other.
+of the same size along all axes and, unless correlations are given, independent of each other. The sign of a distance
+of two points has its own probability to be wrong, which adds the variance of a value that is either.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from napari_landmark.data.measurement_language.definition import (
     Construction,
@@ -372,18 +374,26 @@ def _measure(
     evaluator = _Evaluator({name: moved[..., number, :] for number, name in enumerate(names)})
     results = factor * evaluator.quantity(measurement.expression)
     values = results[0]
-    differences = results[1::2] - results[2::2]
-    jacobian = (differences / (2 * step)).T.reshape(len(rows), count, ndim)
     manual = landmarks.is_manual[rows[:, None], columns]
     exact = manual & np.isnan(sigma)
     used = np.where(exact, 0.0, sigma)
-    scaled = jacobian * used[..., None]
-    if correlation is None:
-        variance = np.sum(scaled**2, axis=(1, 2))
-    else:
-        own = np.asarray(correlation, dtype=np.float64)[np.ix_(columns, columns)]
-        variance = np.einsum("nia,ij,nja->n", scaled, own, scaled)
-    errors = np.sqrt(np.maximum(variance, 0.0))
+    own = None if correlation is None else np.asarray(correlation, dtype=np.float64)[np.ix_(columns, columns)]
+
+    def variance_of(results: Array) -> Array:
+        differences = results[1::2] - results[2::2]
+        jacobian = (differences / (2 * step)).T.reshape(len(rows), count, ndim)
+        scaled = jacobian * used[..., None]
+        if own is None:
+            return np.sum(scaled**2, axis=(1, 2))
+        return np.maximum(np.einsum("nia,ij,nja->n", scaled, own, scaled), 0.0)
+
+    variance = variance_of(results)
+    if (across := evaluator.across(measurement.expression)) is not None:
+        # The value jumps between plus and minus where one point passes the other, which no derivative tells.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            wrong = ndtr(-np.abs(across[0]) / np.sqrt(variance_of(across)))
+        variance = variance + 4 * values**2 * np.nan_to_num(wrong * (1 - wrong))
+    errors = np.sqrt(variance)
     sources = np.full(len(rows), _CODES[ErrorSource.ALL], np.uint8)
     sources[exact.any(axis=1)] = _CODES[ErrorSource.PREDICTIONS]
     unknown = exact.all(axis=1) | np.isnan(errors)
@@ -464,6 +474,13 @@ class _Evaluator:
             return signed_distance_to_line(self.point(first), self.line(second))
         vector = self.point(second) - self.point(first)
         return np.linalg.norm(vector, axis=-1) * np.where(vector[:1, ..., 1] > 0, 1.0, -1.0)
+
+    def across(self, one: Expression) -> Array | None:
+        """Difference of columns that the sign of a signed distance of two points is that of; None for all others."""
+        if one.kind is not Kind.SIGNED_DISTANCE or one.operands[1].sort is Sort.LINE:
+            return None
+        first, second = map(self.point, one.operands)
+        return second[..., 1] - first[..., 1]
 
     def ratio(self, one: Expression) -> Array:
         above, below = self.quantity(one.operands[0]), self.quantity(one.operands[1])

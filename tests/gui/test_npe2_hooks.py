@@ -14,7 +14,7 @@ from napari.layers import Points
 from npe2 import PluginManifest
 
 from napari_landmark.data.formats.registry import read_landmarks
-from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.gui import npe2_hooks as hooks
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES
 from napari_landmark.gui.presets import PRESETS

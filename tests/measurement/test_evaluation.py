@@ -319,6 +319,19 @@ def test_the_step_over_180_degrees_is_no_error():
     assert measured.errors[0, 0] < 2
 
 
+@pytest.mark.parametrize("ahead", [0.0, 2.0, 5.0, 20.0])
+def test_a_sign_that_may_be_wrong_widens_the_interval(ahead):
+    """One point 30 below the other and that much in front of it: 30 in front or, a little aside, 30 behind."""
+    rng = np.random.default_rng(3)
+    points = np.array([[0, 0], [30, ahead], [-100, -100], [-90, 100]])
+    measurements = schema({"name": "d", "signed_distance": ["A", "B"]}, facing=["C", "D"])
+    error = 2 * math.sqrt(math.pi / 2)
+    stated = measure_cohort(measurements, cohort([points], error=error)).errors[0, 0]
+    noise = rng.normal(size=(20_000, 4, 2)) * 2
+    simulated = measure_cohort(measurements, cohort(points + noise)).values[:, 0]
+    assert stated == pytest.approx(simulated.std(), rel=0.06)
+
+
 def test_what_a_person_placed_has_an_error_of_its_own():
     geometry = Geometry((500, 500), (0.5, 0.5))
     landmark_schema = LandmarkSchema(("A", "B"))

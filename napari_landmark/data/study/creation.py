@@ -236,7 +236,7 @@ def _as_placed(marks: LandmarkSet) -> LandmarkSet:
     placed = (
         mark
         if mark.position is None or mark.status.is_manual
-        else Landmark(mark.name, mark.position, Status.PLACED)
+        else Landmark(mark.name, mark.position, Status.PLACED, covered=mark.covered)
         for mark in marks.values()
     )
     return LandmarkSet(marks.schema, placed)

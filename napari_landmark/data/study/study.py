@@ -23,7 +23,7 @@ from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.measurement_language.definition import MeasurementSchema
 from napari_landmark.data.sides import Sides
 from napari_landmark.data.study.file_replacement import FileReplacement, finish_replacement, is_replacing
-from napari_landmark.data.study.image_decisions import ImageDecision, read_decisions, write_decisions
+from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts, read_facts, write_facts
 from napari_landmark.data.study.lock import ANNOTATING, allowed
 from napari_landmark.data.study.settings import (
     Spacing,
@@ -467,22 +467,31 @@ class Study:
 
     def decisions(self) -> dict[str, ImageDecision]:
         """Decisions of the user on whole images, by name of the image; InputError for a damaged file."""
-        return read_decisions(self.folder)
+        return {name: one.decision for name, one in self.facts().items() if one.decision is not None}
+
+    def facts(self) -> dict[str, ImageFacts]:
+        """What users say of images in ``images.csv``, by name of the image; InputError for a damaged file."""
+        return read_facts(self.folder)
 
     def decide(self, name: str, decision: ImageDecision | None) -> None:
-        """Save the decision of the user on an image; None takes an earlier one back.
+        """Save the decision of the user on an image; None takes an earlier one back. Raises as `set_facts`."""
+        self.set_facts(name, self.facts().get(composed_name(name), ImageFacts()).replaced(decision))
+
+    def set_facts(self, name: str, facts: ImageFacts) -> None:
+        """Save what the user says of an image.
 
         Raises
         ------
         InputError
-            Another program annotates the study, or the file cannot be written.
+            Another program annotates the study, or the file cannot be read or written.
         """
         with allowed(self.folder, ANNOTATING):
-            decisions = self.decisions()
-            decisions.pop(composed_name(name), None)
-            if decision is not None:
-                decisions[composed_name(name)] = decision
-            write_decisions(self.folder, decisions)
+            known = self.facts()
+            known[composed_name(name)] = facts
+            columns = {title for one in known.values() for title in one.more}
+            if not facts and not columns:
+                del known[composed_name(name)]
+            write_facts(self.folder, known)
 
     def result(self, name: str) -> LandmarkSet:
         """The annotation of an image, completed with its prediction."""

@@ -11,12 +11,12 @@ from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.formats.landmark_csv import guarded_name
 
-POSE_TABLE = "images.csv"
+POSE_TABLE = "poses.csv"
 _HEADER = ("image", "mirrored", "rotation_degrees", "scale", "inverted")
 
 
 def pose_table_path(table: Path) -> Path:
-    """Path of the table of poses beside a table of landmarks: `x.csv` gets `x.images.csv`."""
+    """Path of the table of poses beside a table of landmarks: `x.csv` gets `x.poses.csv`."""
     return table.with_name(f"{table.stem}.{POSE_TABLE}")
 
 

@@ -12,6 +12,7 @@ from napari_landmark.data.study.schema_migration import change_schema
 from napari_landmark.data.study.study import Study
 
 ROWS = {"measurements": [{"name": "angle", "angle": ["A", "B", "C"]}]}
+UNKNOWN = {"name": "x", "angle": ["A", "B", "Cc"]}
 LANDMARKS = {"landmarks": [{"name": name} for name in "ABC"]}
 
 
@@ -24,7 +25,7 @@ LANDMARKS = {"landmarks": [{"name": name} for name in "ABC"]}
         ('{"version": 2}', "is a schema of version 2, known is 1"),
         (json.dumps({**LANDMARKS, "measurements": {}}), "'measurements' is {}: expected a list"),
         (json.dumps({**LANDMARKS, "title": 3}), "'title' is 3"),
-        (json.dumps({**LANDMARKS, "measurements": [{"name": "x", "angle": ["A", "B", "Cc"]}]}), "x: unknown landmark 'Cc'"),
+        (json.dumps({**LANDMARKS, "measurements": [UNKNOWN]}), "x: unknown landmark 'Cc'"),
         (json.dumps({**LANDMARKS, "facing": ["A", "F"]}), "'facing': unknown landmark 'F'"),
     ],
 )  # fmt: skip

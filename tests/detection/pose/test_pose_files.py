@@ -43,7 +43,7 @@ class TestPoseFile:
 
 def test_table(tmp_path):
     path = pose_table_path(tmp_path / "found.csv")
-    assert path.name == "found.images.csv"
+    assert path.name == "found.poses.csv"
     write_pose_table(path, {"=a.png": MIRRORED, "b.png": Pose.upright(2)})
     assert path.read_text().splitlines() == [
         "image,mirrored,rotation_degrees,scale,inverted",
