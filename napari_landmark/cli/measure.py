@@ -81,13 +81,10 @@ def run_measure(
             read=[{"name": source.name, "sha256": sha256(source)}] if source.is_file() else [],
         )
     if report is not None:
-        shown = read.only(image) if image else read
         title = f"Measurements: {source.resolve().name}"
-        own = measured if not image else shown.measure(reader_error=reader_error)
+        contents = make_report(read, measured, title=title, model=model, images=image)
         with terminal_progress() as progress, cancel_on_interrupt() as cancel:
-            write_report(
-                report, make_report(shown, own, title=title, model=model), progress=progress, cancel=cancel
-            )
+            write_report(report, contents, progress=progress, cancel=cancel)
     typer.echo(_summary(measured))
     for line in _left_out(measured):
         typer.echo(line, err=True)

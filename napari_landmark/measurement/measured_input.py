@@ -191,19 +191,6 @@ class MeasuredInput:
         )
         return measure_cohort(self.measurements, landmarks)
 
-    def only(self, images: list[str]) -> MeasuredInput:
-        """The same for some of the images; InputError where one is unknown."""
-        names = ImageNames(self.landmarks)
-        kept = {}
-        for image in images:
-            found = names.find(image)
-            if found is None:
-                raise InputError(
-                    f"{image}: has no landmarks here; an example of those that have: {names.example}"
-                )
-            kept[found] = self.landmarks[found]
-        return replace(self, landmarks=kept)
-
 
 def _check(measurements: MeasurementSchema, where: Path) -> None:
     if not measurements:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.image_names import ImageNames
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import read_image
 from napari_landmark.data.landmarks import LandmarkSet
@@ -26,13 +27,13 @@ SUFFIXES = (".pdf", ".html")
 HOW_TO_READ = (
     "Value ± is half the interval that holds the true value in 9 of 10 images, as far as the expected errors of the "
     "landmarks hold. It says nothing of persons: two readers differ by more than one reader's error.",
-    "* The interval is that of the predicted landmarks alone; what a person placed counts as exact, because the error of "
-    "that person is not known.",
-    "Deviation: difference from the mean of the norm in its standard deviations (SD). Two of three healthy persons are "
-    "within 1 SD, 19 of 20 within 2. A norm holds for the population that it was measured in.",
-    "Class '(or ...)': the interval reaches the limits of other classes; the value alone does not tell which one it is.",
-    "Points: circle = placed or corrected by a person, diamond = predicted; the ring around a predicted point holds the "
-    "true place in 9 of 10 images. Blue: links. Yellow, dashed: constructed lines and planes.",
+    "* The interval is that of the predicted landmarks alone; what a person placed counts as exact, because the error "
+    "of that person is not known.",
+    "Deviation: difference from the mean of the norm in its standard deviations (SD). Two of three healthy persons "
+    "are within 1 SD, 19 of 20 within 2. Each star is one SD. A norm holds for the population it was measured in.",
+    "Class '(or ...)': the interval reaches the limits of other classes; the value alone does not tell which it is.",
+    "Points: circle = placed or corrected by a person, diamond = predicted; the ring around a predicted point holds "
+    "the true place in 9 of 10 images. Blue: links. Yellow, dashed: constructed lines and planes.",
 )
 """Explanations at the end of each report."""
 
@@ -126,7 +127,14 @@ class Report:
         return f"{self.title}, {model}{self.day.isoformat()}, napari-landmark {self.version}"
 
 
-def make_report(source: MeasuredInput, measured: MeasuredCohort, *, title: str, model: str = "") -> Report:
+def make_report(
+    source: MeasuredInput,
+    measured: MeasuredCohort,
+    *,
+    title: str,
+    model: str = "",
+    images: Sequence[str] = (),
+) -> Report:
     """Gather the contents of a report.
 
     Parameters
@@ -137,18 +145,29 @@ def make_report(source: MeasuredInput, measured: MeasuredCohort, *, title: str, 
     title : str
     model : str, optional
         Model of the predictions, in words.
+    images : sequence of str, optional
+        Images that have pages; by default all, of more than `MOST_IMAGES` those that deviate most.
+
+    Raises
+    ------
+    InputError
+        One of `images` has no landmarks.
     """
     from napari_landmark import __version__
 
-    names = (
-        images_by_deviation(measured)[:MOST_IMAGES] if len(measured.images) > MOST_IMAGES else measured.images
-    )
-    images = []
+    known = ImageNames(measured.images)
+    if images:
+        names = [known.find(image) or _refuse(image, known) for image in images]
+    elif len(measured.images) > MOST_IMAGES:
+        names = images_by_deviation(measured)[:MOST_IMAGES]
+    else:
+        names = list(measured.images)
+    pages = []
     for image in names:
         facts = source.facts.get(image, ImageFacts())
         geometry = source.geometries.get(image)
         marks = source.landmarks[image]
-        images.append(
+        pages.append(
             ImageReport(
                 image,
                 measured.row(image, sex=facts.sex),
@@ -161,7 +180,7 @@ def make_report(source: MeasuredInput, measured: MeasuredCohort, *, title: str, 
             )
         )
     day = date.today()
-    return Report(title, measured, tuple(images), model, day, __version__, source.problems)
+    return Report(title, measured, tuple(pages), model, day, __version__, source.problems)
 
 
 def images_by_deviation(measured: MeasuredCohort) -> list[str]:
@@ -209,6 +228,10 @@ def check_name(path: Path) -> None:
     """Refuse the name of a report that ends neither in .pdf nor in .html."""
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path}: a report is a .pdf or a .html file: give a name with one of these ends")
+
+
+def _refuse(image: str, known: ImageNames) -> str:
+    raise InputError(f"{image}: has no landmarks here; an example of the images that have: {known.example}")
 
 
 def _spacing_text(geometry: Geometry | None) -> str:

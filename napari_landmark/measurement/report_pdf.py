@@ -38,10 +38,11 @@ from napari_landmark.measurement.value_text import (
 _PAGE = (8.27, 11.69)  # A4 in inches
 _LINES = 52  # of a page of text
 _DPI = 150
+_FEWEST = 5  # values of a histogram
 _LIMIT = 4.0  # standard deviations at the ends of the chart
 # Left ends of the columns, in parts of the width; the chart is between the fourth and the fifth.
-_COLUMNS = (0.0, 0.31, 0.40, 0.49, 0.60, 0.79)
-_CHART = (0.60, 0.78)
+_COLUMNS = (0.0, 0.29, 0.37, 0.45, 0.54, 0.69)
+_CHART = (0.54, 0.68)
 
 
 def pdf_report(path: Path, report: Report, done: Callable[[int], None]) -> None:
@@ -173,14 +174,14 @@ def _draw_table(figure: Figure, rows: Sequence[str | MeasuredValue]) -> None:
         if row.deviation is not None:
             last = f"{row.deviation:+.1f} {stars(row)}  {last}"
         cells = (
-            _shortened(row.measurement.name, 42),
+            _shortened(row.measurement.name, 38),
             value_text(row),
             error_text(row),
             norm_text(row.norm, row.measurement),
         )
         for column, text in zip(_COLUMNS, cells, strict=False):
             axes.text(column, y + 0.6, text, fontsize=7.5)
-        axes.text(_COLUMNS[5], y + 0.6, _shortened(last, 48), fontsize=6.5)
+        axes.text(_COLUMNS[5], y + 0.6, _shortened(last, 58), fontsize=6.5)
         if row.deviation is not None:
             chart.plot([-_LIMIT, _LIMIT], [y + 0.45, y + 0.45], color="#dddddd", linewidth=0.6)
             for tick in (-2, -1, 0, 1, 2):
@@ -194,7 +195,7 @@ def _cohort_pages(book: _Book, report: Report) -> None:
     count = len(measured.images)
     figure = book.page()
     figure.text(0.07, 0.955, _shortened(report.title, 60), fontsize=15, fontweight="bold", va="top")
-    shown = "" if len(report.images) == count else f", of which {len(report.images)} have pages below"
+    shown = "" if len(report.images) == count else f", {len(report.images)} of them with pages below"
     head = [f"{count} images{shown}.", "Pixel size: " + _counted(measured.spacing_sources) + "."]
     head += [report.model] if report.model else []
     head += ["Images that deviate most from the others: " + ", ".join(images_by_deviation(measured)[:8])]
@@ -229,6 +230,7 @@ def _summary_rows(book: _Book, figure: Figure, report: Report, *, top: float) ->
             if len(errors):
                 half = 1.645 * float(np.median(errors))
                 figure.text(0.57, y, f"± {half:.{measurement.decimals}f}", fontsize=7.5)
+        if len(finite) >= _FEWEST:
             draw_histogram(figure.add_axes((0.76, y - 0.006, 0.17, height * 0.62)), values)
         figure.text(0.65, y, norm_text(measurement.norm_for(), measurement), fontsize=7.5)
         y -= height
