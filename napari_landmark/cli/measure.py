@@ -19,7 +19,8 @@ from napari_landmark.measurement.evaluation import MeasuredCohort
 from napari_landmark.measurement.measured_input import MeasuredInput
 from napari_landmark.measurement.measurement_table import long_table, wide_table
 from napari_landmark.measurement.presets.preset import PRESET_NAMES, preset
-from napari_landmark.measurement.report import check_name, make_report, write_report
+from napari_landmark.measurement.report import make_report
+from napari_landmark.measurement.report_file import check_name, write_report
 from napari_landmark.measurement.value_text import number_text
 
 

@@ -8,6 +8,7 @@ of two points has its own probability to be wrong, which adds the variance of a 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -180,6 +181,23 @@ class MeasuredCohort:
                 )
             )
         return tuple(made)
+
+    def with_images(self, other: MeasuredCohort) -> MeasuredCohort:
+        """The same with the measurements of some images replaced by newer ones of the same definitions."""
+        rows = [self.images.index(image) for image in other.images if image in self.images]
+        own = [row for row, image in enumerate(other.images) if image in self.images]
+        arrays = []
+        for mine, theirs in (
+            (self.values, other.values),
+            (self.errors, other.errors),
+            (self.sources, other.sources),
+            (self.left_out, other.left_out),
+        ):
+            made = mine.copy()
+            made[rows] = theirs[own]
+            arrays.append(made)
+        values, errors, sources, left_out = arrays
+        return dataclasses.replace(self, values=values, errors=errors, sources=sources, left_out=left_out)
 
     def column(self, name: str) -> Array:
         """(n,) values of a measurement."""

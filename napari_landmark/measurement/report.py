@@ -1,8 +1,8 @@
-"""Report of measurements: contents, and the file of either format."""
+"""Contents of a report of measurements."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -19,11 +19,9 @@ from napari_landmark.data.measurement_language.definition import Construction
 from napari_landmark.data.study.image_facts import ImageFacts
 from napari_landmark.measurement.evaluation import MeasuredCohort, MeasuredValue
 from napari_landmark.measurement.measured_input import MeasuredInput
-from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 MOST_IMAGES = 300
 """Images that have pages of their own; of larger cohorts those that deviate most."""
-SUFFIXES = (".pdf", ".html")
 HOW_TO_READ = (
     "Value ± is half the interval that holds the true value in 9 of 10 images, as far as the expected errors of the "
     "landmarks hold. It says nothing of persons: two readers differ by more than one reader's error.",
@@ -188,46 +186,6 @@ def images_by_deviation(measured: MeasuredCohort) -> list[str]:
     deviations = np.nan_to_num(np.abs(measured.robust_deviations()), nan=-1.0)
     largest = deviations.max(axis=1, initial=-1.0)
     return [measured.images[row] for row in np.argsort(-largest, kind="stable")]
-
-
-def write_report(
-    path: Path,
-    report: Report,
-    *,
-    progress: Progress | None = None,
-    cancel: CancelToken | None = None,
-) -> None:
-    """Write a report as PDF or as one HTML file that needs no other, by the end of the name; whole or not at all.
-
-    Raises
-    ------
-    Cancelled
-        `cancel` was set; nothing is written.
-    InputError
-        The name ends in nothing known, or the file cannot be written.
-    """
-    from napari_landmark.measurement.report_html import html_report
-    from napari_landmark.measurement.report_pdf import pdf_report
-
-    check_name(path)
-
-    def done(count: int) -> None:
-        if cancel is not None:
-            cancel.raise_if_cancelled()
-        if progress is not None:
-            progress(ProgressEvent("writing the report", count / max(1, len(report.images)), step=count))
-
-    writers: Mapping[str, Callable[[Path, Report, Callable[[int], None]], None]] = {
-        ".pdf": pdf_report,
-        ".html": html_report,
-    }
-    writers[path.suffix.lower()](path, report, done)
-
-
-def check_name(path: Path) -> None:
-    """Refuse the name of a report that ends neither in .pdf nor in .html."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: a report is a .pdf or a .html file: give a name with one of these ends")
 
 
 def _refuse(image: str, known: ImageNames) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status, check_axes, check_inside
-from napari_landmark.data.study.image_facts import ImageDecision
+from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts
 from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.session.undo import Change
@@ -124,6 +124,13 @@ class AnnotationEditor:
         """Keep what the user says of the current image as a whole; None takes it back."""
         session = self._session
         session.require_store().decide(session.current_image, decision)
+        session.landmarks_changed.emit(session.current_image)
+
+    def set_facts(self, facts: ImageFacts) -> None:
+        """Keep the facts of the current image, such as a remark."""
+        session = self._session
+        session.require_store().set_facts(session.current_image, facts)
+        session.facts_changed.emit(session.current_image)
         session.landmarks_changed.emit(session.current_image)
 
     # -- many landmarks -------------------------------------------------------------------------------

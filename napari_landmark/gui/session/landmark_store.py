@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
@@ -116,6 +117,25 @@ class LandmarkStore:
         return lambda image: annotations.get(image, schema).merged_with_prediction(
             predictions.get(image, schema)
         )
+
+    def result_arrays(
+        self, images: Sequence[str]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Annotations of n images completed by their predictions, as arrays in the order of the m landmarks.
+
+        Returns
+        -------
+        positions : (n, m, 3) array
+            Index coordinates in array axis order, of pictures with NaN in front; NaN without a position.
+        expected_errors : (n, m) array
+            In native pixels, NaN where unknown.
+        is_manual : (n, m) array of bool
+        """
+        annotated = self._annotations.columns(images, self._study.schema)
+        predicted = self._predictions.columns(images, self._study.schema)
+        manual = annotated.is_manual
+        positions = np.where(manual[..., None], annotated.positions, predicted.positions)
+        return positions, np.where(manual, annotated.expected_errors, predicted.expected_errors), manual
 
     def state(self, image: str) -> str:
         """State of an image: 'annotated', 'corrected', 'predicted', or '' without any landmark."""
