@@ -38,7 +38,7 @@ class MeasureWidget(DockWidget):
         self.edit = button("Measurements…", self._on_edit, tip="Presets, own measurements, schema files")
         self.facts = button("Facts…", self._on_facts, tip="State, remark, age, sex and more of this image")
         self.model = MeasurementTableModel(self.measurements)
-        self.table = TableView(self.model, row_height=21)
+        self.table = TableView(self.model, row_height=21, narrowest=130)
         self.table.setMinimumHeight(220)
         self.table.clicked.connect(self._on_row)
         self.about = note()

@@ -21,20 +21,21 @@ from napari_landmark.measurement.value_text import (
     value_text,
 )
 
-_TITLES = ("Measurement", "Value", "± (90%)", "Norm", "Deviation")
+_TITLES = ("Measurement", "Value ± (90%)", "Deviation", "Norm", "Class")
+_DEVIATION = 2
 _TIPS = (
     "",
-    "",
-    "Half the interval that holds the true value in 9 of 10 images, from the expected errors of the landmarks. "
+    "± is half the interval that holds the true value in 9 of 10 images, from the expected errors of the landmarks. "
     "*: of the predicted landmarks alone",
-    "Mean ± standard deviation, or range",
     "From the norm in its standard deviations (SD); one star for each",
+    "Mean ± standard deviation, or range",
+    "In parentheses: the interval reaches other classes as well",
 )
 _COLORS = {2: "#e0a030", 3: "#e5484d"}
 
 
 class MeasurementTableModel(QAbstractTableModel):
-    """Rows are the measurements of the study; columns are name, value, error, norm and deviation.
+    """Rows are the measurements of the study; columns are name, value with error, deviation, norm and class.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ class MeasurementTableModel(QAbstractTableModel):
             if one.value is None:
                 return QColor("#888888")
             size = 0 if one.deviation is None else min(3, int(abs(one.deviation)))
-            return QColor(_COLORS[size]) if index.column() == 4 and size in _COLORS else None
+            return QColor(_COLORS[size]) if index.column() == _DEVIATION and size in _COLORS else None
         return about(one) if role == Qt.ItemDataRole.ToolTipRole else None
 
     def headerData(
@@ -131,8 +132,10 @@ def about(one: MeasuredValue) -> str:
 
 
 def _texts(one: MeasuredValue) -> tuple[str, ...]:
-    norm = norm_text(one.norm, one.measurement)
-    deviation = f"{deviation_text(one)} {stars(one)}".strip()
-    if not deviation and one.class_name:
-        deviation = one.class_name
-    return one.measurement.name, value_text(one), error_text(one), norm, deviation
+    return (
+        one.measurement.name,
+        f"{value_text(one)} {error_text(one)}".strip(),
+        f"{deviation_text(one)} {stars(one)}".strip(),
+        norm_text(one.norm, one.measurement),
+        class_text(one),
+    )

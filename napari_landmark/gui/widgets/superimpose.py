@@ -34,7 +34,7 @@ class Superimpose(Listener):
         self.images = QComboBox()
         self.images.setToolTip("Another image of the same person, drawn over this one in pink")
         self.landmarks = QListWidget()
-        self.landmarks.setMaximumHeight(90)
+        self.landmarks.setFixedHeight(84)
         self.landmarks.setToolTip(
             "Landmarks that the images are superimposed on, such as those of the cranial base"
         )
