@@ -111,7 +111,7 @@ class MeasurementsDialog(QDialog):
         self.form.addRow("Name", self.name)
         self.form.addRow("Measures", self.kind)
         for combo in self.points:
-            self.form.addRow("", combo)
+            self.form.addRow("Point", combo)
         self.form.addRow("Mean of the norm", self.mean)
         self.form.addRow("SD of the norm", self.sd)
         self.form.addRow("Source of the norm", self.source)

@@ -66,7 +66,7 @@ class Measurements:
     def current(self) -> tuple[MeasuredValue, ...]:
         """Values of the current image; empty without one or without definitions."""
         image = self._session.current_image
-        if self._current is None or image not in self._current.images:
+        if self._current is None or image not in self._current.images or self._current.schema != self.schema:
             return ()
         return self._current.row(image, sex=self._session.require_store().facts(image).sex)
 

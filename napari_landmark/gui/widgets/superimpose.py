@@ -5,9 +5,17 @@ from __future__ import annotations
 from html import escape
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QListWidget, QListWidgetItem, QVBoxLayout
+from qtpy.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QTextBrowser,
+    QVBoxLayout,
+)
 
-from napari_landmark.gui.controls import button, note
+from napari_landmark.gui.controls import button
 from napari_landmark.gui.layers.superimposition_layer import SuperimpositionLayers
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.session.measurements import Measurements
@@ -40,7 +48,9 @@ class Superimpose(Listener):
         )
         self.start = button("Superimpose", self._on_start)
         self.stop = button("Remove", self.clear)
-        self.result = note()
+        self.result = QTextBrowser()
+        self.result.setFixedHeight(120)
+        self.result.hide()
         grid = QGridLayout()
         grid.addWidget(QLabel("Superimpose"), 0, 0)
         grid.addWidget(self.images, 0, 1)
@@ -87,7 +97,7 @@ class Superimpose(Listener):
     def clear(self) -> None:
         """Remove what is superimposed."""
         self._layers.clear()
-        self.result.setText("")
+        self.result.hide()
         self.stop.setEnabled(False)
 
     def _on_start(self) -> None:
@@ -111,7 +121,8 @@ class Superimpose(Listener):
         )
         self._layers.show(other, found)
         self.stop.setEnabled(True)
-        self.result.setText(self._text(other, found))
+        self.result.setHtml(self._text(other, found))
+        self.result.show()
         return found
 
     def _text(self, other: str, found: Superimposition) -> str:
