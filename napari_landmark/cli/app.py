@@ -271,6 +271,52 @@ def convert(
     run_convert(sources, out, images=images, spacing=spacing, names=names)
 
 
+@app.command()
+def measure(
+    source: Annotated[
+        Path, typer.Argument(metavar="STUDY|FILE", help="A study, or a file of landmarks", show_default=False)
+    ],
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Schema file, study.json or name of a preset; that of the study if not given"
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="CSV", help="Where to write the values")] = None,
+    wide: Annotated[bool, typer.Option("--wide", help="One row for each image")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write a report, .pdf or .html")
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the images, for their spacing and the report"),
+    ] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Image of the report; repeat it for several, all if not given"),
+    ] = None,
+    spacing: Spacing = None,
+    reader_error: Annotated[
+        float | None,
+        typer.Option(metavar="MM", help="Mean error of landmarks that persons placed", min=0.0),
+    ] = None,
+) -> None:
+    """Measure angles, distances and ratios between landmarks, each with its error."""
+    from napari_landmark.cli.measure import run_measure
+
+    run_measure(
+        source,
+        schema=schema,
+        out=out,
+        wide=wide,
+        report=report,
+        images=images,
+        image=image or [],
+        spacing=spacing,
+        reader_error=reader_error,
+    )
+
+
 @register_app.command("train")
 def register_train(
     images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the cohort's images")],

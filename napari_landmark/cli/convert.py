@@ -126,7 +126,7 @@ def _write_all(pieces: Mapping[Path, Mapping[str, LandmarkSet]], geometries: _Ge
 
 def _losses(pieces: Mapping[Path, Mapping[str, LandmarkSet]], geometries: _Geometries) -> list[str]:
     """Messages on states that the written files do not hold, counted by reading them again."""
-    counts = {"the status": 0, "the confidence": 0, "the expected error": 0}
+    counts = {"the status": 0, "the confidence": 0, "the expected error": 0, "the state 'covered'": 0}
     for path, sets in pieces.items():
         schema = common_schema(sets.values())
         again = read_landmarks(path, schema=schema, geometries=geometries)
@@ -134,6 +134,7 @@ def _losses(pieces: Mapping[Path, Mapping[str, LandmarkSet]], geometries: _Geome
             for name, mark in marks.items():
                 back = again[image][name] if image in again else None
                 counts["the status"] += back is None or back.status is not mark.status
+                counts["the state 'covered'"] += mark.covered and not (back is not None and back.covered)
                 for what, before, after in (
                     ("the confidence", mark.confidence, back and back.confidence),
                     ("the expected error", mark.expected_error, back and back.expected_error),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import dataclasses
+import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
+from napari_landmark.data.links import Link
 
 # Bright colours on a dark grey image; neighbours in the list differ most.
 _PALETTE = (
@@ -66,6 +68,9 @@ class Landmark:
         Between 0 and 1; of a PREDICTED_MISSING landmark the probability that it is missing.
     expected_error : float, optional
         Expected distance from the truth in native pixels.
+    covered : bool, optional
+        Whether a user placed it where it is covered by something else, so that its position is a judgement;
+        visibility 1 of COCO. Only manual positions are covered.
     """
 
     name: str
@@ -73,6 +78,7 @@ class Landmark:
     status: Status = Status.UNPLACED
     confidence: float | None = None
     expected_error: float | None = None
+    covered: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", composed_name(self.name))
@@ -87,6 +93,11 @@ class Landmark:
         if self.status.has_position != (self.position is not None):
             state = "without a position" if self.position is None else "with a position"
             raise InputError(f"landmark {self.name!r}: status '{self.status}' {state}")
+        object.__setattr__(self, "covered", bool(self.covered))
+        if self.covered and not (self.status.is_manual and self.status.has_position):
+            raise InputError(
+                f"landmark {self.name!r}: covered, with status '{self.status}': only a placed one can be"
+            )
         for field, upper in (("confidence", 1.0), ("expected_error", math.inf)):
             value = getattr(self, field)
             if value is None:
@@ -110,11 +121,14 @@ class LandmarkSchema:
         '#rrggbb'; a palette by default.
     definitions : tuple of str, optional
         Anatomical definition for the annotator; empty by default.
+    links : tuple of Link, optional
+        Lines and outlines through landmarks, for drawings and exports.
     """
 
     names: tuple[str, ...]
     colors: tuple[str, ...] = ()
     definitions: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.names, str):
@@ -139,6 +153,13 @@ class LandmarkSchema:
         for name, color in zip(names, colors, strict=True):
             if not isinstance(color, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}", color):
                 raise InputError(f"landmark {name!r}: colour {color!r}, expected '#rrggbb'")
+        for link in self.links:
+            if unknown := [name for name in link.landmarks if name not in seen]:
+                title = link.name or " - ".join(link.landmarks)
+                raise InputError(
+                    f"link {title!r}: unknown landmark {unknown[0]!r}{did_you_mean(unknown[0], names)}"
+                )
+        object.__setattr__(self, "links", tuple(self.links))
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "colors", tuple(color.lower() for color in colors))
         object.__setattr__(self, "definitions", tuple(str(text) for text in definitions))
@@ -161,7 +182,10 @@ class LandmarkSchema:
     def to_json(self) -> dict[str, Any]:
         """Object for a JSON file."""
         rows = zip(self.names, self.colors, self.definitions, strict=True)
-        return {"landmarks": [{"name": n, "color": c, "definition": d} for n, c, d in rows]}
+        return {
+            "landmarks": [{"name": n, "color": c, "definition": d} for n, c, d in rows],
+            **({"links": [link.to_json() for link in self.links]} if self.links else {}),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LandmarkSchema:
@@ -174,7 +198,30 @@ class LandmarkSchema:
             ) from None
         fallback = default_colors(len(rows))
         colors = tuple(color or default for (_, color, _), default in zip(rows, fallback, strict=True))
-        return cls(tuple(name for name, _, _ in rows), colors, tuple(text or "" for _, _, text in rows))
+        links = data.get("links", [])
+        if not isinstance(links, list):
+            raise InputError("'links' must be a list of objects with 'landmarks'")
+        return cls(
+            tuple(name for name, _, _ in rows),
+            colors,
+            tuple(text or "" for _, _, text in rows),
+            tuple(map(Link.from_json, links)),
+        )
+
+    def links_among(
+        self, names: Iterable[str], *, renamed: Mapping[str, str] | None = None
+    ) -> tuple[Link, ...]:
+        """Links whose landmarks are all among some names, after old names are replaced by new ones."""
+        kept, renamed = set(names), renamed or {}
+        links = (link.renamed(renamed) for link in self.links)
+        return tuple(link for link in links if kept.issuperset(link.landmarks))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Text ', did you mean ...?' with the most similar known name; empty where none is similar."""
+    lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+    return f", did you mean {lower[close[0]]!r}?" if close else ""
 
 
 class LandmarkSet(Mapping[str, Landmark]):
@@ -322,7 +369,7 @@ class LandmarkSet(Mapping[str, Landmark]):
             predicted = prediction.get(landmark.name)
             if not landmark.status.is_manual and predicted is not None:
                 if predicted.position is not None:
-                    landmark = dataclasses.replace(predicted, status=Status.PREDICTED)
+                    landmark = dataclasses.replace(predicted, status=Status.PREDICTED, covered=False)
                 elif predicted.status is Status.PREDICTED_MISSING:
                     landmark = predicted
             merged.append(landmark)

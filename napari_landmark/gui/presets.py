@@ -1,33 +1,13 @@
-"""Landmark schemas of common use, with the definitions of textbooks."""
+"""Schemas of landmarks and measurements that a new study can begin with."""
 
 from __future__ import annotations
 
-from napari_landmark.data.landmarks import LandmarkSchema
+from collections.abc import Callable
 
-_CEPHALOMETRIC = {
-    "Sella": "Centre of the pituitary fossa (sella turcica), found by eye.",
-    "Nasion": "Most anterior point of the suture between the frontal and the nasal bones, in the midline.",
-    "Orbitale": "Lowest point of the lower margin of the orbit; halfway where both orbits show.",
-    "Porion": "Uppermost point of the external auditory meatus (anatomic porion).",
-    "Subspinale (A)": "Deepest point of the concavity of the maxilla between the anterior nasal spine and the "
-    "alveolar bone of the upper incisors.",
-    "Supramentale (B)": "Deepest point of the concavity of the mandible between the alveolar bone of the lower "
-    "incisors and pogonion.",
-    "Pogonion": "Most anterior point of the bony chin.",
-    "Menton": "Lowest point of the mandibular symphysis.",
-    "Gnathion": "Point of the bony chin halfway between pogonion and menton, the most anterior and inferior.",
-    "Gonion": "Point of the angle of the mandible, where the bisector of the tangents to its lower border and to "
-    "the ramus meets the bone; halfway where both sides show.",
-    "Incision inferius": "Tip of the crown of the most anterior lower incisor.",
-    "Incision superius": "Tip of the crown of the most anterior upper incisor.",
-    "Upper lip": "Most anterior point of the upper lip.",
-    "Lower lip": "Most anterior point of the lower lip.",
-    "Subnasale": "Where the columella of the nose meets the upper lip in the midline.",
-    "Soft tissue pogonion": "Most anterior point of the soft tissue of the chin.",
-    "Posterior nasal spine": "Tip of the posterior spine of the palatine bone, at the back of the hard palate.",
-    "Anterior nasal spine": "Tip of the anterior nasal spine of the maxilla, at the lower margin of the nasal opening.",
-    "Articulare": "Where the outline of the ramus of the mandible's back crosses the lower border of the cranial base.",
-}
+from napari_landmark.data.landmarks import LandmarkSchema
+from napari_landmark.data.links import Link
+from napari_landmark.data.measurement_language.schema_file import SchemaFile
+from napari_landmark.measurement.presets.preset import PRESET_NAMES, preset
 
 _RAYS = {"thumb": "thumb", "index": "index finger", "middle": "middle finger", "ring": "ring finger",
          "little": "little finger"}  # fmt: skip
@@ -46,26 +26,30 @@ _WRIST = {
 }
 
 
-def cephalometric() -> LandmarkSchema:
-    """Schema of the 19 landmarks of lateral cephalograms, in the order of the ISBI 2015 challenge."""
-    return LandmarkSchema(tuple(_CEPHALOMETRIC), definitions=tuple(_CEPHALOMETRIC.values()))
-
-
-def hand_phantom() -> LandmarkSchema:
-    """Schema of the synthetic hand radiographs."""
+def hand_phantom() -> SchemaFile:
+    """Schema of the synthetic hand radiographs, whose rays are linked."""
     from napari_landmark.synthetic import LANDMARKS
 
-    return LandmarkSchema(LANDMARKS, definitions=tuple(_hand_definition(name) for name in LANDMARKS))
+    rays = {ray: [name for name in LANDMARKS if name.startswith(f"{ray}_")] for ray in _RAYS}
+    links = tuple(Link(("capitate", *names), name=_RAYS[ray]) for ray, names in rays.items())
+    landmarks = LandmarkSchema(
+        LANDMARKS, definitions=tuple(_hand_definition(name) for name in LANDMARKS), links=links
+    )
+    return SchemaFile(landmarks, title="Hand phantom (sample data)")
 
 
-def unnamed() -> LandmarkSchema:
+def unnamed() -> SchemaFile:
     """Schema of one landmark, for users who name landmarks while they place them."""
-    return LandmarkSchema(("landmark 1",))
+    return SchemaFile(LandmarkSchema(("landmark 1",)), title="I name them while placing")
 
 
-PRESETS = {
-    "I name them while placing": unnamed,
-    "Lateral cephalogram, 19 landmarks (ISBI 2015)": cephalometric,
+def _made(name: str) -> Callable[[], SchemaFile]:
+    return lambda: preset(name)
+
+
+PRESETS: dict[str, Callable[[], SchemaFile]] = {
+    unnamed().title: unnamed,
+    **{preset(name).title: _made(name) for name in PRESET_NAMES},
     "Hand phantom (sample data)": hand_phantom,
 }
 """Functions that make a schema, by the title that the user selects."""

@@ -31,7 +31,7 @@ def test_a_table_of_all_images(detect, tmp_path, capsys):
     assert list(found) == [f"hand_00{k}.png" for k in range(4)]
     assert all(mark.status is Status.PREDICTED for marks in found.values() for mark in marks.values())
     assert "4 images" in capsys.readouterr().out
-    with (tmp_path / "found.images.csv").open(newline="") as stream:
+    with (tmp_path / "found.poses.csv").open(newline="") as stream:
         poses = list(csv.DictReader(stream))
     assert [row["image"] for row in poses] == list(found)
     assert {row["mirrored"] for row in poses} <= {"yes", "no"}

@@ -193,7 +193,7 @@ class TestKnownStudy:
         study = Study.open(tmp_path / "study")
         assert study.spacing == 0.25
         assert study.sides.mirroring == "swapped"
-        assert len((study.folder / "images.csv").read_text().splitlines()) == 1 + 4
+        assert len((study.folder / "poses.csv").read_text().splitlines()) == 1 + 4
 
     def test_corrections_by_a_person_become_templates(self, train, tmp_path, data):
         assert train() == 0

@@ -172,3 +172,11 @@ class TestInside:
     def test_other_axes(self):
         with pytest.raises(InputError, match="landmark 'sella' has 3 coordinates and the image 2 axes"):
             self.check(1, 2, 3)
+
+
+@pytest.mark.parametrize("status", [Status.MISSING, Status.PREDICTED])
+def test_only_what_a_person_placed_can_be_covered(status):
+    position = (1, 2) if status.has_position else None
+    with pytest.raises(InputError, match="covered, with status"):
+        Landmark("A", position, status, covered=True)
+    assert Landmark("A", (1, 2), Status.CORRECTED, covered=True).covered

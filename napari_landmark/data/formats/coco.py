@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from napari_landmark.data.formats.text_file import (
 )
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.links import Link, segments
 
 # A field of an annotation that other programs leave alone: status and confidence by name of the landmark.
 _NOTES = "landmark_states"
@@ -35,7 +37,7 @@ def read_coco(
     """Read the keypoints of many images.
 
     x and y are columns and rows with pixel centres at integers. Visibility 0 is an unplaced landmark;
-    1 (hidden) and 2 (visible) are placed ones.
+    1 (hidden) is a covered and 2 (visible) a placed one. The skeleton of the category becomes links.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ def read_coco(
     path = Path(path)
     data = read_json(path)
     images = _images(path, data, geometries)
-    category, names = _keypoint_names(path, data)
+    category, names, links = _keypoint_names(path, data)
     annotations: dict[str, dict[str, Landmark]] = {}
     for number, entry in enumerate(_list(path, data, "annotations"), 1):
         where = f"{path}, annotation {number}"
@@ -73,7 +75,7 @@ def read_coco(
             raise InputError(f"{where}: image {image} has several annotations: keep one for each image")
         annotations[image] = _landmarks(entry, names, where)
     try:
-        schema = schema or LandmarkSchema(tuple(names))
+        schema = schema or LandmarkSchema(tuple(names), links=links)
         return {image: LandmarkSet(schema, annotations.get(image, {}).values()) for image in images.values()}
     except InputError as error:
         raise error.prefixed(path) from None
@@ -101,7 +103,8 @@ def write_coco(
     """
     if not sets:
         raise InputError(f"{path}: there are no images to write")
-    names = common_schema(sets.values()).names
+    schema = common_schema(sets.values())
+    names = schema.names
     known = ImageNames(geometries)
     images, annotations = [], []
     for number, (image, landmarks) in enumerate(sets.items(), 1):
@@ -117,7 +120,14 @@ def write_coco(
         height, width = geometry.shape
         images.append({"id": number, "file_name": image, "width": width, "height": height})
         annotations.append({"id": number, "image_id": number, "category_id": 1, **_written(names, landmarks)})
-    category = {"id": 1, "name": "landmarks", "supercategory": "", "keypoints": list(names), "skeleton": []}
+    skeleton = [[names.index(a) + 1, names.index(b) + 1] for a, b in segments(schema.links)]
+    category = {
+        "id": 1,
+        "name": "landmarks",
+        "supercategory": "",
+        "keypoints": list(names),
+        "skeleton": skeleton,
+    }
     content = {"info": {"description": "landmarks, pixel centres at integers"}, "licenses": []}
     write_json(path, {**content, "images": images, "annotations": annotations, "categories": [category]})
 
@@ -181,8 +191,8 @@ def _check_size(
     )
 
 
-def _keypoint_names(path: Path, data: Mapping[str, Any]) -> tuple[int | str, list[str]]:
-    """Id and keypoint names of the only category with keypoints."""
+def _keypoint_names(path: Path, data: Mapping[str, Any]) -> tuple[int | str, list[str], tuple[Link, ...]]:
+    """Id, keypoint names and links of the only category with keypoints."""
     found = [entry for entry in _list(path, data, "categories") if entry.get("keypoints")]
     if len(found) != 1:
         raise InputError(
@@ -192,7 +202,28 @@ def _keypoint_names(path: Path, data: Mapping[str, Any]) -> tuple[int | str, lis
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InputError(f"{path}: the keypoints of the category are no list of names")
     check_count(len(names), path)
-    return _id(found[0].get("id"), f"{path}, category"), names
+    return _id(found[0].get("id"), f"{path}, category"), names, _links(found[0].get("skeleton"), names, path)
+
+
+def _links(skeleton: object, names: list[str], path: Path) -> tuple[Link, ...]:
+    """Links of a skeleton, which is pairs of numbers of keypoints from 1."""
+    if not skeleton:
+        return ()
+    numbers = range(1, len(names) + 1)
+    links = []
+    for pair in skeleton if isinstance(skeleton, list) else [skeleton]:
+        if (
+            not isinstance(pair, list)
+            or len(pair) != 2
+            or not all(type(number) is int and number in numbers for number in pair)
+        ):
+            raise InputError(
+                f"{path}: the skeleton of the category has {shown(pair)}: expected two numbers of keypoints from 1"
+            )
+        first, second = (names[number - 1] for number in pair)
+        if first != second:
+            links.append(Link((first, second)))
+    return tuple(dict.fromkeys(links))
 
 
 def _is_unlabelled(entry: Mapping[str, Any]) -> bool:
@@ -221,10 +252,10 @@ def _landmarks(entry: Mapping[str, Any], names: Sequence[str], where: str) -> di
             position = at[::-1]
         note = StateNote.from_json(notes.get(name)) if isinstance(notes, dict) else None
         status = Status.UNPLACED if position is None else Status.PLACED
-        if note is None:
-            found[name] = Landmark(name, position, status)
-        else:
-            found[name] = note.landmark(name, position, at, status)
+        mark = Landmark(name, position, status) if note is None else note.landmark(name, position, at, status)
+        if v == _HIDDEN and mark.status.is_manual:
+            mark = dataclasses.replace(mark, covered=True)
+        found[name] = mark
     return found
 
 
@@ -234,7 +265,7 @@ def _written(names: Sequence[str], landmarks: LandmarkSet) -> dict[str, Any]:
     for name in names:
         mark = landmarks.get(name, Landmark(name))
         at = None if mark.position is None else tuple(map(pixels, mark.position[::-1]))
-        keypoints += [0, 0, _UNLABELLED] if at is None else [*at, _VISIBLE]
+        keypoints += [0, 0, _UNLABELLED] if at is None else [*at, _HIDDEN if mark.covered else _VISIBLE]
         missing = StateNote(Status.MISSING) if mark.status is Status.MISSING else None
         note = StateNote.of(mark, at) or missing
         if note is not None:

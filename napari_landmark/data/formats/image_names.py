@@ -96,7 +96,10 @@ def common_schema(sets: Iterable[LandmarkSet]) -> LandmarkSchema:
         for name, color, text in zip(schema.names, schema.colors, schema.definitions, strict=True):
             rows.setdefault(name, (color, text))
     return LandmarkSchema(
-        tuple(rows), tuple(color for color, _ in rows.values()), tuple(text for _, text in rows.values())
+        tuple(rows),
+        tuple(color for color, _ in rows.values()),
+        tuple(text for _, text in rows.values()),
+        tuple(dict.fromkeys(link for schema in schemas for link in schema.links)),
     )
 
 

@@ -21,7 +21,8 @@ from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet
 
 _LONGEST_LINE = 4 * 1024**2
 _REQUIRED = ("image", "landmark", "x", "y")
-_KNOWN = (*_REQUIRED, "z", "status", "confidence", "expected_error_px", "image_state")
+_KNOWN = (*_REQUIRED, "z", "status", "confidence", "expected_error_px", "image_state", "covered")
+_YES_OR_NO = {"": False, "no": False, "0": False, "false": False, "yes": True, "1": True, "true": True}
 _DECIMALS = 6
 # What a spreadsheet would compute, behind any number of apostrophes. A plain '-1.png' is none.
 _FORMULA = re.compile(r"'*([=@\t\r]|[+-].*[(|!])", re.DOTALL)
@@ -47,8 +48,8 @@ def read_csv(
     """Read the landmarks of many images.
 
     Needed are the columns image, landmark, x and y, for volumes also z: index coordinates, x = column,
-    y = row, z = slice. Read are also status, confidence, expected_error_px and image_state; others are ignored.
-    Without a status, a row with coordinates is placed and one without is missing. Columns may be
+    y = row, z = slice. Read are also status, confidence, expected_error_px, image_state and covered; others
+    are ignored. Without a status, a row with coordinates is placed and one without is missing. Columns may be
     separated by commas, semicolons (then a decimal comma is understood, too) or tabs. Image names are
     taken as they are, spaces included; accents are composed (Unicode NFC).
 
@@ -121,8 +122,8 @@ def write_csv(
     """Write the landmarks of many images, whole or not at all.
 
     A landmark without a position has a row with empty coordinates. Columns in millimetres are empty where the spacing
-    is not known; there is a column image_state where a set has one. A name that a spreadsheet would take for a formula
-    gets an apostrophe in front, which reading removes.
+    is not known; there is a column image_state where a set has one, and a column covered where a landmark is. A name
+    that a spreadsheet would take for a formula gets an apostrophe in front, which reading removes.
 
     Parameters
     ----------
@@ -154,11 +155,15 @@ def csv_content(
     judged = any(landmarks.image_state is not None for landmarks in sets.values())
     if judged:
         rows[0].append("image_state")
+    covered = any(mark.covered for landmarks in sets.values() for mark in landmarks.values())
+    if covered:
+        rows[0].append("covered")
     for image, landmarks in sets.items():
         for landmark in landmarks.values():
             try:
                 row = _written_row(image, landmark, geometries.get(image), len(axes))
-                rows.append([*row, str(landmarks.image_state or "")] if judged else row)
+                row += [str(landmarks.image_state or "")] if judged else []
+                rows.append([*row, "yes" if landmark.covered else ""] if covered else row)
             except ValueError as error:
                 raise InputError(
                     f"{image}: landmark {landmark.name!r} cannot be written ({error})"
@@ -289,7 +294,17 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark, ImageState 
         raise InputError(
             f"image_state is {state!r}: expected one of {', '.join(ImageState)}, or nothing for an unknown one"
         )
-    landmark = Landmark(name, position, Status(status), number("confidence"), number("expected_error_px"))
+    covered = cell("covered").strip().lower()
+    if covered not in _YES_OR_NO:
+        raise InputError(f"covered is {covered!r}: expected yes or no, or nothing")
+    landmark = Landmark(
+        name,
+        position,
+        Status(status),
+        number("confidence"),
+        number("expected_error_px"),
+        _YES_OR_NO[covered],
+    )
     return image, landmark, ImageState(state) if state else None
 
 
@@ -315,7 +330,7 @@ def guarded_name(name: str) -> str:
 
 
 def unguarded_name(name: str) -> str:
-    """The name of a cell that `guarded_name` made."""
+    """The name without the apostrophe of `guarded_name`."""
     return name[1:] if name.startswith("'") and _FORMULA.match(name) else name
 
 

@@ -12,6 +12,7 @@ from napari_landmark.data.formats.slicer_points import SlicerPoint, landmark_set
 from napari_landmark.data.formats.text_file import read_json, shown, write_json
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.links import Link
 
 _SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
@@ -80,7 +81,8 @@ def write_slicer_json(
 
     A missing landmark is a point with the status 'missing', an unplaced one has 'undefined'. The
     description of a point holds the landmark's definition, and in brackets what the format has no field
-    for: whether it was predicted or corrected, confidence, expected error.
+    for: whether it was predicted or corrected, confidence, expected error. Links between landmarks that have a
+    position are lines and curves beside the point list.
 
     Parameters
     ----------
@@ -105,7 +107,9 @@ def write_slicer_json(
         "measurements": [],
         "display": {"visibility": True, "pointLabelsVisibility": True},
     }
-    write_json(path, {"@schema": _SCHEMA, "markups": [markup]})
+    at = {point.label: point for point in points if point.lps is not None}
+    links = [_written_link(link, at) for link in sets[image].schema.links if at.keys() >= set(link.landmarks)]
+    write_json(path, {"@schema": _SCHEMA, "markups": [markup, *links]})
 
 
 SLICER_JSON = LandmarkFormat(
@@ -156,6 +160,24 @@ def _points(path: Path, markup: dict[str, Any], before: int) -> list[SlicerPoint
         text = description if isinstance(description, str) else ""
         points.append(SlicerPoint(label.strip(), lps, state, text, where))
     return points
+
+
+def _written_link(link: Link, points: Mapping[str, SlicerPoint]) -> dict[str, Any]:
+    """Line of two landmarks, or open or closed curve, which reading leaves out."""
+    kind = "ClosedCurve" if link.closed else "Line" if len(link.landmarks) == 2 else "Curve"
+    return {
+        "type": kind,
+        "name": link.name or " - ".join(link.landmarks),
+        "coordinateSystem": "LPS",
+        "coordinateUnits": "mm",
+        "locked": True,
+        "fixedNumberOfControlPoints": False,
+        "labelFormat": "%N-%d",
+        "lastUsedControlPointNumber": len(link.landmarks),
+        "controlPoints": [_written(number, points[name]) for number, name in enumerate(link.landmarks, 1)],
+        "measurements": [],
+        "display": {"visibility": True, "pointLabelsVisibility": False},
+    }
 
 
 def _written(number: int, point: SlicerPoint) -> dict[str, Any]:

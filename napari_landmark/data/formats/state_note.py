@@ -15,7 +15,7 @@ from napari_landmark.data.landmarks import Landmark, Status
 _MOVED = 1e-3
 _TEXT = re.compile(
     r"\s*\[(?P<status>[a-z_]+)(?:; confidence (?P<confidence>[^;\]]*))?"
-    r"(?:; expected error (?P<error>[^;\]]*) px)?(?:; at (?P<at>[^;\]]*))?\]\s*$"
+    r"(?:; expected error (?P<error>[^;\]]*) px)?(?P<covered>; covered)?(?:; at (?P<at>[^;\]]*))?\]\s*$"
 )
 
 
@@ -34,21 +34,25 @@ class StateNote:
         As in `Landmark`.
     at : tuple of float, optional
         The position as the file gives it, in its own unit and order.
+    covered : bool
+        As in `Landmark`.
     """
 
     status: Status
     confidence: float | None = None
     expected_error: float | None = None
     at: tuple[float, ...] | None = None
+    covered: bool = False
 
     @classmethod
     def of(cls, landmark: Landmark, at: Sequence[float] | None) -> StateNote | None:
         """The note of a landmark, None where its position is all there is to store."""
         plain = landmark.status not in (Status.PREDICTED, Status.CORRECTED, Status.PREDICTED_MISSING)
-        if plain and landmark.confidence is None and landmark.expected_error is None:
+        if plain and landmark.confidence is None and landmark.expected_error is None and not landmark.covered:
             return None
         rounded = None if at is None else tuple(round(float(value), 6) + 0.0 for value in at)
-        return cls(landmark.status, _rounded(landmark.confidence), _rounded(landmark.expected_error), rounded)
+        confidence, error = _rounded(landmark.confidence), _rounded(landmark.expected_error)
+        return cls(landmark.status, confidence, error, rounded, landmark.covered)
 
     def landmark(
         self,
@@ -73,8 +77,8 @@ class StateNote:
         if self.status.has_position != (position is not None):
             return Landmark(name, position, otherwise)
         if at is not None and (self.at is None or not _agree(at, self.at)):
-            return Landmark(name, position, Status.CORRECTED)
-        return Landmark(name, position, self.status, self.confidence, self.expected_error)
+            return Landmark(name, position, Status.CORRECTED, covered=self.covered)
+        return Landmark(name, position, self.status, self.confidence, self.expected_error, self.covered)
 
     def to_text(self) -> str:
         """The note as readable text in square brackets."""
@@ -83,6 +87,8 @@ class StateNote:
             parts.append(f"confidence {self.confidence!r}")
         if self.expected_error is not None:
             parts.append(f"expected error {self.expected_error!r} px")
+        if self.covered:
+            parts.append("covered")
         if self.at is not None:
             parts.append("at " + " ".join(map(repr, self.at)))
         return f"[{'; '.join(parts)}]"
@@ -95,7 +101,9 @@ class StateNote:
             return text.strip(), None
         try:
             at = None if match["at"] is None else [finite_number(v, "at") for v in match["at"].split()]
-            note = cls._checked(match["status"], match["confidence"], match["error"], at)
+            note = cls._checked(
+                match["status"], match["confidence"], match["error"], at, match["covered"] is not None
+            )
         except InputError:  # text of a user that only resembles a note
             return text.strip(), None
         return text[: match.start()].strip(), note
@@ -104,7 +112,8 @@ class StateNote:
         """A plain object for a JSON file."""
         at = None if self.at is None else list(self.at)
         values = {"confidence": self.confidence, "expected_error_px": self.expected_error, "at": at}
-        return {"status": str(self.status), **{k: v for k, v in values.items() if v is not None}}
+        covered = {"covered": True} if self.covered else {}
+        return {"status": str(self.status), **{k: v for k, v in values.items() if v is not None}, **covered}
 
     @classmethod
     def from_json(cls, data: object) -> StateNote | None:
@@ -115,18 +124,23 @@ class StateNote:
         try:
             position = None if at is None else [finite_number(value, "at") for value in at]
             return cls._checked(
-                data["status"], data.get("confidence"), data.get("expected_error_px"), position
+                data["status"],
+                data.get("confidence"),
+                data.get("expected_error_px"),
+                position,
+                data.get("covered") is True,
             )
         except (InputError, TypeError):
             return None
 
     @classmethod
     def _checked(
-        cls, status: str, confidence: object, error: object, at: Sequence[float] | None
+        cls, status: str, confidence: object, error: object, at: Sequence[float] | None, covered: bool
     ) -> StateNote:
         sure, off = (None if value is None else finite_number(value, "") for value in (confidence, error))
-        Landmark("note", (0, 0) if Status(status).has_position else None, Status(status), sure, off)
-        return cls(Status(status), sure, off, None if at is None else tuple(at))
+        position = (0, 0) if Status(status).has_position else None
+        Landmark("note", position, Status(status), sure, off, covered)
+        return cls(Status(status), sure, off, None if at is None else tuple(at), covered)
 
 
 def _agree(now: Sequence[float], then: Sequence[float]) -> bool:

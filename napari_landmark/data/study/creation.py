@@ -14,6 +14,7 @@ from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status, check_inside
+from napari_landmark.data.measurement_language.definition import MeasurementSchema
 from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
 
@@ -64,6 +65,7 @@ def create_study(
     schema: LandmarkSchema | None = None,
     annotations: Mapping[str, LandmarkSet] | Mapping[Path, LandmarkSet] | None = None,
     spacing: Spacing = None,
+    measurements: MeasurementSchema | None = None,
 ) -> Study:
     """Create a study with the annotations to begin with; nothing is written where one of them cannot be used.
 
@@ -82,6 +84,8 @@ def create_study(
         kept as an additional image of the study.
     spacing : float or tuple of float, optional
         Millimetres per pixel given by the user, in array axis order.
+    measurements : MeasurementSchema, optional
+        What is measured between the landmarks.
 
     Returns
     -------
@@ -107,6 +111,7 @@ def create_study(
         template=next(iter(names), ""),
         spacing=spacing,
         extra=_outside(given, images),
+        measurements=measurements,
     )
     _save(study, cohort, given)
     return study
@@ -231,7 +236,7 @@ def _as_placed(marks: LandmarkSet) -> LandmarkSet:
     placed = (
         mark
         if mark.position is None or mark.status.is_manual
-        else Landmark(mark.name, mark.position, Status.PLACED)
+        else Landmark(mark.name, mark.position, Status.PLACED, covered=mark.covered)
         for mark in marks.values()
     )
     return LandmarkSet(marks.schema, placed)

@@ -102,7 +102,10 @@ def extended_schema(
         free = (color for color in default_colors(len(used) + 1) if color not in used)
         used.append(wanted if wanted and wanted not in used else next(free))
     return LandmarkSchema(
-        (*known.names, *names), tuple(used), (*known.definitions, *(definitions or [""] * len(names)))
+        (*known.names, *names),
+        tuple(used),
+        (*known.definitions, *(definitions or [""] * len(names))),
+        known.links,
     )
 
 

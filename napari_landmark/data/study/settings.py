@@ -12,6 +12,7 @@ from typing import Any, Self
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.landmarks import LandmarkSchema
+from napari_landmark.data.measurement_language.definition import MeasurementSchema
 from napari_landmark.data.sides import Sides
 
 Spacing = float | tuple[float, ...] | None
@@ -26,6 +27,10 @@ _KEYS = (
     "renamed",
     "sides",
     "landmarks",
+    "links",
+    "facing",
+    "constructions",
+    "measurements",
 )
 
 
@@ -49,6 +54,8 @@ class StudySettings:
         Old names to current names of landmarks.
     sides : Sides, optional
         Names in mirror images, as the user chose; None where nobody did.
+    measurements : MeasurementSchema
+        What is measured between the landmarks.
     other : mapping
         Version, date, and keys of the file that this version does not know; they are kept.
     """
@@ -62,6 +69,7 @@ class StudySettings:
     spacing: Spacing = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     sides: Sides | None = None
+    measurements: MeasurementSchema = field(default_factory=MeasurementSchema)
     other: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -75,6 +83,7 @@ class StudySettings:
             "extra_absolute": list(self.extra_absolute),
             "spacing": self.spacing,
             **self.schema.to_json(),
+            **self.measurements.to_json(),
             **({"renamed": dict(self.renamed)} if self.renamed else {}),
             **({} if self.sides is None else {"sides": self.sides.to_json()}),
         }
@@ -112,6 +121,7 @@ class StudySettings:
             spacing,
             {composed_name(old): composed_name(new) for old, new in renamed.items()},
             Sides.from_json(data["sides"]) if "sides" in data else None,
+            MeasurementSchema.from_json(data),
             {key: value for key, value in data.items() if key not in _KEYS},
         )
 

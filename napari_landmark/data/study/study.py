@@ -20,9 +20,10 @@ from napari_landmark.data.files.json_file import json_content, read_json_object,
 from napari_landmark.data.formats.landmark_csv import csv_content, read_csv
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.measurement_language.definition import MeasurementSchema
 from napari_landmark.data.sides import Mirroring, Sides
 from napari_landmark.data.study.file_replacement import FileReplacement, finish_replacement, is_replacing
-from napari_landmark.data.study.image_decisions import ImageDecision, read_decisions, write_decisions
+from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts, read_facts, write_facts
 from napari_landmark.data.study.lock import ANNOTATING, allowed
 from napari_landmark.data.study.settings import (
     Spacing,
@@ -74,6 +75,7 @@ class Study:
         template: str = "",
         spacing: float | Sequence[float] | None = None,
         extra: Sequence[str | Path] = (),
+        measurements: MeasurementSchema | None = None,
     ) -> Study:
         """Create a study without annotations; `data.study.creation.create_study` takes those, too.
 
@@ -91,6 +93,8 @@ class Study:
             Millimetres per pixel given by the user, in array axis order.
         extra : sequence of path, optional
             Images of the cohort outside `images`.
+        measurements : MeasurementSchema, optional
+            What is measured between the landmarks.
 
         Raises
         ------
@@ -103,7 +107,13 @@ class Study:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file: choose a folder")
         other = {"version": _VERSION, "created": _now()}
-        settings = StudySettings(schema, template, spacing=checked_spacing(spacing), other=other)
+        settings = StudySettings(
+            schema,
+            template,
+            spacing=checked_spacing(spacing),
+            measurements=measurements or MeasurementSchema(),
+            other=other,
+        )
         settings = _with_images(settings, folder, images)
         study = cls(folder, _with_extra(settings, folder, extra))
         study._save()
@@ -148,6 +158,11 @@ class Study:
     def schema(self) -> LandmarkSchema:
         """The landmarks."""
         return self._settings.schema
+
+    @property
+    def measurements(self) -> MeasurementSchema:
+        """What is measured between the landmarks."""
+        return self._settings.measurements
 
     @property
     def template(self) -> str:
@@ -245,6 +260,7 @@ class Study:
         extra: Sequence[str | Path] | None = None,
         renamed: Mapping[str, str] | None = None,
         sides: Sides | None = None,
+        measurements: MeasurementSchema | None = None,
     ) -> None:
         """Change and save what is given; the rest stays.
 
@@ -258,6 +274,8 @@ class Study:
             Old names to new ones of landmarks, see `current_names`.
         sides : Sides, optional
             Names in mirror images.
+        measurements : MeasurementSchema, optional
+            What is measured. Measurements of a landmark that leaves the schema stay, and are not computed.
 
         Raises
         ------
@@ -270,6 +288,7 @@ class Study:
             template=self.template if template is None else template,
             spacing=self.spacing if isinstance(spacing, _Unchanged) else checked_spacing(spacing),
             sides=self._settings.sides if sides is None else sides,
+            measurements=self.measurements if measurements is None else measurements,
         )
         # Paths that cannot be found now, such as those of a disk that is not connected, stay as they are recorded.
         if images is not None or (self.images and self.images.exists()):
@@ -332,7 +351,10 @@ class Study:
             message says that the renaming goes on when the study is opened again.
         """
         settings = dataclasses.replace(
-            self._settings, schema=schema, renamed=_composed_renames(self._settings.renamed, renamed)
+            self._settings,
+            schema=schema,
+            renamed=_composed_renames(self._settings.renamed, renamed),
+            measurements=self.measurements.renamed(renamed),
         )
         kinds = ("annotations", "predictions")
         total = sum(len(self._files(kind)) for kind in kinds)
@@ -449,22 +471,31 @@ class Study:
 
     def decisions(self) -> dict[str, ImageDecision]:
         """Decisions of the user on whole images, by name of the image; InputError for a damaged file."""
-        return read_decisions(self.folder)
+        return {name: one.decision for name, one in self.facts().items() if one.decision is not None}
+
+    def facts(self) -> dict[str, ImageFacts]:
+        """What users say of images in ``images.csv``, by name of the image; InputError for a damaged file."""
+        return read_facts(self.folder)
 
     def decide(self, name: str, decision: ImageDecision | None) -> None:
-        """Save the decision of the user on an image; None takes an earlier one back.
+        """Save the decision of the user on an image; None takes an earlier one back. Raises as `set_facts`."""
+        self.set_facts(name, self.facts().get(composed_name(name), ImageFacts()).replaced(decision))
+
+    def set_facts(self, name: str, facts: ImageFacts) -> None:
+        """Save what the user says of an image.
 
         Raises
         ------
         InputError
-            Another program annotates the study, or the file cannot be written.
+            Another program annotates the study, or the file cannot be read or written.
         """
         with allowed(self.folder, ANNOTATING):
-            decisions = self.decisions()
-            decisions.pop(composed_name(name), None)
-            if decision is not None:
-                decisions[composed_name(name)] = decision
-            write_decisions(self.folder, decisions)
+            known = self.facts()
+            known[composed_name(name)] = facts
+            columns = {title for one in known.values() for title in one.more}
+            if not facts and not columns:
+                del known[composed_name(name)]
+            write_facts(self.folder, known)
 
     def result(self, name: str) -> LandmarkSet:
         """The annotation of an image, completed with its prediction."""

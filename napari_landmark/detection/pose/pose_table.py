@@ -14,7 +14,7 @@ from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.data.formats.landmark_csv import guarded_name, unguarded_name
 from napari_landmark.data.images.dicom_view import NO_VIEW, StatedView
 
-POSE_TABLE = "images.csv"
+POSE_TABLE = "poses.csv"
 _HEADER = (
     *("image", "mirrored", "rotation_degrees", "scale", "inverted"),
     *("stated_laterality", "stated_view"),
@@ -22,7 +22,7 @@ _HEADER = (
 
 
 def pose_table_path(table: Path) -> Path:
-    """Path of the table of poses beside a table of landmarks: `x.csv` gets `x.images.csv`."""
+    """Path of the table of poses beside a table of landmarks: `x.csv` gets `x.poses.csv`."""
     return table.with_name(f"{table.stem}.{POSE_TABLE}")
 
 

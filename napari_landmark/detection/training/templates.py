@@ -9,7 +9,7 @@ import numpy as np
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet, Status, check_inside
-from napari_landmark.data.study.image_decisions import ImageDecision
+from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.embedding.template_matching import Template
 

@@ -77,13 +77,16 @@ class SchemaDialog(QDialog):
         rows = range(self.table.rowCount())
         items = [item for row in rows if (item := self.table.item(row, 0)) is not None]
         definitions = [item for row in rows if (item := self.table.item(row, 1)) is not None]
+        names = tuple(item.text().strip() for item in items)
+        pairs = [(item.data(_ORIGINAL), item.text().strip()) for item in items]
+        renames = {old: new for old, new in pairs if old and old != new}
         schema = LandmarkSchema(
-            tuple(item.text().strip() for item in items),
+            names,
             tuple(item.data(_COLOR) for item in items),
             tuple(item.text().strip() for item in definitions),
+            self._session.require_study().schema.links_among(names, renamed=renames),
         )
-        pairs = [(item.data(_ORIGINAL), item.text().strip()) for item in items]
-        return {old: new for old, new in pairs if old and old != new}, schema
+        return renames, schema
 
     def _append(self, name: str, color: str, definition: str, *, original: str = "") -> None:
         row = self.table.rowCount()
@@ -102,7 +105,7 @@ class SchemaDialog(QDialog):
 
     def _on_preset(self, number: int) -> None:
         if number:
-            schema = list(PRESETS.values())[number]()
+            schema = list(PRESETS.values())[number]().landmarks
             rows = range(self.table.rowCount())
             present = {item.text() for row in rows if (item := self.table.item(row, 0)) is not None}
             for name, text in zip(schema.names, schema.definitions, strict=True):

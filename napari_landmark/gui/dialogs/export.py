@@ -14,7 +14,7 @@ from napari_landmark.data.files.file_stem import file_stem
 from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.data.formats.registry import format_of_suffix, landmark_formats, write_landmarks
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.data.study.image_decisions import ImageDecision
+from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.data.study.provenance import write_run_record
 from napari_landmark.gui.session.session import Session
 

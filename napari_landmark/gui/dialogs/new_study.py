@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.measurement_language.schema_file import SchemaFile, is_schema_file
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.controls import note, problem_text
 from napari_landmark.gui.jobs.job import Job
@@ -72,7 +73,8 @@ class NewStudyDialog(QDialog):
             raise InputError("Choose a folder for the study.")
         if Study.exists(folder):
             raise InputError(f"{folder} holds a study already: open it, or choose another folder.")
-        schema, starting, image = self._schema(), {}, ""
+        chosen, starting, image = self._schema(), {}, ""
+        schema = chosen.landmarks
         if self.from_layers.isChecked() and self._open is not None:
             images = folder / "images"
             if images.exists():
@@ -87,26 +89,28 @@ class NewStudyDialog(QDialog):
         if image and self._open is not None:
             marks = points_on(self._viewer, self._open.layers[0], schema)
             starting = {} if marks is None else {image: marks}
-        if self.landmarks.currentText() == _FROM_FILE:
+        if self.landmarks.currentText() == _FROM_FILE and not is_schema_file(self.file.text()):
             starting.update(_annotations_in(self.file.text(), schema, self._images_folder()))
         free = self.landmarks.currentText() == _UNNAMED
         return open_job(
             self._session,
             folder,
-            create={"schema": schema, "images": images},
+            create={"schema": schema, "images": images, "measurements": chosen.measurements},
             image=image,
             adding=free,
             annotations=starting,
         )
 
-    def _schema(self) -> LandmarkSchema:
+    def _schema(self) -> SchemaFile:
         choice = self.landmarks.currentText()
         if choice == _FROM_POINTS:
-            return LandmarkSchema(names_of_points(self._viewer))
+            return SchemaFile(LandmarkSchema(names_of_points(self._viewer)))
         if choice == _FROM_FILE:
             if not self.file.text():
                 raise InputError("Choose the landmark file.")
-            return read_names(self.file.text(), self._images_folder())
+            if is_schema_file(self.file.text()):
+                return SchemaFile.read(self.file.text())
+            return SchemaFile(read_names(self.file.text(), self._images_folder()))
         return PRESETS[choice]()
 
     def _images_folder(self) -> Path | None:

@@ -131,6 +131,7 @@ class LandmarkLayer:
         )
         layer.face_colorbar.size = (16, 110)
         layer.events.data.connect(self._on_data)
+        layer.events.set_data.connect(self._on_set_data)
         layer.events.mode.connect(self._on_mode)
         layer.selected_data.events.items_changed.connect(self._on_selected)
         self._rings, self._layer, self._bar_drawn = rings, layer, False
@@ -246,6 +247,24 @@ class LandmarkLayer:
         finally:
             self._syncing = False
         self.refresh()
+
+    def _on_set_data(self, event: Any = None) -> None:
+        """Tell of a point that is being dragged: napari moves it at each step, and reports the change at the end."""
+        layer, session = self._layer, self._session
+        if layer is None or self._syncing or len(layer.selected_data) != 1 or not session.current_image:
+            return
+        (row,) = layer.selected_data
+        names = _names(layer)
+        if (
+            str(layer.mode) != "select"
+            or row >= len(names)
+            or names[row] not in session.require_study().schema
+        ):
+            return
+        position = tuple(np.asarray(layer.data[row], dtype=float).tolist())
+        saved = session.result()[names[row]].position
+        if saved is not None and len(saved) == len(position) and not np.allclose(position, saved, atol=1e-6):
+            session.landmark_dragged.emit(names[row], position)
 
     def _is_rendered(self) -> bool:
         viewer = self._viewer()

@@ -16,8 +16,10 @@ from napari_landmark.gui.layers.heatmap_layers import HeatmapLayers
 from napari_landmark.gui.layers.landmark_layer import LandmarkLayer
 from napari_landmark.gui.layers.layer_source import source_file
 from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, put
+from napari_landmark.gui.layers.link_layer import LinkLayer
 from napari_landmark.gui.layers.preview_layer import PreviewLayer
 from napari_landmark.gui.layers.registration_layers import RegistrationLayers
+from napari_landmark.gui.layers.superimposition_layer import SuperimpositionLayers
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
 
@@ -35,6 +37,8 @@ class LayerManager:
     Attributes
     ----------
     landmarks : LandmarkLayer
+    links : LinkLayer
+    superimposition : SuperimpositionLayers
     heatmaps : HeatmapLayers
     registration : RegistrationLayers
     preview : PreviewLayer
@@ -46,6 +50,8 @@ class LayerManager:
         self._image: Image | None = None
         self._opened = False  # a study of which no image was shown yet
         self.landmarks = LandmarkLayer(viewer, session)
+        self.links = LinkLayer(viewer, session)
+        self.superimposition = SuperimpositionLayers(viewer, session)
         self.heatmaps = HeatmapLayers(viewer, session)
         self.registration = RegistrationLayers(viewer)
         self.preview = PreviewLayer(viewer, session)
@@ -111,6 +117,7 @@ class LayerManager:
             return
         self.preview.clear()
         self.heatmaps.clear()
+        self.superimposition.clear()
         place = layer_place(image.geometry)
         layer = self.image
         first = layer is None or layer.ndim != image.array.ndim
@@ -121,6 +128,7 @@ class LayerManager:
         layer.name = image.name
         layer.contrast_limits = display_range(image.array)
         made = self.landmarks.show_image()
+        self.links.show_image()
         if first:
             viewer.reset_view()
             if image.geometry.ndim == 3:
@@ -138,7 +146,7 @@ class LayerManager:
         for layer in list(viewer.layers):
             if isinstance(layer, Image) and source_file(layer) in paths:
                 viewer.layers.remove(layer)  # shown from now on as part of the study
-            elif not self.landmarks.owns(layer):
+            elif not (self.landmarks.owns(layer) or self.links.owns(layer)):
                 layer.visible = False  # a layer above would hide the image
         made = self._image = viewer.add_image(array, colormap="gray", **place)
         made.contrast_limits_range = _full_range(array)

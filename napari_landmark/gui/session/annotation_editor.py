@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status, check_axes, check_inside
-from napari_landmark.data.study.image_decisions import ImageDecision
+from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts
 from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.session.undo import Change
@@ -45,14 +45,15 @@ class AnnotationEditor:
         session = self._session
         if not session.geometry().contains([position], margin=0.0)[0]:
             raise InputError(f"{name}: that is outside the image; click on the image")
-        was = session.annotation()[name].status
-        corrected = was is Status.CORRECTED or (
-            was is not Status.PLACED and session.prediction()[name].position is not None
+        before = session.annotation()[name]
+        corrected = before.status is Status.CORRECTED or (
+            before.status is not Status.PLACED and session.prediction()[name].position is not None
         )
         status = Status.CORRECTED if corrected else Status.PLACED
         self._set_template()
         # Rounded as the files are, so that a reopened study is the same to the last digit.
-        mark = Landmark(name, tuple(round(float(value), 6) for value in position), status)
+        rounded = tuple(round(float(value), 6) for value in position)
+        mark = Landmark(name, rounded, status, covered=before.covered)
         label = f"{'Correct' if corrected else 'Place'} {name}"
         self._annotate(session.annotation().with_landmark(mark), label)
 
@@ -85,6 +86,26 @@ class AnnotationEditor:
         self._annotate(marks, f"Mark {name} as missing")
         session.select_landmark(session.next_unplaced(name))
 
+    def set_covered(self, name: str, covered: bool) -> None:
+        """Say whether a placed landmark is seen or covered; a prediction becomes a placed landmark by it.
+
+        Raises
+        ------
+        InputError
+            The landmark has no position.
+        """
+        session = self._session
+        mark = session.result()[name]
+        if mark.position is None:
+            raise InputError(f"{name}: has no position: place it first, or mark it as missing")
+        status = mark.status if mark.status.is_manual else Status.PLACED
+        marks = session.annotation().with_landmark(Landmark(name, mark.position, status, covered=covered))
+        self._annotate(marks, f"Mark {name} as {'covered' if covered else 'seen'}")
+
+    def toggle_covered(self, name: str) -> None:
+        """Change whether a landmark is seen or covered; see `set_covered`."""
+        self.set_covered(name, not self._session.annotation()[name].covered)
+
     def clear(self, name: str) -> None:
         """Remove the annotation of a landmark; its prediction, if any, is shown again."""
         self._annotate(self._session.annotation().with_landmark(Landmark(name)), f"Clear {name}")
@@ -103,6 +124,13 @@ class AnnotationEditor:
         """Keep what the user says of the current image as a whole; None takes it back."""
         session = self._session
         session.require_store().decide(session.current_image, decision)
+        session.landmarks_changed.emit(session.current_image)
+
+    def set_facts(self, facts: ImageFacts) -> None:
+        """Keep the facts of the current image, such as a remark."""
+        session = self._session
+        session.require_store().set_facts(session.current_image, facts)
+        session.facts_changed.emit(session.current_image)
         session.landmarks_changed.emit(session.current_image)
 
     # -- many landmarks -------------------------------------------------------------------------------
@@ -160,7 +188,8 @@ class AnnotationEditor:
         for mark in landmarks.values():
             if mark.status not in (Status.UNPLACED, Status.PREDICTED_MISSING):
                 status = Status.PLACED if mark.status is Status.PREDICTED else mark.status
-                annotation = annotation.with_landmark(Landmark(mark.name, mark.position, status))
+                new = Landmark(mark.name, mark.position, status, covered=mark.covered)
+                annotation = annotation.with_landmark(new)
         self._set_template()
         self._annotate(annotation, label)
         session.select_unplaced()

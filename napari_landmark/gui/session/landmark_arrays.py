@@ -29,11 +29,14 @@ class LandmarkColumns:
     has_position : (n, m) array of bool
     expected_errors : (n, m) array
         In native pixels, NaN where unknown.
+    positions : (n, m, 3) array
+        Index coordinates in array axis order, of pictures with NaN in front; NaN without a position.
     """
 
     status: NDArray[np.uint8]
     has_position: NDArray[np.bool_]
     expected_errors: NDArray[np.float64]
+    positions: NDArray[np.float64]
 
     @property
     def is_manual(self) -> NDArray[np.bool_]:
@@ -61,6 +64,7 @@ class LandmarkArrays:
         self._status = np.empty((0, 0), np.uint8)
         self._confidences = np.empty((0, 0))
         self._errors = np.empty((0, 0))
+        self._covered = np.empty((0, 0), bool)
 
     @classmethod
     def gather(cls, sets: Iterable[tuple[str, LandmarkSet]]) -> Self:
@@ -95,6 +99,7 @@ class LandmarkArrays:
         self._status[row, columns] = [_CODES[mark.status] for mark in values]
         self._confidences[row, columns] = marks.confidences()
         self._errors[row, columns] = marks.expected_errors()
+        self._covered[row, columns] = [mark.covered for mark in values]
 
     def get(self, image: str, schema: LandmarkSchema) -> LandmarkSet:
         """Landmarks of an image with the names of a schema, unplaced where nothing is known."""
@@ -114,12 +119,18 @@ class LandmarkArrays:
         rows = np.fromiter((self._rows.get(image, -1) for image in images), int, len(images))
         columns = np.array([self._columns.get(name, -1) for name in schema.names])
         shape = (len(rows), len(columns))
-        made = LandmarkColumns(np.zeros(shape, np.uint8), np.zeros(shape, bool), np.full(shape, np.nan))
+        made = LandmarkColumns(
+            np.zeros(shape, np.uint8),
+            np.zeros(shape, bool),
+            np.full(shape, np.nan),
+            np.full((*shape, _LARGEST_NDIM), np.nan),
+        )
         own, known = np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0)
         target, source = np.ix_(own, known), np.ix_(rows[own], columns[known])
         made.status[target] = self._status[source]
         made.has_position[target] = ~np.isnan(self._positions[..., -1][source])
         made.expected_errors[target] = self._errors[source]
+        made.positions[target] = self._positions[source]
         return made
 
     def copy(self) -> Self:
@@ -129,6 +140,7 @@ class LandmarkArrays:
         made._image_states = dict(self._image_states)
         made._positions, made._status = self._positions.copy(), self._status.copy()
         made._confidences, made._errors = self._confidences.copy(), self._errors.copy()
+        made._covered = self._covered.copy()
         return made
 
     def update(self, other: LandmarkArrays) -> None:
@@ -169,6 +181,7 @@ class LandmarkArrays:
             (self._status, _CODES[Status.UNPLACED]),
             (self._confidences, np.nan),
             (self._errors, np.nan),
+            (self._covered, False),
         )
 
     def _row(self, image: str) -> int:
@@ -188,7 +201,7 @@ class LandmarkArrays:
             made[: array.shape[0], : array.shape[1]] = array
             return made
 
-        self._positions, self._status, self._confidences, self._errors = (
+        self._positions, self._status, self._confidences, self._errors, self._covered = (
             larger(array, empty) for array, empty in self._arrays()
         )
 
@@ -201,4 +214,5 @@ class LandmarkArrays:
             _STATUSES[self._status[row, column]],
             confidence if confidence == confidence else None,
             error if error == error else None,
+            bool(self._covered[row, column]),
         )

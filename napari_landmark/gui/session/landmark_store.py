@@ -7,19 +7,21 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.file_replacement import discard_unfinished
-from napari_landmark.data.study.image_decisions import ImageDecision
+from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts
 from napari_landmark.data.study.lock import ANNOTATING, StudyLock
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.session.landmark_arrays import LandmarkArrays
 from napari_landmark.gui.session.saved_predictions import SavedPredictions
 from napari_landmark.gui.wording import word
 
+_NO_FACTS = ImageFacts()
 _NO_ERROR = (-math.inf, -math.inf)
 
 
@@ -62,7 +64,7 @@ class LandmarkStore:
         self._errors: dict[str, tuple[float, float]] = {}
         self._summarized: LandmarkSchema | None = None
         self._annotations, self._predictions = LandmarkArrays(), LandmarkArrays()
-        self._decisions: dict[str, ImageDecision] = {}
+        self._facts: dict[str, ImageFacts] = {}
         self.reload()
 
     def is_of(self, study: Study) -> bool:
@@ -73,14 +75,14 @@ class LandmarkStore:
         """Read all files again."""
         self._annotations = LandmarkArrays.gather(self._study.recorded_annotations())
         self._predictions = LandmarkArrays.gather(self._study.recorded_predictions())
-        self._decisions = self._study.decisions()
+        self._facts = self._study.facts()
         self._summarized = None
         self._summarize_all()
 
     def take_over(self, newer: LandmarkStore) -> None:
         """Take over what a store of the same study read from its files, such as in a thread."""
         self._annotations, self._predictions = newer._annotations, newer._predictions
-        self._decisions = newer._decisions
+        self._facts = newer._facts
         self._summarized = None
 
     def keep_annotations(self, earlier: LandmarkStore) -> None:
@@ -90,7 +92,7 @@ class LandmarkStore:
         """
         if self._lock is not None and self._lock is earlier._lock:
             self._study.read_again()
-            self._annotations, self._decisions = earlier._annotations, earlier._decisions
+            self._annotations, self._facts = earlier._annotations, earlier._facts
             self._summarized = None
 
     def annotation(self, image: str) -> LandmarkSet:
@@ -116,6 +118,25 @@ class LandmarkStore:
             predictions.get(image, schema)
         )
 
+    def result_arrays(
+        self, images: Sequence[str]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Annotations of n images completed by their predictions, as arrays in the order of the m landmarks.
+
+        Returns
+        -------
+        positions : (n, m, 3) array
+            Index coordinates in array axis order, of pictures with NaN in front; NaN without a position.
+        expected_errors : (n, m) array
+            In native pixels, NaN where unknown.
+        is_manual : (n, m) array of bool
+        """
+        annotated = self._annotations.columns(images, self._study.schema)
+        predicted = self._predictions.columns(images, self._study.schema)
+        manual = annotated.is_manual
+        positions = np.where(manual[..., None], annotated.positions, predicted.positions)
+        return positions, np.where(manual, annotated.expected_errors, predicted.expected_errors), manual
+
     def state(self, image: str) -> str:
         """State of an image: 'annotated', 'corrected', 'predicted', or '' without any landmark."""
         self._summarize_all()
@@ -133,12 +154,21 @@ class LandmarkStore:
     def is_flagged(self, image: str) -> bool:
         """Whether a user should look at an image that nobody annotated, corrected or decided on."""
         state = self.image_state(image)
-        undecided = self.state(image) == "predicted" and image not in self._decisions
+        undecided = self.state(image) == "predicted" and self.decision(image) is None
         return state is not None and state.is_flagged and undecided
 
     def decision(self, image: str) -> ImageDecision | None:
         """Decision of the user on an image."""
-        return self._decisions.get(image)
+        return self.facts(image).decision
+
+    def facts(self, image: str) -> ImageFacts:
+        """What the user says of an image."""
+        return self._facts.get(image, _NO_FACTS)
+
+    @property
+    def fact_columns(self) -> tuple[str, ...]:
+        """Titles of the columns of facts besides state, remark and reader."""
+        return tuple(dict.fromkeys(title for one in self._facts.values() for title in one.more))
 
     def decide(self, image: str, decision: ImageDecision | None) -> None:
         """Keep the decision of the user on an image; None takes it back. Its file is written first.
@@ -150,7 +180,13 @@ class LandmarkStore:
         """
         self.check_right()
         self._study.decide(image, decision)
-        self._decisions = self._study.decisions()
+        self._facts = self._study.facts()
+
+    def set_facts(self, image: str, facts: ImageFacts) -> None:
+        """Keep what the user says of an image; its file is written first. Raises as `decide`."""
+        self.check_right()
+        self._study.set_facts(image, facts)
+        self._facts = self._study.facts()
 
     def expected_error(self, image: str) -> tuple[float, float]:
         """Mean and largest expected error in native pixels of the predictions that no annotation replaces.

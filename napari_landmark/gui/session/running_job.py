@@ -19,6 +19,7 @@ class JobKind(StrEnum):
     SUGGEST = "Comparing the images"
     REGISTER = "Registering"
     TRAIN_REGISTRATION = "Training the registration"
+    MEASURE = "Measuring"
     WRITE = "Writing"
     RENAME = "Renaming landmarks"
 

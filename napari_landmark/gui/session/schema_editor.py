@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema
+from napari_landmark.data.links import Link
+from napari_landmark.data.measurement_language.definition import MeasurementSchema
 from napari_landmark.data.study.schema_migration import change_schema, extended_schema, free_name
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.session.landmark_store import LandmarkStore
@@ -41,7 +43,8 @@ class SchemaEditor:
             return
         row = schema.index(old)
         names = (*schema.names[:row], new, *schema.names[row + 1 :])
-        self.set_schema(dataclasses.replace(schema, names=names), renames={old: new})
+        links = schema.links_among(names, renamed={old: new})
+        self.set_schema(dataclasses.replace(schema, names=names, links=links), renames={old: new})
 
     def set_schema(self, schema: LandmarkSchema, *, renames: Mapping[str, str] | None = None) -> None:
         """Replace the schema at once; annotations of removed landmarks stay in the files until those are saved again.
@@ -61,6 +64,22 @@ class SchemaEditor:
         """
         self.check()
         self.show(self.write(schema, renames or {}), renames or {})
+
+    def set_measurements(
+        self, measurements: MeasurementSchema, *, links: tuple[Link, ...] | None = None
+    ) -> None:
+        """Replace what is measured, and the links where they are given.
+
+        Raises
+        ------
+        InputError
+            Long work is running, or another program annotates the study.
+        """
+        self.check()
+        study = self._session.require_study()
+        schema = study.schema if links is None else dataclasses.replace(study.schema, links=links)
+        study.update(measurements=measurements, schema=schema)
+        self._session.study_changed.emit()
 
     def check(self) -> None:
         """Raise InputError where the landmarks cannot be changed now: long work is running, or the study is in use."""

@@ -70,6 +70,10 @@ class Session:
     """Another landmark is the current one."""
     landmarks_changed = Signal(str)
     """Annotations or predictions of the image of that name changed."""
+    landmark_dragged = Signal(str, object)
+    """A landmark of the current image is being dragged: its name and index coordinates, which are not saved yet."""
+    facts_changed = Signal(str)
+    """What the user says of the image of that name changed."""
     predictions_changed = Signal()
     """Predictions of the cohort changed."""
     suggestions_changed = Signal()

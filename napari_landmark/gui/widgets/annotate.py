@@ -40,6 +40,8 @@ class AnnotateWidget(DockWidget):
         )
         self.place.clicked.connect(self._on_place)
         self.missing = button("Missing", self._on_missing, tip=keys_text("u"))
+        self.covered = button("Covered", self._on_covered, tip=_COVERED)
+        self.covered.setCheckable(True)
         self.skip = button("Skip", lambda: self.session.skip(1), tip=keys_text("n"))
         self.clear = button("Clear", self._on_clear, tip="Remove the annotation of this landmark")
         self.table = LandmarkTable(self.session)
@@ -77,7 +79,7 @@ class AnnotateWidget(DockWidget):
         for widgets in (
             (self.task,),
             (self.definition,),
-            (self.place, self.missing, self.skip, self.clear),
+            (self.place, self.missing, self.covered, self.skip, self.clear),
             (self.table,),
             (self.undo, self.redo, self.edit, self.load),
             (self.spacing, self.calibrate, self.uncalibrate),
@@ -129,6 +131,8 @@ class AnnotateWidget(DockWidget):
         last = session.undo_stack.undo_label
         self.undo.setToolTip(_UNDO + (f"<br>Last change: {last}" if last else ""))
         self.clear.setEnabled(status.is_manual)
+        self.covered.setEnabled(result[name].position is not None)
+        self.covered.setChecked(result[name].covered)
         self.edit.setEnabled(session.job is None)
         self.calibrate.setEnabled(session.job is None)
         self.uncalibrate.setEnabled(session.job is None)
@@ -179,6 +183,11 @@ class AnnotateWidget(DockWidget):
 
     def _on_missing(self) -> None:
         self.session.attempt(lambda: self.editor.mark_missing(self.session.current_landmark))
+
+    def _on_covered(self) -> None:
+        name, covered = self.session.current_landmark, self.covered.isChecked()
+        self.session.attempt(lambda: self.editor.set_covered(name, covered))
+        self.refresh()
 
     def _on_clear(self) -> None:
         self.session.attempt(lambda: self.editor.clear(self.session.current_landmark))
@@ -250,6 +259,7 @@ class AnnotateWidget(DockWidget):
         return QMessageBox.question(self, "Calibrate", text) == QMessageBox.StandardButton.Yes
 
 
+_COVERED = f"{keys_text('h')}: its place is known though something covers it"
 _UNDO = f"Undo the last change (goes to its image): {keys_text('Control-Z')}"
 _REDO = f"Redo the change that was undone last: {keys_text('Control-Shift-Z')}"
 _SOURCES = {"file": "file", "user": "calibration", "unknown": "file"}

@@ -9,7 +9,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.image_state import ImageState
-from napari_landmark.data.study.image_decisions import ImageDecision
+from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.gui.session.review_order import native_pixel_lengths, review_order
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.length_text import length_text

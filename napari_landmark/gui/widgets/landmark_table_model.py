@@ -119,7 +119,7 @@ class LandmarkTableModel(QAbstractTableModel):
         return self._icons[color]
 
     def _state(self, mark: Landmark, geometry: Geometry) -> str:
-        text = _STATES[mark.status]
+        text = _STATES[mark.status] + (", covered" if mark.covered else "")
         if self._with_errors and mark.status is Status.PREDICTED and mark.expected_error is not None:
             text += f", about {length_text(mark.expected_error, geometry)}"
         return text

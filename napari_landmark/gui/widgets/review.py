@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel
 
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSet, Status
-from napari_landmark.data.study.image_decisions import ImageDecision
+from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.gui.controls import button, emphasise, note
 from napari_landmark.gui.dialogs.export import ExportButton
 from napari_landmark.gui.jobs.detect import Heatmaps, detect_job, heatmap_job

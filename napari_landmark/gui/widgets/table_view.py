@@ -21,9 +21,11 @@ class TableView(QTableView):
         Must say its `WIDEST_TEXTS`, so that no row is asked for its size.
     row_height : int
         In pixels.
+    narrowest : int, optional
+        Least width of the first column in pixels: where the others leave less, the view scrolls.
     """
 
-    def __init__(self, model: QAbstractTableModel, *, row_height: int) -> None:
+    def __init__(self, model: QAbstractTableModel, *, row_height: int, narrowest: int = 0) -> None:
         super().__init__()
         self.setModel(model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -36,6 +38,9 @@ class TableView(QTableView):
         if columns is not None:
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         set_headers(self, stretched=0, row_height=row_height)
+        if narrowest and columns is not None:
+            columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+            columns.resizeSection(0, narrowest)
         self.setMinimumHeight(90)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
 

@@ -58,7 +58,7 @@ class TestReading:
     def test_visibility(self, tmp_path):
         found = read_coco(json_file(tmp_path / "c.json", good()), geometries=PICTURES)["a.png"]
         assert found["nose"] == Landmark("nose", (2, 1), Status.PLACED)
-        assert found["ear"] == Landmark("ear", (4, 3), Status.PLACED)
+        assert found["ear"] == Landmark("ear", (4, 3), Status.PLACED, covered=True)
         assert found["eye"] == Landmark("eye")
 
     @pytest.mark.parametrize(

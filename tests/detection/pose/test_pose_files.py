@@ -49,7 +49,7 @@ class TestPoseFile:
 
 def test_table(tmp_path):
     path = pose_table_path(tmp_path / "found.csv")
-    assert path.name == "found.images.csv"
+    assert path.name == "found.poses.csv"
     views = {"b.png": StatedView("L", "=PA")}
     write_pose_table(path, {"=a.png": MIRRORED, "b.png": Pose.upright(2)}, views)
     assert path.read_text().splitlines() == [

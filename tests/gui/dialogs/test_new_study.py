@@ -10,7 +10,7 @@ from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.layers.viewer_session import get_session
-from napari_landmark.gui.presets import cephalometric
+from napari_landmark.measurement.presets.preset import preset
 
 
 class TestNewStudy:
@@ -41,7 +41,8 @@ class TestNewStudy:
             images=hands[0],
             landmarks="Lateral cephalogram, 19 landmarks (ISBI 2015)",
         )
-        assert session.schema == cephalometric()
+        assert session.schema == preset("cephalometric").landmarks
+        assert session.require_study().measurements == preset("cephalometric").measurements
         assert len(session.names) == 4
         assert session.placing
 

@@ -10,7 +10,7 @@ from qtpy.QtTest import QTest
 
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
-from napari_landmark.data.study.image_decisions import ImageDecision
+from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.cohort_table import CohortTable
 from napari_landmark.gui.widgets.cohort_table_model import CohortTableModel

@@ -6,7 +6,7 @@ import json
 
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import Status
-from napari_landmark.data.study.image_decisions import ImageDecision
+from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.review import ReviewWidget
 from napari_landmark.gui.widgets.train import TrainWidget

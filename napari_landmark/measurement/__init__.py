@@ -1,0 +1,1 @@
+"""Measurements between landmarks: values with errors, presets, tables and reports."""

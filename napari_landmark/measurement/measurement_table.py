@@ -1,0 +1,92 @@
+"""Tables of measurements as CSV: one row for each value, or one row for each image."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+
+from napari_landmark.data.formats.landmark_csv import guarded_name
+from napari_landmark.data.study.image_facts import ImageFacts
+from napari_landmark.measurement.evaluation import MeasuredCohort
+from napari_landmark.measurement.value_text import norm_source_text, norm_text
+
+_HEADER = (
+    "image", "measurement", "analyses", "value", "unit", "standard_error", "low_90", "high_90", "error_of", "class",
+    "classes_in_interval", "norm", "deviation_sd", "outside_norm_range", "norm_source", "left_out", "note",
+    "spacing_source",
+)  # fmt: skip
+_NO_FACTS = ImageFacts()
+
+
+def long_table(measured: MeasuredCohort, facts: Mapping[str, ImageFacts] | None = None) -> str:
+    """CSV with one row for each image and measurement; empty cells where a value or its error is unknown.
+
+    Parameters
+    ----------
+    measured : MeasuredCohort
+    facts : mapping of str to ImageFacts, optional
+        Facts by name of the image; the sex selects norms that depend on it.
+    """
+    rows: list[list[str]] = [list(_HEADER)]
+    for number, image in enumerate(measured.images):
+        known = (facts or {}).get(image, _NO_FACTS)
+        for one in measured.row(image, sex=known.sex):
+            definition = one.measurement
+            low, high = one.interval or (None, None)
+            rows.append(
+                [
+                    guarded_name(image),
+                    guarded_name(definition.name),
+                    "; ".join(definition.analyses),
+                    _cell(one.value),
+                    definition.unit,
+                    _cell(one.standard_error),
+                    _cell(low),
+                    _cell(high),
+                    "" if one.value is None else str(one.error_source) or "all landmarks",
+                    one.class_name,
+                    "; ".join(found.name for found in one.possible_classes),
+                    norm_text(one.norm, definition),
+                    _cell(one.deviation),
+                    _cell(one.outside_range),
+                    norm_source_text(one.norm),
+                    one.left_out,
+                    one.note,
+                    measured.spacing_sources[number],
+                ]
+            )
+    return _csv(rows)
+
+
+def wide_table(measured: MeasuredCohort, facts: Mapping[str, ImageFacts] | None = None) -> str:
+    """CSV with one row for each image, a column for each measurement and one for its standard error.
+
+    State, remark, reader and all other facts of the images come first. Parameters as in `long_table`.
+    """
+    facts = facts or {}
+    columns = list(dict.fromkeys(title for one in facts.values() for title in one.more))
+    names = []
+    for one in measured.schema.measurements:
+        unit = {"": "", "°": " (deg)"}.get(one.unit, f" ({one.unit})")
+        names += [f"{one.name}{unit}", f"{one.name} standard error"]
+    rows = [["image", "state", "remark", "reader", *map(guarded_name, (*columns, *names))]]
+    for number, image in enumerate(measured.images):
+        known = facts.get(image, _NO_FACTS)
+        own = [image, str(known.decision or ""), known.remark, known.reader]
+        own += [known.more.get(title, "") for title in columns]
+        cells = []
+        for value, error in zip(measured.values[number], measured.errors[number], strict=True):
+            cells += [_cell(float(value)), _cell(float(error) if value == value else None)]
+        rows.append([*map(guarded_name, own), *cells])
+    return _csv(rows)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None or value != value else f"{round(value, 6) + 0.0:.6g}"
+
+
+def _csv(rows: list[list[str]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

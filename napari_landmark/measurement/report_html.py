@@ -1,0 +1,120 @@
+"""Report of measurements as one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.measurement.report import HOW_TO_READ, ImageReport, Report, images_by_deviation
+from napari_landmark.measurement.report_figures import draw_histogram, draw_projection, draw_tracing
+from napari_landmark.measurement.value_text import (
+    by_analysis,
+    class_text,
+    deviation_text,
+    error_text,
+    left_out_texts,
+    norm_source_text,
+    norm_text,
+    stars,
+    value_text,
+)
+
+_TEMPLATE = "report.html"
+
+
+def html_report(path: Path, report: Report, done: Callable[[int], None]) -> None:
+    """Write a report as HTML; `done` is called with the number of images that are drawn, and may raise.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
+    environment = Environment(
+        loader=PackageLoader("napari_landmark.measurement", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    images = []
+    for number, image in enumerate(report.images):
+        done(number)
+        images.append(_image(report, image))
+    done(len(report.images))
+    page = environment.get_template(_TEMPLATE).render(
+        report=report,
+        images=images,
+        outliers=images_by_deviation(report.measured)[:8] if len(report.measured.images) > 1 else [],
+        how_to_read=HOW_TO_READ,
+        definitions=[
+            (one.name, one.text, one.source, " / ".join(dict.fromkeys(map(norm_source_text, one.norms))))
+            for one in report.measured.schema.measurements
+        ],
+    )
+    atomic_write(path, page)
+
+
+def _image(report: Report, image: ImageReport) -> dict[str, object]:
+    """Values of one image for the template."""
+    tables = []
+    for analysis, group in by_analysis(image.values).items():
+        rows = [
+            {
+                "name": one.measurement.name,
+                "text": one.measurement.text,
+                "value": value_text(one),
+                "error": error_text(one),
+                "norm": norm_text(one.norm, one.measurement),
+                "norm_source": norm_source_text(one.norm),
+                "deviation": deviation_text(one),
+                "stars": stars(one),
+                "class": class_text(one),
+                "histogram": _histogram(report, one.measurement.name, one.value)
+                if len(report.measured.images) >= 5 and len(report.images) <= 20
+                else "",
+            }
+            for one in group
+        ]
+        tables.append({"title": analysis or "Other measurements", "rows": rows})
+    return {
+        "name": image.image,
+        "facts": image.fact_lines,
+        "picture": _picture(image),
+        "landmarks": list(zip(image.landmarks.schema.names, image.landmarks.schema.colors, strict=True)),
+        "tables": tables,
+        "left_out": left_out_texts(image.values),
+        "notes": list(dict.fromkeys(one.note for one in image.values if one.note)),
+    }
+
+
+def _picture(image: ImageReport) -> str:
+    array = image.pixels()
+    if image.landmarks.ndim == 3:
+        figure = Figure(figsize=(10, 3.6), layout="constrained")
+        for axis, axes in enumerate(figure.subplots(1, 3)):
+            draw_projection(axes, image.landmarks, image.geometry, array, axis)
+    else:
+        figure = Figure(figsize=(7.5, 8), layout="constrained")
+        draw_tracing(figure.subplots(), image.landmarks, image.geometry, array, image.constructions)
+    return _uri(figure, dpi=110)
+
+
+def _histogram(report: Report, name: str, value: float | None) -> str:
+    figure = Figure(figsize=(1.7, 0.55), layout="constrained")
+    draw_histogram(figure.subplots(), report.measured.column(name), value)
+    return _uri(figure, dpi=80)
+
+
+def _uri(figure: Figure, *, dpi: int) -> str:
+    FigureCanvasAgg(figure)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=dpi, bbox_inches="tight")
+    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
