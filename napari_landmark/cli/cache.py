@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import typer
 
-from napari_landmark.data.cohort.cache import default_cache_dir, local_cache_dir
 from napari_landmark.data.cohort.cache_folders import CacheFolder, list_caches, remove_cache
+from napari_landmark.data.cohort.cache_location import cache_dirs
 from napari_landmark.data.errors import InputError
 
 
@@ -16,9 +16,9 @@ def run_cache(*, remove_unused: bool, clear: bool) -> None:
     """List the caches with their sizes and folders, or remove some or all of them."""
     if remove_unused and clear:
         raise InputError("--clear removes every cache: leave out --remove-unused")
-    for folder in dict.fromkeys((default_cache_dir(), local_cache_dir())):
+    for number, folder in enumerate(cache_dirs()):
         caches = list_caches(folder)
-        if not caches and folder != default_cache_dir():
+        if not caches and number:
             continue
         typer.echo(f"{folder}: {_size(caches)} of {len(caches)} caches")
         if remove_unused or clear:

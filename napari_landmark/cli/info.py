@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from napari_landmark.data.cohort.cache import default_cache_dir
+from napari_landmark.data.cohort.cache_location import default_cache_dir
 
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "SimpleITK", "napari")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_landmark.data.cohort.cache import default_cache_dir
+from napari_landmark.data.cohort.cache_location import choose_cache_dir, default_cache_dir
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 WORKING_SIZES = {2: (384, 512, 768, 1024), 3: (64, 128, 192)}
@@ -33,13 +33,18 @@ class Preferences:
 
     @classmethod
     def read(cls) -> Preferences:
-        """Read the current settings; the defaults where napari has no page for the plugin."""
+        """Read the current settings; the defaults where napari has no page for the plugin.
+
+        The folder of the cache is remembered for the terminal, too.
+        """
         section = _section()
-        cache = str(getattr(section, "cache_folder", "") or "")
+        if section is not None:
+            cache = str(getattr(section, "cache_folder", "") or "").strip()
+            choose_cache_dir(Path(cache).expanduser().absolute() if cache else None)
         return cls(
             device=getattr(section, "device", "auto"),
             working_size=int(getattr(section, "working_resolution", 768)),
-            cache=Path(cache).expanduser() if cache else default_cache_dir(),
+            cache=default_cache_dir(),
         )
 
 

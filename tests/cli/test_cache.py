@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from napari_landmark.cli.app import main
-from napari_landmark.data.cohort import cache as working_cache
+from napari_landmark.data.cohort import cache_location
 from napari_landmark.data.cohort.cohort import Cohort
 
 
@@ -13,7 +13,7 @@ from napari_landmark.data.cohort.cohort import Cohort
 def cached(data, tmp_path, monkeypatch):
     """Two folders of images with their caches, of which no program has one open."""
     monkeypatch.setenv("NAPARI_LANDMARK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(working_cache.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(cache_location.tempfile, "tempdir", str(tmp_path))
     shutil.copytree(data / "images", tmp_path / "second")
     for folder in (data / "images", tmp_path / "second"):
         Cohort.from_folder(folder)

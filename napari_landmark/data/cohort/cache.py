@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
+from napari_landmark.data.cohort.cache_location import local_cache_dir
 from napari_landmark.data.cohort.cache_use import CacheUse, is_used
 from napari_landmark.data.cohort.in_threads import in_threads
 from napari_landmark.data.errors import InputError
@@ -30,7 +29,6 @@ from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 logger = logging.getLogger(__name__)
 
-_PROGRAM = "napari-landmark"
 _STAGE = "reading images"
 WAITING = "waiting for another program"
 _VERSION = 1
@@ -41,13 +39,6 @@ _SECONDS_BETWEEN_ATTEMPTS = 0.2
 _SECONDS_UNTIL_LEFTOVER = (
     600  # of a lock on a file system without locks, whose holder writes no index any more
 )
-
-
-def default_cache_dir() -> Path:
-    """The folder for caches: NAPARI_LANDMARK_CACHE, or the system's folder for caches of a user's programs."""
-    if chosen := os.environ.get("NAPARI_LANDMARK_CACHE"):
-        return Path(chosen).expanduser()
-    return platformdirs.user_cache_path(_PROGRAM, appauthor=False, opinion=False)
 
 
 class WorkingCache:
@@ -374,13 +365,3 @@ class WorkingCache:
 def lock_of_cache(folder: Path) -> Path:
     """File of the lock on building the cache in a folder; outside of it, so that the folder can be removed."""
     return folder.parent / "locks" / f"{folder.name}.lock"
-
-
-def local_cache_dir() -> Path:
-    """The folder for caches whose own file system has no memory maps: for temporary files, this user's own."""
-    if not hasattr(os, "getuid"):
-        return Path(tempfile.gettempdir()) / _PROGRAM  # of this user, on Windows
-    folder = Path(tempfile.gettempdir()) / f"{_PROGRAM}-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    # Another user may have made a folder of that name.
-    return folder if folder.stat().st_uid == os.getuid() else Path(tempfile.mkdtemp(prefix=f"{_PROGRAM}-"))

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_landmark.data.cohort.cache import HEADERS, WorkingCache, default_cache_dir
+from napari_landmark.data.cohort.cache import HEADERS, WorkingCache
+from napari_landmark.data.cohort.cache_location import default_cache_dir
 from napari_landmark.data.cohort.fingerprint import fingerprint
 from napari_landmark.data.cohort.folder import (
     SkippedFile,

@@ -41,7 +41,7 @@ def read_labels(path: Path) -> tuple[NDArray, Geometry]:
 
 
 def read_frame(path: Path, *, colours: bool = True) -> NDArray:
-    """Luminance [y, x] of a file of one frame, whose header `dicom_header` has checked with its pixels.
+    """Luminance [y, x] of a file of one frame, whose header `dicom_header` has checked.
 
     Without `colours`, colours are refused (InputError).
     """
@@ -55,7 +55,7 @@ def _read(path: Path, *, colours: bool) -> tuple[NDArray, Geometry]:
 
 
 def _opened(path: Path) -> tuple[Any, Geometry]:
-    header = dicom_header(path, pixels=True)
+    header = dicom_header(path)
     geometry = frames_geometry(header) if frame_count(header) > 1 else None
     reader = open_itk(path, image_io=_GDCM)
     if geometry is None:

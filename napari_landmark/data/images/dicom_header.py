@@ -62,19 +62,14 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
-def dicom_header(path: Path, *, pixels: bool = False) -> Dataset:
-    """Parse the header of a DICOM file.
-
-    Parameters
-    ----------
-    path : Path
-    pixels : bool, optional
-        Whether GDCM is to read the pixels next: the elements behind the header are parsed, too.
+def dicom_header(path: Path) -> Dataset:
+    """Parse the header of a DICOM file, and what is behind it: GDCM may read the pixels then.
 
     Raises
     ------
     InputError
-        Without the file's name, where the file is no DICOM, or a value reaches far beyond its end.
+        Without the file's name, where the file is no DICOM, a value reaches far beyond its end, or it holds no pixels
+        that GDCM reads.
     """
     import pydicom
 
@@ -82,8 +77,6 @@ def dicom_header(path: Path, *, pixels: bool = False) -> Dataset:
         with _WithinFile(path) as stream:
             _check_meta(stream)
             stream.seek(0)
-            if not pixels:
-                return pydicom.dcmread(stream, stop_before_pixels=True)
             try:
                 header = pydicom.dcmread(stream, defer_size=_DEFERRED)
             except (_DamagedError, MemoryError):

@@ -6,7 +6,9 @@ Slices are put in order by their position in the patient, never by name or numbe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -34,6 +36,12 @@ _NEVER_DICOM = (
 _NEEDED = ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns")
 
 
+# Order of the files and geometry of the series that were parsed: their headers are read first, their pixels later.
+_ORDERS: dict[bytes, tuple[NDArray[np.int32], Geometry]] = {}
+_KEPT_SERIES = 10_000
+_LOCK = threading.Lock()
+
+
 class _Slice(NamedTuple):
     path: Path
     series: str
@@ -59,7 +67,7 @@ def read_header(path: Path) -> Geometry:
     files = series_files(path)
     if len(files) == 1:
         return _of_single(files[0], dicom.read_header)
-    return _ordered([_read_slice(file) for file in files])[1]
+    return _read_slices(files)[1]
 
 
 def read_pixels(path: Path) -> tuple[NDArray, Geometry]:
@@ -76,17 +84,45 @@ def _read(path: Path, *, colours: bool) -> tuple[NDArray, Geometry]:
     files = series_files(path)
     if len(files) == 1:
         return _of_single(files[0], dicom.read_pixels if colours else dicom.read_labels)
-    slices, geometry = _ordered([_read_slice(file, pixels=True) for file in files])
+    ordered, geometry = _read_slices(files)
     pictures = []
-    for one in slices:
+    for file in ordered:
         try:
-            array = dicom.read_frame(one.path, colours=colours)
+            array = dicom.read_frame(file, colours=colours)
         except InputError as error:
-            raise InputError(f"its slice {one.path.name} {error}") from error
+            raise InputError(f"its slice {file.name} {error}") from error
         if array.shape != geometry.shape[-2:]:
-            raise InputError(f"its slice {one.path.name} holds several frames: take it out of the folder")
+            raise InputError(f"its slice {file.name} holds several frames: take it out of the folder")
         pictures.append(array)
     return np.stack(pictures), geometry
+
+
+def _read_slices(files: Sequence[Path]) -> tuple[list[Path], Geometry]:
+    """The files from first to last along the volume, and its geometry; parsed once while they do not change."""
+    key = _digest(files)
+    known = _ORDERS.get(key)
+    if known is None:
+        slices, geometry = _ordered([_read_slice(file) for file in files])
+        numbers = {file: number for number, file in enumerate(files)}
+        known = np.array([numbers[one.path] for one in slices], np.int32), geometry
+        with _LOCK:
+            if len(_ORDERS) >= _KEPT_SERIES:
+                del _ORDERS[next(iter(_ORDERS))]
+            _ORDERS[key] = known
+    order, geometry = known
+    return [files[number] for number in order], geometry
+
+
+def _digest(files: Sequence[Path]) -> bytes:
+    """Hash of names, sizes and times of files."""
+    digest = hashlib.blake2b()
+    for file in files:
+        try:
+            stat = file.stat()
+        except OSError as error:
+            raise InputError(f"its file {file.name} cannot be read ({error.strerror or error})") from error
+        digest.update(repr((str(file), stat.st_size, stat.st_mtime_ns)).encode("utf-8", "surrogatepass"))
+    return digest.digest()
 
 
 def _of_single(file: Path, read: Callable[[Path], _T]) -> _T:
@@ -122,10 +158,9 @@ def _ordered(slices: list[_Slice]) -> tuple[list[_Slice], Geometry]:
     return ordered, geometry
 
 
-def _read_slice(path: Path, *, pixels: bool = False) -> _Slice:
-    """Parse the header of a slice; with `pixels`, check it for reading them."""
+def _read_slice(path: Path) -> _Slice:
     try:
-        header = dicom_header(path, pixels=pixels)
+        header = dicom_header(path)
     except InputError as error:
         raise InputError(f"its file {path.name} {error}") from error
     try:

@@ -16,6 +16,7 @@ from napari.utils import Colormap
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, put
+from napari_landmark.gui.layers.single_drawing import points_drawn_once
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
@@ -90,19 +91,23 @@ class LandmarkLayer:
         layer = self.layer
         if layer is None or self._syncing or self._session.study is None:
             return
-        result = self._session.result()
-        count = sum(mark.position is not None for mark in result.values())
+        self._syncing = True
+        try:
+            with self._drawn_once():
+                self._fill(layer, self._session.result())
+                self._mark_current()
+                self._keep_distances()
+        finally:
+            self._syncing = False
+
+    @contextlib.contextmanager
+    def _drawn_once(self) -> Iterator[None]:
+        """Draw both layers once, the rings first; the points tell the viewer of the extent of both."""
         with contextlib.ExitStack() as drawn:
-            for one in (layer, self._rings):
-                if one is not None:
-                    drawn.enter_context(_single_refresh(one, count))
-            self._syncing = True
-            try:
-                self._fill(layer, result)
-            finally:
-                self._syncing = False
-            self._on_landmark_changed()
-            self._on_zoom()
+            for layer, tell in ((self._layer, True), (self._rings, False)):
+                if layer is not None:
+                    drawn.enter_context(points_drawn_once(layer, tell=tell))
+            yield
 
     def _make(self, viewer: ViewerModel, ndim: int, place: dict[str, Any]) -> None:
         features = _features(LandmarkSet(self._session.require_study().schema))
@@ -110,7 +115,7 @@ class LandmarkLayer:
             np.empty((0, ndim)),
             ndim=ndim,
             name=_RINGS,
-            features=features,
+            features=features[["name"]],
             face_color="transparent",
             border_color="#ffd34d",
             border_width=1.0,
@@ -148,26 +153,23 @@ class LandmarkLayer:
     def _fill(self, layer: Points, result: LandmarkSet) -> None:
         marks = [mark for mark in result.values() if mark.position is not None]
         positions = np.array([mark.position for mark in marks], dtype=float).reshape(-1, layer.ndim)
-        features = _features(result)
-        names = _names(layer)
+        features, names = _features(result), _names(layer)
         selected = {names[row] for row in layer.selected_data if row < len(names)}
-        with _single_refresh(layer, len(marks)):
-            if layer.selected_data:
-                layer.selected_data = set()
-            self._put_points(layer, positions, features)
-            if rows := {row for row, mark in enumerate(marks) if mark.name in selected}:
-                layer.selected_data = rows
-            self._paint(layer, marks, result)
-        if self._rings is not None:
-            rings = self._rings
-            with _single_refresh(rings, len(marks)):
-                self._put_points(rings, positions, features)
-                if len(marks):
-                    errors = [mark.expected_error or 0.0 for mark in marks]
-                    # A ring of size 0 is not drawn, and neither is the shadow of its name.
-                    sizes = np.maximum(2 * np.array(errors), 1e-3)
-                    if not np.array_equal(rings.size, sizes):
-                        rings.size = sizes
+        if layer.selected_data:
+            layer.selected_data = set()
+        self._put_points(layer, positions, features)
+        self._paint(layer, marks, result)
+        if rows := {row for row, mark in enumerate(marks) if mark.name in selected}:
+            layer.selected_data = rows
+        if (rings := self._rings) is not None:
+            self._put_points(rings, positions, features[["name"]])
+            rings.editable = False  # napari makes a layer editable with its new data
+            if len(marks):
+                errors = [mark.expected_error or 0.0 for mark in marks]
+                # A ring of size 0 is not drawn, and neither is the shadow of its name.
+                sizes = np.maximum(2 * np.array(errors), 1e-3)
+                if not np.array_equal(rings.size, sizes):
+                    rings.size = sizes
 
     def _put_points(self, layer: Points, positions: np.ndarray, features: pd.DataFrame) -> None:
         """Change what differs: each of these takes napari some milliseconds."""
@@ -290,28 +292,37 @@ class LandmarkLayer:
             self.refresh()
 
     def _on_landmark_changed(self) -> None:
+        if self.layer is not None and not self._syncing:
+            with self._drawn_once():
+                self._mark_current()
+
+    def _mark_current(self) -> None:
         """Draw the current landmark larger and its ring brighter than the others."""
-        layer, rings = self.layer, self._rings
-        if layer is None or rings is None or not len(layer.data) or self._syncing:
+        layer, rings = self._layer, self._rings
+        if layer is None or rings is None or not len(layer.data):
             return
         size = max(self._session.geometry().shape) / 80
         current = [name == self._session.current_landmark for name in _names(layer)]
         errors = layer.features["expected_error"] > 0
-        with _single_refresh(layer, len(layer.data)), _single_refresh(rings, len(rings.data)):
-            sizes = np.where(current, 1.5 * size, size)
-            if not np.array_equal(layer.size, sizes):
-                layer.size = sizes
-            colors = [
-                "#ffd34d" if selected and error else "#ffd34d55" if error else "transparent"
-                for selected, error in zip(current, errors, strict=True)
-            ]
-            if colors != self._ring_colors:
-                self._ring_colors = colors
-                rings.border_color = colors
+        sizes = np.where(current, 1.5 * size, size)
+        if not np.array_equal(layer.size, sizes):
+            layer.size = sizes
+        colors = [
+            "#ffd34d" if selected and error else "#ffd34d55" if error else "transparent"
+            for selected, error in zip(current, errors, strict=True)
+        ]
+        if colors != self._ring_colors:
+            self._ring_colors = colors
+            rings.border_color = colors
 
     def _on_zoom(self, event: Any = None) -> None:
+        if self.layer is not None:
+            with self._drawn_once():
+                self._keep_distances()
+
+    def _keep_distances(self) -> None:
         """Keep the distances of names and shadows from their points on the screen."""
-        viewer, layer, rings = self._viewer(), self.layer, self._rings
+        viewer, layer, rings = self._viewer(), self._layer, self._rings
         if viewer is None or layer is None or rings is None:
             return
         pixel = 1 / max(camera_of(viewer).zoom, 1e-9)
@@ -329,18 +340,6 @@ class LandmarkLayer:
 def _names(layer: Points) -> list[str]:
     """Names of the points, in the order of the rows."""
     return [str(name) for name in layer.features["name"]]
-
-
-@contextlib.contextmanager
-def _single_refresh(layer: Points, count: int) -> Iterator[None]:
-    """Draw a layer once after several changes, where napari supports it and the number of points stays."""
-    block = getattr(layer, "_block_refresh", None)
-    if block is None or len(layer.data) != count:
-        yield
-        return
-    with block():
-        yield
-    layer.refresh()
 
 
 def _features(landmarks: LandmarkSet) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from napari.utils.notifications import show_error, show_info, show_warning
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.display import display_range
+from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.gui.layers.heatmap_layers import HeatmapLayers
 from napari_landmark.gui.layers.landmark_layer import LandmarkLayer
 from napari_landmark.gui.layers.layer_source import source_file
@@ -19,6 +20,7 @@ from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, 
 from napari_landmark.gui.layers.link_layer import LinkLayer
 from napari_landmark.gui.layers.preview_layer import PreviewLayer
 from napari_landmark.gui.layers.registration_layers import RegistrationLayers
+from napari_landmark.gui.layers.single_drawing import drawn_once
 from napari_landmark.gui.layers.superimposition_layer import SuperimpositionLayers
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
@@ -123,10 +125,16 @@ class LayerManager:
         first = layer is None or layer.ndim != image.array.ndim
         if layer is None or first:
             layer = self._add_image(viewer, image.array, place)
+            _name_and_scale(layer, image)
         else:
-            self._change_image(viewer, layer, image.array, place)
-        layer.name = image.name
-        layer.contrast_limits = display_range(image.array)
+            other_size = image.array.shape != layer.data.shape
+            with drawn_once(layer):
+                if layer.data is not image.array:
+                    layer.data = image.array
+                put(layer, place)
+                _name_and_scale(layer, image)
+            if other_size:
+                viewer.reset_view()
         made = self.landmarks.show_image()
         self.links.show_image()
         if first:
@@ -149,22 +157,22 @@ class LayerManager:
             elif not (self.landmarks.owns(layer) or self.links.owns(layer)):
                 layer.visible = False  # a layer above would hide the image
         made = self._image = viewer.add_image(array, colormap="gray", **place)
-        made.contrast_limits_range = _full_range(array)
         viewer.layers.move(viewer.layers.index(made), 0)
         return made
 
     @staticmethod
-    def _change_image(viewer: ViewerModel, layer: Image, array: np.ndarray, place: dict[str, Any]) -> None:
-        other_size = array.shape != layer.data.shape
-        layer.data = array
-        put(layer, place)
-        layer.contrast_limits_range = _full_range(array)
-        if other_size:
-            viewer.reset_view()
-
-    @staticmethod
     def _on_message(kind: str, text: str) -> None:
         _NOTIFY[kind](text)
+
+
+def _name_and_scale(layer: Image, image: MedicalImage) -> None:
+    """Name a layer as its image, and show the image's range of intensities; each change takes napari time."""
+    layer.name = image.name
+    full, shown = _full_range(image.array), display_range(image.array)
+    if tuple(layer.contrast_limits_range) != full:
+        layer.contrast_limits_range = full
+    if tuple(layer.contrast_limits) != shown:
+        layer.contrast_limits = shown
 
 
 def _full_range(array: np.ndarray) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import weakref
 from napari.components import ViewerModel
 
 from napari_landmark.gui.layers.layer_manager import LayerManager
+from napari_landmark.gui.layers.warm_up import warm_up
 from napari_landmark.gui.session.session import Session
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ def get_session(viewer: ViewerModel) -> Session:
     """Session of a viewer, shared by all its widgets; made at the first call."""
     viewer = _unwrapped(viewer)
     if viewer not in _SESSIONS:
+        warm_up()
         session = _SESSIONS[viewer] = Session()
         _LAYER_MANAGERS[viewer] = LayerManager(viewer, session)
         window = getattr(getattr(viewer, "window", None), "_qt_window", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Self
 
 import numpy as np
@@ -65,6 +66,8 @@ class LandmarkArrays:
         self._confidences = np.empty((0, 0))
         self._errors = np.empty((0, 0))
         self._covered = np.empty((0, 0), bool)
+        # The set that was asked for last: widgets and layers ask for those of the current image, one after another.
+        self._last: tuple[str, LandmarkSchema, LandmarkSet] | None = None
 
     @classmethod
     def gather(cls, sets: Iterable[tuple[str, LandmarkSet]]) -> Self:
@@ -84,6 +87,7 @@ class LandmarkArrays:
 
     def put(self, image: str, marks: LandmarkSet) -> None:
         """Replace the landmarks of an image."""
+        self._last = None
         self._image_states.pop(image, None)
         if marks.image_state is not None:
             self._image_states[image] = marks.image_state
@@ -103,20 +107,27 @@ class LandmarkArrays:
 
     def get(self, image: str, schema: LandmarkSchema) -> LandmarkSet:
         """Landmarks of an image with the names of a schema, unplaced where nothing is known."""
+        if self._last is not None and self._last[0] == image and self._last[1] is schema:
+            return self._last[2]
         row = self._rows.get(image)
-        if row is None:
-            return LandmarkSet(schema)
         known = [(name, self._columns[name]) for name in schema.names if name in self._columns]
-        marks = (self._landmark(row, name, column) for name, column in known)
-        return LandmarkSet(schema, marks, image_state=self.image_state(image))
+        marks = [] if row is None else [self._landmark(row, name, column) for name, column in known]
+        made = LandmarkSet(schema, marks, image_state=self.image_state(image))
+        self._last = image, schema, made
+        return made
 
     def image_state(self, image: str) -> ImageState | None:
         """State of an image that came with its landmarks."""
         return self._image_states.get(image)
 
+    @property
+    def judged_images(self) -> Collection[str]:
+        """Names of the images that have a state."""
+        return self._image_states.keys()
+
     def columns(self, images: Collection[str], schema: LandmarkSchema) -> LandmarkColumns:
         """Landmarks of many images, in the order of their names and of the schema."""
-        rows = np.fromiter((self._rows.get(image, -1) for image in images), int, len(images))
+        rows = np.fromiter(map(self._rows.get, images, repeat(-1)), int, len(images))
         columns = np.array([self._columns.get(name, -1) for name in schema.names])
         shape = (len(rows), len(columns))
         made = LandmarkColumns(
@@ -147,6 +158,7 @@ class LandmarkArrays:
         """Take over all landmark sets of others."""
         if not len(other):
             return
+        self._last = None
         for name in other._columns:
             if name not in self._columns:
                 self._add_columns((name,))

@@ -65,6 +65,8 @@ class LandmarkStore:
         self._summarized: LandmarkSchema | None = None
         self._annotations, self._predictions = LandmarkArrays(), LandmarkArrays()
         self._facts: dict[str, ImageFacts] = {}
+        self._counted: tuple[Collection[str], Counter[str]] | None = None
+        self._merged: tuple[LandmarkSet, LandmarkSet, LandmarkSet] | None = None  # those of the last result
         self.reload()
 
     def is_of(self, study: Study) -> bool:
@@ -92,8 +94,9 @@ class LandmarkStore:
         """
         if self._lock is not None and self._lock is earlier._lock:
             self._study.read_again()
+            if not self._annotations.same(earlier._annotations):
+                self._summarized = None
             self._annotations, self._facts = earlier._annotations, earlier._facts
-            self._summarized = None
 
     def annotation(self, image: str) -> LandmarkSet:
         """Annotation of an image; unplaced landmarks where there is none."""
@@ -105,7 +108,10 @@ class LandmarkStore:
 
     def result(self, image: str) -> LandmarkSet:
         """Annotation of an image, completed by its prediction."""
-        return self.annotation(image).merged_with_prediction(self.prediction(image))
+        annotation, prediction = self.annotation(image), self.prediction(image)
+        if self._merged is None or self._merged[0] is not annotation or self._merged[1] is not prediction:
+            self._merged = annotation, prediction, annotation.merged_with_prediction(prediction)
+        return self._merged[2]
 
     def results(self) -> Callable[[str], LandmarkSet]:
         """Results of all images as they are now, by name of the image; for a thread."""
@@ -145,7 +151,11 @@ class LandmarkStore:
     def state_counts(self, images: Collection[str]) -> Counter[str]:
         """Number of images in each state; see `state`."""
         self._summarize_all()
-        return Counter(map(self._states.get, images, [""] * len(images)))
+        if (
+            self._counted is None or self._counted[0] is not images
+        ):  # asked for by every widget, of all images
+            self._counted = images, Counter(map(self._states.get, images, [""] * len(images)))
+        return self._counted[1]
 
     def image_state(self, image: str) -> ImageState | None:
         """Judgement of the model of an image; None where there is none."""
@@ -156,6 +166,10 @@ class LandmarkStore:
         state = self.image_state(image)
         undecided = self.state(image) == "predicted" and self.decision(image) is None
         return state is not None and state.is_flagged and undecided
+
+    def flagged_images(self) -> set[str]:
+        """All images that are flagged; see `is_flagged`."""
+        return {image for image in self._predictions.judged_images if self.is_flagged(image)}
 
     def decision(self, image: str) -> ImageDecision | None:
         """Decision of the user on an image."""
@@ -195,6 +209,11 @@ class LandmarkStore:
         """
         self._summarize_all()
         return self._errors.get(image, _NO_ERROR)
+
+    def expected_errors(self, images: Collection[str]) -> dict[str, tuple[float, float]]:
+        """Expected errors by image; see `expected_error`."""
+        self._summarize_all()
+        return dict(zip(images, map(self._errors.get, images, [_NO_ERROR] * len(images)), strict=True))
 
     def placed_counts(self, images: Collection[str]) -> dict[str, int]:
         """Number of manual positions by image, for those of the named images that have any."""
@@ -282,6 +301,7 @@ class LandmarkStore:
             )
 
     def _summarize(self, images: Sequence[str]) -> None:
+        self._counted = None
         annotated = self._annotations.columns(images, self._study.schema)
         predicted = self._predictions.columns(images, self._study.schema)
         manual = annotated.is_manual

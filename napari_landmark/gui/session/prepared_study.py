@@ -10,6 +10,7 @@ from napari_landmark.data.study.study import Study
 from napari_landmark.gui.session.image_prefetcher import ImagePrefetcher
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.model_list import ModelList
+from napari_landmark.gui.session.review_order import native_pixel_lengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,8 @@ class PreparedStudy:
     cohort : Cohort
     landmark_store : LandmarkStore
     models : ModelList
+    pixel_lengths : dict of str to float
+        Length of a native pixel of each image, in a unit in which errors compare; see `native_pixel_lengths`.
     prefetcher : ImagePrefetcher
         Has read the first image.
     first : str
@@ -36,6 +39,7 @@ class PreparedStudy:
     cohort: Cohort
     landmark_store: LandmarkStore
     models: ModelList
+    pixel_lengths: dict[str, float]
     prefetcher: ImagePrefetcher
     first: str
     problem: str
@@ -64,4 +68,5 @@ class PreparedStudy:
         prefetcher = ImagePrefetcher(cohort)
         wanted = [name for name in (image, study.template) if name in cohort.names]
         first, problem = prefetcher.first_readable([*wanted, *cohort.names])
-        return cls(study, cohort, store, ModelList.read(study), prefetcher, first, problem)
+        lengths = dict(zip(cohort.names, native_pixel_lengths(cohort).tolist(), strict=True))
+        return cls(study, cohort, store, ModelList.read(study), lengths, prefetcher, first, problem)

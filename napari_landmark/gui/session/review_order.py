@@ -41,4 +41,6 @@ def review_order(errors: Mapping[str, float], lengths: Mapping[str, float]) -> l
     lengths : mapping of str to float
         Length of a native pixel of each image, from `native_pixel_lengths`.
     """
-    return sorted(errors, key=lambda name: -errors[name] * lengths[name])
+    names = list(errors)
+    compared = np.array([errors[name] for name in names]) * [lengths[name] for name in names]
+    return [names[number] for number in np.argsort(-compared, kind="stable")]

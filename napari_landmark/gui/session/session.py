@@ -44,6 +44,8 @@ class Session:
     models : ModelList
         Models of the study and trainings that can be resumed; read when a study is opened and a job ended, so
         that widgets need not access the disk.
+    pixel_lengths : dict of str to float
+        Length of a native pixel of each image, in a unit in which expected errors of different images compare.
     current_image : str
         Name of the image that is shown; empty without a study.
     current_landmark : str
@@ -93,6 +95,7 @@ class Session:
         self.landmark_store: LandmarkStore | None = None
         self.undo_stack = UndoStack()
         self.models = ModelList()
+        self.pixel_lengths: dict[str, float] = {}
         self.current_image = ""
         self.current_landmark = ""
         self.job: RunningJob | None = None
@@ -151,7 +154,7 @@ class Session:
         self.study, self.cohort, self.landmark_store, self.adding = study, prepared.cohort, store, adding
         self._prefetcher = prepared.prefetcher
         self.undo_stack.clear()
-        self.models = prepared.models
+        self.models, self.pixel_lengths = prepared.models, prepared.pixel_lengths
         self.current_image = ""
         self.color_by_confidence = store.any_prediction
         self.placing = not store.any_prediction
@@ -317,9 +320,10 @@ class Session:
         if only_new and store.has_shown(saved):
             return False
         store.show_predictions(saved)
-        self.color_by_confidence = store.any_prediction
         self.predictions_changed.emit()
-        self.view_changed.emit()
+        if self.color_by_confidence != store.any_prediction:
+            self.color_by_confidence = store.any_prediction
+            self.view_changed.emit()
         self.landmarks_changed.emit(self.current_image)
         return True
 

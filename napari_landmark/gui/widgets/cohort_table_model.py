@@ -7,10 +7,9 @@ from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 
-from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.study.image_facts import ImageDecision
-from napari_landmark.gui.session.review_order import native_pixel_lengths, review_order
+from napari_landmark.gui.session.review_order import review_order
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.length_text import length_text
 from napari_landmark.gui.widgets.table_view import WIDEST_TEXTS
@@ -47,21 +46,21 @@ class CohortTableModel(QAbstractTableModel):
         self._names: list[str] = []
         self._rows: dict[str, int] = {}
         self._widest_errors: set[str] = set()
-        self._cohort: Cohort | None = None
-        self._lengths: dict[str, float] = {}  # of a native pixel, of the images of that cohort
 
     def update(self) -> None:
         """Take over all images and sort them: flagged ones first, then by `review_order`."""
         session, store = self._session, self._session.landmark_store
-        errors = {} if store is None else {name: store.expected_error(name) for name in session.names}
-        names = review_order({name: mean for name, (mean, _) in errors.items()}, self._native_lengths())
-        if store is not None:  # an expected error of another anatomy says little: such images come first
-            names.sort(key=lambda name: not store.is_flagged(name))
+        errors = {} if store is None else store.expected_errors(session.names)
+        names = review_order({name: mean for name, (mean, _) in errors.items()}, session.pixel_lengths)
+        # An expected error of another anatomy says little: such images come first.
+        if store is not None and (flagged := store.flagged_images()):
+            names.sort(key=lambda name: name not in flagged)
         self.beginResetModel()
         self._names = names
         self._rows = {name: row for row, name in enumerate(names)}
-        widest = {max(errors, key=lambda name: errors[name][part]) for part in (0, 1)} if names else set()
-        self._widest_errors = {self._error(name) for name in widest}
+        by_mean = max(errors, key=errors.__getitem__, default=None)
+        by_largest = max(errors, key=lambda name: errors[name][1], default=None)
+        self._widest_errors = {self._error(name) for name in (by_mean, by_largest) if name is not None}
         self.endResetModel()
 
     def update_image(self, name: str) -> None:
@@ -111,16 +110,6 @@ class CohortTableModel(QAbstractTableModel):
         if role == WIDEST_TEXTS:
             return ((), (*_STATES.values(), *_FLAGS.values(), _LEFT_OUT), self._widest_errors)[section]
         return None
-
-    def _native_lengths(self) -> dict[str, float]:
-        """Lengths of a native pixel by image; they change with the cohort alone."""
-        cohort = self._session.cohort
-        if cohort is not self._cohort:
-            self._cohort = cohort
-            self._lengths = (
-                {} if cohort is None else dict(zip(cohort.names, native_pixel_lengths(cohort), strict=True))
-            )
-        return self._lengths
 
     def _state(self, name: str) -> str:
         """State of an image: what its user, else what its model says."""

@@ -25,9 +25,13 @@ class ImageListModel(QAbstractListModel):
         self._names: tuple[str, ...] = ()
 
     def update(self) -> None:
-        """Take over the images of the session."""
+        """Take over the images of the session and their states."""
+        names = self._session.names
+        if names == self._names:
+            self.dataChanged.emit(self.index(0), self.index(len(names) - 1))
+            return
         self.beginResetModel()
-        self._names = self._session.names
+        self._names = names
         self.endResetModel()
 
     def update_image(self, number: int) -> None:

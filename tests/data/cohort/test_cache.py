@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from napari_landmark.data.cohort import cache as working_cache
-from napari_landmark.data.cohort.cache import WorkingCache, default_cache_dir
+from napari_landmark.data.cohort.cache import WorkingCache
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.file_lock import LockHeldError, acquire_lock
 from napari_landmark.progress import Cancelled, CancelToken, ProgressEvent
@@ -210,23 +210,6 @@ def test_too_little_room_is_told_before(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"needs .* GB"):
         build(tmp_path)
     assert list(tmp_path.glob("*.npy")) == []
-
-
-def test_default_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("NAPARI_LANDMARK_CACHE", str(tmp_path))
-    assert default_cache_dir() == tmp_path
-    monkeypatch.delenv("NAPARI_LANDMARK_CACHE")
-    assert "napari-landmark" in default_cache_dir().parts
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
-def test_default_folder_on_linux(monkeypatch, tmp_path):
-    monkeypatch.delenv("NAPARI_LANDMARK_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_cache_dir() == tmp_path / "napari-landmark"
-    monkeypatch.setenv("XDG_CACHE_HOME", "")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_cache_dir() == tmp_path / ".cache" / "napari-landmark"
 
 
 BUILDING = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
+from napari_landmark.data.images import dicom_series
+from napari_landmark.data.images.dicom_header import dicom_header
 from napari_landmark.data.images.image import read_geometry, read_image
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 
@@ -50,6 +53,23 @@ class TestSeriesFolders:
         path.write_bytes(path.read_bytes() + b"\0\0")
         assert Cohort.from_folder(tmp_path / "all", cache_dir=tmp_path / "cache").fingerprint() != before
         assert [name for name, _ in image_files(tmp_path / "all")[0]] == ["patient 1", "patient 2"]
+
+    def test_a_slice_is_parsed_once_until_it_changes(self, tmp_path, monkeypatch):
+        folder, parsed = tmp_path / "all" / "ct", []
+        folder.parent.mkdir()
+        monkeypatch.setattr(
+            dicom_series, "dicom_header", lambda path: (parsed.append(path), dicom_header(path))[1]
+        )
+        save_series(folder, VOLUME)
+        Cohort.from_folder(folder.parent, cache_dir=tmp_path / "cache")
+        assert len(parsed) == len(set(parsed)) == len(VOLUME)
+        np.testing.assert_array_equal(read_image(folder).array, VOLUME)
+        assert len(parsed) == len(VOLUME)
+        shutil.rmtree(folder)
+        save_series(folder, VOLUME[::-1], spacing=(4, 1, 1))
+        changed = read_image(folder)
+        np.testing.assert_array_equal(changed.array, VOLUME[::-1])
+        assert changed.geometry.spacing == pytest.approx((4, 1, 1))
 
     def test_a_single_slice_is_a_picture(self, tmp_path):
         save_series(tmp_path / "one", VOLUME[:1])

@@ -173,3 +173,8 @@ def test_points_that_come_back_have_their_colours_again(session, layer_manager):
         session.schema.colors[0],
         session.schema.colors[3],
     ]
+
+
+def test_rings_are_not_dragged(viewer, session, layer, truth):
+    predict(session, session.current_image, truth[session.current_image])
+    assert not viewer.layers["Expected error (average)"].editable

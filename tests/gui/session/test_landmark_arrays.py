@@ -93,3 +93,16 @@ def test_a_copy_stays_as_it_is():
     copy = arrays.copy()
     arrays.put("x", EMPTY)
     assert copy.get("x", SCHEMA) == PICTURE
+
+
+def test_what_was_asked_for_before_a_change_is_not_given_after_it():
+    arrays = LandmarkArrays.gather([("x", PICTURE)])
+    assert arrays.get("x", SCHEMA) is arrays.get("x", SCHEMA)
+    arrays.put("x", EMPTY)
+    assert arrays.get("x", SCHEMA) == EMPTY
+    arrays.update(LandmarkArrays.gather([("x", VOLUME)]))
+    assert arrays.get("x", SCHEMA) == VOLUME
+    assert arrays.get("y", SCHEMA) == EMPTY
+    arrays.put("y", PICTURE)
+    assert arrays.get("y", SCHEMA) == PICTURE
+    assert arrays.copy().get("y", SCHEMA) == PICTURE

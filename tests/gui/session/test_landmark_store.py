@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 
 from ..conftest import predict
@@ -37,3 +38,24 @@ def test_the_state_of_an_image(session, truth):
     assert store.state(name) == "predicted"
     editor.place("thumb_tip", (5, 5))
     assert store.state(name) == "corrected"
+
+
+def test_states_are_counted_and_flagged_as_they_are_now(session, truth):
+    first, second = session.names[:2]
+    store, editor = session.require_store(), AnnotationEditor(session)
+    predict(session, first, truth[first], error=3.0, image_state=ImageState.FOREIGN)
+    assert store.state_counts(session.names)["predicted"] == 1
+    assert store.flagged_images() == {first}
+    assert store.expected_errors((second, first)) == {
+        second: (-math.inf, -math.inf),
+        first: pytest.approx((3.0, 3.0)),
+    }
+    session.show(first)
+    editor.place("thumb_tip", (5, 5))
+    assert store.state_counts(session.names) == {"corrected": 1, "": len(session.names) - 1}
+    assert not store.flagged_images()
+    assert store.result(first)["thumb_tip"].position == (5, 5)
+    editor.undo()
+    assert store.result(first)["thumb_tip"].position == pytest.approx(truth[first][0], abs=1e-6)
+    predict(session, first, truth[first] + 1)
+    assert store.result(first)["thumb_tip"].position == pytest.approx(truth[first][0] + 1, abs=1e-6)

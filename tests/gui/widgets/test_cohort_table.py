@@ -93,28 +93,20 @@ def test_a_change_of_an_image_is_a_change_of_its_row_alone(table, session):
     assert changed == [(row, row)]
 
 
-class FakeCohort(list):
-    """Images of one geometry."""
-
-    names = property(tuple)
-    canvas = (64, 64)
-
-    def geometry(self, number):
-        return Geometry((50, 40))
-
-
 def test_only_visible_rows_are_asked_for(qtbot):
     names = [f"image {number}" for number in range(10_000)]
     store = SimpleNamespace(
         expected_error=lambda name: (1.0, 2.0),
+        expected_errors=lambda names: dict.fromkeys(names, (1.0, 2.0)),
         state=lambda name: "predicted",
         image_state=lambda name: None,
         is_flagged=lambda name: False,
+        flagged_images=set,
         decision=lambda name: None,
     )
     session = SimpleNamespace(
         names=names,
-        cohort=FakeCohort(names),
+        pixel_lengths=dict.fromkeys(names, 1.0),
         landmark_store=store,
         require_store=lambda: store,
         geometry=lambda name: Geometry((50, 40)),
