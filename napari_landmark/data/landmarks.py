@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_landmark.data.curves import Curve, check_curves, curves_among, curves_from_json
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.geometry import Geometry
@@ -110,11 +111,14 @@ class LandmarkSchema:
         '#rrggbb'; a palette by default.
     definitions : tuple of str, optional
         Anatomical definition for the annotator; empty by default.
+    curves : tuple of Curve, optional
+        Chains of semilandmarks, whose names are landmarks of the schema as well.
     """
 
     names: tuple[str, ...]
     colors: tuple[str, ...] = ()
     definitions: tuple[str, ...] = ()
+    curves: tuple[Curve, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.names, str):
@@ -139,6 +143,8 @@ class LandmarkSchema:
         for name, color in zip(names, colors, strict=True):
             if not isinstance(color, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}", color):
                 raise InputError(f"landmark {name!r}: colour {color!r}, expected '#rrggbb'")
+        check_curves(self.curves, names)
+        object.__setattr__(self, "curves", tuple(self.curves))
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "colors", tuple(color.lower() for color in colors))
         object.__setattr__(self, "definitions", tuple(str(text) for text in definitions))
@@ -158,10 +164,22 @@ class LandmarkSchema:
                 f"unknown landmark {name!r}: the landmarks are {', '.join(self.names)}"
             ) from None
 
+    def part(self, names: Iterable[str]) -> LandmarkSchema:
+        """Schema of some of the landmarks, in the given order; a curve stays where all of its landmarks do."""
+        rows = [self.index(name) for name in names]
+        kept = tuple(self.names[row] for row in rows)
+        return LandmarkSchema(
+            kept,
+            tuple(self.colors[row] for row in rows),
+            tuple(self.definitions[row] for row in rows),
+            curves_among(self.curves, kept),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Object for a JSON file."""
         rows = zip(self.names, self.colors, self.definitions, strict=True)
-        return {"landmarks": [{"name": n, "color": c, "definition": d} for n, c, d in rows]}
+        curves = {"curves": [curve.to_json() for curve in self.curves]} if self.curves else {}
+        return {"landmarks": [{"name": n, "color": c, "definition": d} for n, c, d in rows], **curves}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LandmarkSchema:
@@ -174,7 +192,8 @@ class LandmarkSchema:
             ) from None
         fallback = default_colors(len(rows))
         colors = tuple(color or default for (_, color, _), default in zip(rows, fallback, strict=True))
-        return cls(tuple(name for name, _, _ in rows), colors, tuple(text or "" for _, _, text in rows))
+        definitions = tuple(text or "" for _, _, text in rows)
+        return cls(tuple(name for name, _, _ in rows), colors, definitions, curves_from_json(data))
 
 
 class LandmarkSet(Mapping[str, Landmark]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TextIO
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.composed_name import composed_name
+from napari_landmark.data.files.csv_table import guarded_name, table_text, unguarded_name
 from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
@@ -23,8 +23,6 @@ _LONGEST_LINE = 4 * 1024**2
 _REQUIRED = ("image", "landmark", "x", "y")
 _KNOWN = (*_REQUIRED, "z", "status", "confidence", "expected_error_px", "image_state")
 _DECIMALS = 6
-# What a spreadsheet would compute, behind any number of apostrophes. A plain '-1.png' is none.
-_FORMULA = re.compile(r"'*([=@\t\r]|[+-].*[(|!])", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,7 @@ def csv_content(
                     f"{image}: landmark {landmark.name!r} cannot be written ({error})"
                 ) from error
     try:
-        return "".join(",".join(map(_quoted, row)) + "\n" for row in rows).encode()
+        return table_text(rows).encode()
     except UnicodeEncodeError as error:
         raise InputError(f"{path}: an image has a name that is not valid text (UTF-8): rename it") from error
 
@@ -266,8 +264,8 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark, ImageState 
             f"has {len(row)} cells and the titles are {table.width}: is a decimal comma in it? "
             "Save the table with decimal points, or with semicolons between the cells"
         )
-    image = composed_name(_without_apostrophe(cell("image")))
-    name = _without_apostrophe(cell("landmark").strip())
+    image = composed_name(unguarded_name(cell("image")))
+    name = unguarded_name(cell("landmark").strip())
     if not image.strip() or not name:
         raise InputError(f"the column '{'landmark' if image.strip() else 'image'}' is empty: name it")
     x, y, z = number("x"), number("y"), number("z")
@@ -307,21 +305,6 @@ def _written_row(image: str, landmark: Landmark, geometry: Geometry | None, widt
     )
     names = guarded_name(image), guarded_name(landmark.name)
     return [*names, *pixels, *world, str(landmark.status), confidence, error, error_px, source]
-
-
-def guarded_name(name: str) -> str:
-    """The name with an apostrophe in front where a spreadsheet would take it for a formula."""
-    return f"'{name}" if _FORMULA.match(name) else name
-
-
-def _without_apostrophe(name: str) -> str:
-    return name[1:] if name.startswith("'") and _FORMULA.match(name) else name
-
-
-def _quoted(cell: str) -> str:
-    # Not csv.writer, which before Python 3.13 leaves a lone carriage return in a name without quotes.
-    special = any(sign in cell for sign in ',;\t"\r\n') or cell != cell.strip()
-    return '"' + cell.replace('"', '""') + '"' if special else cell
 
 
 def _cells(values: tuple[float, ...], width: int) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.files.atomic import atomic_write
-from napari_landmark.data.formats.landmark_csv import guarded_name
+from napari_landmark.data.files.csv_table import guarded_name
 
 POSE_TABLE = "images.csv"
 _HEADER = ("image", "mirrored", "rotation_degrees", "scale", "inverted")

@@ -77,13 +77,16 @@ class SchemaDialog(QDialog):
         rows = range(self.table.rowCount())
         items = [item for row in rows if (item := self.table.item(row, 0)) is not None]
         definitions = [item for row in rows if (item := self.table.item(row, 1)) is not None]
+        pairs = [(item.data(_ORIGINAL), item.text().strip()) for item in items]
+        renames = {old: new for old, new in pairs if old and old != new}
+        names = tuple(item.text().strip() for item in items)
         schema = LandmarkSchema(
-            tuple(item.text().strip() for item in items),
+            names,
             tuple(item.data(_COLOR) for item in items),
             tuple(item.text().strip() for item in definitions),
+            curves_among((curve.renamed(renames) for curve in self.curves), names),
         )
-        pairs = [(item.data(_ORIGINAL), item.text().strip()) for item in items]
-        return {old: new for old, new in pairs if old and old != new}, schema
+        return renames, schema
 
     def _append(self, name: str, color: str, definition: str, *, original: str = "") -> None:
         row = self.table.rowCount()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from napari_landmark.data.curves import curves_among
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema
@@ -41,7 +42,8 @@ class SchemaEditor:
             return
         row = schema.index(old)
         names = (*schema.names[:row], new, *schema.names[row + 1 :])
-        self.set_schema(dataclasses.replace(schema, names=names), renames={old: new})
+        curves = curves_among((curve.renamed({old: new}) for curve in schema.curves), names)
+        self.set_schema(dataclasses.replace(schema, names=names, curves=curves), renames={old: new})
 
     def set_schema(self, schema: LandmarkSchema, *, renames: Mapping[str, str] | None = None) -> None:
         """Replace the schema at once; annotations of removed landmarks stay in the files until those are saved again.
