@@ -19,6 +19,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.sides import Mirroring
 from napari_landmark.learning.out_of_memory import is_out_of_memory
 from napari_landmark.progress import Cancelled
+from napari_landmark.shape.configurations import LengthUnit, MissingLandmarks
 
 _DEBUG = "NAPARI_LANDMARK_DEBUG"
 
@@ -208,6 +209,48 @@ def convert(
     from napari_landmark.cli.convert import run_convert
 
     run_convert(sources, out, images=images, spacing=spacing, names=names)
+
+
+@app.command()
+def shape(
+    source: Annotated[Path, typer.Argument(metavar="STUDY|FILE", help="A study, or a landmark file")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for tables and figures")],
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the images, for millimetres")
+    ] = None,
+    spacing: Spacing = None,
+    unit: Annotated[
+        LengthUnit | None, typer.Option(help="Force a unit; shapes of images of unknown spacing need px")
+    ] = None,
+    missing: Annotated[
+        MissingLandmarks, typer.Option(help="Images with missing landmarks: leave out, or estimate these")
+    ] = MissingLandmarks.LEAVE_OUT,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Leave a landmark aside; repeat it for several")
+    ] = None,
+    manual: Annotated[
+        bool, typer.Option("--manual", help="Only landmarks that a person placed, no predictions")
+    ] = False,
+    reflect: Annotated[
+        bool, typer.Option("--reflect", help="Let mirror images be reflected, as left and right wings")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
+) -> None:
+    """Procrustes coordinates, sizes, principal components, and odd or exchanged landmarks."""
+    from napari_landmark.cli.shape import run_shape
+
+    run_shape(
+        source,
+        out,
+        images=images,
+        spacing=spacing,
+        unit=unit,
+        missing=missing,
+        without=without or [],
+        manual_only=manual,
+        reflections=reflect,
+        as_json=as_json,
+    )
 
 
 @register_app.command("train")
