@@ -212,6 +212,33 @@ def convert(
 
 
 @app.command()
+def agree(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="A B...", help="Landmark files, one a reader; or a study with several", show_default=False
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for tables and figures")] = None,
+    names: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Names of the readers, those of the files if not given")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the images, for millimetres")
+    ] = None,
+    spacing: Spacing = None,
+    model: Annotated[
+        bool, typer.Option("--model", help="The predictions of the study as one more reader")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
+) -> None:
+    """Agreement of readers: bias, Dahlberg's error, 95% ellipses, ICC, Bland-Altman plots."""
+    from napari_landmark.cli.agree import run_agree
+
+    run_agree(sources, out, names=names, images=images, spacing=spacing, model=model, as_json=as_json)
+
+
+@app.command()
 def shape(
     source: Annotated[Path, typer.Argument(metavar="STUDY|FILE", help="A study, or a landmark file")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for tables and figures")],
