@@ -29,11 +29,14 @@ class LandmarkColumns:
     has_position : (n, m) array of bool
     expected_errors : (n, m) array
         In native pixels, NaN where unknown.
+    positions : (n, m, 3) array
+        In array axis order, NaN without a position and in front of the two coordinates of pictures.
     """
 
     status: NDArray[np.uint8]
     has_position: NDArray[np.bool_]
     expected_errors: NDArray[np.float64]
+    positions: NDArray[np.float64]
 
     @property
     def is_manual(self) -> NDArray[np.bool_]:
@@ -114,11 +117,17 @@ class LandmarkArrays:
         rows = np.fromiter((self._rows.get(image, -1) for image in images), int, len(images))
         columns = np.array([self._columns.get(name, -1) for name in schema.names])
         shape = (len(rows), len(columns))
-        made = LandmarkColumns(np.zeros(shape, np.uint8), np.zeros(shape, bool), np.full(shape, np.nan))
+        made = LandmarkColumns(
+            np.zeros(shape, np.uint8),
+            np.zeros(shape, bool),
+            np.full(shape, np.nan),
+            np.full((*shape, _LARGEST_NDIM), np.nan),
+        )
         own, known = np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0)
         target, source = np.ix_(own, known), np.ix_(rows[own], columns[known])
         made.status[target] = self._status[source]
-        made.has_position[target] = ~np.isnan(self._positions[..., -1][source])
+        made.positions[target] = self._positions[source]
+        made.has_position[target] = ~np.isnan(made.positions[..., -1][target])
         made.expected_errors[target] = self._errors[source]
         return made
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
@@ -159,6 +160,18 @@ class LandmarkStore:
         """
         self._summarize_all()
         return self._errors.get(image, _NO_ERROR)
+
+    def positions(self, images: Sequence[str], ndim: int) -> NDArray[np.float64]:
+        """Positions of the results of many images as they are now: (n, k, ndim), NaN without one; see `result`.
+
+        Images that the user left out have none.
+        """
+        annotated = self._annotations.columns(images, self._study.schema)
+        predicted = self._predictions.columns(images, self._study.schema)
+        found = np.where(annotated.is_manual[..., None], annotated.positions, predicted.positions)
+        left_out = [self._decisions.get(image) is ImageDecision.LEFT_OUT for image in images]
+        found[np.array(left_out, bool)] = np.nan
+        return found[..., 3 - ndim :]
 
     def placed_counts(self, images: Collection[str]) -> dict[str, int]:
         """Number of manual positions by image, for those of the named images that have any."""

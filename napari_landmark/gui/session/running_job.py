@@ -17,6 +17,8 @@ class JobKind(StrEnum):
     DETECT = "Detecting"
     HEATMAPS = "Computing heatmaps"
     SUGGEST = "Comparing the images"
+    SHAPES = "Comparing the shapes"
+    AGREEMENT = "Comparing the readers"
     REGISTER = "Registering"
     TRAIN_REGISTRATION = "Training the registration"
     WRITE = "Writing"

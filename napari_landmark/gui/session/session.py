@@ -18,6 +18,7 @@ from napari_landmark.data.study.study import Study
 from napari_landmark.gui.session.image_prefetcher import ImagePrefetcher
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.model_list import ModelList
+from napari_landmark.gui.session.odd_shapes import OddShapes
 from napari_landmark.gui.session.prepared_study import PreparedStudy
 from napari_landmark.gui.session.running_job import RunningJob
 from napari_landmark.gui.session.saved_predictions import SavedPredictions
@@ -60,6 +61,8 @@ class Session:
         Device of the last training; empty before.
     suggestions : SuggestedImages or None
         Images that suit best as template; None until they were compared.
+    odd_shapes : OddShapes or None
+        Odd shapes of the images; None until they were compared.
     """
 
     study_changed = Signal()
@@ -74,6 +77,8 @@ class Session:
     """Predictions of the cohort changed."""
     suggestions_changed = Signal()
     """Images were compared as templates."""
+    odd_shapes_changed = Signal()
+    """The shapes of the images were compared."""
     models_changed = Signal()
     """Models of the study, or trainings that can be resumed, changed."""
     job_changed = Signal()
@@ -97,6 +102,8 @@ class Session:
         self.placing = False
         self.device = ""
         self.suggestions: SuggestedImages | None = None
+        self.odd_shapes: OddShapes | None = None
+        self.landmarks_changed.connect(self._forget_shape)
         self._prefetcher: ImagePrefetcher | None = None
 
     # -- study ----------------------------------------------------------------------------------------
@@ -144,6 +151,7 @@ class Session:
             self._prefetcher.close()
         if self.study is None or self.study.folder != study.folder:
             self.suggestions = None
+        self.odd_shapes = None
         self.study, self.cohort, self.landmark_store, self.adding = study, prepared.cohort, store, adding
         self._prefetcher = prepared.prefetcher
         self.undo_stack.clear()
@@ -330,6 +338,15 @@ class Session:
         """Keep a ranking of the images while the study is open."""
         self.suggestions = suggestions
         self.suggestions_changed.emit()
+
+    def set_odd_shapes(self, found: OddShapes) -> None:
+        """Keep a comparison of the shapes until landmarks are read again."""
+        self.odd_shapes = found
+        self.odd_shapes_changed.emit()
+
+    def _forget_shape(self, image: str) -> None:
+        if self.odd_shapes is not None:
+            self.odd_shapes.forget(image)
 
     # -- long work ------------------------------------------------------------------------------------
 
