@@ -117,7 +117,9 @@ def landmark_agreement(readings: Readings) -> dict[str, LandmarkAgreement]:
         for a, b in combinations(range(len(readings.readers)), 2):
             both = there[a] & there[b]
             if both.any():
-                pairs[readings.readers[a], readings.readers[b]] = _pair(positions[a, both], positions[b, both])
+                pairs[readings.readers[a], readings.readers[b]] = _pair(
+                    positions[a, both], positions[b, both]
+                )
         axes = {
             axis: _value_agreement(readings.readers, positions[..., -1 - number])
             for number, axis in enumerate(AXES[: positions.shape[-1]])

@@ -101,7 +101,9 @@ def bland_altman_figures(
             for height, style in ((limits.bias, "-"), (limits.lower, "--"), (limits.upper, "--")):
                 axes.axhline(height, color=_RED if style == "-" else _GREY, linestyle=style, linewidth=1)
             axes.set_title(
-                f"{name}: {limits.bias:.2f} [{limits.lower:.2f}, {limits.upper:.2f}]", fontsize=7, parse_math=False
+                f"{name}: {limits.bias:.2f} [{limits.lower:.2f}, {limits.upper:.2f}]",
+                fontsize=7,
+                parse_math=False,
             )
             axes.tick_params(labelsize=6)
         figure.supxlabel(f"mean of both{f' ({unit})' if unit else ''}", fontsize=9)
@@ -124,7 +126,9 @@ def difference_figures(
         for axes, (name, found) in part:
             axes.axhline(0, color=_GREY, linewidth=0.5)
             axes.axvline(0, color=_GREY, linewidth=0.5)
-            axes.plot(found.differences[:, -1], found.differences[:, -2], ".", color=_BLUE, markersize=3, alpha=0.6)
+            axes.plot(
+                found.differences[:, -1], found.differences[:, -2], ".", color=_BLUE, markersize=3, alpha=0.6
+            )
             axes.plot(found.bias[-1], found.bias[-2], "+", color=_RED, markersize=8)
             if found.ellipse is not None and len(found.bias) == 2:
                 long, short = 2 * found.ellipse.half_axes
@@ -134,7 +138,9 @@ def difference_figures(
                     )
                 )  # fmt: skip
             axes.set(xlim=(-extent, extent), ylim=(extent, -extent), aspect="equal")
-            axes.set_title(f"{name}: {found.mean_distance:.2f} {unit}, n {found.n}", fontsize=7, parse_math=False)
+            axes.set_title(
+                f"{name}: {found.mean_distance:.2f} {unit}, n {found.n}", fontsize=7, parse_math=False
+            )
             axes.tick_params(labelsize=6)
         figure.suptitle(
             f"{pair[1]} − {pair[0]} in {unit}: differences, bias and 95% ellipse; mean distance",

@@ -120,9 +120,7 @@ class Readings:
         return int((there[0, both] != there[1, both]).sum())
 
 
-def _common_names(
-    read: Mapping[str, Mapping[str, LandmarkSet]], images: Sequence[str]
-) -> tuple[str, ...]:
+def _common_names(read: Mapping[str, Mapping[str, LandmarkSet]], images: Sequence[str]) -> tuple[str, ...]:
     """Names of the landmarks that two readers or more placed in these images, in order of first appearance."""
     placed: dict[str, set[str]] = {}
     for reader, sets in read.items():

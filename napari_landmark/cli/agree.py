@@ -62,14 +62,21 @@ def run_agree(
         write_run_record(
             out / "agreement",
             "agree",
-            {"sources": list(sources), "images": images, "spacing": spacing, "readers": list(readings.readers)},
+            {
+                "sources": list(sources),
+                "images": images,
+                "spacing": spacing,
+                "readers": list(readings.readers),
+            },
             files=files,
             geometries=geometries.values(),
             read=[{"name": path.name, "sha256": sha256(path)} for path in sources if path.is_file()],
         )
     for line in notes(readings, given):
         typer.echo(line, err=True)
-    typer.echo(json.dumps(to_json(readings, found), indent=1) if as_json else agreement_table(readings, found))
+    typer.echo(
+        json.dumps(to_json(readings, found), indent=1) if as_json else agreement_table(readings, found)
+    )
     if out is not None:
         typer.echo(f"tables and figures: {out}", err=True)
 
@@ -214,9 +221,13 @@ def _of_study(
     found += [(name, reader.annotations()) for name, reader in readers(study).items()]
     if model:
         found.append((_MODEL, study.predictions()))
-    found = [(name, {image: marks for image, marks in sets.items() if image not in out}) for name, sets in found]
+    found = [
+        (name, {image: marks for image, marks in sets.items() if image not in out}) for name, sets in found
+    ]
     found = [(name, sets) for name, sets in found if any(marks.ndim is not None for marks in sets.values())]
-    everything = {image: marks for _, sets in found for image, marks in sets.items() if marks.ndim is not None}
+    everything = {
+        image: marks for _, sets in found for image, marks in sets.items() if marks.ndim is not None
+    }
     return found, study_geometries(study, everything, images, spacing)
 
 

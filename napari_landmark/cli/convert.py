@@ -46,7 +46,10 @@ def run_convert(
     pieces = _pieces(out, sets)
     _write_all(pieces, geometries)
     placed = sum(mark.position is not None for marks in sets.values() for mark in marks.values())
-    for line in [*_losses(pieces, geometries), *([form.note(sets, geometries=geometries)] if form.note else [])]:
+    for line in [
+        *_losses(pieces, geometries),
+        *([form.note(sets, geometries=geometries)] if form.note else []),
+    ]:
         if line:
             typer.echo(line, err=True)
     write_run_record(

@@ -86,9 +86,7 @@ class LandmarkSource:
             marks = annotations.get(image) or LandmarkSet(study.schema)
             sets[image] = marks.merged_with_prediction(predictions[image]) if image in predictions else marks
         if not any(marks.ndim is not None for marks in sets.values()):
-            raise InputError(
-                f"{path}: no image has landmarks: annotate images, or train first"
-            )
+            raise InputError(f"{path}: no image has landmarks: annotate images, or train first")
         return cls(sets, study_geometries(study, sets, images, spacing), left_out, study.sides, study)
 
 

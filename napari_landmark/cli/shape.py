@@ -52,9 +52,7 @@ def run_shape(
         unit=unit,
         without=without,
     )
-    analysis = analyse_shapes(
-        configurations, missing=missing, sides=given.sides, reflections=reflections
-    )
+    analysis = analyse_shapes(configurations, missing=missing, sides=given.sides, reflections=reflections)
     _write(out, analysis, source=source, given=given, arguments=_arguments(locals()))
     for line in _notes(given, configurations, analysis):
         typer.echo(line, err=True)
@@ -140,7 +138,9 @@ def _notes(given: LandmarkSource, configurations: Configurations, analysis: Shap
         shown = list(images.items())[:_MOST_LINES]
         lines += [f"{image}: {what}: {', '.join(names)}" for image, names in shown]
         if len(images) > len(shown):
-            lines.append(f"and {len(images) - len(shown)} more images {what}, see odd_shapes.csv and sizes.csv")
+            lines.append(
+                f"and {len(images) - len(shown)} more images {what}, see odd_shapes.csv and sizes.csv"
+            )
     return lines
 
 

@@ -134,9 +134,7 @@ def side_rows(names: Sequence[str], sides: Sides | None = None) -> list[tuple[in
     """Rows of the pairs of left and right landmarks, of given sides or as the names tell."""
     pairs = (sides if sides is not None and sides.pairs else Sides.of_names(names)).pairs
     rows = {name: row for row, name in enumerate(names)}
-    return [
-        (rows[first], rows[second]) for first, second in pairs if first in rows and second in rows
-    ]
+    return [(rows[first], rows[second]) for first, second in pairs if first in rows and second in rows]
 
 
 def odd_shapes(images: Sequence[str], names: Sequence[str], outliers: ShapeOutliers) -> tuple[OddShape, ...]:

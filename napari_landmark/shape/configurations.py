@@ -207,9 +207,7 @@ def _geometries(
     for image in sets:
         geometry = known[image] = geometries.get(image)
         if geometry is not None and geometry.ndim != ndim:
-            raise InputError(
-                f"{image}: landmarks of {ndim} coordinates for an image of {geometry.ndim} axes"
-            )
+            raise InputError(f"{image}: landmarks of {ndim} coordinates for an image of {geometry.ndim} axes")
     return known
 
 

@@ -23,7 +23,11 @@ _MARGIN = 0.12  # of the shape's extent, around the grid
 _MOST_DOTS = 20_000
 _MOST_NAMED = 12  # points with a name in the plot of scores
 _MOST_ODD = 6
-_VIEWS = ((2, 1), (2, 0), (1, 0))  # horizontal and vertical axis of the views of a volume, in array axis order
+_VIEWS = (
+    (2, 1),
+    (2, 0),
+    (1, 0),
+)  # horizontal and vertical axis of the views of a volume, in array axis order
 
 
 def shape_figures(analysis: ShapeAnalysis) -> Iterator[tuple[str, Figure]]:
@@ -111,8 +115,12 @@ def component_figure(analysis: ShapeAnalysis, component: int, *, deviations: flo
         target = components.shape_at(component, sign * deviations)
         for row, view in enumerate(views):
             draw_thin_plate_grid(panels[row, column], mean, target, view)
-        panels[0, column].set_title(f"{'−' if sign < 0 else '+'}{deviations:g} standard deviations", fontsize=10)
-    figure.suptitle(f"PC{component + 1}, {share:.1f}% of the variance: from the mean shape (grey)", fontsize=11)
+        panels[0, column].set_title(
+            f"{'−' if sign < 0 else '+'}{deviations:g} standard deviations", fontsize=10
+        )
+    figure.suptitle(
+        f"PC{component + 1}, {share:.1f}% of the variance: from the mean shape (grey)", fontsize=11
+    )
     return figure
 
 

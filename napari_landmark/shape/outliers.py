@@ -222,7 +222,9 @@ def _resistant_fit(mean: Array, shapes: Array, judged: NDArray[np.bool_], scales
     for step in range(_RESISTANT_STEPS):
         squares = ((fitted - mean) ** 2).sum(axis=-1) / scales**2
         # From tolerant to strict: at first even the right landmarks of a shape with a wrong one are far off.
-        width = np.maximum(_row_median(squares, judged) * 4.0 ** (1 - step / 2), _WIDTH * mean.shape[1])[:, None]
+        width = np.maximum(_row_median(squares, judged) * 4.0 ** (1 - step / 2), _WIDTH * mean.shape[1])[
+            :, None
+        ]
         fitted = fit_to(mean, shapes, precision / (1 + squares / width) ** 2)
     return fitted
 

@@ -120,7 +120,9 @@ def rotations(shapes: Array, target: Array, *, reflections: bool = False) -> Arr
     (n, d, d) array
     """
     covariance = np.swapaxes(shapes, 1, 2) @ target
-    if covariance.shape[-1] == 2 and not reflections:  # without a decomposition: ten times as fast for many shapes
+    if (
+        covariance.shape[-1] == 2 and not reflections
+    ):  # without a decomposition: ten times as fast for many shapes
         cosine = covariance[:, 0, 0] + covariance[:, 1, 1]
         sine = covariance[:, 0, 1] - covariance[:, 1, 0]
         length = np.hypot(cosine, sine)

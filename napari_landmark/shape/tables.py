@@ -125,4 +125,9 @@ def _odd_landmarks(analysis: ShapeAnalysis) -> Iterable[list[str]]:
             deviation = float(analysis.outliers.deviations[row, names.index(name)])
             found.append((shape.image, name, deviation, partners.get(name, "")))
     for image, name, deviation, partner in sorted(found, key=lambda entry: -entry[2]):
-        yield [guarded_name(image), guarded_name(name), number_cell(deviation, digits=4), guarded_name(partner)]
+        yield [
+            guarded_name(image),
+            guarded_name(name),
+            number_cell(deviation, digits=4),
+            guarded_name(partner),
+        ]

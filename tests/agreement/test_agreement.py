@@ -130,12 +130,19 @@ def test_tables_and_figures_are_written(truth, tmp_path):
         {"SNA": {name: {f"{n}.png": n + k for n in range(9)} for k, name in enumerate(readings.readers)}}
     )
     found, files = write_agreement(tmp_path / "out", readings, measurements=measured)
-    assert {file.name for file in files} >= {"landmarks.csv", "coordinates.csv", "measurements.csv", "agreement.pdf"}
+    assert {file.name for file in files} >= {
+        "landmarks.csv",
+        "coordinates.csv",
+        "measurements.csv",
+        "agreement.pdf",
+    }
     assert all(file.stat().st_size > 100 for file in files)
     rows = list(csv.DictReader((tmp_path / "out/landmarks.csv").read_text().splitlines()))
     assert len(rows) == 3 * 3
     assert rows[0]["second"] == "'=b(1)"  # no formula for a spreadsheet
-    assert float(rows[0]["dahlberg_px"]) == pytest.approx(found["sella"].pairs["a", "=b(1)"].dahlberg, rel=1e-5)
+    assert float(rows[0]["dahlberg_px"]) == pytest.approx(
+        found["sella"].pairs["a", "=b(1)"].dahlberg, rel=1e-5
+    )
     wide = list(csv.DictReader((tmp_path / "out/coordinates.csv").read_text().splitlines()))
     assert float(wide[0]["icc_2_1"]) == pytest.approx(found["sella"].axes["x"].agreement.value, rel=1e-5)
     assert (tmp_path / "out/agreement.pdf").read_bytes().startswith(b"%PDF")

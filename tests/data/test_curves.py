@@ -35,7 +35,9 @@ def test_semilandmarks_are_evenly_spaced_on_the_line_however_it_was_drawn(bends,
 
 def test_lengths_are_millimetres_where_pixels_are_not_square():
     """An L of 10 mm up and 10 mm across, in 20 and 10 pixels: the corner is in the middle."""
-    corner = resample_curve([[0, 0], [20, 0], [20, 10]], start=[0, 0], end=[20, 10], count=1, spacing=(0.5, 1.0))
+    corner = resample_curve(
+        [[0, 0], [20, 0], [20, 10]], start=[0, 0], end=[20, 10], count=1, spacing=(0.5, 1.0)
+    )
     np.testing.assert_allclose(corner, [[20, 0]], atol=1e-12)
     off = resample_curve([[0, 0], [20, 0], [20, 10]], start=[0, 0], end=[20, 10], count=1)
     np.testing.assert_allclose(off, [[15, 0]], atol=1e-12)

@@ -99,7 +99,9 @@ def test_fit_follows_the_weights(axes):
     positions[:, 0] += 1e4
     weights = np.ones((4, 6))
     weights[:, 0] = 0
-    np.testing.assert_allclose(fit_to(target, positions, weights)[:, 1:], np.tile(target[1:], (4, 1, 1)), atol=1e-8)
+    np.testing.assert_allclose(
+        fit_to(target, positions, weights)[:, 1:], np.tile(target[1:], (4, 1, 1)), atol=1e-8
+    )
 
 
 @given(seed=st.integers(0, 2**32 - 1))

@@ -77,7 +77,11 @@ def write_morphoj(
 
 def unit_note(sets: Mapping[str, LandmarkSet], *, geometries: Mapping[str, Geometry] | None = None) -> str:
     """One line on the unit of the file that `write_morphoj` writes, where it is pixels."""
-    return "" if _spaced(sets, geometries, "") else "coordinates are in pixels: sizes of different images do not compare"
+    return (
+        ""
+        if _spaced(sets, geometries, "")
+        else "coordinates are in pixels: sizes of different images do not compare"
+    )
 
 
 MORPHOJ = LandmarkFormat(

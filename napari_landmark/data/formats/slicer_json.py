@@ -78,7 +78,9 @@ def read_slicer_json(
     if not points:
         raise InputError(f"{path}: holds no point list with a point in it: place points in 3D Slicer")
     names = [str(markup.get("name", "")) for markup in lists]
-    if schema is None and (curves := curves_among((c for _, c in found if c is not None), [p.label for p in points])):
+    if schema is None and (
+        curves := curves_among((c for _, c in found if c is not None), [p.label for p in points])
+    ):
         sets = landmark_set(path, points, inner_names=names, schema=None, geometries=geometries)
         return {image: _with_schema_curves(marks, curves) for image, marks in sets.items()}
     return landmark_set(path, points, inner_names=names, schema=schema, geometries=geometries)
@@ -206,9 +208,7 @@ def _curve(
     ], None
 
 
-def _with_curves(
-    path: Path, points: list[SlicerPoint], curves: list[list[SlicerPoint]]
-) -> list[SlicerPoint]:
+def _with_curves(path: Path, points: list[SlicerPoint], curves: list[list[SlicerPoint]]) -> list[SlicerPoint]:
     """Points of the lists, and semilandmarks of curves that the lists have not.
 
     Where a list and a curve have different positions, nothing tells which one was moved.

@@ -171,9 +171,7 @@ def write_tps(
     write_text(path, "".join(line + "\r\n" for line in lines))
 
 
-def scale_note(
-    sets: Mapping[str, LandmarkSet], *, geometries: Mapping[str, Geometry] | None = None
-) -> str:
+def scale_note(sets: Mapping[str, LandmarkSet], *, geometries: Mapping[str, Geometry] | None = None) -> str:
     """One line where the file that `write_tps` writes has no SCALE although some images have a spacing."""
     unscaled = _unscaled(sets, geometries)
     if not unscaled or (len(unscaled) == len(sets) and not any("square" in why for why in unscaled.values())):

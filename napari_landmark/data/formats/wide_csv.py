@@ -54,12 +54,14 @@ def read_wide_csv(
         raise InputError(f"{path}: is not a readable table ({error}): check the quotes") from error
     rows = [row for row in rows if any(cell.strip() for cell in row)]
     if not rows:
-        raise InputError(f"{path}: is empty: expected a table with the column 'image' and two for each landmark")
+        raise InputError(
+            f"{path}: is empty: expected a table with the column 'image' and two for each landmark"
+        )
     header = [title.strip() for title in rows[0]]
+    if "image" not in header:
+        raise InputError(f"{path}, line 1: no column 'image': add one with the names of the images")
     try:
         column, columns = header.index("image"), _columns(header)
-    except ValueError:
-        raise InputError(f"{path}, line 1: no column 'image': add one with the names of the images") from None
     except InputError as error:
         raise error.prefixed(f"{path}, line 1") from None
     check_count(len(columns), path)
@@ -84,7 +86,10 @@ def read_wide_csv(
         if image in sets:
             raise InputError(f"{where}: the image {image} is there twice: keep one of them")
         try:
-            marks = [_landmark(name, [cells[at] for at in places], separator != ",") for name, places in columns.items()]
+            marks = [
+                _landmark(name, [cells[at] for at in places], separator != ",")
+                for name, places in columns.items()
+            ]
             sets[image] = LandmarkSet(schema, marks)
         except InputError as error:
             raise error.prefixed(where) from None
@@ -114,7 +119,6 @@ def write_wide_csv(
     """
     schema = common_schema(sets.values()) if sets else None
     names = () if schema is None else schema.names
-    axes = _AXES[: max((marks.ndim or 2 for marks in sets.values()), default=2)]
     known = ImageNames(geometries)
     spacings: dict[str, tuple[float, ...]] = {}
     for image in sets:
@@ -122,6 +126,8 @@ def write_wide_csv(
         geometry = None if name is None or geometries is None else geometries[name]
         if geometry is not None and geometry.spacing is not None:
             spacings[image] = geometry.spacing
+    counts = [*(marks.ndim or 2 for marks in sets.values()), *map(len, spacings.values())]
+    axes = _AXES[: max(counts, default=2)]
     titles = [_SPACING.format(axis) for axis in axes] if spacings else []
     rows = [["image", *titles, *(f"{guarded_name(name)} {axis}" for name in names for axis in axes)]]
     for image, marks in sets.items():
@@ -138,7 +144,11 @@ def write_wide_csv(
 
 
 WIDE_CSV = LandmarkFormat(
-    title="Wide CSV table", suffixes=(".wide.csv",), program="one row an image", read=read_wide_csv, write=write_wide_csv
+    title="Wide CSV table",
+    suffixes=(".wide.csv",),
+    program="one row an image",
+    read=read_wide_csv,
+    write=write_wide_csv,
 )
 
 

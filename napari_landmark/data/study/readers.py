@@ -99,6 +99,11 @@ class ReaderStudy(Study):
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
     @property
+    def annotations_folder(self) -> str:
+        """Name of the folder of the annotations of this reader."""
+        return Path(self._annotations).name
+
+    @property
     def n_read(self) -> int:
         """Number of images in which every landmark is placed or missing."""
         return sum(is_read(marks) for marks in self.annotations().values())

@@ -521,9 +521,7 @@ class Study:
         folder = self.folder / _ANNOTATIONS
         found = folder.iterdir() if folder.is_dir() else ()
         return sorted(
-            f"{_ANNOTATIONS}/{path.name}"
-            for path in found
-            if path.is_dir() and not path.name.startswith(".")
+            f"{_ANNOTATIONS}/{path.name}" for path in found if path.is_dir() and not path.name.startswith(".")
         )
 
     def _recorded(self, kind: str) -> Iterator[tuple[str, LandmarkSet]]:

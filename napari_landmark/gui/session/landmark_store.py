@@ -52,7 +52,7 @@ class LandmarkStore:
         self._study = study
         self.in_use, self.paused = "", ""
         self._lock: StudyLock | None = None
-        if earlier is not None and earlier.is_of(study):
+        if earlier is not None and earlier._study.folder.resolve() == study.folder.resolve():
             self._lock = earlier._lock
         if self._lock is None:
             try:
@@ -67,8 +67,9 @@ class LandmarkStore:
         self.reload()
 
     def is_of(self, study: Study) -> bool:
-        """Whether the landmarks are those of a study, of whatever object that describes it."""
-        return self._study.folder.resolve() == study.folder.resolve()
+        """Whether the landmarks are those of a study and reader, of whatever object that describes it."""
+        same = self._study.folder.resolve() == study.folder.resolve()
+        return same and self._study.reader == study.reader
 
     def reload(self) -> None:
         """Read all files again."""

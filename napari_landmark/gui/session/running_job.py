@@ -25,6 +25,12 @@ class JobKind(StrEnum):
     RENAME = "Renaming landmarks"
 
 
+NOT_DURING_A_READING = frozenset(
+    {JobKind.TRAIN, JobKind.DETECT, JobKind.HEATMAPS, JobKind.SUGGEST, JobKind.SHAPES, JobKind.RENAME}
+)
+"""Work that needs the landmarks of the study, which a blind reading hides."""
+
+
 class JobSignal(Protocol):
     """A signal of Qt or psygnal."""
 

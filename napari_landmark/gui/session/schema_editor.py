@@ -67,7 +67,11 @@ class SchemaEditor:
     def check(self) -> None:
         """Raise InputError where the landmarks cannot be changed now: long work is running, or the study is in use."""
         session = self._session
-        store = session.require_store()
+        store, study = session.require_store(), session.require_study()
+        if study.reader:
+            raise InputError(
+                f"the reading of {study.reader} goes on: finish or interrupt it, then change the landmarks"
+            )
         if session.job is not None:
             raise InputError(f"{session.job.title} is running: cancel it or wait, then change the landmarks")
         store.check_right()
@@ -112,6 +116,7 @@ class SchemaEditor:
         if written is not None:
             session.require_store().take_over(written)
             session.undo_stack.clear()  # its changes have the old names
+        session.odd_shapes = None
         session.current_landmark = renames.get(session.current_landmark, session.current_landmark)
         if session.current_landmark not in study.schema:
             session.current_landmark = session.next_unplaced() or study.schema.names[0]

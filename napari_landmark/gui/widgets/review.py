@@ -133,7 +133,8 @@ class ReviewWidget(DockWidget):
                 row.addWidget(
                     widget,
                     0
-                    if isinstance(widget, QLabel) and widget not in (self.about, self.hint, self.flag, self.shape)
+                    if isinstance(widget, QLabel)
+                    and widget not in (self.about, self.hint, self.flag, self.shape)
                     else 1,
                 )
             stretch = 2 if self.cohort in widgets else 3 if self.table in widgets else 0

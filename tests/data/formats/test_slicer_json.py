@@ -282,7 +282,9 @@ class TestCurves:
         path, data, _ = self.written(tmp_path)
         data["markups"][1]["controlPoints"][2]["position"][0] += 1
         path.write_text(json.dumps(data))
-        with pytest.raises(InputError, match=r"'border\[2\]' is at one position in the point list and at another"):
+        with pytest.raises(
+            InputError, match=r"'border\[2\]' is at one position in the point list and at another"
+        ):
             read_landmarks(path, schema=CURVED, geometries=CURVE_GEOMETRY)
 
     def test_a_curve_drawn_in_slicer_is_resampled_in_millimetres(self, tmp_path):

@@ -211,7 +211,10 @@ class TestCurves:
                 "LM=2\n0 0\n4 0\nCURVES=2\nPOINTS=1\n1 1\nPOINTS=1\n1 1\nIMAGE=wing 1.png\n",
                 "has 2 curves, and 1 are given",
             ),
-            ("LM=2\n0 0\n4 0\nCURVES=1\nPOINTS=3\n1 1\nIMAGE=wing 1.png\n", "says 3 points|expected 2 coordinates"),
+            (
+                "LM=2\n0 0\n4 0\nCURVES=1\nPOINTS=3\n1 1\nIMAGE=wing 1.png\n",
+                "says 3 points|expected a number",
+            ),
         ],
     )
     def test_what_does_not_fit_is_refused(self, tmp_path, text, words):

@@ -39,7 +39,11 @@ def test_the_text(tmp_path):
     schema = LandmarkSchema(("tip", "=base(1)"))
     marks = LandmarkSet(schema, [Landmark("tip", (1, 2.5), "placed"), Landmark("=base(1)", status="missing")])
     path = tmp_path / "a.wide.csv"
-    write_landmarks(path, {"a.png": marks, "b.png": LandmarkSet(schema)}, geometries={"a.png": Geometry((9, 9), (0.5, 0.25))})
+    write_landmarks(
+        path,
+        {"a.png": marks, "b.png": LandmarkSet(schema)},
+        geometries={"a.png": Geometry((9, 9), (0.5, 0.25))},
+    )
     assert path.read_text().splitlines() == [
         "image,spacing_x_mm,spacing_y_mm,tip x,tip y,'=base(1) x,'=base(1) y",
         "a.png,0.25,0.5,2.5,1.0,,",

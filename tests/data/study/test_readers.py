@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 import pytest
 
 from napari_landmark.data.errors import InputError
