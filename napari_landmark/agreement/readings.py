@@ -102,7 +102,8 @@ class Readings:
         unknown = [image for image, geometry in lengths.items() if geometry is None]
         if unknown and len(unknown) < len(images):
             raise InputError(
-                f"the spacing of {len(unknown)} of {len(images)} images is not known ({', '.join(unknown[:3])}), and pixels "
+                f"the spacing of {len(unknown)} of {len(images)} images is not known ({', '.join(unknown[:3])}), and "
+                "pixels "
                 "are not compared with millimetres",
                 code=ErrorCode.NEEDS_SPACING,
             )

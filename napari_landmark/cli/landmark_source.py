@@ -1,4 +1,4 @@
-"""Landmarks of a study or of a landmark file, with the geometries of their images, for the commands that analyse them."""
+"""Landmarks of a study or of a landmark file, with the geometries of their images, for commands that analyse them."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ _MOST_POINTS = 500
 class Curve:
     """Chain of semilandmarks from one landmark to another.
 
-    Its semilandmarks are landmarks of the schema, named ``NAME[1]`` to ``NAME[count]`` from the start on, so that whatever
-    works with landmarks works with them.
+    Its semilandmarks are landmarks of the schema, named ``NAME[1]`` to ``NAME[count]`` from the start on, so that
+    whatever works with landmarks works with them.
 
     Parameters
     ----------
@@ -121,6 +121,12 @@ def curves_among(curves: Iterable[Curve], names: Collection[str]) -> tuple[Curve
     """The curves whose landmarks all are among the names."""
     known = set(names)
     return tuple(curve for curve in curves if known.issuperset(curve.chain))
+
+
+def curves_last(names: Iterable[str], curves: Iterable[Curve]) -> tuple[str, ...]:
+    """Names of the landmarks that belong to no curve, followed by the semilandmarks of each curve: the order of TPS files."""
+    sliding = [name for curve in curves for name in curve.semilandmarks]
+    return (*(name for name in names if name not in set(sliding)), *sliding)
 
 
 def sliders(curves: Iterable[Curve], names: Sequence[str]) -> list[tuple[int, int, int]]:

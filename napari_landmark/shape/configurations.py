@@ -106,8 +106,8 @@ class Configurations:
         for image, marks in used.items():
             if marks.ndim != ndim:
                 raise InputError(
-                    f"{image}: its landmarks have {marks.ndim} coordinates and those of {first} {ndim}: analyse pictures "
-                    "and volumes apart"
+                    f"{image}: its landmarks have {marks.ndim} coordinates and those of {first} {ndim}: "
+                    "analyse pictures and volumes apart"
                 )
         known = _geometries(used, geometries or {}, spacing, ndim)
         unit = _unit(known, unit)
@@ -153,7 +153,7 @@ class Configurations:
         InputError
             Too few images are complete, with the landmarks that are missing most.
         """
-        whole = ~self.is_missing.any(axis=1)
+        whole: NDArray[np.bool_] = ~np.any(self.is_missing, axis=1)
         if whole.all():
             return self
         if whole.sum() < _FEWEST_COMPLETE:
@@ -216,16 +216,17 @@ def _unit(known: Mapping[str, Geometry | None], wanted: LengthUnit | None) -> Le
     unknown = [image for image, geometry in known.items() if geometry is None or not geometry.has_spacing]
     if wanted is LengthUnit.PIXELS or (wanted is None and len(unknown) == len(known)):
         for image, geometry in known.items():
-            if geometry is not None and geometry.spacing is not None:
-                if not math.isclose(min(geometry.spacing), max(geometry.spacing), rel_tol=1e-4):
-                    raise InputError(
-                        f"{image}: its pixels are not square, shapes in pixels would be distorted: use millimetres"
-                    )
+            spacing = None if geometry is None else geometry.spacing
+            if spacing is not None and not math.isclose(min(spacing), max(spacing), rel_tol=1e-4):
+                raise InputError(
+                    f"{image}: its pixels are not square, shapes in pixels would be distorted: use millimetres"
+                )
         return LengthUnit.PIXELS
     if unknown:
         others = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise InputError(
-            f"the spacing of {len(unknown)} of {len(known)} images is not known ({', '.join(unknown[:3])}{others}), and "
+            f"the spacing of {len(unknown)} of {len(known)} images is not known "
+            f"({', '.join(unknown[:3])}{others}), and "
             "pixels are not compared with millimetres; shapes without sizes can be compared in pixels",
             code=ErrorCode.NEEDS_SPACING,
         )

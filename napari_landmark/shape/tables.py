@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_landmark.data.curves import sliders
+from napari_landmark.data.curves import curves_last, sliders
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.csv_table import guarded_name, number_cell, table_text
 from napari_landmark.shape.analysis import ShapeAnalysis
@@ -21,7 +21,7 @@ def write_shape_tables(folder: Path, analysis: ShapeAnalysis) -> list[Path]:
 
     Coordinates are in the order x, y(, z) of the images, y downwards in pictures.
     """
-    tables = {
+    tables: dict[str, Iterable[Sequence[str]]] = {
         "procrustes.csv": _procrustes(analysis),
         "sizes.csv": _sizes(analysis),
         "scores.csv": _scores(analysis),
@@ -32,7 +32,10 @@ def write_shape_tables(folder: Path, analysis: ShapeAnalysis) -> list[Path]:
     }
     schema = analysis.configurations.schema
     if schema.curves:
-        rows = [[str(row + 1) for row in triple] for triple in sliders(schema.curves, schema.names)]
+        rows = [
+            [str(row + 1) for row in triple]
+            for triple in sliders(schema.curves, curves_last(schema.names, schema.curves))
+        ]
         tables["sliders.csv"] = [["before", "slide", "after"], *rows]
     paths = []
     for name, rows in tables.items():

@@ -57,7 +57,7 @@ class ThinPlateSpline:
             )
         right = np.zeros((len(system), targets.shape[1]))
         right[:count] = targets
-        solved = np.linalg.solve(system, right)
+        solved: Array = np.linalg.solve(system, right).astype(np.float64)
         return cls(sources, centre, size, solved[:count], solved[count:])
 
     def __call__(self, points: Array) -> Array:
@@ -68,7 +68,7 @@ class ThinPlateSpline:
 
     @property
     def bending_energy(self) -> float:
-        """Bending energy of the map, 0 for an affine one, with sources of unit size and the kernel's factor left out."""
+        """Bending energy of the map from sources of unit size, without the kernel's factor; 0 for an affine one."""
         kernel = _kernel(self.sources, self.sources)
         return float(abs(np.einsum("ke,kj,je->", self.weights, kernel, self.weights)))
 

@@ -53,7 +53,7 @@ def test_a_constant_difference_counts_for_agreement_alone():
     rng = np.random.default_rng(0)
     first = rng.normal(0, 2, 30)
     values = np.stack([first, first + rng.normal(0, 0.1, 30)], 1)
-    shifted = values + (0, 5)
+    shifted = values + np.array([0, 5])
     assert icc_consistency(shifted).value == pytest.approx(icc_consistency(values).value, abs=1e-9)
     assert icc_agreement(shifted).value < 0.4 < icc_agreement(values).value
 

@@ -58,7 +58,7 @@ def test_without_drawn_points_it_is_straight_and_repeated_points_do_no_harm():
 
 @pytest.mark.parametrize("path", [[[1, 1], [1, 1]], [[np.nan, 1], [2, 2]]])
 def test_what_is_no_line_is_refused(path):
-    with pytest.raises(InputError, match="draw it again|draw it from"):
+    with pytest.raises(InputError, match=r"draw it again|draw it from"):
         resample_curve(path, start=[1, 1], end=[1, 1], count=2)
 
 

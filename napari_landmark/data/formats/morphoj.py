@@ -60,7 +60,8 @@ def write_morphoj(
             mark = marks.get(name)
             if mark is None or mark.position is None:
                 raise InputError(
-                    f"{image}: landmark {name!r} has no position, and {path} cannot hold a missing one: place it, or leave "
+                    f"{image}: landmark {name!r} has no position, and {path} cannot hold a missing one: place it, or "
+                    "leave "
                     "the image or the landmark out"
                 )
             positions.append(mark.position)

@@ -46,9 +46,9 @@ def read_slicer_json(
     The file does not name its image. It is the image with the name of the file, else with the name of the point
     list, else the only one in `geometries`. A point with the status 'preview' is a predicted landmark.
 
-    A curve gives the semilandmarks of the curve of its name: those of its points that are labelled as they are; else, where
-    the schema has a curve of that name, its points are resampled by arc length. Other curves, lines, planes and the like
-    are left out.
+    A curve gives the semilandmarks of the curve of its name: those of its points that are labelled as they are;
+    else, where the schema has a curve of that name, its points are resampled by arc length. Other curves, lines,
+    planes and the like are left out.
 
     Parameters
     ----------
@@ -224,7 +224,8 @@ def _with_curves(path: Path, points: list[SlicerPoint], curves: list[list[Slicer
             twin.lps is not None and point.lps is not None and math.dist(twin.lps, point.lps) > _SAME_MM
         ):
             raise InputError(
-                f"{path}: the point {point.label!r} is at one position in the point list and at another one on its curve: "
+                f"{path}: the point {point.label!r} is at one position in the point list and at another one on its "
+                "curve: "
                 "delete one of both in 3D Slicer"
             )
     return [*points, *added]

@@ -133,9 +133,9 @@ def write_tps(
 ) -> None:
     """Write the landmarks of many images, in the order of the schema, without their names.
 
-    Landmarks without a position are written as -1. SCALE, millimetres for a pixel, is written where the spacing of every
-    image is known and the same along all axes: programs would otherwise compare pixels with millimetres (`scale_note`).
-    Semilandmarks of the schema's curves are written as CURVES=, without the landmarks at their ends.
+    Landmarks without a position are written as -1. SCALE, millimetres for a pixel, is written where the spacing of
+    every image is known and the same along all axes: programs would otherwise compare pixels with millimetres
+    (`scale_note`). Semilandmarks of the schema's curves are written as CURVES=, without the landmarks at their ends.
 
     Parameters
     ----------
@@ -239,7 +239,8 @@ def _semilandmarks(
         return []
     if len(specimen.curves) != len(schema.curves):
         raise InputError(
-            f"has {len(specimen.curves)} curves, and {len(schema.curves)} are given: their order is all that tells them "
+            f"has {len(specimen.curves)} curves, and {len(schema.curves)} are given: their order is all that "
+            "tells them "
             "apart, so both must agree"
         )
     ends = {mark.name: mark.position for mark in marks}

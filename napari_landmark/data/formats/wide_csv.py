@@ -76,7 +76,8 @@ def read_wide_csv(
         where = f"{path}, row {line}"
         if len(row) > len(header):
             raise InputError(
-                f"{where}: has {len(row)} cells and the titles are {len(header)}: is a decimal comma in it? Save the table "
+                f"{where}: has {len(row)} cells and the titles are {len(header)}: is a decimal comma in it? Save the "
+                "table "
                 "with decimal points, or with semicolons between the cells"
             )
         cells = [*row, *[""] * (len(header) - len(row))]

@@ -1,7 +1,7 @@
 """Readers of a study: annotations of other persons, or of the same one again, each in a folder of their own.
 
-``annotations/READER/IMAGE.csv`` holds what a reader placed, ``annotations/READER/reading.json`` which images in which order.
-The annotations of the study itself stay where they are; programs that know no readers see those alone.
+``annotations/READER/IMAGE.csv`` holds what a reader placed, ``annotations/READER/reading.json`` which images in which
+order. The annotations of the study itself stay where they are; programs that know no readers see those alone.
 """
 
 from __future__ import annotations
@@ -185,7 +185,8 @@ class ReaderStudy(Study):
 
     def _refuse(self) -> NoReturn:
         raise InputError(
-            f"{self.folder}: the reading of {self.reader} goes on, in which nothing but its landmarks is changed: finish "
+            f"{self.folder}: the reading of {self.reader} goes on, in which nothing but its landmarks is changed: "
+            "finish "
             "or interrupt it first"
         )
 
@@ -208,7 +209,8 @@ def check_reader(name: str) -> str:
         or name.lower().endswith(_FORBIDDEN_ENDS)
     ):
         raise InputError(
-            f"reader {name[:80]!r}: give a name of one line, at most {_LONGEST_NAME} signs, that does not begin with a dot "
+            f"reader {name[:80]!r}: give a name of one line, at most {_LONGEST_NAME} signs, that does not begin "
+            "with a dot "
             "or end in .csv or .json"
         )
     return name

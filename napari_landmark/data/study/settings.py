@@ -26,6 +26,7 @@ _KEYS = (
     "renamed",
     "sides",
     "landmarks",
+    "curves",
 )
 
 

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFormLayout,
+    QHeaderView,
     QSpinBox,
     QTableWidget,
     QTableWidgetItem,
@@ -69,7 +70,8 @@ class BeginReadingDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(
             note(
-                "The annotated images are shown in another order, without their landmarks and predictions. What is placed is "
+                "The annotated images are shown in another order, without their landmarks and predictions. What is "
+                "placed is "
                 "kept apart, and changes nothing in the study. It can be interrupted and gone on with at any time."
             )
         )
@@ -126,6 +128,9 @@ class AgreementDialog(QDialog):
             self._append(
                 [name, str(pair.n), *bias, f"{pair.mean_distance:.2f}", f"{pair.dahlberg:.2f}", ellipse]
             )
+        columns = self.table.horizontalHeader()
+        if columns is not None:
+            columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         set_headers(self.table, stretched=0, row_height=22)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
@@ -139,7 +144,7 @@ class AgreementDialog(QDialog):
         )
         layout.addWidget(self.table, 1)
         layout.addWidget(buttons)
-        self.resize(620, 420)
+        self.resize(700, 460)
 
     def _append(self, cells: list[str]) -> None:
         row = self.table.rowCount()

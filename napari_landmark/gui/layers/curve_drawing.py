@@ -16,8 +16,6 @@ from napari_landmark.data.curves import Curve
 from napari_landmark.gui.layers.layer_transforms import layer_place
 from napari_landmark.gui.session.session import Session
 
-_FEWEST_POINTS = 2
-
 
 class CurveDrawing:
     """Shapes layer for one line; another image, study or landmark schema ends it.
@@ -41,6 +39,7 @@ class CurveDrawing:
     ) -> None:
         self.curve = curve
         self._viewer, self._session, self._done = weakref.ref(viewer), session, done
+        self._added = 0  # times that napari said so
         geometry = session.geometry()
         self._layer: Shapes | None = viewer.add_shapes(
             ndim=geometry.ndim,
@@ -61,18 +60,18 @@ class CurveDrawing:
         self._end(None)
 
     def _on_data(self, event: Any) -> None:
-        if str(event.action) == "added":
-            # Not from inside the mouse event: napari goes on with the layer after it.
-            QTimer.singleShot(0, self._check)
-
-    def _check(self) -> None:
         layer = self._layer
-        # The first press adds a line already; napari tells only privately that it is still being drawn.
-        if layer is None or getattr(layer, "_is_creating", False) or not layer.data:
+        if layer is None or str(event.action) != "added":
             return
-        path = np.asarray(layer.data[-1], dtype=np.float64)
-        if len(path) >= _FEWEST_POINTS:
-            self._end(path)
+        # napari says so twice: when the mouse is pressed, with that position twice, and when the line is finished,
+        # which it removes where it has no length.
+        self._added += 1
+        path = np.asarray(layer.data[-1], dtype=np.float64) if len(layer.data) else np.empty((0, layer.ndim))
+        if len(path) > 2 or (self._added > 1 and len(path)):
+            # Not from inside the mouse event: napari goes on with the layer after it.
+            QTimer.singleShot(0, lambda: self._end(path))
+        elif self._added > 1:
+            self._added = 0
 
     def _end(self, path: NDArray[np.float64] | None) -> None:
         viewer, layer = self._viewer(), self._layer

@@ -23,7 +23,8 @@ _TIPS = (
     "Mean expected error of the predicted landmarks, and the largest one in parentheses; an average, not a limit",
 )
 _SHAPE_TIP = (
-    "How far the landmarks are from where those of the other images are, as a multiple of what is usual; the landmark that "
+    "How far the landmarks are from where those of the other images are, as a multiple of what is usual; "
+    "the landmark that "
     "is farthest off, or those that seem exchanged"
 )
 _STATES = {"annotated": "✓ annotated", "corrected": "✓ corrected", "predicted": "predicted", "": "–"}

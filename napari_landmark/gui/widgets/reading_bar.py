@@ -22,7 +22,7 @@ class ReadingBar(Listener):
         self.begin = button(
             "Blind reading…",
             self._on_begin,
-            tip="Place the landmarks of annotated images once more, without seeing them: how far do two readings agree?",
+            tip="Place the landmarks of annotated images once more, without seeing them, to compare both readings",
         )
         self.state = note()
         self.interrupt = button(
@@ -62,7 +62,8 @@ class ReadingBar(Listener):
             return
         done, total = self.counts()
         self.state.setText(
-            f"<b>Blind reading of {escape(study.reader)}</b>: {done} of {total} images read. Earlier landmarks and predictions "
+            f"<b>Blind reading of {escape(study.reader)}</b>: {done} of {total} images read. Earlier landmarks "
+            "and predictions "
             "are hidden."
         )
         emphasise(self.finish, done == total)

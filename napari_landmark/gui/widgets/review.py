@@ -57,7 +57,8 @@ class ReviewWidget(DockWidget):
         self.order = QComboBox()
         self.order.addItems(["Largest expected error first", "Odd shape first"])
         self.order.setToolTip(
-            "Order of the list. Odd shapes: landmarks far from where the other images have them, exchanged ones first; also "
+            "Order of the list. Odd shapes: landmarks far from where the other images have them, exchanged ones "
+            "first; also "
             "of what persons placed. Choose it again to compare anew."
         )
         self.order.activated.connect(self._on_order)
@@ -243,8 +244,7 @@ class ReviewWidget(DockWidget):
         self.cohort.order_by(shape=True)
         self._show_order()
         self.refresh()
-        counted = f"{found.n_found} of {len(found.images)} images have an odd shape"
-        self.session.message.emit("info", counted if found.n_found else "No image has an odd shape")
+        self.session.message.emit("info", f"Odd shapes: {found.n_found} of {len(found.images)} images")
 
     def _on_order_lost(self) -> None:
         """Go back to expected errors where the landmarks were read again, so that the shapes are unknown."""

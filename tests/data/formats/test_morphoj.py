@@ -49,7 +49,7 @@ def test_volumes_have_three_coordinates(tmp_path):
 
 def test_a_missing_landmark_is_named(tmp_path):
     marks = MARKS | {"2.png": LandmarkSet(SCHEMA, [Landmark("tip", (1, 2), "placed")])}
-    with pytest.raises(InputError, match="2.png: landmark 'base' has no position"):
+    with pytest.raises(InputError, match=r"2\.png: landmark 'base' has no position"):
         write_landmarks(tmp_path / "a.morphoj.txt", marks)
     assert not list(tmp_path.iterdir())
 

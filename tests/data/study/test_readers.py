@@ -134,7 +134,7 @@ def test_names_that_are_no_folder_are_refused(name):
 def test_any_other_name_has_a_folder_of_its_own(study, name):
     reading = start_reading(study, name, images=IMAGES)
     reading.save_annotations("3.png", marks(99))
-    assert [path.parent for path in study.folder.glob("annotations/*/3.png.csv")][0].parent == (
+    assert next(path.parent for path in study.folder.glob("annotations/*/3.png.csv")).parent == (
         study.folder / "annotations"
     )
     assert list(readers(study)) == [check_reader(name)]
