@@ -19,6 +19,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.sides import Mirroring
 from napari_landmark.learning.out_of_memory import is_out_of_memory
 from napari_landmark.progress import Cancelled
+from napari_landmark.shape.configurations import LengthUnit, MissingLandmarks
 
 _DEBUG = "NAPARI_LANDMARK_DEBUG"
 
@@ -314,6 +315,75 @@ def measure(
         image=image or [],
         spacing=spacing,
         reader_error=reader_error,
+    )
+
+
+@app.command()
+def agree(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="A B...", help="Landmark files, one a reader; or a study with several", show_default=False
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for tables and figures")] = None,
+    names: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Names of the readers, those of the files if not given")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the images, for millimetres")
+    ] = None,
+    spacing: Spacing = None,
+    model: Annotated[
+        bool, typer.Option("--model", help="The predictions of the study as one more reader")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
+) -> None:
+    """Agreement of readers: bias, Dahlberg's error, 95% ellipses, ICC, Bland-Altman plots."""
+    from napari_landmark.cli.agree import run_agree
+
+    run_agree(sources, out, names=names, images=images, spacing=spacing, model=model, as_json=as_json)
+
+
+@app.command()
+def shape(
+    source: Annotated[Path, typer.Argument(metavar="STUDY|FILE", help="A study, or a landmark file")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for tables and figures")],
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the images, for millimetres")
+    ] = None,
+    spacing: Spacing = None,
+    unit: Annotated[
+        LengthUnit | None, typer.Option(help="Force a unit; shapes of images of unknown spacing need px")
+    ] = None,
+    missing: Annotated[
+        MissingLandmarks, typer.Option(help="Images with missing landmarks: leave out, or estimate these")
+    ] = MissingLandmarks.LEAVE_OUT,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Leave a landmark aside; repeat it for several")
+    ] = None,
+    manual: Annotated[
+        bool, typer.Option("--manual", help="Only landmarks that a person placed, no predictions")
+    ] = False,
+    reflect: Annotated[
+        bool, typer.Option("--reflect", help="Let mirror images be reflected, as left and right wings")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
+) -> None:
+    """Procrustes coordinates, sizes, principal components, and odd or exchanged landmarks."""
+    from napari_landmark.cli.shape import run_shape
+
+    run_shape(
+        source,
+        out,
+        images=images,
+        spacing=spacing,
+        unit=unit,
+        missing=missing,
+        without=without or [],
+        manual_only=manual,
+        reflections=reflect,
+        as_json=as_json,
     )
 
 

@@ -46,8 +46,12 @@ def run_convert(
     pieces = _pieces(out, sets)
     _write_all(pieces, geometries)
     placed = sum(mark.position is not None for marks in sets.values() for mark in marks.values())
-    for line in _losses(pieces, geometries):
-        typer.echo(line, err=True)
+    for line in [
+        *_losses(pieces, geometries),
+        *([form.note(sets, geometries=geometries)] if form.note else []),
+    ]:
+        if line:
+            typer.echo(line, err=True)
     write_run_record(
         out.with_name(out.name.replace(_PLACE, "all")),
         "convert",
@@ -125,7 +129,9 @@ def _write_all(pieces: Mapping[Path, Mapping[str, LandmarkSet]], geometries: _Ge
 
 
 def _losses(pieces: Mapping[Path, Mapping[str, LandmarkSet]], geometries: _Geometries) -> list[str]:
-    """Messages on states that the written files do not hold, counted by reading them again."""
+    """Messages on states that the written files do not hold, counted by reading them again, where that is possible."""
+    if output_format(next(iter(pieces))).read is None:
+        return []
     counts = {"the status": 0, "the confidence": 0, "the expected error": 0, "the state 'covered'": 0}
     for path, sets in pieces.items():
         schema = common_schema(sets.values())

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_landmark.data.curves import Curve, check_curves, curves_among, curves_from_json
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.geometry import Geometry
@@ -123,12 +124,15 @@ class LandmarkSchema:
         Anatomical definition for the annotator; empty by default.
     links : tuple of Link, optional
         Lines and outlines through landmarks, for drawings and exports.
+    curves : tuple of Curve, optional
+        Chains of semilandmarks, whose names are landmarks of the schema as well.
     """
 
     names: tuple[str, ...]
     colors: tuple[str, ...] = ()
     definitions: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
+    curves: tuple[Curve, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.names, str):
@@ -159,7 +163,9 @@ class LandmarkSchema:
                 raise InputError(
                     f"link {title!r}: unknown landmark {unknown[0]!r}{did_you_mean(unknown[0], names)}"
                 )
+        check_curves(self.curves, names)
         object.__setattr__(self, "links", tuple(self.links))
+        object.__setattr__(self, "curves", tuple(self.curves))
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "colors", tuple(color.lower() for color in colors))
         object.__setattr__(self, "definitions", tuple(str(text) for text in definitions))
@@ -179,12 +185,24 @@ class LandmarkSchema:
                 f"unknown landmark {name!r}: the landmarks are {', '.join(self.names)}"
             ) from None
 
+    def part(self, names: Iterable[str]) -> LandmarkSchema:
+        """Schema of some of the landmarks, in the given order; a curve stays where all of its landmarks do."""
+        rows = [self.index(name) for name in names]
+        kept = tuple(self.names[row] for row in rows)
+        return LandmarkSchema(
+            kept,
+            tuple(self.colors[row] for row in rows),
+            tuple(self.definitions[row] for row in rows),
+            curves_among(self.curves, kept),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Object for a JSON file."""
         rows = zip(self.names, self.colors, self.definitions, strict=True)
         return {
             "landmarks": [{"name": n, "color": c, "definition": d} for n, c, d in rows],
             **({"links": [link.to_json() for link in self.links]} if self.links else {}),
+            **({"curves": [curve.to_json() for curve in self.curves]} if self.curves else {}),
         }
 
     @classmethod
@@ -206,6 +224,7 @@ class LandmarkSchema:
             colors,
             tuple(text or "" for _, _, text in rows),
             tuple(map(Link.from_json, links)),
+            curves_from_json(data),
         )
 
     def links_among(

@@ -16,7 +16,7 @@ from napari_landmark.cli.wording import word
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.images.image import read_image
-from napari_landmark.data.study.image_decisions import ImageDecision
+from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.inference.detect import ImageReference
 from napari_landmark.detection.model.store import load_model

@@ -173,6 +173,31 @@ class Cohort:
         skipped_files.sort(key=lambda skipped: natural_order(skipped.name))
         return cls(folder, canvas, [entries[i] for i in rows], skipped_files, cache, rows, spacing)
 
+    def selection(self, names: Sequence[str]) -> Cohort:
+        """Some of the images, in another order; they share the caches of this cohort.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Names of the images, each once.
+
+        Raises
+        ------
+        InputError
+            There is no such image.
+        """
+        numbers = [self.index(name) for name in names]
+        entries = [self._entries[number] for number in numbers]
+        rows = [self._rows[number] for number in numbers]
+        result = Cohort(
+            self.folder, self.canvas, entries, self.skipped_files, self._cache, rows, self._spacing
+        )
+        new = {number: row for row, number in enumerate(numbers)}
+        result._poses = {new[number]: pose for number, pose in self._poses.items() if number in new}
+        result._posed_cache = self._posed_cache
+        result._posed_rows = {new[number]: row for number, row in self._posed_rows.items() if number in new}
+        return result
+
     def posed(
         self,
         poses: Mapping[int, Pose],

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 
+from napari_landmark.data.curves import Curve, curves_among
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.images.image import IMAGE_SUFFIXES
@@ -100,7 +101,17 @@ def common_schema(sets: Iterable[LandmarkSet]) -> LandmarkSchema:
         tuple(color for color, _ in rows.values()),
         tuple(text for _, text in rows.values()),
         tuple(dict.fromkeys(link for schema in schemas for link in schema.links)),
+        merged_curves(schemas, rows),
     )
+
+
+def merged_curves(schemas: Iterable[LandmarkSchema], names: Collection[str]) -> tuple[Curve, ...]:
+    """Curves of several schemas whose landmarks all are among the names; the first one of a name counts."""
+    curves: dict[str, Curve] = {}
+    for schema in schemas:
+        for curve in curves_among(schema.curves, names):
+            curves.setdefault(curve.name, curve)
+    return tuple(curves.values())
 
 
 def _base(name: str) -> str:

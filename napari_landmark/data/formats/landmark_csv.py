@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TextIO
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.composed_name import composed_name
+from napari_landmark.data.files.csv_table import guarded_name, table_text, unguarded_name
 from napari_landmark.data.formats.landmark_format import LandmarkFormat
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
@@ -24,8 +24,6 @@ _REQUIRED = ("image", "landmark", "x", "y")
 _KNOWN = (*_REQUIRED, "z", "status", "confidence", "expected_error_px", "image_state", "covered")
 _YES_OR_NO = {"": False, "no": False, "0": False, "false": False, "yes": True, "1": True, "true": True}
 _DECIMALS = 6
-# What a spreadsheet would compute, behind any number of apostrophes. A plain '-1.png' is none.
-_FORMULA = re.compile(r"'*([=@\t\r]|[+-].*[(|!])", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,7 @@ def csv_content(
                     f"{image}: landmark {landmark.name!r} cannot be written ({error})"
                 ) from error
     try:
-        return "".join(",".join(map(_quoted, row)) + "\n" for row in rows).encode()
+        return table_text(rows).encode()
     except UnicodeEncodeError as error:
         raise InputError(f"{path}: an image has a name that is not valid text (UTF-8): rename it") from error
 
@@ -322,22 +320,6 @@ def _written_row(image: str, landmark: Landmark, geometry: Geometry | None, widt
     )
     names = guarded_name(image), guarded_name(landmark.name)
     return [*names, *pixels, *world, str(landmark.status), confidence, error, error_px, source]
-
-
-def guarded_name(name: str) -> str:
-    """The name with an apostrophe in front where a spreadsheet would take it for a formula."""
-    return f"'{name}" if _FORMULA.match(name) else name
-
-
-def unguarded_name(name: str) -> str:
-    """The name without the apostrophe of `guarded_name`."""
-    return name[1:] if name.startswith("'") and _FORMULA.match(name) else name
-
-
-def _quoted(cell: str) -> str:
-    # Not csv.writer, which before Python 3.13 leaves a lone carriage return in a name without quotes.
-    special = any(sign in cell for sign in ',;\t"\r\n') or cell != cell.strip()
-    return '"' + cell.replace('"', '""') + '"' if special else cell
 
 
 def _cells(values: tuple[float, ...], width: int) -> list[str]:

@@ -50,6 +50,18 @@ class Writer(Protocol):
         """
 
 
+class Note(Protocol):
+    """Function that tells what a user should know of a written file."""
+
+    def __call__(
+        self,
+        sets: Mapping[str, LandmarkSet],
+        *,
+        geometries: Mapping[str, Geometry] | None = None,
+    ) -> str:
+        """One line; empty where there is nothing to tell."""
+
+
 class Unit(StrEnum):
     """Unit of the coordinates in a file."""
 
@@ -87,6 +99,8 @@ class LandmarkFormat:
         Whether an existing file has this format. It replaces the suffix for reading; built-in formats only.
     recognizes_name : callable, optional
         Whether a file of this name is written in this format, besides the suffixes; built-in formats only.
+    note : callable, optional
+        What a user should know of a written file, such as that it has pixels and no scale.
     """
 
     title: str
@@ -101,6 +115,7 @@ class LandmarkFormat:
     has_names: bool = True
     recognizes_content: Callable[[str | Path], bool] | None = None
     recognizes_name: Callable[[str | Path], bool] | None = None
+    note: Note | None = None
 
     @property
     def suffix(self) -> str:

@@ -20,16 +20,18 @@ from napari_landmark.data.formats.coco import COCO
 from napari_landmark.data.formats.deeplabcut import DEEPLABCUT
 from napari_landmark.data.formats.landmark_csv import LANDMARK_CSV
 from napari_landmark.data.formats.landmark_format import LandmarkFormat, Unit
+from napari_landmark.data.formats.morphoj import MORPHOJ
 from napari_landmark.data.formats.slicer_fcsv import SLICER_FCSV
 from napari_landmark.data.formats.slicer_json import SLICER_JSON
 from napari_landmark.data.formats.tps import TPS
+from napari_landmark.data.formats.wide_csv import WIDE_CSV
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 
 logger = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "napari_landmark.formats"
-BUILT_IN = (LANDMARK_CSV, SLICER_JSON, SLICER_FCSV, TPS, COCO, DEEPLABCUT)
+BUILT_IN = (LANDMARK_CSV, SLICER_JSON, SLICER_FCSV, TPS, COCO, DEEPLABCUT, WIDE_CSV, MORPHOJ)
 """Formats of this package, in the order of menus."""
 
 

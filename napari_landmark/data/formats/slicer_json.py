@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from napari_landmark.data.curves import Curve, curves_among, resample_curve
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.formats.landmark_format import LandmarkFormat, Unit
 from napari_landmark.data.formats.slicer_points import SlicerPoint, landmark_set, read_lps, single_set
 from napari_landmark.data.formats.text_file import read_json, shown, write_json
@@ -25,6 +29,8 @@ _STATUS = {
     "preview": Status.PREDICTED,  # 3D Slicer shows it, and nobody confirmed it
 }
 _NAMES = {Status.PLACED: "defined", Status.MISSING: "missing", Status.UNPLACED: "undefined"}
+_CURVES = ("Curve", "ClosedCurve")
+_SAME_MM = 1e-6
 _MILLIMETRES = {"mm": 1.0, "um": 1e-3}
 # Axes of a point along right, anterior and superior, the default of Slicer, in LPS.
 _ORIENTATION = [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0]
@@ -39,8 +45,11 @@ def read_slicer_json(
     """Read the point lists of a file as the landmarks of one image.
 
     The file does not name its image. It is the image with the name of the file, else with the name of the point
-    list, else the only one in `geometries`. A point with the status 'preview' is a predicted landmark. Lines,
-    curves, planes and the like are left out.
+    list, else the only one in `geometries`. A point with the status 'preview' is a predicted landmark.
+
+    A curve gives the semilandmarks of the curve of its name: those of its points that are labelled as they are;
+    else, where the schema has a curve of that name, its points are resampled by arc length. Other curves, lines,
+    planes and the like are left out.
 
     Parameters
     ----------
@@ -65,9 +74,16 @@ def read_slicer_json(
     points: list[SlicerPoint] = []
     for markup in lists:
         points += _points(path, markup, len(points))
+    found = [curve for m in markups if isinstance(m, dict) and (curve := _curve(path, m, schema)) is not None]
+    points = _with_curves(path, points, [semilandmarks for semilandmarks, _ in found])
     if not points:
         raise InputError(f"{path}: holds no point list with a point in it: place points in 3D Slicer")
     names = [str(markup.get("name", "")) for markup in lists]
+    if schema is None and (
+        curves := curves_among((c for _, c in found if c is not None), [p.label for p in points])
+    ):
+        sets = landmark_set(path, points, inner_names=names, schema=None, geometries=geometries)
+        return {image: _with_schema_curves(marks, curves) for image, marks in sets.items()}
     return landmark_set(path, points, inner_names=names, schema=schema, geometries=geometries)
 
 
@@ -82,7 +98,8 @@ def write_slicer_json(
     A missing landmark is a point with the status 'missing', an unplaced one has 'undefined'. The
     description of a point holds the landmark's definition, and in brackets what the format has no field
     for: whether it was predicted or corrected, confidence, expected error. Links between landmarks that have a
-    position are lines and curves beside the point list.
+    position are lines and curves beside the point list, and so is each curve of the schema, through the landmarks at
+    its ends and its semilandmarks.
 
     Parameters
     ----------
@@ -107,9 +124,12 @@ def write_slicer_json(
         "measurements": [],
         "display": {"visibility": True, "pointLabelsVisibility": True},
     }
+    ((_, landmarks),) = sets.items()
     at = {point.label: point for point in points if point.lps is not None}
-    links = [_written_link(link, at) for link in sets[image].schema.links if at.keys() >= set(link.landmarks)]
-    write_json(path, {"@schema": _SCHEMA, "markups": [markup, *links]})
+    links = [_written_link(link, at) for link in landmarks.schema.links if at.keys() >= set(link.landmarks)]
+    by_name = {point.label: point for point in points}
+    curves = [_written_curve(curve, by_name) for curve in landmarks.schema.curves]
+    write_json(path, {"@schema": _SCHEMA, "markups": [markup, *links, *curves]})
 
 
 SLICER_JSON = LandmarkFormat(
@@ -175,6 +195,80 @@ def _written_link(link: Link, points: Mapping[str, SlicerPoint]) -> dict[str, An
         "labelFormat": "%N-%d",
         "lastUsedControlPointNumber": len(link.landmarks),
         "controlPoints": [_written(number, points[name]) for number, name in enumerate(link.landmarks, 1)],
+        "measurements": [],
+        "display": {"visibility": True, "pointLabelsVisibility": False},
+    }
+
+
+def _curve(
+    path: Path, markup: dict[str, Any], schema: LandmarkSchema | None
+) -> tuple[list[SlicerPoint], Curve | None] | None:
+    """Semilandmarks of a markups curve, and the curve itself where its points are labelled; None for other markups."""
+    name = markup.get("name")
+    if markup.get("type") not in _CURVES or not isinstance(name, str) or not name.strip():
+        return None
+    name = composed_name(name.strip())
+    points = _points(path, markup, 0)
+    labels = {f"{name}[{number}]" for number in range(1, len(points) + 1)}
+    labelled = [point for point in points if composed_name(point.label) in labels]
+    if labelled:
+        closed = markup["type"] == "ClosedCurve"  # whose last point joins the first
+        inner, last = (points[1:], points[0]) if closed else (points[1:-1], points[-1])
+        whole = bool(inner) and inner == labelled
+        return labelled, Curve(name, points[0].label, last.label, len(labelled)) if whole else None
+    known = None if schema is None else next((curve for curve in schema.curves if curve.name == name), None)
+    drawn = [point.lps for point in points if point.lps is not None]
+    if known is None or len(drawn) < 2:
+        return None
+    try:
+        placed = resample_curve(drawn, start=drawn[0], end=drawn[-1], count=known.count)
+    except InputError as error:
+        raise error.prefixed(f"{path}, curve {name!r}") from None
+    return [
+        SlicerPoint(label, (x, y, z), Status.PLACED, "", f"{path}, curve {name!r}")
+        for label, (x, y, z) in zip(known.semilandmarks, placed.tolist(), strict=True)
+    ], None
+
+
+def _with_curves(path: Path, points: list[SlicerPoint], curves: list[list[SlicerPoint]]) -> list[SlicerPoint]:
+    """Points of the lists, and semilandmarks of curves that the lists have not.
+
+    Where a list and a curve have different positions, nothing tells which one was moved.
+    """
+    known = {composed_name(point.label): point for point in points}
+    added = []
+    for point in (point for curve in curves for point in curve):
+        twin = known.get(composed_name(point.label))
+        if twin is None:
+            known[composed_name(point.label)] = point
+            added.append(point)
+        elif (twin.lps is None) != (point.lps is None) or (
+            twin.lps is not None and point.lps is not None and math.dist(twin.lps, point.lps) > _SAME_MM
+        ):
+            raise InputError(
+                f"{path}: the point {point.label!r} is at one position in the point list and at another one on its "
+                "curve: "
+                "delete one of both in 3D Slicer"
+            )
+    return [*points, *added]
+
+
+def _with_schema_curves(marks: LandmarkSet, curves: tuple[Curve, ...]) -> LandmarkSet:
+    schema = dataclasses.replace(marks.schema, curves=curves)
+    return LandmarkSet(schema, marks.values(), image_state=marks.image_state)
+
+
+def _written_curve(curve: Curve, points: dict[str, SlicerPoint]) -> dict[str, Any]:
+    chain = curve.chain[:-1] if curve.is_closed else curve.chain
+    return {
+        "type": "ClosedCurve" if curve.is_closed else "Curve",
+        "name": curve.name,
+        "coordinateSystem": "LPS",
+        "coordinateUnits": "mm",
+        "locked": False,
+        "labelFormat": "%N-%d",
+        "lastUsedControlPointNumber": len(chain),
+        "controlPoints": [_written(number, points[name]) for number, name in enumerate(chain, 1)],
         "measurements": [],
         "display": {"visibility": True, "pointLabelsVisibility": False},
     }

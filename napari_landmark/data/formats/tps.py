@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_landmark.data.curves import resample_curve
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.formats.image_names import ImageNames, common_schema
 from napari_landmark.data.formats.landmark_format import LandmarkFormat
@@ -30,6 +32,7 @@ class _Specimen:
     line: int
     axes: int
     points: list[tuple[float, ...] | None] = field(default_factory=list)
+    curves: list[list[tuple[float, ...] | None]] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
 
 
@@ -43,7 +46,12 @@ def read_tps(
 
     The file counts y from the bottom: row = height - 1 - y, with pixel centres at integers. It has no
     names: those of the schema are taken in order, else LM1, LM2 and so on. A landmark is missing where it
-    is NA or all its coordinates are negative. Curves and outlines are left out, SCALE is not used.
+    is NA or all its coordinates are negative. SCALE is not used, outlines are left out.
+
+    Where the schema has curves, they are read from CURVES=, in the order of the schema: as many points as the curve has
+    semilandmarks, or two more with both ends, or any other number of points, which are then resampled by arc length.
+    Files that have the semilandmarks among the landmarks are read as well. Without curves in the schema, those of
+    the file are left out.
 
     Parameters
     ----------
@@ -77,13 +85,19 @@ def read_tps(
             schema = LandmarkSchema(tuple(f"LM{number}" for number in range(1, count + 1)))
         except InputError as error:
             raise error.prefixed(path) from None
+    names = schema.names
+    fixed = _fixed_names(schema)
+    in_curves = given and count == len(fixed) < len(names)
+    if in_curves:
+        names = fixed
     known = ImageNames(geometries)
     sets: dict[str, LandmarkSet] = {}
     for number, specimen in enumerate(specimens, 1):
         where = f"{path}, line {specimen.line}"
-        if given and len(specimen.points) != len(schema):
+        if given and len(specimen.points) != len(names):
+            either = f" ({len(fixed)} without the semilandmarks)" if len(fixed) < len(schema) else ""
             raise InputError(
-                f"{where}: has {len(specimen.points)} landmarks, and {len(schema)} names are given: the order "
+                f"{where}: has {len(specimen.points)} landmarks, and {len(schema)} names are given{either}: the order "
                 "of the names is all that tells landmarks apart, so both must agree"
             )
         if len(specimen.points) != count:
@@ -97,9 +111,11 @@ def read_tps(
             image = known.find_or_keep(label)
             height = _height(image, geometries) if specimen.axes == 2 else 0
             marks = [
-                _landmark(name, point, height)
-                for name, point in zip(schema.names, specimen.points, strict=True)
+                _landmark(name, point, height) for name, point in zip(names, specimen.points, strict=True)
             ]
+            if in_curves:
+                geometry = None if geometries is None else geometries.get(image)
+                marks += _semilandmarks(schema, marks, specimen, height, geometry)
             found = LandmarkSet(schema, marks)
         except InputError as error:
             raise error.prefixed(where) from None
@@ -117,8 +133,9 @@ def write_tps(
 ) -> None:
     """Write the landmarks of many images, in the order of the schema, without their names.
 
-    Landmarks without a position are written as -1. SCALE, millimetres for a pixel, is written where the
-    spacing is known and the same along all axes.
+    Landmarks without a position are written as -1. SCALE, millimetres for a pixel, is written where the spacing of
+    every image is known and the same along all axes: programs would otherwise compare pixels with millimetres
+    (`scale_note`). Semilandmarks of the schema's curves are written as CURVES=, without the landmarks at their ends.
 
     Parameters
     ----------
@@ -129,8 +146,10 @@ def write_tps(
     geometries : mapping of str to Geometry
         Geometries by name of the image, for heights and scales. Volumes do not need them.
     """
-    names = common_schema(sets.values()).names if sets else ()
+    schema = common_schema(sets.values()) if sets else None
+    names = () if schema is None else _fixed_names(schema)
     known = ImageNames(geometries)
+    scaled = not _unscaled(sets, geometries)
     lines: list[str] = []
     for number, (image, landmarks) in enumerate(sets.items()):
         check_one_line(image, path)
@@ -138,14 +157,28 @@ def write_tps(
         geometry = None if found is None or geometries is None else geometries[found]
         axes = landmarks.ndim or (2 if geometry is None else geometry.ndim)
         lines.append(f"LM={len(names)}" if axes == 2 else f"LM3={len(names)}")
-        for name in names:
-            mark = landmarks.get(name)
-            lines.append(_written(image, name, None if mark is None else mark.position, axes, geometry, path))
+        lines += _rows_of(names, image, landmarks, axes, geometry, path)
+        curves = () if schema is None else schema.curves
+        if curves:
+            lines.append(f"CURVES={len(curves)}")
+        for curve in curves:
+            lines.append(f"POINTS={curve.count}" if axes == 2 else f"POINTS3={curve.count}")
+            lines += _rows_of(curve.semilandmarks, image, landmarks, axes, geometry, path)
         lines += [f"IMAGE={image}", f"ID={number}"]
-        if geometry is not None and geometry.spacing is not None and len(set(geometry.spacing)) == 1:
+        if scaled and geometry is not None and geometry.spacing is not None:
             lines.append(f"SCALE={geometry.spacing[0]!r}")
     # tpsDig is a program for Windows.
     write_text(path, "".join(line + "\r\n" for line in lines))
+
+
+def scale_note(sets: Mapping[str, LandmarkSet], *, geometries: Mapping[str, Geometry] | None = None) -> str:
+    """One line where the file that `write_tps` writes has no SCALE although some images have a spacing."""
+    unscaled = _unscaled(sets, geometries)
+    if not unscaled or (len(unscaled) == len(sets) and not any("square" in why for why in unscaled.values())):
+        return ""
+    image, why = next(iter(unscaled.items()))
+    more = f", and {len(unscaled) - 1} more like it" if len(unscaled) > 1 else ""
+    return f"coordinates are in pixels without SCALE, which has to be known of all images: {image} has {why}{more}"
 
 
 TPS = LandmarkFormat(
@@ -156,13 +189,89 @@ TPS = LandmarkFormat(
     reading_needs_images=True,
     writing_needs_images=True,
     has_names=False,
+    note=scale_note,
 )
+
+
+def _fixed_names(schema: LandmarkSchema) -> tuple[str, ...]:
+    """Names of the landmarks that are no semilandmarks of a curve."""
+    sliding = {name for curve in schema.curves for name in curve.semilandmarks}
+    return tuple(name for name in schema.names if name not in sliding)
+
+
+def _unscaled(sets: Mapping[str, LandmarkSet], geometries: Mapping[str, Geometry] | None) -> dict[str, str]:
+    """Images that can have no SCALE, with the reason."""
+    known, found = ImageNames(geometries), {}
+    for image in sets:
+        name = known.find(image)
+        geometry = None if name is None or geometries is None else geometries[name]
+        if geometry is None or geometry.spacing is None:
+            found[image] = "no known spacing"
+        elif len(set(geometry.spacing)) > 1:
+            found[image] = "pixels that are not square, in which shapes are distorted"
+    return found
+
+
+def _rows_of(
+    names: Sequence[str],
+    image: str,
+    landmarks: LandmarkSet,
+    axes: int,
+    geometry: Geometry | None,
+    path: str | Path,
+) -> list[str]:
+    marks = (landmarks.get(name) for name in names)
+    return [
+        _written(image, name, None if mark is None else mark.position, axes, geometry, path)
+        for name, mark in zip(names, marks, strict=True)
+    ]
+
+
+def _semilandmarks(
+    schema: LandmarkSchema,
+    marks: Sequence[Landmark],
+    specimen: _Specimen,
+    height: int,
+    geometry: Geometry | None,
+) -> list[Landmark]:
+    """Semilandmarks of the curves of a specimen; unplaced where it has no curves."""
+    if not specimen.curves:
+        return []
+    if len(specimen.curves) != len(schema.curves):
+        raise InputError(
+            f"has {len(specimen.curves)} curves, and {len(schema.curves)} are given: their order is all that "
+            "tells them "
+            "apart, so both must agree"
+        )
+    ends = {mark.name: mark.position for mark in marks}
+    found = []
+    for curve, points in zip(schema.curves, specimen.curves, strict=True):
+        drawn = [_landmark(curve.name, point, height) for point in points]
+        if len(drawn) == curve.count + 2:
+            drawn = drawn[1:-1]
+        if len(drawn) != curve.count:
+            path = [mark.position for mark in drawn if mark.position is not None]
+            if len(path) < 2:
+                continue
+            start, end = ends[curve.start] or path[0], ends[curve.end] or path[-1]
+            spacing = None if geometry is None else geometry.spacing
+            try:
+                placed = resample_curve(path, start=start, end=end, count=curve.count, spacing=spacing)
+            except InputError as error:
+                raise error.prefixed(f"curve {curve.name!r}") from None
+            drawn = [Landmark(curve.name, tuple(row), Status.PLACED) for row in placed.tolist()]
+        found += [
+            dataclasses.replace(mark, name=name)
+            for name, mark in zip(curve.semilandmarks, drawn, strict=True)
+        ]
+    return found
 
 
 def _parse(path: Path) -> list[_Specimen]:
     specimens: list[_Specimen] = []
     text = read_text(path).rstrip("\x1a\r\n")  # DOS ends a text with Ctrl-Z
     lines = iter(enumerate(text.splitlines(), 1))
+    section = ""
     for number, line in lines:
         key, equals, raw = line.partition("=")
         key, value = key.strip().upper(), raw.strip()
@@ -174,13 +283,20 @@ def _parse(path: Path) -> list[_Specimen]:
                 f"{where}: expected a line such as LM=4 or IMAGE=name, got {line.strip()[:40]!r}"
             )
         if key in ("LM", "LM3"):
-            specimen = _Specimen(number, 2 if key == "LM" else 3)
+            specimen, section = _Specimen(number, 2 if key == "LM" else 3), ""
             rows = _rows(lines, _count(value, where), where)
             specimen.points = [_point(row, specimen.axes, f"{path}, line {at}") for at, row in rows]
             specimens.append(specimen)
+        elif key in ("CURVES", "OUTLINES"):
+            section = key
         elif key in ("POINTS", "POINTS3"):
-            for _ in _rows(lines, _count(value, where), where):
-                pass
+            rows = _rows(lines, _count(value, where), where)
+            if section == "CURVES" and specimens:
+                axes = 3 if key == "POINTS3" else specimens[-1].axes
+                specimens[-1].curves.append([_point(row, axes, f"{path}, line {at}") for at, row in rows])
+            else:
+                for _ in rows:
+                    pass
         elif specimens:
             # The name of a file may begin with a space.
             specimens[-1].fields.setdefault(key, raw if value else "")

@@ -54,7 +54,7 @@ class FileReplacement:
         Parameters
         ----------
         path : PurePath
-            Relative to the study's folder: a name, or a folder and a name.
+            Relative to the study's folder: a name, with folders before it or without.
         content : bytes
 
         Raises
@@ -125,6 +125,7 @@ def finish_replacement(folder: Path) -> None:
     """
     decided = folder / _DECIDED
     path = decided
+    places = {folder}
     try:
         for path in sorted(decided.rglob("*"), reverse=True):  # a folder after its files
             target = folder / path.relative_to(decided)
@@ -133,9 +134,10 @@ def finish_replacement(folder: Path) -> None:
                     path.rmdir()
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
+            places.add(target.parent)
             with contextlib.suppress(FileNotFoundError):  # another thread of this program moved it
                 replace_file(path, target)
-        for place in {folder, *(child for child in folder.iterdir() if child.is_dir())}:
+        for place in places | {child for child in folder.iterdir() if child.is_dir()}:
             sync_folder(place)
         with contextlib.suppress(FileNotFoundError):
             decided.rmdir()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
+from napari_landmark.data.curves import Curve
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.image_names import merged_curves
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, default_colors
 from napari_landmark.data.study.study import Study
@@ -70,14 +72,15 @@ def change_schema(
 
 
 def merged_schema(known: LandmarkSchema, other: LandmarkSchema) -> LandmarkSchema:
-    """The known landmarks, followed by those of the other schema that are new."""
+    """The known landmarks, followed by those of the other schema that are new; the same with curves."""
     added = [row for row, name in enumerate(other.names) if name not in known]
-    return extended_schema(
+    merged = extended_schema(
         known,
         [other.names[row] for row in added],
         colors=[other.colors[row] for row in added],
         definitions=[other.definitions[row] for row in added],
     )
+    return dataclasses.replace(merged, curves=merged_curves([known, other], merged.names))
 
 
 def extended_schema(
@@ -106,7 +109,32 @@ def extended_schema(
         tuple(used),
         (*known.definitions, *(definitions or [""] * len(names))),
         known.links,
+        known.curves,
     )
+
+
+def with_curve(known: LandmarkSchema, curve: Curve) -> LandmarkSchema:
+    """The known landmarks, followed by the semilandmarks of a new curve.
+
+    Raises
+    ------
+    InputError
+        A landmark at its ends is unknown, or its name or that of a semilandmark is taken.
+    """
+    known.index(curve.start)
+    known.index(curve.end)
+    for name in curve.semilandmarks:
+        if name in known:
+            raise InputError(f"landmark {name!r} is there already: choose another name for the curve")
+    extended = extended_schema(
+        known,
+        curve.semilandmarks,
+        definitions=[
+            f"Semilandmark {number} of {curve.count} on the curve from {curve.start} to {curve.end}."
+            for number in range(1, curve.count + 1)
+        ],
+    )
+    return dataclasses.replace(extended, curves=(*known.curves, curve))
 
 
 def free_name(schema: LandmarkSchema) -> str:

@@ -31,6 +31,7 @@ _KEYS = (
     "facing",
     "constructions",
     "measurements",
+    "curves",
 )
 
 

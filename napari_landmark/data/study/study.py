@@ -40,6 +40,7 @@ class _Unchanged(Enum):
     UNCHANGED = 0
 
 
+_ANNOTATIONS, _PREDICTIONS = "annotations", "predictions"
 _LEVELS_UP = 4
 _UNCHANGED = _Unchanged.UNCHANGED
 _VERSION = 1
@@ -50,7 +51,8 @@ class Study:
     """A study on disk; only ``study.json`` is held in memory.
 
     The folder holds ``study.json``, ``annotations/*.csv`` (manual landmarks), ``predictions/*.csv`` (landmarks of
-    models), ``models/``, ``report/`` and ``log.jsonl``. Annotations and predictions are separate files, so that a
+    models), ``models/``, ``report/`` and ``log.jsonl``; annotations of further readers are in
+    ``annotations/READER/*.csv`` (`data.study.readers`). Annotations and predictions are separate files, so that a
     prediction cannot replace an annotation. Use `Study.create` and `Study.open`.
 
     Parameters
@@ -61,9 +63,13 @@ class Study:
         Content of its ``study.json``.
     """
 
+    reader = ""
+    """Reader whose annotations these are; empty for those of the study itself."""
+
     def __init__(self, folder: Path, settings: StudySettings) -> None:
         self.folder = folder
         self._settings = settings
+        self._annotations = _ANNOTATIONS
 
     @classmethod
     def create(
@@ -356,7 +362,7 @@ class Study:
             renamed=_composed_renames(self._settings.renamed, renamed),
             measurements=self.measurements.renamed(renamed),
         )
-        kinds = ("annotations", "predictions")
+        kinds = (_ANNOTATIONS, *self._reader_kinds(), _PREDICTIONS)
         total = sum(len(self._files(kind)) for kind in kinds)
         done = 0
         with allowed(self.folder, ANNOTATING), FileReplacement(self.folder) as files:
@@ -391,30 +397,30 @@ class Study:
 
     def annotations(self) -> dict[str, LandmarkSet]:
         """Manual landmarks of all images, by name of the image."""
-        return self._load_all("annotations")
+        return self._load_all(self._annotations)
 
     def predictions(self) -> dict[str, LandmarkSet]:
         """Predicted landmarks of all images, by name of the image."""
-        return self._load_all("predictions")
+        return self._load_all(_PREDICTIONS)
 
     def recorded_annotations(self) -> Iterator[tuple[str, LandmarkSet]]:
         """Names of images and their manual landmarks as recorded, one file after the other.
 
         Unlike `annotations`, they include landmarks that left the schema, and each has the schema of its file.
         """
-        return self._recorded("annotations")
+        return self._recorded(self._annotations)
 
     def recorded_predictions(self) -> Iterator[tuple[str, LandmarkSet]]:
         """Names of images and their predicted landmarks as recorded; see `recorded_annotations`."""
-        return self._recorded("predictions")
+        return self._recorded(_PREDICTIONS)
 
     def load_annotations(self, name: str) -> LandmarkSet:
         """Manual landmarks of one image; all of them unplaced where nobody annotated it."""
-        return self._load("annotations", name)
+        return self._load(self._annotations, name)
 
     def load_predictions(self, name: str) -> LandmarkSet:
         """Predicted landmarks of one image; all of them unplaced where there is no prediction."""
-        return self._load("predictions", name)
+        return self._load(_PREDICTIONS, name)
 
     def save_annotations(self, name: str, landmarks: LandmarkSet, geometry: Geometry | None = None) -> None:
         """Save the manual landmarks of one image; predicted landmarks in the set are left out.
@@ -435,7 +441,7 @@ class Study:
         kept = LandmarkSet(landmarks.schema, (mark for mark in landmarks.values() if mark.status.is_manual))
         with allowed(self.folder, ANNOTATING):
             self._check_not_replacing()
-            self._save_set("annotations", name, kept, geometry)
+            self._save_set(self._annotations, name, kept, geometry)
 
     def save_predictions(self, name: str, landmarks: LandmarkSet, geometry: Geometry | None = None) -> None:
         """Save the predicted landmarks of one image; the annotations stay untouched.
@@ -443,7 +449,7 @@ class Study:
         Landmarks that were renamed after the model was trained get their new names. Parameters as in
         `save_annotations`.
         """
-        self._save_set("predictions", name, self._renamed(landmarks), geometry)
+        self._save_set(_PREDICTIONS, name, self._renamed(landmarks), geometry)
 
     def save_all_predictions(
         self, predictions: Mapping[str, LandmarkSet], geometries: Mapping[str, Geometry]
@@ -452,11 +458,11 @@ class Study:
         files = {}
         for name, landmarks in predictions.items():
             in_order = self._in_order(name, self._renamed(landmarks))
-            path, content = self._file("predictions", name, in_order, geometries.get(name))
+            path, content = self._file(_PREDICTIONS, name, in_order, geometries.get(name))
             files[self.folder / path] = content
         atomic_write_all(files)
         for name in predictions:
-            self._remove_earlier("predictions", composed_name(name))
+            self._remove_earlier(_PREDICTIONS, composed_name(name))
 
     def _renamed(self, landmarks: LandmarkSet) -> LandmarkSet:
         """Predicted landmarks with their current names."""
@@ -544,6 +550,14 @@ class Study:
     def _files(self, kind: str) -> list[Path]:
         folder = self.folder / kind
         return sorted(path for path in folder.glob("*.csv") if not path.name.startswith("."))
+
+    def _reader_kinds(self) -> list[str]:
+        """Folders of the annotations of further readers, relative to the study."""
+        folder = self.folder / _ANNOTATIONS
+        found = folder.iterdir() if folder.is_dir() else ()
+        return sorted(
+            f"{_ANNOTATIONS}/{path.name}" for path in found if path.is_dir() and not path.name.startswith(".")
+        )
 
     def _recorded(self, kind: str) -> Iterator[tuple[str, LandmarkSet]]:
         paths = self._files(kind)

@@ -10,8 +10,8 @@ from pathlib import Path
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.files.csv_table import guarded_name, unguarded_name
 from napari_landmark.data.files.small_file import read_small_text
-from napari_landmark.data.formats.landmark_csv import guarded_name, unguarded_name
 from napari_landmark.data.images.dicom_view import NO_VIEW, StatedView
 
 POSE_TABLE = "poses.csv"

@@ -18,9 +18,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_landmark.data.curves import Curve, curves_among
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, default_colors
 from napari_landmark.gui.controls import button, note, problem_text, set_headers, swatch
+from napari_landmark.gui.dialogs.new_curve import NewCurveDialog
 from napari_landmark.gui.jobs.change_landmarks import change_landmarks
 from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session.session import Session
@@ -47,6 +49,7 @@ class SchemaDialog(QDialog):
         row = QHBoxLayout()
         row.addWidget(button("Add", lambda: self._append("", "", "")))
         row.addWidget(button("Remove", self._on_remove))
+        row.addWidget(button("Curve…", self._on_curve, tip="A chain of semilandmarks between two landmarks"))
         row.addWidget(button("Colour…", self._on_color))
         row.addWidget(button("Up", lambda: self._move(-1)))
         row.addWidget(button("Down", lambda: self._move(1)))
@@ -62,6 +65,8 @@ class SchemaDialog(QDialog):
         layout.addWidget(self.problem)
         layout.addWidget(buttons)
         schema = session.require_study().schema
+        self.curves = schema.curves
+        self._new_curves: list[Curve] = []
         for name, color, text in zip(schema.names, schema.colors, schema.definitions, strict=True):
             self._append(name, color, text, original=name)
         self.table.resizeColumnToContents(0)
@@ -85,6 +90,7 @@ class SchemaDialog(QDialog):
             tuple(item.data(_COLOR) for item in items),
             tuple(item.text().strip() for item in definitions),
             self._session.require_study().schema.links_among(names, renamed=renames),
+            curves_among([*(curve.renamed(renames) for curve in self.curves), *self._new_curves], names),
         )
         return renames, schema
 
@@ -112,6 +118,23 @@ class SchemaDialog(QDialog):
                 if name not in present:
                     self._append(name, "", text)
         self.preset.setCurrentIndex(0)
+
+    def add_curve(self, curve: Curve) -> None:
+        """Append the semilandmarks of a new curve."""
+        self._new_curves.append(curve)
+        for number, name in enumerate(curve.semilandmarks, 1):
+            text = f"Semilandmark {number} of {curve.count} on the curve from {curve.start} to {curve.end}."
+            self._append(name, "", text)
+
+    def _on_curve(self) -> None:
+        rows = range(self.table.rowCount())
+        names = [item.text().strip() for row in rows if (item := self.table.item(row, 0)) is not None]
+        if not names:
+            return
+        dialog = NewCurveDialog(names, self)
+        if dialog.exec():
+            self.add_curve(dialog.curve())
+        dialog.deleteLater()
 
     def _on_color(self) -> None:
         item = self.table.item(self.table.currentRow(), 0)

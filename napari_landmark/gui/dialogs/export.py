@@ -94,6 +94,9 @@ def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> i
             path = path.with_name(path.name + suffix)
         write_landmarks(path, sets, geometries=geometries)
     _record(session, path, files, sets, whole=whole)
+    known = format_of_suffix(suffix)
+    if known.note is not None and (note := known.note(sets, geometries=geometries)):
+        session.message.emit("warning", f"{path.name}: {note}")
     return len(sets)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from numpy.typing import ArrayLike
+
+from napari_landmark.data.curves import Curve, resample_curve
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status, check_axes, check_inside
 from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts
@@ -117,6 +120,45 @@ class AnnotationEditor:
             self._session.select_landmark(name)
         else:
             self.mark_missing(name)
+
+    def place_curve(self, curve: Curve, path: ArrayLike) -> None:
+        """Place the semilandmarks of a curve evenly along a drawn line, as one change.
+
+        Parameters
+        ----------
+        curve : Curve
+            Of the study's landmarks.
+        path : (m, d) array_like
+            Drawn points, index coordinates.
+
+        Raises
+        ------
+        InputError
+            A landmark at its ends has no position, a point is outside the image, or the line has no length; nothing
+            changed then.
+        """
+        session = self._session
+        result, geometry = session.result(), session.geometry()
+        ends = []
+        for name in (curve.start, curve.end):
+            position = result[name].position
+            if position is None:
+                raise InputError(f"{curve.name}: place {name} first, at an end of the curve")
+            ends.append(position)
+        placed = resample_curve(path, start=ends[0], end=ends[1], count=curve.count, spacing=geometry.spacing)
+        if not geometry.contains(placed, margin=0.0).all():
+            raise InputError(f"{curve.name}: the line leaves the image; draw it on the image")
+        annotation = session.annotation()
+        for name, row in zip(curve.semilandmarks, placed.tolist(), strict=True):
+            corrected = (
+                annotation[name].status is Status.CORRECTED or session.prediction()[name].position is not None
+            )
+            status = Status.CORRECTED if corrected else Status.PLACED
+            annotation = annotation.with_landmark(
+                Landmark(name, tuple(round(value, 6) for value in row), status)
+            )
+        self._set_template()
+        self._annotate(annotation, f"Draw {curve.name}")
 
     # -- whole image ----------------------------------------------------------------------------------
 
@@ -236,6 +278,6 @@ class AnnotationEditor:
 
     def _set_template(self) -> None:
         session, study = self._session, self._session.require_study()
-        if not study.template:
+        if not study.template and not study.reader:
             session.require_store().check_right()
             study.update(template=session.current_image)

@@ -139,9 +139,9 @@ class LandmarkArrays:
         own, known = np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0)
         target, source = np.ix_(own, known), np.ix_(rows[own], columns[known])
         made.status[target] = self._status[source]
-        made.has_position[target] = ~np.isnan(self._positions[..., -1][source])
-        made.expected_errors[target] = self._errors[source]
         made.positions[target] = self._positions[source]
+        made.has_position[target] = ~np.isnan(made.positions[..., -1][target])
+        made.expected_errors[target] = self._errors[source]
         return made
 
     def copy(self) -> Self:

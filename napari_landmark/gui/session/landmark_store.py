@@ -53,7 +53,7 @@ class LandmarkStore:
         self._study = study
         self.in_use, self.paused = "", ""
         self._lock: StudyLock | None = None
-        if earlier is not None and earlier.is_of(study):
+        if earlier is not None and earlier._study.folder.resolve() == study.folder.resolve():
             self._lock = earlier._lock
         if self._lock is None:
             try:
@@ -70,8 +70,9 @@ class LandmarkStore:
         self.reload()
 
     def is_of(self, study: Study) -> bool:
-        """Whether the landmarks are those of a study, of whatever object that describes it."""
-        return self._study.folder.resolve() == study.folder.resolve()
+        """Whether the landmarks are those of a study and reader, of whatever object that describes it."""
+        same = self._study.folder.resolve() == study.folder.resolve()
+        return same and self._study.reader == study.reader
 
     def reload(self) -> None:
         """Read all files again."""
@@ -214,6 +215,18 @@ class LandmarkStore:
         """Expected errors by image; see `expected_error`."""
         self._summarize_all()
         return dict(zip(images, map(self._errors.get, images, [_NO_ERROR] * len(images)), strict=True))
+
+    def positions(self, images: Sequence[str], ndim: int) -> NDArray[np.float64]:
+        """Positions of the results of many images as they are now: (n, k, ndim), NaN without one; see `result`.
+
+        Images that the user left out have none.
+        """
+        annotated = self._annotations.columns(images, self._study.schema)
+        predicted = self._predictions.columns(images, self._study.schema)
+        found = np.where(annotated.is_manual[..., None], annotated.positions, predicted.positions)
+        left_out = [self.decision(image) is ImageDecision.LEFT_OUT for image in images]
+        found[np.array(left_out, bool)] = np.nan
+        return found[..., 3 - ndim :]
 
     def placed_counts(self, images: Collection[str]) -> dict[str, int]:
         """Number of manual positions by image, for those of the named images that have any."""

@@ -33,6 +33,8 @@ class PreparedStudy:
         Name of the first image to show.
     problem : str
         Error of an unreadable image that was to be the first one; else empty.
+    whole : Cohort or None
+        During a reading all images of the study, which are shown again after it.
     """
 
     study: Study
@@ -43,10 +45,17 @@ class PreparedStudy:
     prefetcher: ImagePrefetcher
     first: str
     problem: str
+    whole: Cohort | None = None
 
     @classmethod
     def read(
-        cls, study: Study, cohort: Cohort, *, image: str = "", earlier: LandmarkStore | None = None
+        cls,
+        study: Study,
+        cohort: Cohort,
+        *,
+        image: str = "",
+        earlier: LandmarkStore | None = None,
+        whole: Cohort | None = None,
     ) -> Self:
         """Read the files of a study and its first image.
 
@@ -58,6 +67,8 @@ class PreparedStudy:
             Name of the first image to show; by default the template, else the first of the cohort.
         earlier : LandmarkStore, optional
             That of the study that is open now.
+        whole : Cohort, optional
+            During a reading all images of the study.
 
         Raises
         ------
@@ -69,4 +80,4 @@ class PreparedStudy:
         wanted = [name for name in (image, study.template) if name in cohort.names]
         first, problem = prefetcher.first_readable([*wanted, *cohort.names])
         lengths = dict(zip(cohort.names, native_pixel_lengths(cohort).tolist(), strict=True))
-        return cls(study, cohort, store, ModelList.read(study), lengths, prefetcher, first, problem)
+        return cls(study, cohort, store, ModelList.read(study), lengths, prefetcher, first, problem, whole)

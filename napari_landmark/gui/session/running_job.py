@@ -17,11 +17,19 @@ class JobKind(StrEnum):
     DETECT = "Detecting"
     HEATMAPS = "Computing heatmaps"
     SUGGEST = "Comparing the images"
+    SHAPES = "Comparing the shapes"
+    AGREEMENT = "Comparing the readers"
     REGISTER = "Registering"
     TRAIN_REGISTRATION = "Training the registration"
     MEASURE = "Measuring"
     WRITE = "Writing"
     RENAME = "Renaming landmarks"
+
+
+NOT_DURING_A_READING = frozenset(
+    {JobKind.TRAIN, JobKind.DETECT, JobKind.HEATMAPS, JobKind.SUGGEST, JobKind.SHAPES, JobKind.RENAME}
+)
+"""Work that needs the landmarks of the study, which a blind reading hides."""
 
 
 class JobSignal(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from napari_landmark.data.curves import curves_among
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema
@@ -44,7 +45,9 @@ class SchemaEditor:
         row = schema.index(old)
         names = (*schema.names[:row], new, *schema.names[row + 1 :])
         links = schema.links_among(names, renamed={old: new})
-        self.set_schema(dataclasses.replace(schema, names=names, links=links), renames={old: new})
+        curves = curves_among((curve.renamed({old: new}) for curve in schema.curves), names)
+        renamed = dataclasses.replace(schema, names=names, links=links, curves=curves)
+        self.set_schema(renamed, renames={old: new})
 
     def set_schema(self, schema: LandmarkSchema, *, renames: Mapping[str, str] | None = None) -> None:
         """Replace the schema at once; annotations of removed landmarks stay in the files until those are saved again.
@@ -84,7 +87,11 @@ class SchemaEditor:
     def check(self) -> None:
         """Raise InputError where the landmarks cannot be changed now: long work is running, or the study is in use."""
         session = self._session
-        store = session.require_store()
+        store, study = session.require_store(), session.require_study()
+        if study.reader:
+            raise InputError(
+                f"the reading of {study.reader} goes on: finish or interrupt it, then change the landmarks"
+            )
         if session.job is not None:
             raise InputError(f"{session.job.title} is running: cancel it or wait, then change the landmarks")
         store.check_right()
@@ -129,6 +136,7 @@ class SchemaEditor:
         if written is not None:
             session.require_store().take_over(written)
             session.undo_stack.clear()  # its changes have the old names
+        session.odd_shapes = None
         session.current_landmark = renames.get(session.current_landmark, session.current_landmark)
         if session.current_landmark not in study.schema:
             session.current_landmark = session.next_unplaced() or study.schema.names[0]

@@ -18,8 +18,9 @@ from napari_landmark.data.study.study import Study
 from napari_landmark.gui.session.image_prefetcher import ImagePrefetcher
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.model_list import ModelList
+from napari_landmark.gui.session.odd_shapes import OddShapes
 from napari_landmark.gui.session.prepared_study import PreparedStudy
-from napari_landmark.gui.session.running_job import RunningJob
+from napari_landmark.gui.session.running_job import NOT_DURING_A_READING, RunningJob
 from napari_landmark.gui.session.saved_predictions import SavedPredictions
 from napari_landmark.gui.session.suggested_images import SuggestedImages
 from napari_landmark.gui.session.undo import UndoStack
@@ -62,6 +63,10 @@ class Session:
         Device of the last training; empty before.
     suggestions : SuggestedImages or None
         Images that suit best as template; None until they were compared.
+    whole_cohort : Cohort or None
+        During a reading all images of the study, of which `cohort` has those of the reading; else None.
+    odd_shapes : OddShapes or None
+        Odd shapes of the images; None until they were compared.
     """
 
     study_changed = Signal()
@@ -80,6 +85,8 @@ class Session:
     """Predictions of the cohort changed."""
     suggestions_changed = Signal()
     """Images were compared as templates."""
+    odd_shapes_changed = Signal()
+    """The shapes of the images were compared."""
     models_changed = Signal()
     """Models of the study, or trainings that can be resumed, changed."""
     job_changed = Signal()
@@ -92,6 +99,7 @@ class Session:
     def __init__(self) -> None:
         self.study: Study | None = None
         self.cohort: Cohort | None = None
+        self.whole_cohort: Cohort | None = None
         self.landmark_store: LandmarkStore | None = None
         self.undo_stack = UndoStack()
         self.models = ModelList()
@@ -104,6 +112,8 @@ class Session:
         self.placing = False
         self.device = ""
         self.suggestions: SuggestedImages | None = None
+        self.odd_shapes: OddShapes | None = None
+        self.landmarks_changed.connect(self._forget_shape)
         self._prefetcher: ImagePrefetcher | None = None
 
     # -- study ----------------------------------------------------------------------------------------
@@ -151,7 +161,9 @@ class Session:
             self._prefetcher.close()
         if self.study is None or self.study.folder != study.folder:
             self.suggestions = None
+        self.odd_shapes = None
         self.study, self.cohort, self.landmark_store, self.adding = study, prepared.cohort, store, adding
+        self.whole_cohort = prepared.whole
         self._prefetcher = prepared.prefetcher
         self.undo_stack.clear()
         self.models, self.pixel_lengths = prepared.models, prepared.pixel_lengths
@@ -319,6 +331,7 @@ class Session:
         store = self.require_store()
         if only_new and store.has_shown(saved):
             return False
+        self.odd_shapes = None
         store.show_predictions(saved)
         self.predictions_changed.emit()
         if self.color_by_confidence != store.any_prediction:
@@ -339,12 +352,25 @@ class Session:
         self.suggestions = suggestions
         self.suggestions_changed.emit()
 
+    def set_odd_shapes(self, found: OddShapes) -> None:
+        """Keep a comparison of the shapes until landmarks are read again."""
+        self.odd_shapes = found
+        self.odd_shapes_changed.emit()
+
+    def _forget_shape(self, image: str) -> None:
+        if self.odd_shapes is not None:
+            self.odd_shapes.forget(image)
+
     # -- long work ------------------------------------------------------------------------------------
 
     def run(self, job: RunningJob) -> None:
-        """Start long work; InputError while other work is running."""
+        """Start long work; InputError while other work is running, or during a reading for work that would end it."""
         if self.job is not None:
             raise InputError(f"{self.job.title} is still running: cancel it or wait for its end")
+        if self.study is not None and self.study.reader and job.kind in NOT_DURING_A_READING:
+            raise InputError(
+                f"the reading of {self.study.reader} goes on: finish or interrupt it in Annotate template first"
+            )
         self.job = job
         job.ended.connect(self._on_job_ended)
         self.job_changed.emit()

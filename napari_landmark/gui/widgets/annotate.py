@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QMessageBox, QPushButton
+from numpy.typing import NDArray
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QMenu, QMessageBox, QPushButton
 
+from napari_landmark.data.curves import Curve
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.registry import landmark_formats
 from napari_landmark.data.geometry import SpacingSource
 from napari_landmark.data.landmarks import LandmarkSet, Status, check_inside
@@ -17,10 +22,12 @@ from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.jobs.landmark_files import read_for
 from napari_landmark.gui.jobs.open_study import reread_job
 from napari_landmark.gui.keys import keys_text
+from napari_landmark.gui.layers.curve_drawing import CurveDrawing
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.schema_editor import SchemaEditor
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
+from napari_landmark.gui.widgets.reading_bar import ReadingBar
 from napari_landmark.gui.widgets.suggest import SuggestImage
 
 
@@ -31,6 +38,7 @@ class AnnotateWidget(DockWidget):
         super().__init__(napari_viewer)
         self.editor = AnnotationEditor(self.session)
         self._calibration: Calibration | None = None
+        self._drawing: CurveDrawing | None = None
         self.task = note()
         self.definition = note()
         self.place = QPushButton("Place by clicking")
@@ -44,6 +52,13 @@ class AnnotateWidget(DockWidget):
         self.covered.setCheckable(True)
         self.skip = button("Skip", lambda: self.session.skip(1), tip=keys_text("n"))
         self.clear = button("Clear", self._on_clear, tip="Remove the annotation of this landmark")
+        self.curve = QPushButton("Draw curve")
+        self.curve.setToolTip(
+            "Draw freely between two landmarks: semilandmarks are spaced evenly along the line"
+        )
+        self.curves = QMenu(self.curve)
+        self.curve.setMenu(self.curves)
+        self.reading = ReadingBar(self.session)
         self.table = LandmarkTable(self.session)
         self.table.picked.connect(self.layer_manager.center_on)
         self.undo = button("Undo", lambda: self.session.attempt(self.editor.undo), tip=_UNDO)
@@ -80,10 +95,12 @@ class AnnotateWidget(DockWidget):
             (self.task,),
             (self.definition,),
             (self.place, self.missing, self.covered, self.skip, self.clear),
+            (self.curve,),
             (self.table,),
             (self.undo, self.redo, self.edit, self.load),
             (self.spacing, self.calibrate, self.uncalibrate),
             (self.suggest,),
+            (self.reading,),
         ):
             row = QHBoxLayout()
             for widget in widgets:
@@ -143,8 +160,49 @@ class AnnotateWidget(DockWidget):
         else:
             size = " x ".join(f"{value:.3g}" for value in reversed(geometry.spacing))
             self.spacing.setText(f"Pixel size {size} mm (from the {_SOURCES[geometry.spacing_source]})")
+        self._offer_curves(schema.curves)
         placed = any(mark.status is Status.PLACED for mark in session.annotation().values())
-        self.onward.setVisible(placed and (unplaced == 0 or session.adding))
+        reading = bool(session.require_study().reader)
+        for widget in (self.edit, self.suggest, self.calibrate):
+            widget.setVisible(not reading)
+        self.onward.setVisible(placed and (unplaced == 0 or session.adding) and not reading)
+
+    def draw_curve(self, curve: Curve) -> CurveDrawing:
+        """Let the user draw a curve in the current image; another drawing ends.
+
+        Raises
+        ------
+        InputError
+            A landmark at its ends has no position.
+        """
+        if self._drawing is not None:
+            self._drawing.stop()
+        result = self.session.result()
+        for name in (curve.start, curve.end):
+            if result[name].position is None:
+                raise InputError(f"{curve.name}: place {name} first, at an end of the curve")
+        self._drawing = CurveDrawing(self.viewer, self.session, curve, done=self._on_drawn)
+        self.session.message.emit(
+            "info", f"Draw {curve.name} with the mouse button held down, from {curve.start} to {curve.end}."
+        )
+        return self._drawing
+
+    def _on_drawn(self, path: NDArray[np.float64] | None) -> None:
+        drawing, self._drawing = self._drawing, None
+        self.layer_manager.activate()
+        if path is not None and drawing is not None:
+            self.session.attempt(lambda: self.editor.place_curve(drawing.curve, path))
+
+    def _offer_curves(self, curves: Sequence[Curve]) -> None:
+        """List the curves of the study in the menu of the button."""
+        self.curve.setVisible(bool(curves))
+        if [curve.name for curve in curves] == [action.text() for action in self.curves.actions()]:
+            return
+        self.curves.clear()
+        for curve in curves:
+            self.curves.addAction(
+                curve.name, lambda curve=curve: self.session.attempt(lambda: self.draw_curve(curve))
+            )
 
     def import_file(self, path: str | Path) -> int:
         """Import annotations of the current image from a file.

@@ -1,4 +1,4 @@
-"""Table of the images of the cohort, largest expected error first."""
+"""Table of the images of the cohort, largest expected error or oddest shape first."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class CohortTable(Listener):
         for signal, slot in (
             (session.study_changed, self.refresh),
             (session.predictions_changed, self.refresh),
+            (session.odd_shapes_changed, self.refresh),
             (session.image_changed, self._on_image),
             (session.landmarks_changed, self.model.update_image),
         ):
@@ -41,8 +42,13 @@ class CohortTable(Listener):
         """Names of the images in the order of the table."""
         return self.model.names
 
+    def order_by(self, *, shape: bool) -> None:
+        """Select the order: oddest shape first, or largest expected error first."""
+        self.model.by_shape = shape
+        self.refresh()
+
     def refresh(self) -> None:
-        """Sort all images anew, the largest expected error first."""
+        """Sort all images anew."""
         self.model.update()
         self._on_image()
 

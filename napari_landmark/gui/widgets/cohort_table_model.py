@@ -1,4 +1,4 @@
-"""Table model of the images of a cohort in the order of review: largest expected error first."""
+"""Table model of the images of a cohort in the order of review: largest expected error, or oddest shape, first."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ from napari_landmark.gui.widgets.length_text import length_text
 from napari_landmark.gui.widgets.table_view import WIDEST_TEXTS
 
 _TITLES = ("Image", "State", "Expected error")
+_SHAPE_TITLE = "Shape"
 _TIPS = (
     "",
     "",
     "Mean expected error of the predicted landmarks, and the largest one in parentheses; an average, not a limit",
 )
+_SHAPE_TIP = (
+    "How far the landmarks are from where those of the other images are, as a multiple of what is usual; "
+    "the landmark that "
+    "is farthest off, or those that seem exchanged"
+)
 _STATES = {"annotated": "✓ annotated", "corrected": "✓ corrected", "predicted": "predicted", "": "–"}
 _LEFT_OUT = "left out"
+_WIDEST_SHAPE = "9.9 (subspinale (A))"
 _FLAGS = {
     ImageState.DOUBTFUL: "doubtful",
     ImageState.FOREIGN: "not this anatomy?",
@@ -46,21 +53,30 @@ class CohortTableModel(QAbstractTableModel):
         self._names: list[str] = []
         self._rows: dict[str, int] = {}
         self._widest_errors: set[str] = set()
+        self.by_shape = False  # whether odd shapes are shown instead of expected errors
 
     def update(self) -> None:
-        """Take over all images and sort them: flagged ones first, then by `review_order`."""
+        """Take over all images and sort them: flagged ones first, then by `review_order`; or by their shapes."""
         session, store = self._session, self._session.landmark_store
+        shapes = session.odd_shapes
+        if self.by_shape and shapes is not None:
+            known = set(session.names)
+            self._take_over([name for name in shapes.images if name in known])
+            return
         errors = {} if store is None else store.expected_errors(session.names)
         names = review_order({name: mean for name, (mean, _) in errors.items()}, session.pixel_lengths)
         # An expected error of another anatomy says little: such images come first.
         if store is not None and (flagged := store.flagged_images()):
             names.sort(key=lambda name: name not in flagged)
+        by_mean = max(errors, key=errors.__getitem__, default=None)
+        by_largest = max(errors, key=lambda name: errors[name][1], default=None)
+        self._take_over(names, {self._error(name) for name in (by_mean, by_largest) if name is not None})
+
+    def _take_over(self, names: list[str], widest: set[str] | None = None) -> None:
         self.beginResetModel()
         self._names = names
         self._rows = {name: row for row, name in enumerate(names)}
-        by_mean = max(errors, key=errors.__getitem__, default=None)
-        by_largest = max(errors, key=lambda name: errors[name][1], default=None)
-        self._widest_errors = {self._error(name) for name in (by_mean, by_largest) if name is not None}
+        self._widest_errors = {_WIDEST_SHAPE} if widest is None else widest
         self.endResetModel()
 
     def update_image(self, name: str) -> None:
@@ -90,12 +106,16 @@ class CohortTableModel(QAbstractTableModel):
         """Text or tool tip of a cell."""
         name, store = self._names[index.row()], self._session.landmark_store
         if role == Qt.ItemDataRole.ToolTipRole:
-            return name
+            shapes = self._session.odd_shapes if self.by_shape else None
+            shape = None if shapes is None else shapes.shapes.get(name)
+            return name if shape is None or not shape.finding else f"{name}: {shape.finding}"
         if role != Qt.ItemDataRole.DisplayRole or store is None:
             return None
         if index.column() == 0:
             return name
-        return self._state(name) if index.column() == 1 else self._error(name)
+        if index.column() == 1:
+            return self._state(name)
+        return self._shape(name) if self.by_shape else self._error(name)
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
@@ -104,9 +124,9 @@ class CohortTableModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return _TITLES[section]
+            return _SHAPE_TITLE if self.by_shape and section == 2 else _TITLES[section]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return _TIPS[section] or None
+            return _SHAPE_TIP if self.by_shape and section == 2 else _TIPS[section] or None
         if role == WIDEST_TEXTS:
             return ((), (*_STATES.values(), *_FLAGS.values(), _LEFT_OUT), self._widest_errors)[section]
         return None
@@ -118,6 +138,18 @@ class CohortTableModel(QAbstractTableModel):
         if decision is ImageDecision.LEFT_OUT:
             return _LEFT_OUT
         return _FLAGS[judged] if judged is not None and store.is_flagged(name) else _STATES[store.state(name)]
+
+    def _shape(self, name: str) -> str:
+        """Oddness of the shape of an image, and the landmark or the pair that makes it; empty where it is not known."""
+        shapes = self._session.odd_shapes
+        shape = None if shapes is None else shapes.shapes.get(name)
+        if shape is None or math.isnan(shape.oddness):
+            return ""
+        if shape.exchanged:
+            return "⇄ " + ", ".join(f"{first} – {second}" for first, second in shape.exchanged)
+        if shape.sides_exchanged or shape.mirrored:
+            return "left ⇄ right" if shape.sides_exchanged else "mirror image"
+        return f"{shape.oddness:.1f} ({shape.worst})"
 
     def _error(self, name: str) -> str:
         mean, largest = self._session.require_store().expected_error(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from napari.components import ViewerModel
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel
@@ -12,11 +14,13 @@ from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.gui.controls import button, emphasise, note
 from napari_landmark.gui.dialogs.export import ExportButton
 from napari_landmark.gui.jobs.detect import Heatmaps, detect_job, heatmap_job
+from napari_landmark.gui.jobs.odd_shapes import odd_shapes_job
 from napari_landmark.gui.jobs.train import train_job
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.landmark_store import LandmarkStore
+from napari_landmark.gui.session.odd_shapes import OddShapes
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.widgets.cohort_table import CohortTable
 from napari_landmark.gui.widgets.dock_widget import DockWidget
@@ -30,7 +34,7 @@ _FLAGS = {
 
 
 class ReviewWidget(DockWidget):
-    """Detect and review: predictions of a model, images with the largest expected error first."""
+    """Detect and review: predictions of a model, images with the largest expected error or the oddest shape first."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
@@ -50,6 +54,14 @@ class ReviewWidget(DockWidget):
         self.colors = QComboBox()
         self.colors.addItems(["Colour: confidence", "Colour: landmark"])
         self.colors.activated.connect(self._on_colors)
+        self.order = QComboBox()
+        self.order.addItems(["Largest expected error first", "Odd shape first"])
+        self.order.setToolTip(
+            "Order of the list. Odd shapes: landmarks far from where the other images have them, exchanged ones "
+            "first; also "
+            "of what persons placed. Choose it again to compare anew."
+        )
+        self.order.activated.connect(self._on_order)
         self.cohort = CohortTable(self.session)
         self.about = note()
         self.table = LandmarkTable(self.session, with_errors=True)
@@ -64,6 +76,7 @@ class ReviewWidget(DockWidget):
             tip="Remove the annotation of this landmark: its prediction is shown again",
         )
         self.flag = note()
+        self.shape = note()
         self.confirm = button(
             "It is right", self._on_confirm, tip="This image shows the anatomy, whatever a model says"
         )
@@ -95,8 +108,11 @@ class ReviewWidget(DockWidget):
             session.job_changed,
             session.view_changed,
             session.models_changed,
+            session.odd_shapes_changed,
         ):
             self.listen(signal, self.refresh)
+        self.listen(session.study_changed, self._on_order_lost)
+        self.listen(session.predictions_changed, self._on_order_lost)
         self.listen(session.image_changed, self._on_image)
         self.refresh()
 
@@ -104,9 +120,11 @@ class ReviewWidget(DockWidget):
         for widgets in (
             (self.hint,),
             (QLabel("Model"), self.models, self.detect_all, self.detect_one),
+            (self.order,),
             (self.cohort,),
             (self.colors, self.heatmaps),
             (self.flag, self.confirm, self.leave_out),
+            (self.shape,),
             (self.about,),
             (self.table,),
             (self.accept, self.missing, self.back),
@@ -116,7 +134,8 @@ class ReviewWidget(DockWidget):
                 row.addWidget(
                     widget,
                     0
-                    if isinstance(widget, QLabel) and widget not in (self.about, self.hint, self.flag)
+                    if isinstance(widget, QLabel)
+                    and widget not in (self.about, self.hint, self.flag, self.shape)
                     else 1,
                 )
             stretch = 2 if self.cohort in widgets else 3 if self.table in widgets else 0
@@ -154,6 +173,7 @@ class ReviewWidget(DockWidget):
         emphasise(self.accept, predicted)
         self.colors.setCurrentIndex(0 if session.color_by_confidence else 1)
         self._show_flag(store)
+        self._show_shape()
         mark = result.get(session.current_landmark)
         prediction = session.prediction().get(session.current_landmark)
         self.back.setEnabled(
@@ -179,6 +199,14 @@ class ReviewWidget(DockWidget):
         self.confirm.setChecked(decision is ImageDecision.CONFIRMED)
         self.leave_out.setChecked(decision is ImageDecision.LEFT_OUT)
 
+    def _show_shape(self) -> None:
+        """Show what is odd about the shape of the current image."""
+        shapes = self.session.odd_shapes if self.cohort.model.by_shape else None
+        shape = None if shapes is None else shapes.shapes.get(self.session.current_image)
+        finding = "" if shape is None else shape.finding
+        self.shape.setText(f"Shape: {escape(finding)}." if finding else "")
+        self.shape.setVisible(bool(finding))
+
     def _offer(self) -> None:
         """List the models and select the default one, which the command line takes as well."""
         models = self.session.models
@@ -194,6 +222,38 @@ class ReviewWidget(DockWidget):
         self.refresh()
         if self.heatmaps.isChecked():
             self._pause.start()
+
+    def _on_order(self, choice: int) -> None:
+        if choice == 0:
+            self.cohort.order_by(shape=False)
+            self.refresh()
+            return
+
+        def begin() -> None:
+            job = odd_shapes_job(self.session)
+            self.follow(job, (job.succeeded, self._on_shapes), until=(job.succeeded, job.failed))
+            self.session.run(job)
+
+        self.session.attempt(begin)
+        self._show_order()
+
+    def _on_shapes(self, found: OddShapes) -> None:
+        """Order by shape once they are compared."""
+        if self.session.odd_shapes is not found:  # cancelled, or another study is open by now
+            return
+        self.cohort.order_by(shape=True)
+        self._show_order()
+        self.refresh()
+        self.session.message.emit("info", f"Odd shapes: {found.n_found} of {len(found.images)} images")
+
+    def _on_order_lost(self) -> None:
+        """Go back to expected errors where the landmarks were read again, so that the shapes are unknown."""
+        if self.cohort.model.by_shape and self.session.odd_shapes is None:
+            self.cohort.order_by(shape=False)
+        self._show_order()
+
+    def _show_order(self) -> None:
+        self.order.setCurrentIndex(1 if self.cohort.model.by_shape else 0)
 
     def _on_detect(self, image: str | None) -> None:
         session = self.session

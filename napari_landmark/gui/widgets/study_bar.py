@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 from napari.components import ViewerModel
@@ -88,7 +89,8 @@ class StudyBar(Listener):
         if study is None:
             self._on_layers()
             return
-        self.title.setText(f"<b>{study.folder.name}</b>")
+        reading = f" – reading of {escape(study.reader)}" if study.reader else ""
+        self.title.setText(f"<b>{study.folder.name}</b>{reading}")
         self.title.setToolTip(str(study.folder))
         self._listed.update()
         self._on_image()
@@ -154,6 +156,9 @@ class StudyBar(Listener):
         parts = [
             f"{counts[state]} {state}" for state in ("annotated", "corrected", "predicted") if counts[state]
         ]
+        if self.session.study is not None and self.session.study.reader:
+            self.state.setText(" · ".join(parts))  # which images are annotated, or the template, is hidden
+            return
         template = self.session.study.template if self.session.study else ""
         about = f"Template: {template}" if template else "No template yet: annotate the current image"
         device = [f"Device: {self.session.device}"] if self.session.device else []

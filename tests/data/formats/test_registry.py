@@ -16,7 +16,7 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet
 
 SETS = {"a.png": LandmarkSet(LandmarkSchema(("tip",)), [Landmark("tip", (1, 2), "placed")])}
-SUFFIXES = [known.suffix for known in BUILT_IN]
+SUFFIXES = [known.suffix for known in BUILT_IN if known.read is not None]
 GEOMETRIES = {"a.png": Geometry((9, 9), (0.5, 0.5))}
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_landmark.data.curves import Curve
 from napari_landmark.data.errors import ErrorCode, InputError, UnknownSpacingError
 from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.formats.slicer_json import read_slicer_json, write_slicer_json
@@ -245,3 +246,58 @@ class TestPeers:
             assert mine["label"] == other["label"]
             assert mine["positionStatus"] == "defined"
             np.testing.assert_allclose(mine["position"], other["position"], atol=1e-6)
+
+
+BORDER = Curve("border", "tip", "base", 3)
+CURVED = LandmarkSchema(("tip", "base", *BORDER.semilandmarks), curves=(BORDER,))
+CURVE_GEOMETRY = {"a.png": Geometry((100, 100), (0.5, 2.0), (3.0, 4.0))}
+
+
+class TestCurves:
+    """Semilandmarks as markups curves."""
+
+    def written(self, tmp_path):
+        marks = LandmarkSet.from_array(CURVED, [[0, 0], [40, 0], [10, 1], [20, 2], [30, 1]])
+        path = tmp_path / "a.mrk.json"
+        write_landmarks(path, {"a.png": marks}, geometries=CURVE_GEOMETRY)
+        return path, json.loads(path.read_text()), marks
+
+    def test_they_come_back_with_their_curve(self, tmp_path):
+        path, data, marks = self.written(tmp_path)
+        assert [markup["type"] for markup in data["markups"]] == ["Fiducial", "Curve"]
+        assert [point["label"] for point in data["markups"][1]["controlPoints"]] == list(BORDER.chain)
+        for schema in (CURVED, None):
+            found = read_landmarks(path, schema=schema, geometries=CURVE_GEOMETRY)["a.png"]
+            np.testing.assert_allclose(found.positions(), marks.positions(), atol=1e-9)
+            assert found.schema.curves == (BORDER,)
+
+    def test_a_curve_alone_has_its_semilandmarks(self, tmp_path):
+        path, data, marks = self.written(tmp_path)
+        data["markups"][0]["controlPoints"] = data["markups"][0]["controlPoints"][:2]
+        path.write_text(json.dumps(data))
+        found = read_landmarks(path, schema=CURVED, geometries=CURVE_GEOMETRY)["a.png"]
+        np.testing.assert_allclose(found.positions(), marks.positions(), atol=1e-9)
+
+    def test_a_point_that_was_moved_on_one_of_both_is_refused(self, tmp_path):
+        path, data, _ = self.written(tmp_path)
+        data["markups"][1]["controlPoints"][2]["position"][0] += 1
+        path.write_text(json.dumps(data))
+        with pytest.raises(
+            InputError, match=r"'border\[2\]' is at one position in the point list and at another"
+        ):
+            read_landmarks(path, schema=CURVED, geometries=CURVE_GEOMETRY)
+
+    def test_a_curve_drawn_in_slicer_is_resampled_in_millimetres(self, tmp_path):
+        path, data, _ = self.written(tmp_path)
+        corners = [[0, 0, 0], [0, 10, 0], [10, 10, 0]]  # 10 mm down, then 10 mm across
+        data["markups"][1]["controlPoints"] = [
+            {"id": str(n), "label": f"C-{n}", "position": xyz, "positionStatus": "defined"}
+            for n, xyz in enumerate(corners)
+        ]
+        data["markups"][0]["controlPoints"] = data["markups"][0]["controlPoints"][:2]
+        path.write_text(json.dumps(data))
+        found = read_landmarks(path, schema=CURVED, geometries=CURVE_GEOMETRY)["a.png"]
+        world = CURVE_GEOMETRY["a.png"].to_world(found.positions()[2:])
+        np.testing.assert_allclose(world, [[5, 0], [10, 0], [10, 5]], atol=1e-9)
+        without = read_landmarks(path, geometries=CURVE_GEOMETRY)["a.png"]
+        assert without.schema.names == ("tip", "base")

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_landmark.data.curves import Curve
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
-from napari_landmark.data.formats.tps import read_tps, write_tps
+from napari_landmark.data.formats.tps import read_tps, scale_note, write_tps
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 
@@ -42,9 +43,21 @@ class TestWriting:
         path = tmp_path / "a.tps"
         write_tps(path, {"wing 1.png": MARKS, "wing 2.png": MARKS}, geometries=PICTURES)
         assert path.read_bytes().decode().split("\r\n") == [
-            *("LM=2", "5.000000 99.000000", "-1 -1", "IMAGE=wing 1.png", "ID=0", "SCALE=0.25"),
+            *("LM=2", "5.000000 99.000000", "-1 -1", "IMAGE=wing 1.png", "ID=0"),
             *("LM=2", "5.000000 49.000000", "-1 -1", "IMAGE=wing 2.png", "ID=1", ""),
         ]
+
+    def test_the_scale_is_that_of_all_images_or_of_none(self, tmp_path):
+        path, sets = tmp_path / "a.tps", {"wing 1.png": MARKS, "wing 2.png": MARKS}
+        note = scale_note(sets, geometries=PICTURES)
+        assert "wing 2.png has no known spacing" in note
+        known = {image: Geometry((100, 80), (0.25, 0.25)) for image in sets}
+        write_tps(path, sets, geometries=known)
+        assert path.read_text().count("SCALE=0.25") == 2
+        assert not scale_note(sets, geometries=known)
+        assert not scale_note(sets, geometries={image: Geometry((100, 80)) for image in sets})
+        oblong = {image: Geometry((100, 80), (0.25, 0.5)) for image in sets}
+        assert "not square" in scale_note(sets, geometries=oblong)
 
     def test_no_scale_for_pixels_that_are_not_square(self, tmp_path):
         write_tps(tmp_path / "a.tps", {"a.png": MARKS}, geometries={"a.png": Geometry((9, 9), (1, 2))})
@@ -135,3 +148,76 @@ class TestReading:
         path = folder / "spoiled.tps"
         write_tps(path, {"wing 1.png": MARKS, "wing 2.png": MARKS}, geometries=PICTURES)
         survives(read_tps, path, data.draw(drawn.spoiled(path.read_bytes())), geometries=PICTURES)
+
+
+BORDER = Curve("border", "tip", "base", 3)
+CURVED = LandmarkSchema(("tip", "border[1]", "border[2]", "border[3]", "base"), curves=(BORDER,))
+
+
+class TestCurves:
+    """Semilandmarks as CURVES=, which other programs read as such."""
+
+    def test_they_are_written_after_the_landmarks(self, tmp_path):
+        marks = LandmarkSet.from_array(CURVED, [[0, 0], [0, 10], [0, 20], [np.nan] * 2, [0, 40]])
+        path = tmp_path / "a.tps"
+        write_tps(path, {"wing 1.png": marks}, geometries=PICTURES)
+        assert path.read_text().split() == [
+            *("LM=2", "0.000000", "99.000000", "40.000000", "99.000000", "CURVES=1", "POINTS=3"),
+            *("10.000000", "99.000000", "20.000000", "99.000000", "-1", "-1"),
+            *("IMAGE=wing", "1.png", "ID=0", "SCALE=0.25"),
+        ]
+        found = read_tps(path, schema=CURVED, geometries=PICTURES)["wing 1.png"]
+        np.testing.assert_array_equal(found.positions(), marks.positions())
+        assert found["border[3]"].status is Status.MISSING
+
+    def test_volumes(self, tmp_path):
+        marks = LandmarkSet.from_array(CURVED, np.arange(15.0).reshape(5, 3))
+        write_tps(tmp_path / "a.tps", {"v.nii.gz": marks})
+        assert "POINTS3=3" in (tmp_path / "a.tps").read_text()
+        found = read_tps(tmp_path / "a.tps", schema=CURVED)["v.nii.gz"]
+        np.testing.assert_array_equal(found.positions(), marks.positions())
+
+    @pytest.mark.parametrize(
+        ("points", "x"),
+        [
+            ("3\n10 0\n20 0\n30 0", [10, 20, 30]),
+            ("5\n0 0\n9 0\n20 0\n31 0\n40 0", [9, 20, 31]),  # with both ends
+            ("7\n40 0\n39 0\n35 0\n22 0\n8 0\n1 0\n0 0", [10, 20, 30]),  # drawn freely, from the end on
+        ],
+    )
+    def test_curves_of_other_programs(self, tmp_path, points, x):
+        path = text_file(
+            tmp_path / "a.tps", f"LM=2\n0 0\n40 0\nCURVES=1\nPOINTS={points}\nIMAGE=wing 1.png\n"
+        )
+        found = read_tps(path, schema=CURVED, geometries=PICTURES)["wing 1.png"]
+        np.testing.assert_allclose(found.positions()[1:4, 1], x, atol=1e-9)
+        np.testing.assert_allclose(found.positions()[:, 0], 99)
+
+    def test_files_with_all_among_the_landmarks_are_read_as_before(self, tmp_path):
+        path = text_file(tmp_path / "a.tps", "LM=5\n0 0\n1 0\n2 0\n3 0\n4 0\nIMAGE=wing 1.png\n")
+        found = read_tps(path, schema=CURVED, geometries=PICTURES)["wing 1.png"]
+        np.testing.assert_allclose(found.positions()[:, 1], range(5))
+
+    def test_specimens_without_curves_have_no_semilandmarks(self, tmp_path):
+        path = text_file(tmp_path / "a.tps", "LM=2\n0 0\n4 0\nIMAGE=wing 1.png\n")
+        found = read_tps(path, schema=CURVED, geometries=PICTURES)["wing 1.png"]
+        assert [found[name].status for name in BORDER.semilandmarks] == [Status.UNPLACED] * 3
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("LM=3\n0 0\n1 1\n4 0\nIMAGE=wing 1.png\n", r"5 names are given \(2 without the semilandmarks\)"),
+            (
+                "LM=2\n0 0\n4 0\nCURVES=2\nPOINTS=1\n1 1\nPOINTS=1\n1 1\nIMAGE=wing 1.png\n",
+                "has 2 curves, and 1 are given",
+            ),
+            (
+                "LM=2\n0 0\n4 0\nCURVES=1\nPOINTS=3\n1 1\nIMAGE=wing 1.png\n",
+                "says 3 points|expected a number",
+            ),
+        ],
+    )
+    def test_what_does_not_fit_is_refused(self, tmp_path, text, words):
+        path = text_file(tmp_path / "a.tps", text)
+        with pytest.raises(InputError, match=words):
+            read_tps(path, schema=CURVED, geometries=PICTURES)

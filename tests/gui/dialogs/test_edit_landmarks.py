@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_landmark.data.curves import Curve
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 
@@ -49,3 +50,25 @@ def test_a_dialog_swaps_names_and_takes_that_of_a_removed_one(session, qtbot):
         "thumb_tip": (1, 1),
         "capitate": (2, 2),
     }
+
+
+def test_a_curve_is_added_and_follows_the_names_of_its_ends(session, qtbot):
+    dialog = SchemaDialog(session)
+    qtbot.addWidget(dialog)
+    dialog.add_curve(Curve("finger", "index_tip", "capitate", 2))
+    dialog._on_save()
+    assert session.schema.names == (*NAMES, "finger[1]", "finger[2]")
+    assert session.schema.curves == (Curve("finger", "index_tip", "capitate", 2),)
+    dialog = SchemaDialog(session)
+    qtbot.addWidget(dialog)
+    dialog.table.item(1, 0).setText("second_tip")
+    dialog._on_save()
+    qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
+    assert session.schema.curves == (Curve("finger", "second_tip", "capitate", 2),)
+    dialog = SchemaDialog(session)
+    qtbot.addWidget(dialog)
+    dialog.table.removeRow(5)  # one of its semilandmarks: the others stay landmarks
+    dialog._on_save()
+    assert dialog.problem.text() == ""
+    assert session.schema.curves == ()
+    assert "finger[1]" in session.schema

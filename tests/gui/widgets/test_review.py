@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 
+from qtpy.QtCore import Qt
+
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import Status
 from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.odd_shapes import OddShapes
 from napari_landmark.gui.widgets.review import ReviewWidget
 from napari_landmark.gui.widgets.train import TrainWidget
+from napari_landmark.shape.analysis import OddShape
 
-from ..conftest import predict
+from ..conftest import NAMES, predict
 
 
 def test_a_model_that_was_stopped_is_marked_and_not_chosen(viewer, session, qtbot):
@@ -69,3 +73,30 @@ def test_a_user_decides_on_an_image_that_the_model_is_unsure_of(viewer, session,
     widget.leave_out.click()
     assert session.study.decisions() == {}
     assert widget.confirm.isHidden()
+
+
+def test_the_list_can_be_ordered_by_odd_shapes(viewer, session, qtbot, truth):
+    for name in session.names:
+        predict(session, name, truth[name])
+    widget = ReviewWidget(viewer)
+    qtbot.addWidget(widget)
+    before = widget.cohort.names
+    widget.order.setCurrentIndex(1)
+    widget._on_order(1)
+    qtbot.waitUntil(lambda: session.job is None and session.odd_shapes is not None, timeout=30_000)
+    assert widget.order.currentIndex() == 1
+    assert widget.cohort.model.headerData(2, Qt.Orientation.Horizontal) == "Shape"
+    odd = OddShape(session.names[2], 9.0, NAMES[0], 12.0, (NAMES[0],), ((NAMES[0], NAMES[3]),), False, False)
+    session.set_odd_shapes(
+        OddShapes((odd.image, *(n for n in session.names if n != odd.image)), {odd.image: odd})
+    )
+    assert widget.cohort.names[0] == odd.image
+    assert widget.cohort.model.index(0, 2).data() == "⇄ thumb_tip – capitate"
+    session.show(odd.image)
+    assert "thumb_tip and capitate seem exchanged" in widget.shape.text()
+    AnnotationEditor(session).place(NAMES[0], (5.0, 5.0))  # mended: it is not said any more
+    assert widget.shape.isHidden()
+    predict(session, session.names[0], truth[session.names[0]])  # new predictions: shapes are unknown
+    assert widget.order.currentIndex() == 0
+    assert widget.cohort.model.headerData(2, Qt.Orientation.Horizontal) == "Expected error"
+    assert sorted(widget.cohort.names) == sorted(before)

@@ -1,0 +1,1 @@
+"""Geometric morphometrics of landmarks: Procrustes superimposition, variation, outliers. No torch, no Qt."""
