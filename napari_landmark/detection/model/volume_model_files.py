@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -74,7 +75,7 @@ def read_volume_model(folder: Path, *, device: Device | None = None) -> VolumeMo
         [tensors.get(f"{number}.{name}", torch.empty(0)) for name in _PARTS]
         for number in range(len(agreements))
     ]
-    fits = spread.shape == (len(schema),) and all(_fits(*parts, len(schema)) for parts in stored)
+    fits = spread.shape == (len(schema),) and all(_fits(parts, len(schema)) for parts in stored)
     if not fits:
         raise InputError(f"{path}: does not fit the model its sidecar describes; train again or restore it")
     templates = [
@@ -97,10 +98,9 @@ def read_volume_model(folder: Path, *, device: Device | None = None) -> VolumeMo
     )
 
 
-def _fits(
-    volume: torch.Tensor, landmarks: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor, count: int
-) -> bool:
+def _fits(parts: Sequence[torch.Tensor], count: int) -> bool:
     """Whether the tensors of an atlas are those of a schema with so many landmarks."""
+    volume, landmarks, matrix, shift = parts
     return (
         volume.ndim == 3
         and volume.dtype == torch.uint16
