@@ -410,7 +410,7 @@ class LandmarkModel:
             if thorough:
                 candidates = matched.best(candidates, options.usual_match_error or 0.0)
             best = search.first_good(best, candidates[: _CONFIRMED if thorough else 1], options.usual_error)
-        if not best.best_half < _CLEARLY_LESS * trial.best_half:
+        if not best.score < _CLEARLY_LESS * trial.score:
             return found
         return self._detect_posed(image, best.pose, heatmaps=heatmaps)
 
