@@ -46,6 +46,6 @@ def content_box(working: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArra
     return low, high
 
 
-def _first_varied(lines: NDArray[np.float16]) -> int | None:
+def _first_varied(lines: NDArray[np.floating]) -> int | None:
     """Number of the first line that is not of one intensity."""
     return next((k for k, line in enumerate(lines) if line.max() - line.min() > _UNIFORM), None)
