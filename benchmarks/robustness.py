@@ -103,6 +103,22 @@ def zoomed(factor: float | None) -> Change:
     return change
 
 
+def in_frame_with_text(subject: Subject, generator: np.random.Generator) -> Subject:
+    """At half the size in a dark frame with burnt-in text and a ruler, which no border of one intensity is left of."""
+    framed = affine(subject, np.eye(2) * 0.5, subject.pixels.shape)
+    pixels, bright = framed.pixels.copy(), float(subject.pixels.max())
+    height, width = pixels.shape
+    size = max(2, height // 200)
+    letters = np.kron(
+        generator.random((5, 40)) < 0.5, np.ones((size, size))
+    )  # blocks like those of a bitmap font
+    rows, columns = letters.shape
+    for top, left in ((size, size), (height - rows - size, width - columns - size)):
+        pixels[top : top + rows, left : left + columns][letters > 0] = bright
+    pixels[:: 8 * size, width - 4 * size :] = bright
+    return replace(framed, pixels=pixels)
+
+
 def combined(subject: Subject, generator: np.random.Generator) -> Subject:
     changes = (mirrored, inverted, turned(None), zoomed(None))
     for number in generator.permutation(len(changes))[:3]:
@@ -134,6 +150,7 @@ CONDITIONS: dict[str, Change] = {
     "turned by any angle": turned(None),
     "inverted": inverted,
     **{f"zoom {factor:g}": zoomed(factor) for factor in _ZOOMS},
+    "frame with text": in_frame_with_text,
     "three of these": combined,
     "a quarter cut": cut(0.25),
     "half cut": cut(0.5),

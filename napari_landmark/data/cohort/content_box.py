@@ -33,14 +33,19 @@ def content_box(working: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArra
         before = low.copy(), high.copy()
         for axis in range(working.ndim):
             part = working[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-            others = tuple(k for k in range(working.ndim) if k != axis)
-            inside = np.flatnonzero(part.max(others) - part.min(others) > _UNIFORM)
-            if not len(inside):
+            lines = np.moveaxis(part, axis, 0)
+            first, last = _first_varied(lines), _first_varied(lines[::-1])
+            if first is None or last is None:
                 return None
-            low[axis], high[axis] = low[axis] + inside[0], low[axis] + inside[-1] + 1
+            low[axis], high[axis] = low[axis] + first, high[axis] - last
         if (low == before[0]).all() and (high == before[1]).all():
             break
     share = (high - low) / shape
     if share.min() > 1 - _SMALLEST_CUT or share.min() < _SMALLEST_CONTENT:
         return None
     return low, high
+
+
+def _first_varied(lines: NDArray[np.floating]) -> int | None:
+    """Number of the first line that is not of one intensity."""
+    return next((k for k, line in enumerate(lines) if line.max() - line.min() > _UNIFORM), None)

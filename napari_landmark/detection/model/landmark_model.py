@@ -244,7 +244,8 @@ class LandmarkModel:
     def _told_apart(self, detection: Detection, image: MedicalImage, *, heatmaps: bool) -> Detection:
         """The detection, or that of one of several subjects.
 
-        They are looked for where the image is flagged, and beside a subject that fills only a part of the image.
+        They are looked for where the image is flagged, and where a subject fills a part of it only: beside it,
+        and in both halves, since a strip beside a subject may cut into the next one.
         """
 
         def detect(part: MedicalImage) -> Detection:
@@ -258,7 +259,8 @@ class LandmarkModel:
         bounds = self._bounds(image, self._resample(image, None))
         upright = fit_canvas_transform(image.geometry, self.canvas)
         content = _box(upright.to_native(np.stack([bounds.low, bounds.high])))
-        return find_beside(image, detection, frame=frame, content=content, detect=detect) or detection
+        beside = find_beside(image, detection, frame=frame, content=content, detect=detect)
+        return beside or find_in_halves(image, detect) or detection
 
     def _frame(self, detection: Detection, geometry: Geometry) -> Box | None:
         """Part of the image that is shown as the template is; None where that is most of the image."""
@@ -410,7 +412,7 @@ class LandmarkModel:
             if thorough:
                 candidates = matched.best(candidates, options.usual_match_error or 0.0)
             best = search.first_good(best, candidates[: _CONFIRMED if thorough else 1], options.usual_error)
-        if not best.best_half < _CLEARLY_LESS * trial.best_half:
+        if not best.score < _CLEARLY_LESS * trial.score:
             return found
         return self._detect_posed(image, best.pose, heatmaps=heatmaps)
 

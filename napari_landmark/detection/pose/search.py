@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,11 +13,12 @@ from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.detection.pose.candidates import ContentBounds, coarse_poses, scaled
 from napari_landmark.detection.pose.similarity import fit_similarity
 
-_REFINED = 3  # of the coarse candidates
+_REFINED = 5  # of the coarse candidates, no two of them alike
+_ALIKE_ANGLE, _ALIKE_SCALE = 15.0, 1.2
 _REFINEMENTS = 4
 _SCALES = (0.6, 1.6, 2.2)
-_SCALED = 2  # candidates that other scales are tried of
-_GOOD = 1.5  # times the usual error: the search ends
+_SCALED = 3  # candidates that other scales are tried of
+_GOOD = 1.3  # times the usual error: the search ends
 _INNER_SCALES = (0.4, 2.5)  # of a refinement; beyond, the fit is none
 _LARGEST_ANGLE, _LARGEST_SCALE = 20.0, 1.3  # of found landmarks, up to which an image is taken as it is
 
@@ -42,10 +44,16 @@ class PoseTrial:
     errors: NDArray[np.float64]
 
     @property
-    def best_half(self) -> float:
-        """Mean of the smaller half of the expected errors, by which poses are compared: an image may show a part."""
+    def score(self) -> float:
+        """Number by which poses are compared, the less the better.
+
+        Geometric mean of the mean expected error and that of the better half of the landmarks: an image may show a
+        part of the anatomy, and a few good landmarks are no pose.
+        """
         known = np.sort(self.errors[~np.isnan(self.errors)])
-        return float(known[: (len(known) + 1) // 2].mean()) if len(known) else np.inf
+        if not len(known):
+            return math.inf
+        return math.sqrt(float(known.mean() * known[: (len(known) + 1) // 2].mean()))
 
     def to_template(self, template: NDArray[np.float64], canvas: tuple[int, ...]) -> Pose | None:
         """Pose of the found landmarks relative to the template's (n, d) on the working grid; None where none fits."""
@@ -108,19 +116,20 @@ class PoseSearch:
         """
         good = _GOOD * usual
         trials = _ranked(trials)
-        if trials[0].best_half <= good:
+        if trials[0].score <= good:
             return [self.refined(trials[0])]
         if len(self.bounds[0].canvas) == 2:
             trials = _ranked([*trials, *self.coarse(between=True)])
+        trials = _distinct(trials)
         refined = _ranked([self.refined(trial) for trial in trials[:_REFINED]])
-        if refined[0].best_half <= good:
-            return refined
+        if refined[0].score <= good:
+            return _distinct(refined)
         others = [
             self.refined(self.evaluate(scaled(trial.pose, factor)))
             for trial in trials[:_SCALED]
             for factor in _SCALES
         ]
-        return _ranked([*refined, *others])
+        return _distinct(_ranked([*refined, *others]))
 
     def first_good(self, known: PoseTrial, candidates: Sequence[PoseTrial], usual: float) -> PoseTrial:
         """The known trial or the best one in the poses of candidates, tried in order until one is good.
@@ -136,7 +145,7 @@ class PoseSearch:
         trials = [known]
         for candidate in candidates:
             trials.append(self.refined(self.evaluate(candidate.pose)))
-            if trials[-1].best_half <= _GOOD * usual:
+            if trials[-1].score <= _GOOD * usual:
                 break
         return _ranked(trials)[0]
 
@@ -147,11 +156,28 @@ class PoseSearch:
             if inner is None:
                 return trial
             better = self.evaluate(trial.pose.then(inner))
-            if better.best_half >= trial.best_half:
+            if better.score >= trial.score:
                 return trial
             trial = better
         return trial
 
 
 def _ranked(trials: Sequence[PoseTrial]) -> list[PoseTrial]:
-    return sorted(trials, key=lambda trial: trial.best_half)
+    return sorted(trials, key=lambda trial: trial.score)
+
+
+def _distinct(ranked: Sequence[PoseTrial]) -> list[PoseTrial]:
+    """Trials without those whose pose is nearly that of a better one."""
+    kept: list[PoseTrial] = []
+    for trial in ranked:
+        if not any(_are_alike(trial.pose, other.pose) for other in kept):
+            kept.append(trial)
+    return kept
+
+
+def _are_alike(first: Pose, second: Pose) -> bool:
+    change = np.linalg.inv(first.matrix) @ second.matrix
+    if first.inverted != second.inverted or np.linalg.det(change) < 0:
+        return False
+    between = Pose(change, np.zeros(len(change)))
+    return abs(between.angle) < _ALIKE_ANGLE and 1 / _ALIKE_SCALE < between.scale < _ALIKE_SCALE

@@ -136,6 +136,7 @@ class TrainWidget(DockWidget):
             "Longest side of the images resampled for training; smaller needs less memory"
         )
         self.mirrored = QComboBox()
+        self.mirrored.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         for mirroring, text in _MIRRORED.items():
             self.mirrored.addItem(text, mirroring)
         self.mirrored.setToolTip(

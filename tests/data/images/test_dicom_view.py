@@ -16,7 +16,7 @@ from napari_landmark.data.images.dicom_view import (
 pydicom = pytest.importorskip("pydicom")
 
 
-def write(path, *, code=None, **elements):
+def write(path, *, code=None, scheme="SCT", **elements):
     header = pydicom.Dataset()
     header.file_meta = pydicom.dataset.FileMetaDataset()
     header.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
@@ -28,7 +28,7 @@ def write(path, *, code=None, **elements):
         setattr(header, name, value)
     if code is not None:
         item = pydicom.Dataset()
-        item.CodeMeaning = code
+        item.CodeMeaning, item.CodingSchemeDesignator = code, scheme
         header.ViewCodeSequence = [item]
     header.save_as(path, enforce_file_format=True)
     return path
@@ -60,9 +60,15 @@ def test_images_that_state_nothing(tmp_path):
     assert read_stated_views(files) == {"d": StatedView("", "LL")}
 
 
-def test_a_text_is_one_short_printable_line(tmp_path):
-    path = write(tmp_path / "a.dcm", code="left\x07 hand\r\nsecond line" + "x" * 100)
-    view = read_stated_view(path).position
-    assert view.isprintable()
-    assert view.startswith("left hand second line")
-    assert len(view) <= 64
+def test_nothing_but_codes_is_taken(tmp_path):
+    """A name in the wrong place, a local coding scheme, and two lines in one value."""
+    odd = write(tmp_path / "a.dcm", Laterality="Doe^John", code="John Doe", scheme="99LOCAL")
+    lines = write(tmp_path / "b.dcm", code="left hand\r\nsecond line")
+    assert read_stated_view(odd) == read_stated_view(lines) == NO_VIEW
+
+
+def test_a_folder_may_hold_other_files(tmp_path):
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series" / "0.txt").write_text("notes")
+    write(tmp_path / "series" / "1.dcm", Laterality="L")
+    assert read_stated_view(tmp_path / "series").laterality == "L"

@@ -138,6 +138,8 @@ class TestFolder:
         opened.update(sides=Sides(Mirroring.NEVER, (("left hip", "x"),)))
         opened.update(schema=LandmarkSchema(("left hip", "right hip", "y")), renamed={"x": "y"})
         assert Study.open(study.folder).sides == Sides(Mirroring.NEVER, (("left hip", "y"),))
+        opened.choose_mirroring(Mirroring.SWAPPED)
+        assert Study.open(study.folder).sides == Sides(Mirroring.SWAPPED, (("left hip", "y"),))
 
     def test_folders_are_made_when_asked_for(self, study):
         assert study.models_dir.is_dir()

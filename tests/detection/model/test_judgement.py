@@ -25,7 +25,7 @@ def judged(ratios, positions=INNER, scale=0.5):
 
 @pytest.mark.parametrize(
     ("ratio", "state"),
-    [(1.0, ImageState.FOUND), (2.5, ImageState.FOUND), (4.0, ImageState.DOUBTFUL), (8.0, ImageState.FOREIGN)],
+    [(1.0, ImageState.FOUND), (1.8, ImageState.FOUND), (2.5, ImageState.DOUBTFUL), (8.0, ImageState.FOREIGN)],
 )
 @pytest.mark.parametrize("scale", [0.1, 4.0])
 def test_the_state_does_not_depend_on_the_resolution(ratio, state, scale):
@@ -42,6 +42,12 @@ def test_landmarks_that_were_cut_off_are_missing_and_the_others_found():
     assert all(0.5 < found[name].confidence <= 1 for name in "abc")
     assert found.image_state is ImageState.FOUND
     assert np.array_equal(found.positions()[3:], positions[3:])
+
+
+def test_half_of_the_landmarks_found_is_a_doubtful_image_and_no_foreign_one():
+    found = judged(np.repeat([1.4, 4.7], 4))
+    assert found.image_state is ImageState.DOUBTFUL
+    assert all(mark.status is Status.PREDICTED for mark in found.values())  # in the middle nothing is cut off
 
 
 def test_in_a_foreign_image_nothing_is_missing():

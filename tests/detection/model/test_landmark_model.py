@@ -177,10 +177,13 @@ class TestNativePixels:
         assert not np.allclose(refined.expected_errors(), plain.expected_errors())
 
     def test_an_image_of_a_cohort_is_read_once_more(self, native, large):
-        assert native.detect_in_cohort(large, 2).landmarks.positions() == pytest.approx(
-            native.detect(large.read(2)).landmarks.positions(),
-            abs=0.05,  # the cache has half precision
-        )
+        cached = native.detect_in_cohort(large, 2).landmarks.positions()
+        read = native.detect(large.read(2)).landmarks.positions()
+        # The cache has half precision; after so short a training that is enough for another match of some landmarks.
+        assert np.nanmedian(abs(cached - read)) < 0.05
+        native.native_refiner = None
+        coarse = native.detect_in_cohort(large, 2).landmarks.positions()
+        assert np.nanmedian(abs(cached - coarse)) > 0.2
 
     def test_an_image_of_few_pixels_is_as_before(self, native, image):
         with_it = native.detect(image).landmarks

@@ -40,6 +40,7 @@ def model(study, picture, monkeypatch):
     """Model that knows the picture: its error is the difference from it, its landmarks are at fixed positions."""
     model = load_model(study, device="cpu")
     model.pose_options = PoseOptions(USUAL, Sides())
+    model.usual_errors = None  # those of its networks
     image = MedicalImage(picture, Geometry(picture.shape), "p")
     known = resample(image, fit_canvas_transform(image.geometry, model.canvas))
     count = len(model.schema)

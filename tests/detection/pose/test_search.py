@@ -76,3 +76,38 @@ def test_a_pose_that_fits_at_once_ends_the_search():
     search = PoseSearch(world.evaluate, [ContentBounds.of_image(Geometry(CANVAS), CANVAS)], TEMPLATE)
     search.finish(search.coarse(), USUAL)
     assert world.trials <= 18
+
+
+def scored(*errors):
+    values = np.array(errors)
+    return PoseTrial(Pose.upright(2), float(np.nanmean(values)), np.zeros((len(values), 2)), values).score
+
+
+def test_neither_a_part_of_the_anatomy_nor_a_few_good_landmarks_mislead():
+    """Errors as they were in a half of a head, and in a negative of a hand."""
+    assert scored(*[7.0] * 5, *[40.0] * 5) < scored(*[18.0] * 10)
+    assert scored(*[5.5] * 10) < scored(*[5.0] * 5, *[10.0] * 5)
+    assert scored(4.0, np.nan, 4.0) == pytest.approx(4.0)
+    assert math.isinf(PoseTrial(Pose.upright(2), math.inf, np.zeros((1, 2)), np.array([np.nan])).score)
+
+
+def test_candidates_that_are_nearly_the_same_are_one():
+    """With two bounds that hardly differ every pose comes twice; others are left in the list."""
+    world = World(Pose.of_rotation(turn(77), inverted=True))
+    bounds = [ContentBounds.of_image(Geometry(CANVAS), CANVAS)] * 2
+    found = PoseSearch(world.evaluate, bounds, TEMPLATE).best([world.evaluate(Pose.upright(2))], USUAL)
+    kept = [(trial.pose.is_mirrored, trial.pose.inverted, round(trial.pose.angle)) for trial in found]
+    assert len(set(kept)) == len(kept) > 1
+    assert found[0].pose.inverted
+    np.testing.assert_allclose(found[0].pose.matrix, world.truth.matrix, atol=0.05)
+
+
+def test_the_known_trial_stays_where_no_candidate_is_better():
+    world = World(Pose.upright(2))
+    bounds = [ContentBounds.of_image(Geometry(CANVAS), CANVAS)]
+    search = PoseSearch(world.evaluate, bounds, TEMPLATE)
+    known = world.evaluate(Pose.upright(2))
+    worse = [PoseTrial(Pose.of_rotation(turn(180)), 50.0, TEMPLATE, np.full(10, 50.0))]
+    assert search.first_good(known, worse, USUAL) is known
+    turned = PoseTrial(Pose.of_rotation(turn(180)), 50.0, TEMPLATE, np.full(10, 50.0))
+    assert search.first_good(turned, [known, *worse], USUAL).pose.is_upright

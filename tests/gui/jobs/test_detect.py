@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.detection.pose.pose_table import POSE_TABLE
 from napari_landmark.detection.training import train as pipeline
 from napari_landmark.gui.jobs.detect import detect_job
 from napari_landmark.gui.jobs.model_cache import ModelCache
@@ -27,7 +30,8 @@ def heard(session):
 
 
 def test_detecting_without_any_widget(session, layer_manager, qtbot, monkeypatch, heard, truth):
-    def predict_cohort(model, cohort, *, study, **_):
+    def predict_cohort(model, cohort, *, study, poses, **_):
+        poses["hand_000.png"] = Pose.of_rotation(np.diag([1.0, -1.0]))
         marks = LandmarkSet.from_array(study.schema, truth["hand_000.png"], Status.PREDICTED)
         study.save_predictions("hand_000.png", marks)
         return {"hand_000.png": marks}
@@ -37,6 +41,8 @@ def test_detecting_without_any_widget(session, layer_manager, qtbot, monkeypatch
     session.run(detect_job(session, model=None))
     qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
     assert session.landmark_store.state("hand_000.png") == "predicted"
+    table = (session.study.folder / POSE_TABLE).read_text().splitlines()
+    assert table[1:] == ["hand_000.png,yes,0,1,no,,"]
     assert heard == [("info", "Landmarks found in 1 image. What you placed or corrected stayed as it is.")]
 
 

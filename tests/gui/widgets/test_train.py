@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.sides import Mirroring
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
@@ -91,6 +92,21 @@ def test_a_size_that_no_image_has_is_not_kept(viewer, session, qtbot, started):
     qtbot.waitUntil(lambda: bool(started) and idle(session), timeout=20_000)
     assert started == [(128, False)]
     assert widget.working_size.currentText() == "128 pixels"
+
+
+def test_what_mirror_images_mean_is_saved_when_a_training_begins(viewer, session, qtbot, started):
+    AnnotationEditor(session).place("thumb_tip", (12, 12))
+    widget = TrainWidget(viewer)
+    qtbot.addWidget(widget)
+    assert widget.mirrored.currentText() == "same names"
+    widget.mirrored.setCurrentText("never mirrored")
+    assert not session.study.chose_sides  # chosen, not used yet
+    widget.run.click()
+    qtbot.waitUntil(lambda: bool(started) and idle(session), timeout=20_000)
+    assert Study.open(session.study.folder).sides.mirroring is Mirroring.NEVER
+    again = TrainWidget(viewer)
+    qtbot.addWidget(again)
+    assert again.mirrored.currentText() == "never mirrored"
 
 
 def test_sizes_of_volumes(viewer, session, qtbot, started, tmp_path):
