@@ -20,8 +20,11 @@ from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
+from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.running_job import JobKind
+from napari_landmark.gui.session.schema_editor import SchemaEditor
+from napari_landmark.gui.widgets.measure import MeasureWidget
 from napari_landmark.gui.widgets.register import RegisterWidget
 from napari_landmark.gui.widgets.review import ReviewWidget
 from napari_landmark.synthetic import hand_phantom
@@ -32,6 +35,7 @@ WIDGETS = {
     "annotate": "Annotate template",
     "train": "Train",
     "review": "Detect and review",
+    "measure": "Measure",
     "register": "Register",
 }
 
@@ -148,6 +152,19 @@ def show_reviewing(camera: Camera) -> None:
     camera.take("review-corrected")
 
 
+def show_measuring(camera: Camera) -> None:
+    """Values of one hand among those of all."""
+    if not camera.session.require_study().measurements:  # a study of before
+        schema = PRESETS["Hand phantom (sample data)"]()
+        SchemaEditor(camera.session).set_measurements(schema.measurements, links=schema.landmarks.links)
+    widget: MeasureWidget = camera.dock("measure")
+    camera.session.show(camera.session.names[12])
+    while widget.measurements.cohort is None:
+        camera.wait(0.2)
+    widget.select("spread of the fingers")
+    camera.take("measure")
+
+
 def show_registering(camera: Camera) -> None:
     """Two hands of the sample data with their label maps and landmarks, before and after."""
     from skimage.io import imread
@@ -219,12 +236,18 @@ def main() -> None:
         "--study", type=Path, help="show this study of the sample data again; nothing is trained"
     )
     parser.add_argument("--theme", default="dark", choices=["dark", "light"])
-    parser.add_argument("--only", choices=["register"], help="only the pictures of this widget")
+    parser.add_argument("--only", choices=["register", "measure"], help="only the pictures of this widget")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     camera = Camera(options.out, options.theme)
     if options.only == "register":
         show_registering(camera)
+        camera.viewer.close()
+        return
+    if options.only == "measure":
+        camera.session.run(open_job(camera.session, options.study))
+        camera.wait_for_job()
+        show_measuring(camera)
         camera.viewer.close()
         return
     folder = options.study or Path(tempfile.mkdtemp()) / "hand study"
@@ -239,6 +262,7 @@ def main() -> None:
         show_annotating(camera, folder)
         show_training(camera, options.minutes)
     show_reviewing(camera)
+    show_measuring(camera)
     show_error(camera)
     show_registering(camera)
     camera.viewer.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from napari_landmark.data.landmarks import LandmarkSchema
 from napari_landmark.data.links import Link
+from napari_landmark.data.measurement_language.definition import MeasurementSchema
 from napari_landmark.data.measurement_language.schema_file import SchemaFile
 from napari_landmark.measurement.presets.preset import PRESET_NAMES, preset
 
@@ -19,6 +20,34 @@ _JOINTS = {
     "ip": "Middle of the joint between the two phalanges of the {}.",
     "tip": "Tip of the last bone of the {}.",
 }
+_HAND_MEASUREMENTS = [
+    {
+        "name": "2D:4D ratio",
+        "text": "Length of the index finger to that of the ring finger, from the knuckle to the tip.",
+        "ratio": [{"distance": ["index_mcp", "index_tip"]}, {"distance": ["ring_mcp", "ring_tip"]}],
+    },
+    {
+        "name": "spread of the thumb",
+        "text": "Angle between the first and the second metacarpal.",
+        "angle": [["thumb_cmc", "thumb_mcp"], ["capitate", "index_mcp"]],
+    },
+    {
+        "name": "spread of the fingers",
+        "text": "Angle between the index and the little finger.",
+        "angle": [["index_mcp", "index_tip"], ["little_mcp", "little_tip"]],
+    },
+    {
+        "name": "slope of the radius",
+        "text": "Angle of the line of both styloid processes to the third metacarpal.",
+        "angle": [["radial_styloid", "ulnar_styloid"], ["capitate", "middle_mcp"]],
+        "range": "0-90",
+    },
+    {
+        "name": "length of the hand",
+        "text": "Distance from the capitate to the tip of the middle finger.",
+        "distance": ["capitate", "middle_tip"],
+    },
+]
 _WRIST = {
     "capitate": "Middle of the capitate, the largest bone of the wrist.",
     "radial_styloid": "Tip of the styloid process of the radius, on the side of the thumb.",
@@ -27,7 +56,7 @@ _WRIST = {
 
 
 def hand_phantom() -> SchemaFile:
-    """Schema of the synthetic hand radiographs, whose rays are linked."""
+    """Schema of the synthetic hand radiographs, whose rays are linked, with a few measurements to try."""
     from napari_landmark.synthetic import LANDMARKS
 
     rays = {ray: [name for name in LANDMARKS if name.startswith(f"{ray}_")] for ray in _RAYS}
@@ -35,7 +64,8 @@ def hand_phantom() -> SchemaFile:
     landmarks = LandmarkSchema(
         LANDMARKS, definitions=tuple(_hand_definition(name) for name in LANDMARKS), links=links
     )
-    return SchemaFile(landmarks, title="Hand phantom (sample data)")
+    measurements = MeasurementSchema.from_json({"measurements": _HAND_MEASUREMENTS})
+    return SchemaFile(landmarks, measurements, title="Hand phantom (sample data)")
 
 
 def unnamed() -> SchemaFile:

@@ -139,7 +139,7 @@ class CohortLandmarks:
             As in `of`.
         """
         ndim = positions.shape[2]
-        known = ~np.isnan(spacings).any(axis=1)
+        known = np.logical_and.reduce(np.isfinite(spacings), axis=1)
         factors = np.where(known[:, None], spacings, 1.0)
         # Expected errors are lengths of the mean spacing, as in tables of landmarks.
         errors = expected_errors * np.exp(np.log(factors).mean(axis=1))[:, None]

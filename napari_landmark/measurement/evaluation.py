@@ -186,17 +186,10 @@ class MeasuredCohort:
         """The same with the measurements of some images replaced by newer ones of the same definitions."""
         rows = [self.images.index(image) for image in other.images if image in self.images]
         own = [row for row, image in enumerate(other.images) if image in self.images]
-        arrays = []
-        for mine, theirs in (
-            (self.values, other.values),
-            (self.errors, other.errors),
-            (self.sources, other.sources),
-            (self.left_out, other.left_out),
-        ):
-            made = mine.copy()
-            made[rows] = theirs[own]
-            arrays.append(made)
-        values, errors, sources, left_out = arrays
+        values, errors = self.values.copy(), self.errors.copy()
+        sources, left_out = self.sources.copy(), self.left_out.copy()
+        values[rows], errors[rows] = other.values[own], other.errors[own]
+        sources[rows], left_out[rows] = other.sources[own], other.left_out[own]
         return dataclasses.replace(self, values=values, errors=errors, sources=sources, left_out=left_out)
 
     def column(self, name: str) -> Array:
@@ -350,9 +343,9 @@ def _reasons(
             reason[:] = f"needs {name}, which {_NOT_A_LANDMARK}"
             return reason
     columns = [landmarks.names.index(name) for name in measurement.landmarks]
-    absent = np.isnan(landmarks.positions[:, columns]).any(axis=2)
-    for row in np.flatnonzero(absent.any(axis=1)):
-        reason[row] = f"needs {', '.join(np.array(measurement.landmarks)[absent[row]])}"
+    present = np.logical_and.reduce(np.isfinite(landmarks.positions[:, columns]), axis=2)
+    for row in np.flatnonzero(~present.all(axis=1)):
+        reason[row] = f"needs {', '.join(np.array(measurement.landmarks)[~present[row]])}"
     if landmarks.ndim == 3:
         reason[(reason == "") & ~landmarks.has_spacing] = "needs the spacing: voxels are rarely cubes"
     elif measurement.needs_spacing:
@@ -509,8 +502,8 @@ class _Evaluator:
 
     def combination(self, one: Expression) -> Array:
         weights = one.weights or (1.0,) * len(one.operands)
-        values = (weight * self.quantity(part) for weight, part in zip(weights, one.operands, strict=True))
-        return sum(values, np.float64(one.constant))
+        parts = [weight * self.quantity(part) for weight, part in zip(weights, one.operands, strict=True)]
+        return np.sum(parts, axis=0) + one.constant
 
     def maximum(self, one: Expression) -> Array:
         return np.max([self.quantity(operand) for operand in one.operands], axis=0)

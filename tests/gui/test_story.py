@@ -131,6 +131,7 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     assert session.current_image == "hand_000.png"
     assert [layer.name for layer in viewer.layers] == [
         "hand_000.png",
+        "Links",
         "Expected error (average)",
         "Landmarks",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from napari_landmark.data.formats.text_file import (
 )
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.links import segments
 
 _TITLES = ("scorer", "bodyparts", "coords")
 _COORDS = ("x", "y", "likelihood")
@@ -131,7 +133,8 @@ def write_deeplabcut(
     """Write the landmarks of many pictures, as labels of the video that the file's folder is called after.
 
     The scorer is taken from a name such as ``CollectedData_scorer.csv``. A column for the likelihood is
-    written where a prediction has a confidence, and filled for predictions only.
+    written where a prediction has a confidence, and filled for predictions only. Links are the lines `skeleton:` of the
+    project's ``config.yaml``, in a file ``NAME.skeleton.yaml`` beside it.
 
     Parameters
     ----------
@@ -145,7 +148,8 @@ def write_deeplabcut(
     path = Path(path)
     if not sets:
         raise InputError(f"{path}: there are no images to write")
-    names = common_schema(sets.values()).names
+    schema = common_schema(sets.values())
+    names = schema.names
     likely = any(_likelihood(mark) is not None for marks in sets.values() for mark in marks.values())
     coords = _COORDS if likely else _COORDS[:2]
     scorer = path.stem[len(_LABELS) + 1 :] if path.name.lower().startswith(_LABELS) else ""
@@ -166,6 +170,11 @@ def write_deeplabcut(
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(table)
     write_text(path, stream.getvalue())
+    if pairs := segments(schema.links):
+        # Texts in the quotes of JSON are texts of YAML.
+        lines = [f"  - {json.dumps(list(pair), ensure_ascii=False)}" for pair in pairs]
+        skeleton = path.with_name(f"{path.name.removesuffix(path.suffix)}.skeleton.yaml")
+        write_text(skeleton, "\n".join(["skeleton:", *lines, ""]))
 
 
 DEEPLABCUT = LandmarkFormat(

@@ -319,6 +319,11 @@ class MeasurementSchema:
         """Names of the measurements."""
         return tuple(one.name for one in self.measurements)
 
+    @property
+    def _definitions(self) -> tuple[Construction | Measurement, ...]:
+        """Constructions, then measurements."""
+        return *self.constructions, *self.measurements
+
     def measurement(self, name: str) -> Measurement:
         """The measurement of a name; InputError with a similar one where there is none."""
         found = next((one for one in self.measurements if one.name == composed_name(name)), None)
@@ -337,7 +342,7 @@ class MeasurementSchema:
             With the measurement, the landmark and a similar name.
         """
         known = set(names)
-        for one in (*self.constructions, *self.measurements):
+        for one in self._definitions:
             for name in landmark_names(one.expression):
                 if name not in known:
                     raise InputError(f"{one.name}: unknown landmark {name!r}{did_you_mean(name, names)}")
@@ -348,22 +353,30 @@ class MeasurementSchema:
     def renamed(self, names: Mapping[str, str]) -> MeasurementSchema:
         """The same with old names of landmarks replaced by new ones."""
         data = self.to_json()
-        for key, known in (("constructions", self.constructions), ("measurements", self.measurements)):
-            for row, one in zip(data.get(key, []), known, strict=True):
-                row.update(one.expression.renamed(names).to_json())
+        rows = [*data.get("constructions", []), *data.get("measurements", [])]
+        for row, one in zip(rows, self._definitions, strict=True):
+            row.update(one.expression.renamed(names).to_json())
         if self.facing is not None:
             data["facing"] = [names.get(name, name) for name in self.facing]
         return MeasurementSchema.from_json(data)
 
     def merged(self, other: MeasurementSchema) -> MeasurementSchema:
-        """These measurements, followed by those of another schema whose names are new."""
-        data = self.to_json()
-        for key, own in (("constructions", self.constructions), ("measurements", self.measurements)):
-            taken = {one.name for one in own}
-            data[key] = [
-                *data.get(key, []),
-                *(row for row in other.to_json().get(key, []) if row["name"] not in taken),
-            ]
+        """These measurements, followed by those of another schema whose names are new.
+
+        Raises
+        ------
+        InputError
+            A name stands for another expression there, which would change what others are measured by.
+        """
+        data, added = self.to_json(), other.to_json()
+        known = {(type(one), one.name): one.expression for one in self._definitions}
+        for one in other._definitions:
+            if known.get((type(one), one.name), one.expression) != one.expression:
+                raise InputError(f"{one.name}: is defined otherwise in both: rename one of them")
+        for key in ("constructions", "measurements"):
+            taken = {row["name"] for row in data.get(key, [])}
+            rows = [*data.get(key, []), *(row for row in added.get(key, []) if row["name"] not in taken)]
+            data[key] = rows
         if self.facing is None and other.facing is not None:
             data["facing"] = list(other.facing)
         return MeasurementSchema.from_json(data)

@@ -175,8 +175,9 @@ class MeasurementsDialog(QDialog):
         """
         study = self._session.require_study()
         names = study.schema.names
-        needed = [*other.measurements.constructions, *other.measurements.measurements]
-        lacking = sorted({name for one in needed for name in landmark_names(one.expression)} - set(names))
+        expressions = [one.expression for one in other.measurements.measurements]
+        expressions += [one.expression for one in other.measurements.constructions]
+        lacking = sorted({name for one in expressions for name in landmark_names(one)} - set(names))
         if lacking:
             raise InputError(
                 f"{other.title or 'this schema'}: needs {len(lacking)} landmarks that the study has not, such as "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 
 import numpy as np
 from napari.components import ViewerModel
@@ -94,7 +95,7 @@ class LinkLayer:
 
 
 def link_vectors(
-    positions: dict[str, tuple[float, ...] | None], pairs: tuple[tuple[str, str], ...], ndim: int
+    positions: Mapping[str, tuple[float, ...] | None], pairs: tuple[tuple[str, str], ...], ndim: int
 ) -> NDArray[np.float64]:
     """(n, 2, ndim) starts and directions of the links whose landmarks have positions."""
     ends = [(positions.get(first), positions.get(second)) for first, second in pairs]

@@ -1,4 +1,4 @@
-"""Base of the four dock widgets: study bar on top, contents below, connections that end with the dock."""
+"""Base of the dock widgets: study bar on top, contents below, connections that end with the dock."""
 
 from __future__ import annotations
 

@@ -76,3 +76,12 @@ def test_slicer_gets_lines_and_outlines_between_placed_landmarks(tmp_path):
     write_landmarks(tmp_path / "a.mrk.json", {"a.png": without}, geometries=IMAGES)
     markups = json.loads((tmp_path / "a.mrk.json").read_text())["markups"]
     assert [markup["type"] for markup in markups] == ["Fiducial", "Line"]
+
+
+def test_deeplabcut_gets_the_lines_of_its_configuration(tmp_path):
+    write_landmarks(tmp_path / "a.dlc.csv", {"a.png": MARKS})
+    lines = (tmp_path / "a.dlc.skeleton.yaml").read_text().splitlines()
+    assert lines == ["skeleton:", '  - ["A", "B"]', '  - ["B", "C"]', '  - ["C", "A"]']
+    plain = LandmarkSet(LandmarkSchema(("A", "B")), [MARKS["B"]])
+    write_landmarks(tmp_path / "b.dlc.csv", {"b.png": plain})
+    assert not (tmp_path / "b.dlc.skeleton.yaml").exists()

@@ -175,6 +175,12 @@ def test_merging_keeps_own_definitions():
     assert merged.measurements[0].text == "own"
 
 
+def test_merging_refuses_a_name_of_two_meanings():
+    own = schema({"name": "SNA", "angle": ["A", "Nasion", "Sella"]})
+    with pytest.raises(InputError, match="SNA: is defined otherwise in both"):
+        own.merged(schema(SNA))
+
+
 def test_dimensions_follow_from_the_quantity():
     made = schema(
         SNA,
