@@ -103,7 +103,9 @@ class ShapeOutliers:
         return np.nan_to_num(self.deviations, nan=-1.0).argmax(axis=1)
 
 
-def find_shape_outliers(positions: Array, *, side_pairs: Sequence[tuple[int, int]] = ()) -> ShapeOutliers:
+def find_shape_outliers(
+    positions: Array, *, side_pairs: Sequence[tuple[int, int]] = (), reflections: bool = False
+) -> ShapeOutliers:
     """Find images and landmarks that deviate from the shape of the others.
 
     Configurations are fitted to a robust mean by translation, scale and rotation so that landmarks far off have little
@@ -116,6 +118,8 @@ def find_shape_outliers(positions: Array, *, side_pairs: Sequence[tuple[int, int
         NaN where a landmark is missing; axes of one scale.
     side_pairs : sequence of pair of int, optional
         Rows of left and right landmarks.
+    reflections : bool, optional
+        Whether mirror images are as good as others, as left and right wings are: they are compared reflected.
 
     Returns
     -------
@@ -146,6 +150,14 @@ def find_shape_outliers(positions: Array, *, side_pairs: Sequence[tuple[int, int
         reflected = _resistant_fit(mean, shapes[odd] * _flip(ndim), judged[odd], scales)
         after = _row_median(_deviations(reflected, mean, scales), judged[odd])
         mirrored[rows[odd]] = misfit[odd] > _MIRROR_GAIN * after
+        if reflections:
+            turned = odd[mirrored[rows[odd]]]
+            shapes[turned] *= _flip(ndim)
+            distances[turned] = _deviations(reflected, mean, scales)[mirrored[rows[odd]]]
+            deviations[rows] = np.where(judged, distances, np.nan)
+            mirrored[:] = False
+            misfit = _row_median(distances, judged)
+            odd = np.flatnonzero(misfit > LIMIT[ndim] / 2)
     if odd.size and side_pairs:
         swap = np.arange(landmarks)
         for first, second in side_pairs:
