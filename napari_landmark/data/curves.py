@@ -124,7 +124,7 @@ def curves_among(curves: Iterable[Curve], names: Collection[str]) -> tuple[Curve
 
 
 def curves_last(names: Iterable[str], curves: Iterable[Curve]) -> tuple[str, ...]:
-    """Names of the landmarks that belong to no curve, followed by the semilandmarks of each curve: the order of TPS files."""
+    """Names of the landmarks of no curve, followed by the semilandmarks of each curve: the order of TPS files."""
     sliding = [name for curve in curves for name in curve.semilandmarks]
     return (*(name for name in names if name not in set(sliding)), *sliding)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import dataclasses
 import difflib
+import logging
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,8 @@ from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.links import Link
+
+logger = logging.getLogger(__name__)
 
 # Bright colours on a dark grey image; neighbours in the list differ most.
 _PALETTE = (
@@ -207,7 +210,10 @@ class LandmarkSchema:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LandmarkSchema:
-        """Schema from the object of `to_json`; InputError for anything else."""
+        """Schema from the object of `to_json`; InputError for anything else.
+
+        A curve of which a landmark is missing is left out, with a warning in the log.
+        """
         try:
             rows = [(row["name"], row.get("color"), row.get("definition", "")) for row in data["landmarks"]]
         except (KeyError, TypeError, AttributeError):
@@ -219,13 +225,14 @@ class LandmarkSchema:
         links = data.get("links", [])
         if not isinstance(links, list):
             raise InputError("'links' must be a list of objects with 'landmarks'")
-        return cls(
-            tuple(name for name, _, _ in rows),
-            colors,
-            tuple(text or "" for _, _, text in rows),
-            tuple(map(Link.from_json, links)),
-            curves_from_json(data),
-        )
+        definitions = tuple(text or "" for _, _, text in rows)
+        names = tuple(name for name, _, _ in rows)
+        # A version that knows no curves may have renamed or removed their landmarks: the study must open all the same.
+        curves = curves_from_json(data)
+        kept = curves_among(curves, {composed_name(name) for name in names if isinstance(name, str)})
+        for curve in set(curves) - set(kept):
+            logger.warning("curve %r is left out: not all of its landmarks are there", curve.name)
+        return cls(names, colors, definitions, tuple(map(Link.from_json, links)), kept)
 
     def links_among(
         self, names: Iterable[str], *, renamed: Mapping[str, str] | None = None

@@ -116,7 +116,9 @@ def analyse_shapes(
     complete = configurations.complete(missing)
     superimposition = generalized_procrustes(complete.positions, reflections=reflections)
     outliers = find_shape_outliers(
-        configurations.positions, side_pairs=side_rows(configurations.names, sides)
+        configurations.positions,
+        side_pairs=side_rows(configurations.names, sides),
+        reflections=reflections,
     )
     used = set(complete.images)
     lost = configurations.missing

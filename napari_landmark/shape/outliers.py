@@ -103,7 +103,9 @@ class ShapeOutliers:
         return np.nan_to_num(self.deviations, nan=-1.0).argmax(axis=1)
 
 
-def find_shape_outliers(positions: Array, *, side_pairs: Sequence[tuple[int, int]] = ()) -> ShapeOutliers:
+def find_shape_outliers(
+    positions: Array, *, side_pairs: Sequence[tuple[int, int]] = (), reflections: bool = False
+) -> ShapeOutliers:
     """Find images and landmarks that deviate from the shape of the others.
 
     Configurations are fitted to a robust mean by translation, scale and rotation so that landmarks far off have little
@@ -116,6 +118,8 @@ def find_shape_outliers(positions: Array, *, side_pairs: Sequence[tuple[int, int
         NaN where a landmark is missing; axes of one scale.
     side_pairs : sequence of pair of int, optional
         Rows of left and right landmarks.
+    reflections : bool, optional
+        Whether mirror images are as good as others, as left and right wings are: they are compared reflected.
 
     Returns
     -------
@@ -146,6 +150,14 @@ def find_shape_outliers(positions: Array, *, side_pairs: Sequence[tuple[int, int
         reflected = _resistant_fit(mean, shapes[odd] * _flip(ndim), judged[odd], scales)
         after = _row_median(_deviations(reflected, mean, scales), judged[odd])
         mirrored[rows[odd]] = misfit[odd] > _MIRROR_GAIN * after
+        if reflections:
+            turned = odd[mirrored[rows[odd]]]
+            shapes[turned] *= _flip(ndim)
+            distances[turned] = _deviations(reflected, mean, scales)[mirrored[rows[odd]]]
+            deviations[rows] = np.where(judged, distances, np.nan)
+            mirrored[:] = False
+            misfit = _row_median(distances, judged)
+            odd = np.flatnonzero(misfit > LIMIT[ndim] / 2)
     if odd.size and side_pairs:
         swap = np.arange(landmarks)
         for first, second in side_pairs:
@@ -253,36 +265,66 @@ def _find_exchanges(
 ) -> tuple[tuple[Exchange, ...], Array]:
     """Pairs of landmarks after whose exchange one odd shape fits, and its deviations in the pose of that fit.
 
-    Each pair is tried, since two wrong landmarks that are far apart can turn the whole fit.
+    Pairs of odd landmarks are tried first, then all: two wrong landmarks that are far apart can turn the whole fit.
     """
-    candidates = np.flatnonzero(judged)
-    if len(candidates) > _MOST_CANDIDATES:
-        candidates = np.sort(candidates[np.argsort(-deviations[candidates])[:_MOST_CANDIDATES]])
     found: list[Exchange] = []
-    order = np.arange(len(shape))
-    before = deviations
+    order, before = np.arange(len(shape)), deviations
     while len(found) < _MOST_EXCHANGES:
-        taken = {row for pair in found for row in (pair.first, pair.second)}
-        pairs = [pair for pair in combinations(candidates.tolist(), 2) if not taken.intersection(pair)]
-        if not pairs:
+        odd = np.where(judged, before, 0.0) > limit
+        if not odd.any():
             break
-        orders = np.tile(order, (len(pairs), 1))
-        rows = np.arange(len(pairs))
-        first, second = np.array(pairs).T
-        orders[rows, first], orders[rows, second] = order[second], order[first]
-        known = np.broadcast_to(judged, orders.shape)
-        fitted = _resistant_fit(mean, shape[orders], known, scales)
-        after = _deviations(fitted, mean, scales)
-        costs = _cost(after, known, limit)
-        best = int(costs.argmin())
-        gain = float(_cost(before[None], judged[None], limit)[0] - costs[best])
-        both = [int(first[best]), int(second[best])]
-        left = after[best, both].max()
-        if gain < _SMALLEST_GAIN * limit**2 or left > max(limit, _SHARE_LEFT * before[both].min()):
+        free = judged.copy()
+        free[[row for pair in found for row in (pair.first, pair.second)]] = False
+        best = None
+        for candidates in (np.flatnonzero(free & odd), _worst(before, free)):
+            best = _best_exchange(shape, order, mean, judged, scales, before, candidates, limit)
+            if best is not None:
+                break
+        if best is None:
             break
-        found.append(Exchange(both[0], both[1], gain))
-        order, before = orders[best], after[best]
-        back = np.empty_like(fitted[best])
-        back[order] = fitted[best]
+        exchange, order, fitted = best
+        found.append(exchange)
+        before = _deviations(fitted, mean, scales)
+        back = np.empty_like(fitted)
+        back[order] = fitted
         deviations = _deviations(back, mean, scales)
     return tuple(found), deviations
+
+
+def _worst(deviations: Array, free: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Rows of free landmarks; of very many those with the largest deviations."""
+    rows = np.flatnonzero(free)
+    if len(rows) <= _MOST_CANDIDATES:
+        return rows
+    return np.sort(rows[np.argsort(-deviations[rows])[:_MOST_CANDIDATES]])
+
+
+def _best_exchange(
+    shape: Array,
+    order: NDArray[np.intp],
+    mean: Array,
+    judged: NDArray[np.bool_],
+    scales: Array,
+    before: Array,
+    candidates: NDArray[np.intp],
+    limit: float,
+) -> tuple[Exchange, NDArray[np.intp], Array] | None:
+    """Exchange of two candidates that makes both right, with the new order of the landmarks and the fitted shape."""
+    pairs = list(combinations(candidates.tolist(), 2))
+    if not pairs:
+        return None
+    orders = np.tile(order, (len(pairs), 1))
+    rows = np.arange(len(pairs))
+    first, second = np.array(pairs).T
+    orders[rows, first], orders[rows, second] = order[second], order[first]
+    known = np.broadcast_to(judged, orders.shape)
+    fitted = _resistant_fit(mean, shape[orders], known, scales)
+    after = _deviations(fitted, mean, scales)
+    costs = _cost(after, known, limit)
+    best = int(costs.argmin())
+    gain = float(_cost(before[None], judged[None], limit)[0] - costs[best])
+    both = [int(first[best]), int(second[best])]
+    left = after[best, both].max()
+    if gain < _SMALLEST_GAIN * limit**2 or left > max(limit, _SHARE_LEFT * before[both].min()):
+        return None
+    return Exchange(both[0], both[1], gain), orders[best], fitted[best]

@@ -71,6 +71,14 @@ def test_a_curve_is_a_chain_of_landmarks():
     assert sliders(schema.curves, schema.names) == [(0, 3, 4), (3, 4, 5), (4, 5, 1)]
 
 
+def test_a_curve_without_its_landmarks_is_left_out_and_the_study_opens(caplog):
+    """As a version leaves it that knows no curves."""
+    data = with_curve(SCHEMA, BORDER).to_json()
+    del data["landmarks"][4]
+    assert LandmarkSchema.from_json(data).curves == ()
+    assert "'border' is left out" in caplog.text
+
+
 def test_a_closed_curve_slides_around():
     schema = with_curve(SCHEMA, Curve("orbit", "sella", "sella", 2))
     assert sliders(schema.curves, schema.names) == [(2, 3, 4), (3, 4, 2)]

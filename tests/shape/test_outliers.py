@@ -71,6 +71,16 @@ def test_a_mirror_image_is_told():
     assert 4 not in found.exchanges
 
 
+def test_mirror_images_are_usual_where_reflections_are_wanted():
+    positions = cohort(20, 10)
+    positions[[4, 9], :, 1] *= -1
+    positions[9, [2, 6]] = positions[9, [6, 2]]
+    found = find_shape_outliers(positions, reflections=True)
+    assert not found.mirrored.any()
+    assert found.deviations[4].max() < found.limit
+    assert {(pair.first, pair.second) for pair in found.exchanges[9]} == {(2, 6)}
+
+
 def symmetric(count: int, seed: int = 0) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """Frontal shapes: four pairs of left and right landmarks, and three in the midline."""
     rng = np.random.default_rng(seed)

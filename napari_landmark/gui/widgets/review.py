@@ -156,14 +156,15 @@ class ReviewWidget(DockWidget):
         self.content.setVisible(has)
         if not has or schema is None or store is None:
             return
-        names = session.models.names
+        reading = bool(session.require_study().reader)
+        names = () if reading else session.models.names
         self._offer()
         idle = session.job is None
         result = session.result()
         predicted = any(mark.status is Status.PREDICTED for mark in result.values())
         counts = store.state_counts(session.names)
         anything = bool(counts["predicted"] or counts["corrected"])
-        self.hint.setVisible(not names)
+        self.hint.setVisible(not names and not reading)
         self.hint.setText("There is no model yet: annotate one image and <b>train</b> first.")
         for widget in (self.detect_all, self.detect_one, self.again):
             widget.setEnabled(idle and bool(names))
@@ -286,7 +287,7 @@ class ReviewWidget(DockWidget):
 
     def _compute_heatmaps(self) -> None:
         session = self.session
-        if not self.heatmaps.isChecked() or not session.current_image:
+        if not self.heatmaps.isChecked() or not session.current_image or session.require_study().reader:
             return
         if session.job is not None:  # tried again when that is done
             if session.job.kind is not JobKind.TRAIN:

@@ -58,6 +58,21 @@ class TestGathering:
         assert cohort.skipped_files == ()
         assert cohort.index("image3.png") == cohort.index(folder / "image3.png") == 2
 
+    def test_a_selection_is_the_same_images_in_another_order(self, folder, gather):
+        cohort = gather(folder)
+        some = cohort.selection(["image11.png", "image1.png"])
+        assert some.names == ("image11.png", "image1.png")
+        assert len(some) == 2
+        for number, name in enumerate(some.names):
+            other = cohort.index(name)
+            assert some.paths[number] == cohort.paths[other]
+            assert some.geometry(number) == cohort.geometry(other)
+            np.testing.assert_array_equal(some.working(number), cohort.working(other))
+            np.testing.assert_array_equal(some.read(number).array, cohort.read(other).array)
+        assert len(cohort) == 5
+        with pytest.raises(InputError, match=r"nowhere.png: there is no such image"):
+            cohort.selection(["nowhere.png"])
+
     def test_working_images_are_the_placed_ones(self, folder, gather):
         cohort = gather(folder)
         for i, path in enumerate(cohort.paths):
