@@ -218,7 +218,7 @@ class JobClient:
                     )
                 )
             except _AbortedError:
-                self._persist(lambda: machine.remove(record.job_id, record.folder))
+                self._quietly(lambda: machine.remove(record.job_id, record.folder))
                 self._set(JobState.STOPPED, done=Done(Outcome.STOPPED))
                 return
             self.record = record = record.at(Step.STARTED)
@@ -293,14 +293,14 @@ class JobClient:
             except UnreachableError as error:
                 heard = self._status.state is not JobState.UNREACHABLE and before is JobState.UNREACHABLE
                 attempt = 0 if heard else attempt
-                if self._aborts_sending():
-                    raise _AbortedError from None
                 self._set(JobState.UNREACHABLE, error=error)
+            self._aborts_sending()
             delay = _SECONDS_BETWEEN_ATTEMPTS[min(attempt, len(_SECONDS_BETWEEN_ATTEMPTS) - 1)]
             attempt += 1
             self._closed.wait(delay)
 
     def _aborts_sending(self) -> bool:
+        """Raise where the client was closed, or stopped before the job was sent; False otherwise."""
         if self._closed.is_set():
             raise _ClosedError
         if self._stops and self.record.step is Step.READY:

@@ -12,6 +12,7 @@ import binascii
 import json
 import math
 import re
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import Any
 from napari_landmark.backend.host_service import CHUNK, GREETING
 from napari_landmark.backend.hosts import Host
 from napari_landmark.backend.job_file import JOB, PROTOCOL, check_protocol
-from napari_landmark.backend.job_folder import DONE, WORKER_LOG, FolderState, Phase
+from napari_landmark.backend.job_folder import DONE, IMAGES, WORKER_LOG, FolderState, Phase
 from napari_landmark.backend.line_process import LineProcess
 from napari_landmark.backend.machine import Aborted, Notify, UnreachableError
 from napari_landmark.backend.progress_file import LARGEST_FILE, PROGRESS, printable
@@ -127,6 +128,7 @@ class SshMachine:
                 )
             self._put(folder, there, missing, files, report, aborted)
         self._ask("start", job=job_id, start=self.host.start, command=self.host.command)
+        shutil.rmtree(folder / IMAGES, ignore_errors=True)  # the copies that were sent
 
     def follow(self, job_id: str, folder: Path, notify: Notify) -> None:
         """Append what the worker wrote, from the byte on where the copy here ends."""
