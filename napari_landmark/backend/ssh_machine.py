@@ -44,6 +44,7 @@ _SECONDS_FOR_DEVICE = 180.0  # importing torch from a network disk
 _SECONDS_OF_FOLLOWING = 600
 _SECONDS_WITHOUT_STATE = 30.0
 _SECONDS_WITHOUT_FILE = 3600.0  # one file may be large; a dead connection ends by ServerAlive
+_ENDED_BY_SIGNAL = (129, 130, 137, 143)  # as shells tell it
 _MOST_LINES_BEFORE = 200
 _MOST_FILES = 200_000
 _LARGEST_RESULT = 4 * 1024**3
@@ -340,7 +341,12 @@ class SshMachine:
             return InputError(
                 f"{name}: refuses the login without a password ({said}); set up a key with ssh-copy-id, or an agent"
             )
-        if status == 255 or (of_files and ("Connection closed" in all_said or "lost connection" in all_said)):
+        killed = status < 0 or status in _ENDED_BY_SIGNAL  # ssh here, or the service there
+        if (
+            status == 255
+            or killed
+            or (of_files and ("Connection closed" in all_said or "lost connection" in all_said))
+        ):
             return UnreachableError(f"{name}: cannot be reached ({said or 'the connection was cut'})")
         if of_files:
             return InputError(f"{name}: files cannot be transferred ({said or f'exit status {status}'})")

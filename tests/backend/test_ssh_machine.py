@@ -239,12 +239,12 @@ def test_ssh_is_killed_again_and_again(prepared, follow):
     end = time.monotonic() + 300
     while not client.status.state.is_final and time.monotonic() < end:
         for child in psutil.Process().children():
-            if child.name() in ("ssh", "sftp") and killed < 8:
+            if child.name() in ("ssh", "sftp") and killed < 6:
                 child.kill()
                 killed += 1
-        client.wait(1.5)
+        client.wait(4)
     assert client.status.state is JobState.DONE, client.status.error
-    assert killed == 8
+    assert killed >= 3
 
 
 def test_images_that_are_there_are_not_sent(untrained, host, data, follow, server):
