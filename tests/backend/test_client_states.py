@@ -174,6 +174,25 @@ def test_a_refusal_while_sending_is_the_end(client, machine, monkeypatch):
     assert "1.0 GB are free" in str(client.status.error)
 
 
+def test_a_host_that_is_broken_for_a_while_ends_no_job(client, machine, monkeypatch):
+    machine.state = FolderState(Phase.RUNNING)
+    client.start()
+    reach(client, JobState.RUNNING)
+    with monkeypatch.context() as patch:
+
+        def broken(*arguments):
+            raise InputError("lab: has no napari-landmark (not found)")
+
+        patch.setattr(machine, "follow", broken)
+        machine.silent = True
+        reach(client, JobState.UNREACHABLE)
+        machine.silent = False
+        wait_until(lambda: "has no napari-landmark" in str(client.status.error), 20)
+    reach(client, JobState.RUNNING)
+    machine.state = FolderState(Phase.ENDED)
+    assert client.wait(20).state is JobState.DONE
+
+
 def test_a_hostile_progress_file_ends_nothing(client, machine):
     writer = ProgressWriter(client.record.folder / "progress.jsonl")
     (client.record.folder / "progress.jsonl").write_bytes(b"[" * 100_000 + b"\n")
