@@ -29,7 +29,7 @@ from napari_landmark.backend.job_folder import (
     read_done,
 )
 from napari_landmark.backend.job_record import JobRecord, Step
-from napari_landmark.backend.machine import Machine, UnreachableError
+from napari_landmark.backend.machine import Machine, Notify, UnreachableError
 from napari_landmark.backend.progress_file import PROGRESS, Alive, Entry, ProgressReader, Started
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.file_lock import LockHeldError, acquire_lock
@@ -218,7 +218,7 @@ class JobClient:
                     )
                 )
             except _AbortedError:
-                self._persist(lambda: machine.remove(record.job_id, record.folder))
+                self._quietly(lambda: machine.remove(record.job_id, record.folder))
                 self._set(JobState.STOPPED, done=Done(Outcome.STOPPED))
                 return
             self.record = record = record.at(Step.STARTED)
@@ -250,10 +250,23 @@ class JobClient:
             return not self._closed.is_set()
 
         while last.phase not in (Phase.ENDED, Phase.DIED):
-            self._persist(lambda: self._machine.follow(self.record.job_id, self.record.folder, notify))
+            self._persist(self._follow_once(notify))
             if self._closed.is_set():
                 raise _ClosedError
         return last
+
+    def _follow_once(self, notify: Notify) -> Callable[[], None]:
+        """Follow until the machine says no more. The job goes on whatever is wrong there: any error may pass."""
+
+        def follow() -> None:
+            try:
+                self._machine.follow(self.record.job_id, self.record.folder, notify)
+            except UnreachableError:
+                raise
+            except InputError as error:
+                raise UnreachableError(str(error), code=error.code, **error.parameters) from error
+
+        return follow
 
     def _show(self, state: FolderState) -> None:
         if state.phase is Phase.WAITING:
@@ -293,14 +306,14 @@ class JobClient:
             except UnreachableError as error:
                 heard = self._status.state is not JobState.UNREACHABLE and before is JobState.UNREACHABLE
                 attempt = 0 if heard else attempt
-                if self._aborts_sending():
-                    raise _AbortedError from None
                 self._set(JobState.UNREACHABLE, error=error)
+            self._aborts_sending()
             delay = _SECONDS_BETWEEN_ATTEMPTS[min(attempt, len(_SECONDS_BETWEEN_ATTEMPTS) - 1)]
             attempt += 1
             self._closed.wait(delay)
 
     def _aborts_sending(self) -> bool:
+        """Raise where the client was closed, or stopped before the job was sent; False otherwise."""
         if self._closed.is_set():
             raise _ClosedError
         if self._stops and self.record.step is Step.READY:

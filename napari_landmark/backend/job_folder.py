@@ -22,6 +22,9 @@ from napari_landmark.data.files.json_file import json_content, read_json_object,
 
 DONE, STOP, KILL, WATCHED = "done.json", "stop", "kill", "watched.json"
 WORKER_LOCK, WORKER_LOG, LAUNCHED = "worker.lock", "worker.log", "launched.json"
+STUDY, IMAGES = "study", "images"
+"""Folders of what is sent to another machine."""
+
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
 
 SECONDS_TO_START = 120.0

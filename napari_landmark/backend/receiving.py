@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from napari_landmark.backend.job_folder import Done, read_done
+from napari_landmark.backend.job_folder import STUDY, Done, read_done
 from napari_landmark.backend.job_record import JobRecord
 from napari_landmark.backend.jobs.train import RESULT_JOURNAL
 from napari_landmark.backend.progress_file import printable
-from napari_landmark.backend.sending import STUDY, SentNames, to_native
+from napari_landmark.backend.sending import SentNames, to_native
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.folder import SkippedFile
 from napari_landmark.data.errors import InputError

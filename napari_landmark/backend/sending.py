@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_landmark.backend.hosts import Host
 from napari_landmark.backend.job_file import write_job
+from napari_landmark.backend.job_folder import IMAGES, STUDY
 from napari_landmark.backend.job_record import JobRecord, Step, new_record
 from napari_landmark.backend.jobs.detect import DetectJob
 from napari_landmark.backend.jobs.train import TrainJob
@@ -34,9 +35,6 @@ from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 LARGEST_WITHOUT_ASKING = 2 * 1024**3
 """Bytes that are sent without asking."""
-
-STUDY, IMAGES = "study", "images"
-"""Folders in the folder of a job."""
 
 _NAMES = "names.json"
 _BYTES_PER_PIXEL = 2

@@ -12,6 +12,7 @@ import binascii
 import json
 import math
 import re
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import Any
 from napari_landmark.backend.host_service import CHUNK, GREETING
 from napari_landmark.backend.hosts import Host
 from napari_landmark.backend.job_file import JOB, PROTOCOL, check_protocol
-from napari_landmark.backend.job_folder import DONE, WORKER_LOG, FolderState, Phase
+from napari_landmark.backend.job_folder import DONE, IMAGES, WORKER_LOG, FolderState, Phase
 from napari_landmark.backend.line_process import LineProcess
 from napari_landmark.backend.machine import Aborted, Notify, UnreachableError
 from napari_landmark.backend.progress_file import LARGEST_FILE, PROGRESS, printable
@@ -43,6 +44,7 @@ _SECONDS_FOR_DEVICE = 180.0  # importing torch from a network disk
 _SECONDS_OF_FOLLOWING = 600
 _SECONDS_WITHOUT_STATE = 30.0
 _SECONDS_WITHOUT_FILE = 3600.0  # one file may be large; a dead connection ends by ServerAlive
+_ENDED_BY_SIGNAL = (129, 130, 137, 143)  # as shells tell it
 _MOST_LINES_BEFORE = 200
 _MOST_FILES = 200_000
 _LARGEST_RESULT = 4 * 1024**3
@@ -127,6 +129,7 @@ class SshMachine:
                 )
             self._put(folder, there, missing, files, report, aborted)
         self._ask("start", job=job_id, start=self.host.start, command=self.host.command)
+        shutil.rmtree(folder / IMAGES, ignore_errors=True)  # the copies that were sent
 
     def follow(self, job_id: str, folder: Path, notify: Notify) -> None:
         """Append what the worker wrote, from the byte on where the copy here ends."""
@@ -338,7 +341,12 @@ class SshMachine:
             return InputError(
                 f"{name}: refuses the login without a password ({said}); set up a key with ssh-copy-id, or an agent"
             )
-        if status == 255 or (of_files and ("Connection closed" in all_said or "lost connection" in all_said)):
+        killed = status < 0 or status in _ENDED_BY_SIGNAL  # ssh here, or the service there
+        if (
+            status == 255
+            or killed
+            or (of_files and ("Connection closed" in all_said or "lost connection" in all_said))
+        ):
             return UnreachableError(f"{name}: cannot be reached ({said or 'the connection was cut'})")
         if of_files:
             return InputError(f"{name}: files cannot be transferred ({said or f'exit status {status}'})")

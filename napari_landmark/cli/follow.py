@@ -12,7 +12,7 @@ import typer
 from napari_landmark.backend.client import JobClient, JobState, JobStatus
 from napari_landmark.backend.hosts import find_host
 from napari_landmark.backend.job_folder import WORKER_LOG
-from napari_landmark.backend.job_record import JobRecord, Step
+from napari_landmark.backend.job_record import JobRecord, Step, read_record
 from napari_landmark.backend.local_machine import LocalMachine
 from napari_landmark.backend.machine import Machine
 from napari_landmark.backend.progress_file import LogLine
@@ -87,7 +87,14 @@ def require_result(record: JobRecord, status: JobStatus) -> None:
     if not status.state.is_final:
         typer.echo(f"{record.job_id} goes on: napari-landmark jobs follow {record.job_id}", err=True)
         raise typer.Exit(130)
-    tidy_up(record, keep=status.state is JobState.DIED)
+    if (
+        status.state is JobState.FAILED
+        and status.done is None
+        and read_record(record.job_id).step is Step.STARTED
+    ):
+        typer.echo(f"the job is kept: napari-landmark jobs follow {record.job_id} tries again", err=True)
+    else:
+        tidy_up(record, keep=status.state is JobState.DIED)
     if status.state is JobState.KILLED:
         typer.echo("stopped at once: there is no result", err=True)
         raise typer.Exit(130)

@@ -15,7 +15,7 @@ from napari_landmark.backend.machine import Machine
 from napari_landmark.cli.detect import take_over_detection
 from napari_landmark.cli.follow import follow, machine_of
 from napari_landmark.cli.train import take_over_training
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 
 
 def run_list_jobs() -> None:
@@ -56,7 +56,12 @@ def run_remove_job(job_id: str) -> None:
     if record.step not in (Step.MADE, Step.FINISHED):
         if not record.host and inspect_folder(record.folder).phase is Phase.RUNNING:
             raise InputError(f"{job_id}: is running; stop it first")
-        machine_of(record).remove(record.job_id, record.folder)
+        try:
+            machine_of(record).remove(record.job_id, record.folder)
+        except InputError as error:
+            if error.code is not ErrorCode.UNKNOWN_HOST:
+                raise
+            typer.echo(f"its folder on {record.host} stays: that host is not known any more", err=True)
     record.remove()
 
 
