@@ -47,7 +47,7 @@ def test_why_nothing_is_met():
         first_surface(BALL, (20, 22, 0), (20, 22, 44), threshold=2000)
     with pytest.raises(InputError, match="beside the volume"):
         first_surface(BALL, (-5, 0, 0), (-5, 44, 44), threshold=500)
-    with pytest.raises(InputError, match="cut off under the cursor.*raise"):
+    with pytest.raises(InputError, match=r"cut off under the cursor.*raise"):
         first_surface(BALL[:, 22:], (20, -9, 24), (20, 44, 24), threshold=500)
 
 
