@@ -39,6 +39,20 @@ _JOINTS = {
     "ip": "Middle of the joint between the two phalanges of the {}.",
     "tip": "Tip of the last bone of the {}.",
 }
+_HEAD = {
+    "nasion": "Middle of the upper end of the nasal bone, between the orbits.",
+    "rhinion": "Tip of the nasal bone.",
+    "sella": "Middle of the pit in the base of the skull.",
+    "inion": "Tip of the bump at the back of the skull, in the midline.",
+    "menton": "Lowest point of the chin's bone, in the midline.",
+    "dens": "Tip of the tooth of the second vertebra.",
+    "orbit": "Middle of the {} orbit.",
+    "zygion": "Outermost point of the {} cheek bone's arch.",
+    "condyle": "Middle of the {} condyle of the mandible.",
+    "coronoid": "Tip of the {} coronoid process of the mandible, before the condyle.",
+    "gonion": "Middle of the {} angle of the mandible.",
+    "mastoid": "Tip of the {} mastoid process, behind the ear.",
+}
 _WRIST = {
     "capitate": "Middle of the capitate, the largest bone of the wrist.",
     "radial_styloid": "Tip of the styloid process of the radius, on the side of the thumb.",
@@ -58,6 +72,13 @@ def hand_phantom() -> LandmarkSchema:
     return LandmarkSchema(LANDMARKS, definitions=tuple(_hand_definition(name) for name in LANDMARKS))
 
 
+def head_phantom() -> LandmarkSchema:
+    """Schema of the synthetic CT of heads."""
+    from napari_landmark.synthetic import HEAD_LANDMARKS
+
+    return LandmarkSchema(HEAD_LANDMARKS, definitions=tuple(_head_definition(name) for name in HEAD_LANDMARKS))
+
+
 def unnamed() -> LandmarkSchema:
     """Schema of one landmark, for users who name landmarks while they place them."""
     return LandmarkSchema(("landmark 1",))
@@ -67,8 +88,14 @@ PRESETS = {
     "I name them while placing": unnamed,
     "Lateral cephalogram, 19 landmarks (ISBI 2015)": cephalometric,
     "Hand phantom (sample data)": hand_phantom,
+    "Head phantom (sample data)": head_phantom,
 }
 """Functions that make a schema, by the title that the user selects."""
+
+
+def _head_definition(name: str) -> str:
+    part, _, side = name.partition("_")
+    return _HEAD[part].format(side)
 
 
 def _hand_definition(name: str) -> str:

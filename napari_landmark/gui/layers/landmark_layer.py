@@ -22,6 +22,7 @@ from napari_landmark.gui.wording import word
 
 NAME = "Landmarks"
 _RINGS = "Expected error (average)"
+_RIM = 0.06  # of the discs
 _DISC_LIMITS, _SPHERE_LIMITS = (11, 20), (15, 40)  # pixels of the screen
 CONFIDENCE_COLORS = Colormap(
     [[0.90, 0.11, 0.14], [1.0, 0.75, 0.15], [0.25, 0.85, 0.95]], name="landmark confidence"
@@ -132,7 +133,7 @@ class LandmarkLayer:
             ndim=ndim,
             name=NAME,
             features=features,
-            border_width=0.06,
+            border_width=_RIM,
             canvas_size_limits=_DISC_LIMITS,
             text={"string": "{name}", "color": "#ffffff", "anchor": "upper_left", "size": 10},
             **place,
@@ -281,6 +282,7 @@ class LandmarkLayer:
         for one in (rings, layer):
             one.shading = "spherical" if rendered else "none"
         layer.canvas_size_limits = _SPHERE_LIMITS if rendered else _DISC_LIMITS
+        layer.border_width = 0.0 if rendered else _RIM
 
     def _on_mode(self, event: Any = None) -> None:
         """Follow the tool in napari's controls: clicks place with the one that adds points."""
