@@ -15,7 +15,8 @@ from napari_landmark.synthetic.radiograph import Phantom
 
 HEAD_SCHEMA = LandmarkSchema(names=HEAD_LANDMARKS)
 
-_FIELD = 236.0  # mm that the volume shows along each axis
+_FIELD = 236.0  # mm that the volume shows along each axis, more of a large head
+_MARGIN = 12.0  # mm around the landmarks
 # Hounsfield units
 _AIR, _FLESH, _BRAIN, _FLUID, _SPONGY, _COMPACT, _ENAMEL = -1000.0, 45.0, 35.0, 8.0, 450.0, 1150.0, 2200.0
 _CORTEX = 4.0  # mm of compact bone
@@ -51,15 +52,17 @@ def head_phantom(seed: int, *, size: int | None = None) -> Phantom:
     """
     draw = Draw(seed)
     head = grow_head(draw)
-    fine = draw.uniform(2.9, 3.2) if size is None else _FIELD / size
-    spacing = np.array((fine * draw.uniform(1.0, 1.15), fine, fine))
-    shape = tuple(int(length) for length in np.round(_FIELD / spacing))
     tilt = _rotation(np.array([draw.around(0.0, 0.04) for _ in range(3)]), 1.0)
     turn = _any_rotation(draw) if seed else np.eye(3)
     points = head.positions()
     shift = np.array([draw.around(0.0, 3.0) for _ in range(3)])
-    # Index position -> mm of the head: around the middle of the landmarks, as far as possible inside of the volume.
     middle = (points.min(0) + points.max(0)) / 2 + shift
+    # In any rotation all landmarks are on the volume.
+    side = max(_FIELD, 2.0 * (float(np.sqrt(((points - middle) ** 2).sum(1)).max()) + _MARGIN))
+    fine = draw.uniform(2.9, 3.2) if size is None else side / size
+    spacing = np.array((fine * draw.uniform(1.0, 1.15), fine, fine))
+    shape = tuple(int(length) for length in np.round(side / spacing))
+    # Index position -> mm of the head.
     matrix = tilt.T @ turn * spacing
     centre = (np.array(shape) - 1) / 2
     array, labels = _draw(head, _Grid(shape, matrix, middle - matrix @ centre), float(spacing.mean()), draw)
