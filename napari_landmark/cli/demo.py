@@ -19,9 +19,7 @@ _MINUTES = 3.0
 _OVERTIME = 15.0  # the demonstration shall end with the same quality on a slow or busy machine
 
 
-def run_demo(
-    out: Path, *, device: str = "auto", minutes: float | None = None, volumes: bool = False
-) -> None:
+def run_demo(out: Path, *, device: str = "auto", minutes: float | None = None, volumes: bool = False) -> None:
     """Draw the sample data, train on them, detect in the held-out images, evaluate."""
     from napari_landmark.metrics import evaluate
     from napari_landmark.synthetic import SAMPLE_SPACING, write_sample_data, write_sample_volumes

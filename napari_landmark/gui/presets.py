@@ -76,7 +76,9 @@ def head_phantom() -> LandmarkSchema:
     """Schema of the synthetic CT of heads."""
     from napari_landmark.synthetic import HEAD_LANDMARKS
 
-    return LandmarkSchema(HEAD_LANDMARKS, definitions=tuple(_head_definition(name) for name in HEAD_LANDMARKS))
+    return LandmarkSchema(
+        HEAD_LANDMARKS, definitions=tuple(_head_definition(name) for name in HEAD_LANDMARKS)
+    )
 
 
 def unnamed() -> LandmarkSchema:

@@ -124,7 +124,9 @@ def _draw(head: Head, grid: _Grid, voxel: float, draw: Draw) -> tuple[np.ndarray
     inside = grid.union([head.brain])
     thick = grid.union([Ball(head.brain.centre, _grown(head.brain, head.thickness))])
     # The base of the skull grows into the braincase, by some mm at most.
-    skull = np.minimum(np.maximum(thick, -inside), np.maximum(grid.union(head.skull), -inside - _INTO_THE_BRAIN))
+    skull = np.minimum(
+        np.maximum(thick, -inside), np.maximum(grid.union(head.skull), -inside - _INTO_THE_BRAIN)
+    )
     openings, air = grid.union(head.openings), grid.union(head.air)
     skull = np.maximum(np.maximum(skull, -openings), -air)
     mandible, teeth, neck = (grid.union(parts) for parts in (head.mandible, head.teeth, head.vertebrae))

@@ -166,7 +166,9 @@ def _add_base(head: Head, own: _Proportions) -> None:
     head.skull.append(Rod(low, tip, 1.6 * radius, radius))
     head.landmarks["inion"] = _beyond(low, tip, radius)
     for side in (-1.0, 1.0):
-        head.ventricles.append(Rod(own.point(30.0, -32.0, 11.0 * side), own.point(34.0, 38.0, 18.0 * side), 6.0, 8.0))
+        head.ventricles.append(
+            Rod(own.point(30.0, -32.0, 11.0 * side), own.point(34.0, 38.0, 18.0 * side), 6.0, 8.0)
+        )
 
 
 def _add_side(head: Head, own: _Proportions, side: float, name: str) -> None:
@@ -207,7 +209,10 @@ def _add_mandible(head: Head, own: _Proportions) -> None:
     for side, name in ((-1.0, "right"), (1.0, "left")):
         condyle = opened(own.point(-32.0, -4.0, 51.0 * side))
         gonion = opened(own.point(-84.0, -10.0, 46.0 * side))
-        coronoid, notch = opened(own.point(-36.0, -36.0, 45.0 * side)), opened(own.point(-62.0, -22.0, 46.0 * side))
+        coronoid, notch = (
+            opened(own.point(-36.0, -36.0, 45.0 * side)),
+            opened(own.point(-62.0, -22.0, 46.0 * side)),
+        )
         head.mandible += [
             Rod(condyle, gonion, own.radius(5.5), radius),
             Rod(notch, coronoid, radius, 0.55 * radius),
@@ -263,7 +268,9 @@ def _arch(own: _Proportions, *, z: float, depth: float, width: float, front: flo
     teeth = []
     for angle in np.linspace(-1.35, 1.35, 12):
         size = 3.2 + 1.6 * abs(float(angle))
-        at = own.point(z, front + depth * (1.0 - float(np.cos(angle))), width * float(np.sin(angle)), wander=0.4)
+        at = own.point(
+            z, front + depth * (1.0 - float(np.cos(angle))), width * float(np.sin(angle)), wander=0.4
+        )
         teeth.append(Ball(at, (6.5, size, size)))
     return teeth
 

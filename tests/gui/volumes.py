@@ -38,7 +38,9 @@ def volume_study(tmp_path, preferences) -> tuple[Study, Cohort]:
     folder.mkdir()
     write_volume(folder / "a.nii.gz", ball())
     write_volume(folder / "b.nii.gz", ball()[:, ::-1])
-    study = Study.create(tmp_path / "volume study", schema=LandmarkSchema(("one", "two", "three")), images=folder)
+    study = Study.create(
+        tmp_path / "volume study", schema=LandmarkSchema(("one", "two", "three")), images=folder
+    )
     return study, Cohort.from_folder(folder, working_size=64, cache_dir=preferences.cache)
 
 

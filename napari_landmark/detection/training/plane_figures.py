@@ -92,9 +92,16 @@ def _picture(
     index = min(max(round(position[plane.axis]), 0), array.shape[plane.axis] - 1)
     row, column = plane.to_plane([position])[0]
     steps = (np.arange(_SIDE) - (_SIDE - 1) / 2) * width / _SIDE
-    rows, columns = np.meshgrid(row + steps / plane.spacing[0], column + steps / plane.spacing[1], indexing="ij")
+    rows, columns = np.meshgrid(
+        row + steps / plane.spacing[0], column + steps / plane.spacing[1], indexing="ij"
+    )
     grey = map_coordinates(
-        plane.slice(array, index), (rows, columns), order=1, mode="constant", cval=limits[0], output=np.float32
+        plane.slice(array, index),
+        (rows, columns),
+        order=1,
+        mode="constant",
+        cval=limits[0],
+        output=np.float32,
     )
     picture = np.repeat((255 * scale_to_unit(grey, limits)).astype(np.uint8)[..., None], 3, axis=-1)
     middle = _SIDE // 2

@@ -15,7 +15,11 @@ from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.training.plane_figures import LandmarkPlanes, doubtful_landmarks, landmark_planes
+from napari_landmark.detection.training.plane_figures import (
+    LandmarkPlanes,
+    doubtful_landmarks,
+    landmark_planes,
+)
 from napari_landmark.detection.training.report_figures import (
     figure_uri,
     landmark_figure,
@@ -128,9 +132,7 @@ def _render(study: Study, cohort: Cohort, report: TrainingReport, summary: dict[
             found = report.predictions[name]
             image = cohort.read(cohort.index(name))
             planes = _planes(landmark_planes(image, found, doubtful_landmarks(found)))
-            volumes.append(
-                {"name": name, "error": errors[name], "state": _state(found), "landmarks": planes}
-            )
+            volumes.append({"name": name, "error": errors[name], "state": _state(found), "landmarks": planes})
     else:
         if study.template in cohort.names:
             landmarks = study.load_annotations(study.template)

@@ -105,4 +105,3 @@ class DockWidget(Dock):
 
 
 _PLANES = "Axial, coronal and sagittal plane of the volume, linked by a crosshair; and its surface"
-

@@ -226,7 +226,9 @@ class PlaneView(QWidget):
         number, cells = array.shape[plane.axis], heatmap.shape[plane.axis]
         index = min(int((self._indices[plane.axis] + 0.5) * cells / number), cells - 1)
         values = np.clip(plane.slice(heatmap, index), 0, 1)
-        colors = (255 * ensure_colormap("magma").map(values.ravel())).astype(np.uint8).reshape(*values.shape, 4)
+        colors = (
+            (255 * ensure_colormap("magma").map(values.ravel())).astype(np.uint8).reshape(*values.shape, 4)
+        )
         colors[..., 3] = (255 * _HEAT_OPACITY * np.where(values < _LEAST_HEAT, 0, 1)).astype(np.uint8)
         rows, columns = values.shape
         return QImage(colors.tobytes(), columns, rows, 4 * columns, QImage.Format.Format_RGBA8888).copy()
@@ -275,7 +277,10 @@ class PlaneView(QWidget):
         half = metrics.ascent() / 2
         self._text(painter, QPointF((self.width() - metrics.horizontalAdvance(top)) / 2, 29), top, white)
         self._text(
-            painter, QPointF((self.width() - metrics.horizontalAdvance(bottom)) / 2, self.height() - 5), bottom, white
+            painter,
+            QPointF((self.width() - metrics.horizontalAdvance(bottom)) / 2, self.height() - 5),
+            bottom,
+            white,
         )
         self._text(painter, QPointF(4, self.height() / 2 + half), left, white)
         self._text(

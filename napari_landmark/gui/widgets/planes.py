@@ -28,7 +28,9 @@ from napari_landmark.gui.session.image_display import ADJUSTED
 from napari_landmark.gui.widgets.dock_widget import Dock
 from napari_landmark.gui.widgets.plane_view import PlaneMark, PlaneView
 
-_WIDE = 1.7  # width to height from which on the planes are side by side; below its inverse, one below the other
+_WIDE = (
+    1.7  # width to height from which on the planes are side by side; below its inverse, one below the other
+)
 _MOST_ZOOM = 32.0
 _LARGEST = 1e9
 
@@ -41,18 +43,24 @@ class PlanesWidget(Dock):
         self.editor = AnnotationEditor(self.session)
         self.views = tuple(PlaneView(number) for number in range(3))
         self.window_level = QComboBox()
-        self.window_level.setToolTip("Window and level; drag with the right mouse button in a plane to adjust them")
+        self.window_level.setToolTip(
+            "Window and level; drag with the right mouse button in a plane to adjust them"
+        )
         self.window_level.textActivated.connect(self._on_window)
         self.rendered = QPushButton("3-D rendering")
         self.rendered.setCheckable(True)
-        self.rendered.setToolTip("Show the surface of the volume in the main view; a click on it places a landmark")
+        self.rendered.setToolTip(
+            "Show the surface of the volume in the main view; a click on it places a landmark"
+        )
         self.rendered.clicked.connect(self.layer_manager.rendering.show)
         self.threshold = QDoubleSpinBox()
         self.threshold.setRange(-_LARGEST, _LARGEST)
         self.threshold.setPrefix("≥ ")
         self.threshold.setMinimumWidth(110)
         self.threshold.setKeyboardTracking(False)
-        self.threshold.setToolTip("Intensity from which on the rendering shows a surface, and a click meets it")
+        self.threshold.setToolTip(
+            "Intensity from which on the rendering shows a surface, and a click meets it"
+        )
         self.threshold.valueChanged.connect(self.session.display.set_threshold)
         self.about = QLabel()
         self.about.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
