@@ -75,4 +75,6 @@ and the pictures are not anatomically exact. `python -m napari_landmark.syntheti
   {", ".join(f"{value} {name}" for name, value in REGIONS.items())}.
 
 The files contain no spacing. Take {SAMPLE_SPACING} mm a pixel where millimetres are asked for.
+
+`volumes/`, where it is written as well, has CT of heads with a page of its own.
 """

@@ -63,11 +63,11 @@ def _nifti(array: np.ndarray, geometry: Geometry) -> bytes:
 
 _README = f"""# Sample volumes
 
-Everything here is synthetic: schematic CT of heads drawn by `napari_landmark/synthetic/`. No patient was scanned, and the
-volumes are not anatomically exact. `python -m napari_landmark.synthetic sample_data` draws them again.
+Everything here is synthetic: schematic CT of heads drawn by `napari_landmark/synthetic/`. No patient was scanned, and
+the volumes are not anatomically exact. `python -m napari_landmark.synthetic sample_data` draws them again.
 
-- `images/`: {TRAINING_VOLUMES} volumes, in Hounsfield units, of about 77 voxels of 3.1 mm along each axis. Landmarks are
-  given for `head_000.nii.gz` only. The voxels of all others are turned by any angle, as their headers say.
+- `images/`: {TRAINING_VOLUMES} volumes in Hounsfield units, of about 77 voxels of 3.1 mm along each axis. Landmarks
+  are given for `head_000.nii.gz` only. The voxels of all others are turned by any angle, as their headers say.
 - `template.csv`: the {len(HEAD_LANDMARKS)} landmarks of `head_000.nii.gz`, in voxels (x, y, z from 0, as stored).
 - `heldout/images/`: {HELD_OUT_VOLUMES} further volumes, with the true landmarks in `heldout/truth.csv`, for scoring.
 - `labels/`: a label map for each volume of both folders, under the same name:
