@@ -14,8 +14,10 @@ from pathlib import Path
 
 import napari
 import numpy as np
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QDockWidget, QWidget
 
+from napari_landmark.gui.controls import NARROWEST
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.open_study import open_job
@@ -199,6 +201,10 @@ def show_volumes(camera: Camera, folder: Path, size: str) -> None:
     camera.wait_for_job()
     camera.dock("annotate")
     planes = camera.dock("planes")
+    camera.wait(0.5)  # the planes move below the main view
+    window = camera.viewer.window._qt_window
+    side = [dock for dock in window.findChildren(QDockWidget) if "Annotate" in dock.windowTitle()]
+    window.resizeDocks(side, [NARROWEST], Qt.Orientation.Horizontal)
     camera.session.show("head_000.nii.gz")
     camera.session.select_landmark("sella")
     camera.wait(0.5)

@@ -283,6 +283,7 @@ class LandmarkLayer:
             one.shading = "spherical" if rendered else "none"
         layer.canvas_size_limits = _SPHERE_LIMITS if rendered else _DISC_LIMITS
         layer.border_width = 0.0 if rendered else _RIM
+        rings.text.visible = not rendered  # the shadows of the names would be before them
 
     def _on_mode(self, event: Any = None) -> None:
         """Follow the tool in napari's controls: clicks place with the one that adds points."""

@@ -116,8 +116,13 @@ class PlanesWidget(Dock):
 
     def _arrange(self) -> None:
         """Put the planes side by side, one below the other, or in a square, as there is room."""
-        ratio = self.content.width() / max(self.content.height(), 1)
-        wanted = "row" if ratio > _WIDE else "column" if ratio < 1 / _WIDE else "square"
+        width, height = self.content.width(), self.content.height()
+        sides = {
+            "row": min(width / 3, height),
+            "column": min(width, height / 3),
+            "square": min(width / 2, height / 2),
+        }
+        wanted = max(sides, key=sides.__getitem__)
         if wanted == self._arranged:
             return
         self._arranged = wanted
