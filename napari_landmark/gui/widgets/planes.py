@@ -28,9 +28,6 @@ from napari_landmark.gui.session.image_display import ADJUSTED
 from napari_landmark.gui.widgets.dock_widget import Dock
 from napari_landmark.gui.widgets.plane_view import PlaneMark, PlaneView
 
-_WIDE = (
-    1.7  # width to height from which on the planes are side by side; below its inverse, one below the other
-)
 _MOST_ZOOM = 32.0
 _LARGEST = 1e9
 
