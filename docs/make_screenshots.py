@@ -14,8 +14,10 @@ from pathlib import Path
 
 import napari
 import numpy as np
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QDockWidget, QWidget
 
+from napari_landmark.gui.controls import NARROWEST
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.open_study import open_job
@@ -37,17 +39,18 @@ WIDGETS = {
     "review": "Detect and review",
     "measure": "Measure",
     "register": "Register",
+    "planes": "Planes",
 }
 
 
 class Camera:
     """A viewer of fixed size that writes pictures of itself."""
 
-    def __init__(self, folder: Path, theme: str) -> None:
+    def __init__(self, folder: Path, theme: str, size: tuple[int, int] = (1280, 800)) -> None:
         self.folder, self.suffix = folder, "" if theme == "dark" else f"-{theme}"
         self.viewer = napari.Viewer()
         self.viewer.theme = theme
-        self.viewer.window.resize(1280, 800)
+        self.viewer.window.resize(*size)
         self.session, self.layers = get_session(self.viewer), get_layer_manager(self.viewer)
         self.wait(0.5)
 
@@ -209,6 +212,37 @@ def show_registering(camera: Camera) -> None:
     camera.take("register-train")
 
 
+def show_volumes(camera: Camera, folder: Path, size: str) -> None:
+    """Planes, rendering and review of the drawn heads, in a trained study of theirs."""
+    camera.session.run(open_job(camera.session, folder))
+    camera.wait_for_job()
+    camera.dock("annotate")
+    planes = camera.dock("planes")
+    camera.wait(0.5)  # the planes move below the main view
+    window = camera.viewer.window._qt_window
+    side = [dock for dock in window.findChildren(QDockWidget) if "Annotate" in dock.windowTitle()]
+    window.resizeDocks(side, [NARROWEST], Qt.Orientation.Horizontal)
+    camera.session.show("head_000.nii.gz")
+    camera.session.select_landmark("sella")
+    camera.wait(0.5)
+    camera.take(f"volumes-planes-{size}")
+    camera.dock("review")
+    camera.session.show(camera.session.names[3])
+    camera.session.select_landmark("gonion_left")
+    camera.dock("planes")
+    planes.rendered.click()
+    camera.viewer.scene.camera.angles = (-20.0, 35.0, -120.0)
+    camera.viewer.reset_view(reset_camera_angle=False)
+    camera.wait(1.0)
+    camera.take(f"volumes-rendering-{size}")
+    planes.rendered.click()
+    review = camera.dock("review")
+    review.heatmaps.setChecked(True)
+    camera.wait_for_job()
+    camera.session.select_landmark("mastoid_right")
+    camera.take(f"volumes-review-{size}")
+
+
 def show_error(camera: Camera) -> None:
     """What a failure looks like in the Train widget."""
 
@@ -237,9 +271,20 @@ def main() -> None:
     )
     parser.add_argument("--theme", default="dark", choices=["dark", "light"])
     parser.add_argument("--only", choices=["register", "measure"], help="only the pictures of this widget")
+    parser.add_argument(
+        "--volumes",
+        type=Path,
+        help="only the pictures of volumes, of this study of the drawn heads (napari-landmark demo --volumes)",
+    )
+    parser.add_argument("--size", default="1280x800", help="of the window, for the pictures of volumes")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    camera = Camera(options.out, options.theme)
+    width, height = (int(side) for side in options.size.split("x"))
+    camera = Camera(options.out, options.theme, (width, height))
+    if options.volumes:
+        show_volumes(camera, options.volumes, options.size)
+        camera.viewer.close()
+        return
     if options.only == "register":
         show_registering(camera)
         camera.viewer.close()

@@ -507,11 +507,14 @@ def demo(
         float | None,
         typer.Option(metavar="M", help="Time of the training, 3 if not given; longer on a slow machine"),
     ] = None,
+    volumes: Annotated[
+        bool, typer.Option("--volumes", help="CT of heads in any pose, not radiographs")
+    ] = False,
 ) -> None:
     """Run the whole job on the sample data: train, detect, evaluate."""
     from napari_landmark.cli.demo import run_demo
 
-    run_demo(out, device=device, minutes=minutes)
+    run_demo(out, device=device, minutes=minutes, volumes=volumes)
 
 
 @app.command()

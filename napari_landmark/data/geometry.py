@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -47,6 +47,9 @@ class Geometry:
     spacing_plane : str, optional
         Plane in which the spacing was measured, where the file of a projection says so: 'calibrated' (of the
         patient), 'detector plane', 'film plane'.
+    is_anatomical : bool, optional
+        Whether the file itself says how the axes lie in the patient, so that their ends may be called left or right.
+        Equal geometries may differ in it: it describes the same grid.
 
     Raises
     ------
@@ -66,6 +69,7 @@ class Geometry:
     direction: tuple[tuple[float, ...], ...] = ()
     spacing_source: SpacingSource = SpacingSource.UNKNOWN
     spacing_plane: str = ""
+    is_anatomical: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         shape = tuple(int(size) for size in self.shape)
@@ -82,14 +86,14 @@ class Geometry:
         else:
             spacing = _checked_spacing(spacing, ndim)
             source = SpacingSource.USER if source is SpacingSource.UNKNOWN else source
-        for field, value in (
+        for name, value in (
             ("shape", shape),
             ("origin", origin),
             ("direction", direction),
             ("spacing", spacing),
             ("spacing_source", source),
         ):
-            object.__setattr__(self, field, value)
+            object.__setattr__(self, name, value)
 
     @property
     def ndim(self) -> int:
@@ -185,6 +189,7 @@ class Geometry:
             "direction": [list(row) for row in self.direction],
             "spacing_source": self.spacing_source.value,
             "spacing_plane": self.spacing_plane,
+            "is_anatomical": self.is_anatomical,
         }
 
     @classmethod
@@ -203,6 +208,7 @@ class Geometry:
             direction=tuple(map(tuple, content["direction"])),
             spacing_source=SpacingSource(content["spacing_source"]),
             spacing_plane=str(content.get("spacing_plane", "")),
+            is_anatomical=content.get("is_anatomical") is True,
         )
 
     def _matrix(self) -> NDArray[np.float64]:

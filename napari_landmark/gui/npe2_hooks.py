@@ -65,24 +65,71 @@ def annotated_hand_phantoms() -> list[LayerData]:
     return [_first_hand(), points]
 
 
+def head_phantoms() -> list[LayerData]:
+    """Open the first synthetic CT of a head; the others are in the same folder."""
+    return [_first_head()]
+
+
+def annotated_head_phantoms() -> list[LayerData]:
+    """Open the first synthetic CT of a head with its landmarks."""
+    from napari_landmark.gui.layers.layer_transforms import layer_place
+    from napari_landmark.synthetic import head_phantom
+
+    phantom = head_phantom(0)
+    marks = phantom.landmarks
+    points = (
+        marks.positions(3),
+        {
+            "name": "Landmarks of head_000.nii.gz",
+            "features": {"name": list(marks)},
+            "face_color": list(marks.schema.colors),
+            "size": 2,
+            "out_of_slice_display": True,
+            **layer_place(phantom.image.geometry),
+        },
+        "points",
+    )
+    return [_first_head(), points]
+
+
 def sample_folder() -> Path:
     """Folder of the synthetic hand radiographs, which are written at the first call."""
-    from napari_landmark.gui.preferences import Preferences
     from napari_landmark.synthetic.sample import write_sample_data
 
-    folder = Preferences.read().cache / "sample data"
+    return _written("sample data", write_sample_data)
+
+
+def sample_volumes_folder() -> Path:
+    """Folder of the synthetic CT of heads, which are written at the first call."""
+    from napari_landmark.synthetic.volume_sample import write_sample_volumes
+
+    return _written("sample volumes", write_sample_volumes)
+
+
+def _written(name: str, write: Callable[[Path], None]) -> Path:
+    from napari_landmark.gui.preferences import Preferences
+
+    folder = Preferences.read().cache / name
     if not (folder / "README.md").exists():  # written last
-        write_sample_data(folder)
+        write(folder)
     return folder / "images"
 
 
+def _first_head() -> LayerData:
+    return _first_image(sample_volumes_folder() / "head_000.nii.gz", "Head phantom (sample data)")
+
+
 def _first_hand() -> LayerData:
+    return _first_image(sample_folder() / "hand_000.png", "Hand phantom (sample data)")
+
+
+def _first_image(file: Path, preset: str) -> LayerData:
+    """An image of the sample data, from which a study with the landmarks of a preset is made."""
     from napari_landmark.data.images.image import read_image
     from napari_landmark.gui.layers.layer_transforms import layer_place
 
-    file = sample_folder() / "hand_000.png"
     image = read_image(file)
-    about = {_METADATA: {"file": str(file), "preset": "Hand phantom (sample data)"}}
+    about = {_METADATA: {"file": str(file), "preset": preset}}
     attributes = {"name": image.name, "metadata": about, "colormap": "gray", **layer_place(image.geometry)}
     return image.array, attributes, "image"
 

@@ -48,6 +48,20 @@ _HAND_MEASUREMENTS = [
         "distance": ["capitate", "middle_tip"],
     },
 ]
+_HEAD = {
+    "nasion": "Middle of the upper end of the nasal bone, between the orbits.",
+    "rhinion": "Tip of the nasal bone.",
+    "sella": "Middle of the pit in the base of the skull.",
+    "inion": "Tip of the bump at the back of the skull, in the midline.",
+    "menton": "Lowest point of the chin's bone, in the midline.",
+    "dens": "Tip of the tooth of the second vertebra.",
+    "orbit": "Middle of the {} orbit.",
+    "zygion": "Outermost point of the {} cheek bone's arch.",
+    "condyle": "Middle of the {} condyle of the mandible.",
+    "coronoid": "Tip of the {} coronoid process of the mandible, before the condyle.",
+    "gonion": "Middle of the {} angle of the mandible.",
+    "mastoid": "Tip of the {} mastoid process, behind the ear.",
+}
 _WRIST = {
     "capitate": "Middle of the capitate, the largest bone of the wrist.",
     "radial_styloid": "Tip of the styloid process of the radius, on the side of the thumb.",
@@ -68,6 +82,16 @@ def hand_phantom() -> SchemaFile:
     return SchemaFile(landmarks, measurements, title="Hand phantom (sample data)")
 
 
+def head_phantom() -> SchemaFile:
+    """Schema of the synthetic CT of heads."""
+    from napari_landmark.synthetic import HEAD_LANDMARKS
+
+    definitions = tuple(_head_definition(name) for name in HEAD_LANDMARKS)
+    return SchemaFile(
+        LandmarkSchema(HEAD_LANDMARKS, definitions=definitions), title="Head phantom (sample data)"
+    )
+
+
 def unnamed() -> SchemaFile:
     """Schema of one landmark, for users who name landmarks while they place them."""
     return SchemaFile(LandmarkSchema(("landmark 1",)), title="I name them while placing")
@@ -81,8 +105,14 @@ PRESETS: dict[str, Callable[[], SchemaFile]] = {
     unnamed().title: unnamed,
     **{preset(name).title: _made(name) for name in PRESET_NAMES},
     "Hand phantom (sample data)": hand_phantom,
+    "Head phantom (sample data)": head_phantom,
 }
 """Functions that make a schema, by the title that the user selects."""
+
+
+def _head_definition(name: str) -> str:
+    part, _, side = name.partition("_")
+    return _HEAD[part].format(side)
 
 
 def _hand_definition(name: str) -> str:

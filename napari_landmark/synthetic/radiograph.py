@@ -22,16 +22,16 @@ MARGIN = 10.0  # pixels that stay free around the hand
 
 @dataclass(frozen=True)
 class Phantom:
-    """Synthetic radiograph with landmarks and label map.
+    """Synthetic image with landmarks and label map.
 
     Attributes
     ----------
     image : MedicalImage
-        uint8 ``[y, x]``, of unknown spacing.
+        Radiograph, uint8 ``[y, x]`` of unknown spacing; or CT, int16 ``[z, y, x]``.
     landmarks : LandmarkSet
         All of them placed, exact to a fraction of a pixel.
     labels : numpy.ndarray
-        uint8 ``[y, x]``, the shape of the image; values of ``REGIONS``.
+        uint8, the shape of the image; values of ``REGIONS`` or ``HEAD_REGIONS``.
     """
 
     image: MedicalImage

@@ -38,20 +38,22 @@ def write_sample_data(folder: str | Path) -> None:
         _write_png(folder / ("images" if training else "heldout/images") / name, phantom.image.array)
         _write_png(folder / "labels" / name, phantom.labels)
         if seed == 0:
-            atomic_write(folder / "template.csv", _landmark_table([phantom]))
+            atomic_write(folder / "template.csv", landmark_table([phantom]))
         if not training:
             held_out.append(phantom)
-    atomic_write(folder / "heldout" / "truth.csv", _landmark_table(held_out))
+    atomic_write(folder / "heldout" / "truth.csv", landmark_table(held_out))
     atomic_write(folder / "README.md", _README)
 
 
-def _landmark_table(phantoms: list[Phantom]) -> str:
+def landmark_table(phantoms: list[Phantom]) -> str:
+    """CSV of the landmarks of phantoms, in pixels."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("image", "landmark", "x", "y"))
+    ndim = phantoms[0].image.geometry.ndim
+    writer.writerow(("image", "landmark", "x", "y", "z")[: 2 + ndim])
     for phantom in phantoms:
-        for name, (y, x) in zip(LANDMARKS, phantom.landmarks.positions(), strict=True):
-            writer.writerow((phantom.image.name, name, f"{x:.3f}", f"{y:.3f}"))
+        for name, position in zip(phantom.landmarks, phantom.landmarks.positions(), strict=True):
+            writer.writerow((phantom.image.name, name, *(f"{value:.3f}" for value in reversed(position))))
     return text.getvalue()
 
 
@@ -73,4 +75,6 @@ and the pictures are not anatomically exact. `python -m napari_landmark.syntheti
   {", ".join(f"{value} {name}" for name, value in REGIONS.items())}.
 
 The files contain no spacing. Take {SAMPLE_SPACING} mm a pixel where millimetres are asked for.
+
+`volumes/`, where it is written as well, has CT of heads with a page of its own.
 """

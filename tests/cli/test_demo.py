@@ -8,7 +8,8 @@ from napari_landmark.cli.demo import run_demo
 from napari_landmark.data.errors import InputError
 from napari_landmark.detection.embedding.embedding import EmbeddingConfig
 from napari_landmark.detection.training import stages
-from napari_landmark.synthetic import hand_phantom, sample
+from napari_landmark.detection.volumes import atlas, pose_search
+from napari_landmark.synthetic import hand_phantom, head_phantom, sample, volume_sample
 
 
 @pytest.fixture
@@ -30,3 +31,18 @@ def test_draws_trains_detects_and_evaluates(tmp_path, capsys):
     assert list((tmp_path / "demo" / "heatmaps").glob("*.png"))
     with pytest.raises(InputError, match="holds an earlier demo"):
         run_demo(tmp_path / "demo", device="cpu", minutes=0.01)
+
+
+def test_of_volumes(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(volume_sample, "TRAINING_VOLUMES", 2)
+    monkeypatch.setattr(volume_sample, "HELD_OUT_VOLUMES", 1)
+    monkeypatch.setattr(volume_sample, "head_phantom", lambda seed: head_phantom(seed, size=40))
+    monkeypatch.setattr(pose_search, "_ROTATIONS", 500)
+    monkeypatch.setattr(atlas, "_BLOCKS", 150)
+    run_demo(tmp_path / "demo", device="cpu", volumes=True)
+    out = capsys.readouterr().out
+    voxels = float(out.split("mean radial error")[1].split("=")[1].split()[0])
+    assert voxels < 1.5  # of 6 mm
+    assert list((tmp_path / "demo" / "heatmaps").glob("*.nrrd"))
+    text = (tmp_path / "demo" / "study" / "report" / "report.html").read_text()
+    assert text.count('class="planes"') == 18 + 2 * 3

@@ -23,6 +23,7 @@ from napari_landmark.gui.session.session import Session
 from napari_landmark.synthetic import hand_phantom
 
 from .pairs import FIXED_CENTRE, SHIFT, SIDE, blob, shifted
+from .volumes import volume_study, volume_viewer  # noqa: F401 (fixtures)
 
 NAMES = ("thumb_tip", "index_tip", "middle_tip", "capitate")
 DOWNSAMPLING = 4

@@ -20,7 +20,7 @@ from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 
 from .conftest import predict
 
-WIDGETS = ("Annotate template", "Train", "Detect and review", "Register")
+WIDGETS = ("Annotate template", "Train", "Detect and review", "Register", "Planes")
 
 
 @pytest.fixture
@@ -159,3 +159,27 @@ def test_closing_dialogs(window, qtbot):
         qtbot.wait(20)
         dialog.reject()
         dialog.deleteLater()
+
+
+def test_closing_the_planes_of_a_volume(threads, make_napari_viewer, volume_study, qtbot):
+    viewer = make_napari_viewer(strict_qt="raise", show=True)
+    session = get_session(viewer)
+    open_dock(viewer, "Annotate template")
+    session.open(*volume_study)  # opens the planes
+    signals = (session.crosshair.moved, session.display.changed, session.image_changed)
+    dock, widget = open_dock(viewer, "Planes")
+    qtbot.wait(50)
+    heard = [len(signal) for signal in signals]
+    AnnotationEditor(session).place("one", (8.0, 7.0, 17.0))
+    widget.rendered.click()
+    viewer.layers.clear()
+    session.step(1)
+    widget.grab()
+    gone = weakref.ref(widget)
+    del widget
+    close_dock(dock, qtbot)
+    del dock
+    assert_collected(gone, qtbot)
+    assert [len(signal) for signal in signals] == [n - 1 for n in heard]
+    session.step(-1)  # nothing that is gone hears of it
+    assert top_level() == set()

@@ -140,6 +140,20 @@ class TestSampleData:
         _, (positions, attributes, _) = hooks.annotated_hand_phantoms()
         assert len(positions) == len(attributes["features"]["name"]) == 23
 
+    def test_the_first_head_and_its_landmarks(self, monkeypatch):
+        from napari_landmark.synthetic import head_phantom, volume_sample
+
+        monkeypatch.setattr(volume_sample, "TRAINING_VOLUMES", 2)
+        monkeypatch.setattr(volume_sample, "HELD_OUT_VOLUMES", 1)
+        monkeypatch.setattr(volume_sample, "head_phantom", lambda seed: head_phantom(seed, size=24))
+        ((array, attributes, kind),) = hooks.head_phantoms()
+        about = attributes["metadata"]["napari_landmark"]
+        assert (kind, array.ndim) == ("image", 3)
+        assert len(list(Path(about["file"]).parent.glob("*.nii.gz"))) == 2
+        _, (positions, points, _) = hooks.annotated_head_phantoms()
+        assert tuple(points["features"]["name"]) == PRESETS[about["preset"]]().names
+        assert positions.shape == (18, 3) and all(PRESETS[about["preset"]]().definitions)
+
 
 def test_presets_are_schemas_by_their_titles():
     made = {title: make() for title, make in PRESETS.items()}

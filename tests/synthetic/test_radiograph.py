@@ -201,7 +201,11 @@ class TestSampleData:
     def test_is_what_the_code_draws(self, tmp_path):
         write_sample_data(tmp_path)
         written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
-        kept = {path.relative_to(SAMPLE_DATA) for path in SAMPLE_DATA.rglob("*") if path.is_file()}
+        kept = {
+            path.relative_to(SAMPLE_DATA)
+            for path in SAMPLE_DATA.rglob("*")
+            if path.is_file() and "volumes" not in path.parts
+        }
         assert written == kept
         for name in sorted(written):
             if name.suffix == ".png":  # the same pixels; how they are packed is the PNG library's affair

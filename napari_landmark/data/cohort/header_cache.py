@@ -12,7 +12,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.json_file import read_json_object, write_json_object
 from napari_landmark.data.geometry import Geometry
 
-_VERSION = 1
+_VERSION = 2
 
 
 class HeaderCache:

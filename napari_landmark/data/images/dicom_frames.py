@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +75,11 @@ def frames_geometry(header: Dataset) -> Geometry:
             raise InputError(f"is a film of {count} pictures: save the one that is meant")
         spacing = plane_spacing(header)
         if planes:
-            return grid_geometry(planes, shape, spacing, noun="frames")
+            geometry = grid_geometry(planes, shape, spacing, noun="frames")
+            # Positions in the volume of an ultrasound are along the axes of the probe.
+            groups = header.get("PerFrameFunctionalGroupsSequence") or ()
+            of_probe = any(group.get("PlanePositionVolumeSequence") for group in groups)
+            return replace(geometry, is_anatomical=not of_probe)
         step = abs(float(header.get("SpacingBetweenSlices") or 0))
         known = spacing is not None and math.isfinite(step) and step > 0
         return Geometry(

@@ -92,6 +92,7 @@ def grid_geometry(
         direction=tuple(map(tuple, direction[::-1, ::-1].tolist())),
         spacing_source=SpacingSource.FILE,
         spacing_plane="" if spacing is None else spacing.plane,
+        is_anatomical=True,
     )
 
 

@@ -14,14 +14,18 @@ def display_range(array: NDArray, *, percentiles: tuple[float, float] = (0.1, 99
 
     Intensities that are not finite are left out.
     """
-    step = max(1, int((array.size / _SAMPLE) ** (1 / max(1, array.ndim))))
-    sample = array[(slice(None, None, step),) * array.ndim]
-    if sample.dtype.kind == "f":
-        sample = sample[np.isfinite(sample)]
+    sample = sample_intensities(array)
     if sample.size == 0:
         return 0.0, 1.0
     low, high = (float(value) for value in np.percentile(sample, percentiles))
     return (low, high) if high > low else (low, low + 1.0)
+
+
+def sample_intensities(array: NDArray) -> NDArray:
+    """(n,) finite intensities of an image, evenly spread over it; all of a small one."""
+    step = max(1, int((array.size / _SAMPLE) ** (1 / max(1, array.ndim))))
+    sample = array[(slice(None, None, step),) * array.ndim].ravel()
+    return sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
 
 
 def scale_to_unit(array: NDArray, limits: tuple[float, float] | None = None) -> NDArray[np.float32]:

@@ -14,7 +14,12 @@ _IN_PLANE = 1e-3  # largest deviation of two axes of a rotated volume that still
 
 
 def header_geometry(
-    size: Sequence[int], spacing: Sequence[float] | None, origin: Sequence[float], direction: ArrayLike
+    size: Sequence[int],
+    spacing: Sequence[float] | None,
+    origin: Sequence[float],
+    direction: ArrayLike,
+    *,
+    is_anatomical: bool = False,
 ) -> Geometry:
     """Geometry in array axis order, axes of one pixel dropped.
 
@@ -28,6 +33,8 @@ def header_geometry(
         Position of the first pixel in mm, LPS.
     direction : (m, m) array_like
         Directions of the first m axes as columns, m at most n.
+    is_anatomical : bool, optional
+        Whether the header itself states the directions, in the patient.
 
     Raises
     ------
@@ -60,4 +67,5 @@ def header_geometry(
         origin=tuple(float(origin[axis]) for axis in kept),
         direction=tuple(map(tuple, matrix.tolist())),
         spacing_source=SpacingSource.FILE,
+        is_anatomical=is_anatomical and len(kept) == 3,
     )

@@ -15,7 +15,13 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image_reader import is_file_named
 from napari_landmark.data.images.itk_file import bytes_of_number, itk_geometry, itk_luminance, open_itk
-from napari_landmark.data.images.itk_header import check_samples, checked_header, millimetres, says_spacing
+from napari_landmark.data.images.itk_header import (
+    check_samples,
+    checked_header,
+    millimetres,
+    says_anatomy,
+    says_spacing,
+)
 
 SUFFIXES: tuple[str, ...] = (".nrrd", ".nhdr", ".mha", ".mhd")
 
@@ -56,6 +62,7 @@ def _opened(path: Path) -> tuple[bytes, Any, Geometry]:
     is_byte = reader.GetPixelID() in (sitk.sitkUInt8, sitk.sitkVectorUInt8)
     check_samples(head, count=reader.GetNumberOfComponents(), is_byte=is_byte)
     geometry = itk_geometry(reader)
+    geometry = dataclasses.replace(geometry, is_anatomical=geometry.ndim == 3 and says_anatomy(head))
     unit = millimetres(head)
     if not says_spacing(head) or geometry.spacing is None:
         geometry = dataclasses.replace(geometry, spacing=None)

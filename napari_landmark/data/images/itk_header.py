@@ -25,6 +25,9 @@ _KINDS = (
     *_DOMAINS, *_COLOURS, *_UNNAMED, "2-vector", "time", "list", "point", "covariant-vector",
     "normal", "scalar", "complex",
 )  # fmt: skip
+_PATIENT_SPACES = {
+    "right-anterior-superior", "ras", "left-anterior-superior", "las", "left-posterior-superior", "lps",
+}  # fmt: skip
 _NO_UNIT = {"", "none", "???", "?"}
 _MILLIMETRES = {
     "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "millimetres": 1.0,
@@ -88,6 +91,15 @@ def millimetres(head: bytes) -> float:
         named = ", ".join(sorted(units))
         raise InputError(f"gives its distances in {named[:60]!r}: save it in millimetres")
     return known.pop() or 1.0 if known else 1.0
+
+
+def says_anatomy(head: bytes) -> bool:
+    """Whether a header states that its axes are those of a patient: NRRD by its space, MetaImage by its orientation."""
+    if head.startswith(b"NRRD"):
+        found = re.search(rb"^space:\s*(.*?)\s*$", head, re.MULTILINE)
+        return found is not None and found[1].decode("utf-8", "replace").lower() in _PATIENT_SPACES
+    found = re.search(rb"^AnatomicalOrientation\s*=\s*(.*?)\s*$", head, re.MULTILINE)
+    return found is not None and re.fullmatch(rb"[RLAPIS]{3}", found[1]) is not None
 
 
 def check_samples(head: bytes, *, count: int, is_byte: bool) -> None:

@@ -192,7 +192,8 @@ def _geometry(fields: Any, shape: list[int]) -> Geometry:
     """Geometry in array axis order, axes of one voxel dropped."""
     direction, position = _orientation(fields)
     origin = (position * _millimetres(fields)).tolist()
-    return header_geometry(shape, _spacing(fields), origin, direction)
+    states = int(fields["qform_code"]) > 0 or int(fields["sform_code"]) > 0
+    return header_geometry(shape, _spacing(fields), origin, direction, is_anatomical=states)
 
 
 def _spacing(fields: Any) -> tuple[float, ...] | None:

@@ -15,6 +15,11 @@ from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.study import Study
+from napari_landmark.detection.training.plane_figures import (
+    LandmarkPlanes,
+    doubtful_landmarks,
+    landmark_planes,
+)
 from napari_landmark.detection.training.report_figures import (
     figure_uri,
     landmark_figure,
@@ -27,6 +32,7 @@ from napari_landmark.detection.training.train import TrainingReport
 from napari_landmark.learning.loop import History
 
 _MOST_PREDICTIONS = 40  # on the page; of larger cohorts the worst ones and an even choice of the others
+_MOST_VOLUMES = 16  # each is read from its file
 _TEMPLATE = "report.html"
 _STATES = {
     ImageState.DOUBTFUL: "doubtful",
@@ -85,12 +91,12 @@ def expected_errors(predictions: dict[str, LandmarkSet]) -> dict[str, float | No
     return dict(sorted(means.items(), key=lambda item: -math.inf if item[1] is None else -item[1]))
 
 
-def choose_predictions(names: list[str]) -> list[str]:
+def choose_predictions(names: list[str], most: int = _MOST_PREDICTIONS) -> list[str]:
     """Names of the images to show, from all names in the order of `expected_errors`."""
-    if len(names) <= _MOST_PREDICTIONS:
+    if len(names) <= most:
         return names
-    half = _MOST_PREDICTIONS // 2
-    others = np.linspace(half, len(names) - 1, _MOST_PREDICTIONS - half).round().astype(int)
+    half = most // 2
+    others = np.linspace(half, len(names) - 1, most - half).round().astype(int)
     return names[:half] + [names[i] for i in others]
 
 
@@ -115,11 +121,22 @@ def _render(study: Study, cohort: Cohort, report: TrainingReport, summary: dict[
     )
     template = None
     predictions: list[dict[str, Any]] = []
-    if cohort.ndim == 2:  # volumes have no pictures
+    errors = summary["expected_error_px"]
+    template_planes: list[dict[str, Any]] = []
+    volumes: list[dict[str, Any]] = []
+    if cohort.ndim == 3:
+        if study.template in cohort.names:
+            image = cohort.read(cohort.index(study.template))
+            template_planes = _planes(landmark_planes(image, study.load_annotations(study.template)))
+        for name in choose_predictions(list(errors), _MOST_VOLUMES):
+            found = report.predictions[name]
+            image = cohort.read(cohort.index(name))
+            planes = _planes(landmark_planes(image, found, doubtful_landmarks(found)))
+            volumes.append({"name": name, "error": errors[name], "state": _state(found), "landmarks": planes})
+    else:
         if study.template in cohort.names:
             landmarks = study.load_annotations(study.template)
             template = figure_uri(landmark_figure(cohort, cohort.index(study.template), landmarks))
-        errors = summary["expected_error_px"]
         predictions = [
             {
                 "name": name,
@@ -141,7 +158,24 @@ def _render(study: Study, cohort: Cohort, report: TrainingReport, summary: dict[
         schema=list(zip(study.schema.names, study.schema.colors, strict=True)),
         grid=" × ".join(str(side) for side in reversed(cohort.canvas)),
         predictions=predictions,
+        template_planes=template_planes,
+        volumes=volumes,
     )
+
+
+def _planes(rows: list[LandmarkPlanes]) -> list[dict[str, Any]]:
+    """Landmarks in three planes as the page shows them."""
+    return [
+        {
+            "name": row.name,
+            "color": row.color,
+            "error": row.expected_error,
+            "pictures": [
+                {"title": title, "picture": picture_uri(picture)} for title, picture in row.pictures.items()
+            ],
+        }
+        for row in rows
+    ]
 
 
 def _state(marks: LandmarkSet) -> str:

@@ -23,6 +23,8 @@ from napari_landmark.gui.wording import word
 
 NAME = "Landmarks"
 _RINGS = "Expected error (average)"
+_RIM = 0.06  # of the discs
+_DISC_LIMITS, _SPHERE_LIMITS = (11, 20), (15, 40)  # pixels of the screen
 CONFIDENCE_COLORS = Colormap(
     [[0.90, 0.11, 0.14], [1.0, 0.75, 0.15], [0.25, 0.85, 0.95]], name="landmark confidence"
 )
@@ -54,6 +56,7 @@ class LandmarkLayer:
         # What the layers were drawn from: each of their attributes takes napari some milliseconds.
         self._painted: object = None
         self._ring_colors: list[str] = []
+        viewer.dims.events.ndisplay.connect(self._on_ndisplay)
         session.landmarks_changed.connect(self._on_landmarks_changed)
         session.landmark_changed.connect(self._on_landmark_changed)
         session.view_changed.connect(self.refresh)
@@ -85,6 +88,12 @@ class LandmarkLayer:
                 put(layer, place)
         self.refresh()
         return made
+
+    def follow_mode(self) -> None:
+        """Let clicks place landmarks, or select and drag them; in the 3-D rendering `Rendering` takes them."""
+        layer = self.layer
+        if layer is not None:
+            layer.mode = "pan_zoom" if self._is_rendered() else "add" if self._session.placing else "select"
 
     def refresh(self, *_: object) -> None:
         """Draw the landmarks of the session."""
@@ -129,12 +138,13 @@ class LandmarkLayer:
             ndim=ndim,
             name=NAME,
             features=features,
-            border_width=0.06,
-            canvas_size_limits=(11, 20),
+            border_width=_RIM,
+            canvas_size_limits=_DISC_LIMITS,
             text={"string": "{name}", "color": "#ffffff", "anchor": "upper_left", "size": 10},
             **place,
         )
         layer.face_colorbar.size = (16, 110)
+        self._shade(rings, layer)
         layer.events.data.connect(self._on_data)
         layer.events.set_data.connect(self._on_set_data)
         layer.events.mode.connect(self._on_mode)
@@ -167,7 +177,7 @@ class LandmarkLayer:
             if len(marks):
                 errors = [mark.expected_error or 0.0 for mark in marks]
                 # A ring of size 0 is not drawn, and neither is the shadow of its name.
-                sizes = np.maximum(2 * np.array(errors), 1e-3)
+                sizes = np.maximum(2 * self._pixels_of_layer() * np.array(errors), 1e-3)
                 if not np.array_equal(rings.size, sizes):
                     rings.size = sizes
 
@@ -219,8 +229,8 @@ class LandmarkLayer:
     def _on_data(self, event: Any) -> None:
         """Save points that were added, dragged or deleted by the mouse or by a script.
 
-        In the 3-D rendering points are not placed or moved: the depth of a click on it is that of the camera's
-        plane, and not of the structure under the mouse.
+        In the 3-D rendering napari's own tools place and move nothing: the depth of a point that they add is that of
+        the camera's plane, and not of the structure under the mouse. Clicks are taken by `Rendering`.
         """
         action, layer, session = str(event.action), self._layer, self._session
         if layer is None or self._syncing or action not in ("added", "changed", "removed"):
@@ -231,11 +241,12 @@ class LandmarkLayer:
         try:
             if action != "removed" and self._is_rendered():
                 raise InputError(
-                    "Landmarks are placed and moved in slices, not in the 3-D rendering: go back to slices with "
-                    "napari's 2D/3D button"
+                    "In the 3-D rendering a click places a landmark on the surface under it; points are moved in "
+                    "slices and planes"
                 )
             if action == "added":
                 for index in event.data_indices:
+                    session.crosshair.move_to(layer.data[index])
                     self._editor.place_next(layer.data[index])
             elif action == "changed":
                 for index in event.data_indices:
@@ -272,9 +283,37 @@ class LandmarkLayer:
         viewer = self._viewer()
         return viewer is not None and viewer.dims.ndisplay == 3
 
+    def _pixels_of_layer(self) -> float:
+        """Length of a pixel of the image in units of the sizes of points, which napari takes along the last axis."""
+        geometry = self._session.geometry()
+        spacing = geometry.spacing or (1.0,) * geometry.ndim
+        return (geometry.mean_spacing or 1.0) / spacing[-1]
+
+    def _on_ndisplay(self, event: Any = None) -> None:
+        layer, rings = self.layer, self._rings
+        if layer is not None and rings is not None:
+            self._shade(rings, layer)
+            self.follow_mode()
+            self._ring_colors = []
+            self._on_landmark_changed()
+
+    def _shade(self, rings: Points, layer: Points) -> None:
+        """Draw discs and rings as spheres in the 3-D rendering; a ring is the sphere of the expected error."""
+        rendered = self._is_rendered()
+        for one in (rings, layer):
+            one.shading = "spherical" if rendered else "none"
+        layer.canvas_size_limits = _SPHERE_LIMITS if rendered else _DISC_LIMITS
+        layer.border_width = 0.0 if rendered else _RIM
+        rings.text.visible = not rendered  # the shadows of the names would be before them
+
     def _on_mode(self, event: Any = None) -> None:
         """Follow the tool in napari's controls: clicks place with the one that adds points."""
         layer = self.layer
+        if layer is not None and self._is_rendered():
+            if str(layer.mode) in ("add", "select"):
+                self._session.set_placing(str(layer.mode) == "add")
+                self.follow_mode()
+            return
         if layer is not None and (str(layer.mode) == "add") != self._session.placing:
             self._session.set_placing(str(layer.mode) == "add")
 
@@ -301,7 +340,10 @@ class LandmarkLayer:
         layer, rings = self._layer, self._rings
         if layer is None or rings is None or not len(layer.data):
             return
-        size = max(self._session.geometry().shape) / 80
+        geometry = self._session.geometry()
+        spacing = geometry.spacing or (1.0,) * geometry.ndim
+        # Along the last axis, as napari takes sizes.
+        size = max(np.multiply(geometry.shape, spacing)) / spacing[-1] / 80
         current = [name == self._session.current_landmark for name in _names(layer)]
         errors = layer.features["expected_error"] > 0
         sizes = np.where(current, 1.5 * size, size)
@@ -314,6 +356,7 @@ class LandmarkLayer:
         if colors != self._ring_colors:
             self._ring_colors = colors
             rings.border_color = colors
+            rings.face_color = colors if self._is_rendered() else "transparent"
 
     def _on_zoom(self, event: Any = None) -> None:
         if self.layer is not None:

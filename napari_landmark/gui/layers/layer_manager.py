@@ -11,7 +11,6 @@ from napari.layers import Image
 from napari.utils.notifications import show_error, show_info, show_warning
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.images.display import display_range
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.gui.layers.heatmap_layers import HeatmapLayers
 from napari_landmark.gui.layers.landmark_layer import LandmarkLayer
@@ -20,6 +19,7 @@ from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, 
 from napari_landmark.gui.layers.link_layer import LinkLayer
 from napari_landmark.gui.layers.preview_layer import PreviewLayer
 from napari_landmark.gui.layers.registration_layers import RegistrationLayers
+from napari_landmark.gui.layers.rendering import Rendering
 from napari_landmark.gui.layers.single_drawing import drawn_once
 from napari_landmark.gui.layers.superimposition_layer import SuperimpositionLayers
 from napari_landmark.gui.session.session import Session
@@ -44,6 +44,9 @@ class LayerManager:
     heatmaps : HeatmapLayers
     registration : RegistrationLayers
     preview : PreviewLayer
+    rendering : Rendering
+    planes_were_shown : bool
+        Whether the planes were opened for a volume; who closed them does not want them again.
     """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
@@ -57,11 +60,18 @@ class LayerManager:
         self.heatmaps = HeatmapLayers(viewer, session)
         self.registration = RegistrationLayers(viewer)
         self.preview = PreviewLayer(viewer, session)
+        self.rendering = Rendering(viewer, session, image=lambda: self.image, landmarks=self.landmarks)
+        self.planes_were_shown = False
+        self._syncing = False
         session.image_changed.connect(self._on_image_changed)
         session.study_changed.connect(self._on_study_changed)
         session.job_changed.connect(self._on_job_changed)
         session.view_changed.connect(self._on_view_changed)
         session.message.connect(self._on_message)
+        session.crosshair.moved.connect(self._on_crosshair)
+        session.display.changed.connect(self._on_display)
+        viewer.dims.events.point.connect(self._on_dims)
+        viewer.dims.events.ndisplay.connect(self._on_ndisplay)
 
     @property
     def image(self) -> Image | None:
@@ -75,13 +85,15 @@ class LayerManager:
         mark = self._session.result().get(name)
         if viewer is None or layer is None or mark is None or mark.position is None:
             return
-        world = layer.data_to_world(mark.position)
-        if viewer.dims.ndim > 2:
-            for axis, value in enumerate(world):
-                viewer.dims.set_point(axis, value)
+        self._session.crosshair.move_to(mark.position, centre=True)
+        self._look_at(viewer, layer.data_to_world(mark.position))
+
+    @staticmethod
+    def _look_at(viewer: ViewerModel, world: Any) -> None:
         camera = camera_of(viewer)
         center = np.array(camera.center, dtype=float)
-        center[-2:] = world[-2:]
+        shown = viewer.dims.ndisplay
+        center[-shown:] = world[-shown:]
         camera.center = tuple(center)
 
     def activate(self) -> None:
@@ -91,16 +103,88 @@ class LayerManager:
             return
         viewer.layers.selection = {layer}
         viewer.layers.selection.active = layer
-        layer.mode = "add" if self._session.placing else "select"
+        self.landmarks.follow_mode()
 
     def _on_job_changed(self) -> None:
         if self._session.job is None:
             self.preview.clear()
 
     def _on_view_changed(self) -> None:
-        layer = self.landmarks.layer
-        if layer is not None and (str(layer.mode) == "add") != self._session.placing:
+        viewer, layer = self._viewer(), self.landmarks.layer
+        if viewer is None or layer is None or viewer.dims.ndisplay == 3:
+            return
+        if (str(layer.mode) == "add") != self._session.placing:
             self.activate()
+
+    def _on_crosshair(self, centre: bool) -> None:
+        """Show the slice of the crosshair, and centre the camera on it where that was asked for."""
+        viewer, layer = self._viewer(), self.image
+        if viewer is None or layer is None or self._syncing or not self._session.crosshair.position:
+            return
+        world = layer.data_to_world(self._session.crosshair.indices)
+        self._syncing = True
+        try:
+            viewer.dims.set_point(range(viewer.dims.ndim - layer.ndim, viewer.dims.ndim), world)
+        finally:
+            self._syncing = False
+
+    def _on_dims(self, event: Any = None) -> None:
+        """Move the crosshair to the slice that napari's slider shows."""
+        viewer, layer, crosshair = self._viewer(), self.image, self._session.crosshair
+        if viewer is None or layer is None or self._syncing or layer.ndim != len(crosshair.position):
+            return
+        first = viewer.dims.ndim - layer.ndim
+        shown = layer.world_to_data(viewer.dims.point[first:])
+        position = list(crosshair.position)
+        for axis, index in enumerate(crosshair.indices):
+            if first + axis in viewer.dims.not_displayed and round(shown[axis]) != index:
+                position[axis] = round(shown[axis])
+        self._syncing = True
+        try:
+            crosshair.move_to(position)
+        finally:
+            self._syncing = False
+
+    def _on_ndisplay(self, event: Any = None) -> None:
+        self._on_display()
+        self._on_crosshair(False)
+
+    def _on_display(self) -> None:
+        """Show the window and the surface of the session."""
+        viewer, layer = self._viewer(), self.image
+        if viewer is None or layer is None or self._syncing:
+            return
+        self._syncing = True
+        try:
+            self._show_window(viewer, layer)
+        finally:
+            self._syncing = False
+
+    def _show_window(self, viewer: ViewerModel, layer: Image) -> None:
+        display = self._session.display
+        low, high = display.limits
+        if viewer.dims.ndisplay == 3 and layer.ndim == 3:
+            # Intensities beyond the limits are cut off before a surface is looked for.
+            room = 0.5 * (high - low)
+            low, high = min(low, display.threshold - room), max(high, display.threshold + room)
+        full_low, full_high = layer.contrast_limits_range
+        if low < full_low or high > full_high:
+            layer.contrast_limits_range = (min(low, full_low), max(high, full_high))
+        if tuple(layer.contrast_limits) != (low, high):
+            layer.contrast_limits = (low, high)
+        if layer.ndim == 3 and layer.iso_threshold != display.threshold:
+            layer.iso_threshold = display.threshold
+
+    def _on_limits(self, event: Any = None) -> None:
+        """Take over contrast limits that were set in napari's controls."""
+        viewer, layer = self._viewer(), self.image
+        if viewer is not None and layer is not None and not self._syncing and viewer.dims.ndisplay == 2:
+            self._session.display.adjust(*layer.contrast_limits)
+
+    def _on_threshold(self, event: Any = None) -> None:
+        layer = self.image
+        if layer is not None and not self._syncing:
+            self._session.display.set_threshold(layer.iso_threshold)
 
     def _on_study_changed(self) -> None:
         if self._session.current_image:  # its landmarks changed
@@ -121,20 +205,25 @@ class LayerManager:
         self.heatmaps.clear()
         self.superimposition.clear()
         place = layer_place(image.geometry)
+        if image.geometry.ndim < viewer.dims.ndisplay:
+            viewer.dims.ndisplay = 2
         layer = self.image
         first = layer is None or layer.ndim != image.array.ndim
-        if layer is None or first:
-            layer = self._add_image(viewer, image.array, place)
-            _name_and_scale(layer, image)
-        else:
-            other_size = image.array.shape != layer.data.shape
+        other_size = not first and layer is not None and image.array.shape != layer.data.shape
+        self._syncing = True
+        try:
+            if layer is None or first:
+                layer = self._add_image(viewer, image.array, place)
             with drawn_once(layer):
                 if layer.data is not image.array:
                     layer.data = image.array
                 put(layer, place)
-                _name_and_scale(layer, image)
-            if other_size:
-                viewer.reset_view()
+                _name_and_range(layer, image)
+                self._show_window(viewer, layer)
+        finally:
+            self._syncing = False
+        if other_size:
+            viewer.reset_view()
         made = self.landmarks.show_image()
         self.links.show_image()
         if first:
@@ -143,6 +232,7 @@ class LayerManager:
                 # A point shows in the slices next to its own, too; the image itself stays sharp.
                 thick = (1.5 * place["scale"][0], 0.0, 0.0)
                 viewer.dims.margin_left = viewer.dims.margin_right = thick
+        self._on_crosshair(centre=True)
         if first or made or self._opened:
             self._opened = False
             self.activate()
@@ -156,7 +246,10 @@ class LayerManager:
                 viewer.layers.remove(layer)  # shown from now on as part of the study
             elif not (self.landmarks.owns(layer) or self.links.owns(layer)):
                 layer.visible = False  # a layer above would hide the image
-        made = self._image = viewer.add_image(array, colormap="gray", **place)
+        volume = {"rendering": "iso", "interpolation2d": "linear"} if array.ndim == 3 else {}
+        made = self._image = viewer.add_image(array, colormap="gray", **volume, **place)
+        made.events.contrast_limits.connect(self._on_limits)
+        made.events.iso_threshold.connect(self._on_threshold)
         viewer.layers.move(viewer.layers.index(made), 0)
         return made
 
@@ -165,14 +258,12 @@ class LayerManager:
         _NOTIFY[kind](text)
 
 
-def _name_and_scale(layer: Image, image: MedicalImage) -> None:
-    """Name a layer as its image, and show the image's range of intensities; each change takes napari time."""
+def _name_and_range(layer: Image, image: MedicalImage) -> None:
+    """Name a layer as its image, and take over the image's range of intensities; each change takes napari time."""
     layer.name = image.name
-    full, shown = _full_range(image.array), display_range(image.array)
+    full = _full_range(image.array)
     if tuple(layer.contrast_limits_range) != full:
         layer.contrast_limits_range = full
-    if tuple(layer.contrast_limits) != shown:
-        layer.contrast_limits = shown
 
 
 def _full_range(array: np.ndarray) -> tuple[float, float]:

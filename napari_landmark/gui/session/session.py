@@ -15,6 +15,8 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
+from napari_landmark.gui.session.crosshair import Crosshair
+from napari_landmark.gui.session.image_display import ImageDisplay
 from napari_landmark.gui.session.image_prefetcher import ImagePrefetcher
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.model_list import ModelList
@@ -67,6 +69,10 @@ class Session:
         During a reading all images of the study, of which `cohort` has those of the reading; else None.
     odd_shapes : OddShapes or None
         Odd shapes of the images; None until they were compared.
+    crosshair : Crosshair
+        Position in the current volume.
+    display : ImageDisplay
+        Window and level of the current image.
     """
 
     study_changed = Signal()
@@ -114,6 +120,8 @@ class Session:
         self.suggestions: SuggestedImages | None = None
         self.odd_shapes: OddShapes | None = None
         self.landmarks_changed.connect(self._forget_shape)
+        self.crosshair = Crosshair()
+        self.display = ImageDisplay()
         self._prefetcher: ImagePrefetcher | None = None
 
     # -- study ----------------------------------------------------------------------------------------
@@ -232,8 +240,11 @@ class Session:
         if self.cohort is None or name == self.current_image:
             return
         # Read before anything names it: a click on the old pixels must not be saved for the new image.
-        self._read(name)
+        image = self._read(name)
         self.current_image = name
+        cohort = self.require_cohort()
+        self.display.show_image(image, cohort.paths[cohort.index(name)])
+        self.crosshair.show_image(image.geometry, self._landmark_position())
         self.image_changed.emit()
         self.select_unplaced()
 
@@ -278,6 +289,19 @@ class Session:
             self.schema.index(name)
             self.current_landmark = name
             self.landmark_changed.emit()
+            self.go_to_landmark()
+
+    def go_to_landmark(self) -> None:
+        """Centre the views of a volume on the current landmark, where it has a position."""
+        position = self._landmark_position()
+        if position is not None:
+            self.crosshair.move_to(position, centre=True)
+
+    def _landmark_position(self) -> tuple[float, ...] | None:
+        """Position of the current landmark in the current volume; None without one, and in a picture."""
+        mark = self.result().get(self.current_landmark) if self.current_image else None
+        position = None if mark is None else mark.position
+        return position if position is not None and len(position) == self.geometry().ndim == 3 else None
 
     def next_unplaced(self, after: str = "") -> str:
         """Name of the next unplaced landmark in schema order, from the start again after the last; empty without."""

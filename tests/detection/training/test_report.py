@@ -93,17 +93,25 @@ class TestPage:
         assert "$x_{$.png" in text
         assert r"$\broken{$" in text
 
-    def test_of_volumes_without_pictures(self, study, cohort, training_report):
-        class Volumes:
-            names, canvas, ndim, skipped_files = cohort.names, (64, 64, 64), 3, ()
-            geometry, index = staticmethod(cohort.geometry), staticmethod(cohort.index)
+    def test_of_volumes_with_three_planes_a_landmark(self, tmp_path):
+        import SimpleITK as sitk
 
-            def __len__(self):
-                return 4
-
-        text = write_report(study, Volumes(), training_report).read_text()
-        assert text.count("<img") == 5  # losses
-        assert "64 × 64 × 64 pixels" in text
+        (tmp_path / "images").mkdir()
+        for number in range(2):
+            array = np.random.default_rng(number).integers(0, 99, (12, 20, 16)).astype(np.int16)
+            sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / "images" / f"{number}.nii"))
+        volumes = Cohort.from_folder(tmp_path / "images", cache_dir=tmp_path / "cache")
+        schema = LandmarkSchema(("a", "b", "c", "d", "e"))
+        study = Study.create(tmp_path / "s", schema=schema, images=tmp_path / "images", template="0.nii")
+        positions = np.arange(15.0).reshape(5, 3) % 11
+        study.save_annotations("0.nii", LandmarkSet.from_array(schema, positions))
+        found = LandmarkSet.from_array(schema, positions, Status.PREDICTED, expected_error=[1, 2, 3, 4, 5])
+        lost = LandmarkSet(schema)
+        report = TrainingReport(study.models_dir / "001", predictions={"1.nii": found, "0.nii": lost})
+        text = write_report(study, volumes, report).read_text()
+        assert text.count("<img") == 3 * 5 + 3 * 3  # all of the template, the worst three of a prediction
+        assert "about 5.0 voxels" in text and "about 1.0 voxels" not in text
+        assert "about 3.0 voxels on average" in text and "no expected error" in text
 
 
 class TestChoice:

@@ -9,7 +9,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.gui.layers.heatmap_layers import along_image_axes
+from napari_landmark.gui.layers.heatmap_layers import along_image_axes, on_image
 from napari_landmark.gui.layers.layer_transforms import layer_place
 from napari_landmark.gui.layers.viewer_session import get_session
 
@@ -70,3 +70,27 @@ def test_a_picture_turned_by_any_angle_keeps_its_heatmaps():
     assert turned is maps
     np.testing.assert_array_equal(same, matrix)
     np.testing.assert_array_equal(start, offset)
+
+
+@pytest.mark.parametrize("shape", [(24, 40, 32), (25, 41, 30)])
+def test_heatmaps_of_volumes_end_with_the_volume(shape):
+    """The slider of the viewer does not grow, and the peak stays where it is."""
+    steps, cells = np.array((4.0, 5.0, 3.0)), (9, 11, 14)  # beyond the volume at each end
+    offset = (np.array(shape) - 1) / 2 - steps * (np.array(cells) - 1) / 2
+    maps = np.zeros((1, *cells), np.float32)
+    grid = np.stack(np.meshgrid(*map(np.arange, cells), indexing="ij"), -1)
+    peak = np.array((4.3, 5.6, 7.2))
+    maps[0] = np.exp(-((grid - peak) ** 2).sum(-1) / 6)
+    resampled, matrix, start = on_image(maps, np.diag(steps), offset, shape)
+    ends = [start - np.diag(matrix) / 2, start + np.diag(matrix) * (np.array(resampled.shape[1:]) - 0.5)]
+    np.testing.assert_allclose(ends, [(-0.5,) * 3, np.array(shape) - 0.5])
+    weights = resampled[0] ** 4
+    own = np.stack(np.meshgrid(*map(np.arange, weights.shape), indexing="ij"), -1)
+    middle = (own * weights[..., None]).sum((0, 1, 2)) / weights.sum()
+    np.testing.assert_allclose(np.diag(matrix) * middle + start, steps * peak + offset, atol=0.5)
+    geometry = Geometry(shape, (2.0, 0.5, 0.5))
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros(shape), **layer_place(geometry))
+    before = viewer.dims.range
+    viewer.add_image(resampled[0], **layer_place(geometry, matrix, start))
+    assert viewer.dims.range == before
