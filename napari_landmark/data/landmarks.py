@@ -189,13 +189,14 @@ class LandmarkSchema:
             ) from None
 
     def part(self, names: Iterable[str]) -> LandmarkSchema:
-        """Schema of some of the landmarks, in the given order; a curve stays where all of its landmarks do."""
+        """Schema of some of the landmarks, in the given order; links and curves stay where all their landmarks do."""
         rows = [self.index(name) for name in names]
         kept = tuple(self.names[row] for row in rows)
         return LandmarkSchema(
             kept,
             tuple(self.colors[row] for row in rows),
             tuple(self.definitions[row] for row in rows),
+            self.links_among(kept),
             curves_among(self.curves, kept),
         )
 

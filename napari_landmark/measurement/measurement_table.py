@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 
-from napari_landmark.data.formats.landmark_csv import guarded_name
+from napari_landmark.data.files.csv_table import guarded_name, table_text
 from napari_landmark.data.study.image_facts import ImageFacts
 from napari_landmark.measurement.evaluation import MeasuredCohort
 from napari_landmark.measurement.value_text import norm_source_text, norm_text
@@ -56,7 +54,7 @@ def long_table(measured: MeasuredCohort, facts: Mapping[str, ImageFacts] | None 
                     measured.spacing_sources[number],
                 ]
             )
-    return _csv(rows)
+    return table_text(rows)
 
 
 def wide_table(measured: MeasuredCohort, facts: Mapping[str, ImageFacts] | None = None) -> str:
@@ -79,14 +77,8 @@ def wide_table(measured: MeasuredCohort, facts: Mapping[str, ImageFacts] | None 
         for value, error in zip(measured.values[number], measured.errors[number], strict=True):
             cells += [_cell(float(value)), _cell(float(error) if value == value else None)]
         rows.append([*map(guarded_name, own), *cells])
-    return _csv(rows)
+    return table_text(rows)
 
 
 def _cell(value: float | None) -> str:
     return "" if value is None or value != value else f"{round(value, 6) + 0.0:.6g}"
-
-
-def _csv(rows: list[list[str]]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

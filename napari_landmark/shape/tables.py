@@ -32,11 +32,11 @@ def write_shape_tables(folder: Path, analysis: ShapeAnalysis) -> list[Path]:
     }
     schema = analysis.configurations.schema
     if schema.curves:
-        rows = [
+        triples = [
             [str(row + 1) for row in triple]
             for triple in sliders(schema.curves, curves_last(schema.names, schema.curves))
         ]
-        tables["sliders.csv"] = [["before", "slide", "after"], *rows]
+        tables["sliders.csv"] = [["before", "slide", "after"], *triples]
     paths = []
     for name, rows in tables.items():
         atomic_write(folder / name, table_text(rows))

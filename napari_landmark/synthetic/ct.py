@@ -156,7 +156,7 @@ def _draw(head: Head, grid: _Grid, voxel: float, draw: Draw) -> tuple[np.ndarray
         ("teeth", teeth),
     ):
         labels[depth <= 0] = HEAD_REGIONS[name]
-    z, y, x = values.shape
+    z, y, x = inside.shape
     noise = draw.field((z * y, x)).reshape(values.shape) * _NOISE
     values += np.where(values > -900.0, noise, 0.0)  # air packs well
     return np.rint(values / _STEP).astype(np.int16) * np.int16(_STEP), labels

@@ -17,9 +17,9 @@ from pathlib import Path
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.composed_name import composed_name
+from napari_landmark.data.files.csv_table import guarded_name, table_text, unguarded_name
 from napari_landmark.data.files.json_file import read_json_object
 from napari_landmark.data.files.small_file import read_small_text
-from napari_landmark.data.formats.landmark_csv import guarded_name, unguarded_name
 
 FACTS_TABLE = "images.csv"
 _OWN = ("image", "state", "remark", "reader")
@@ -146,14 +146,12 @@ def write_facts(folder: Path, facts: Mapping[str, ImageFacts]) -> None:
         The file cannot be written.
     """
     columns = list(dict.fromkeys(title for one in facts.values() for title in one.more))
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_OWN, *map(guarded_name, columns)])
+    rows = [[*_OWN, *map(guarded_name, columns)]]
     for image in sorted(facts):
         one = facts[image]
         cells = [image, str(one.decision or ""), one.remark, one.reader]
-        writer.writerow([guarded_name(cell) for cell in (*cells, *(one.more.get(c, "") for c in columns))])
-    atomic_write(folder / FACTS_TABLE, text.getvalue())
+        rows.append([guarded_name(cell) for cell in (*cells, *(one.more.get(c, "") for c in columns))])
+    atomic_write(folder / FACTS_TABLE, table_text(rows))
     # Its decisions are in the table now; two files would contradict each other one day.
     (folder / _EARLIER_DECISIONS).unlink(missing_ok=True)
 
