@@ -16,7 +16,7 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import read_image
 from napari_landmark.data.images.nrrd import write_nrrd
 from napari_landmark.data.landmarks import Status
-from napari_landmark.registration.pairwise import register as pair_module
+from napari_landmark.registration.pairwise import pair_files as pair_module
 from napari_landmark.registration.pairwise.header_alignment import header_alignment
 from napari_landmark.registration.result import Registration
 from napari_landmark.registration.transform.transform import Transform
