@@ -302,7 +302,11 @@ class Study:
         if extra is not None or all(path.exists() for path in self.extra):
             changed = _with_extra(changed, self.folder, self.extra if extra is None else extra)
         if renamed:
-            changed = dataclasses.replace(changed, renamed=_composed_renames(changed.renamed, renamed))
+            changed = dataclasses.replace(
+                changed,
+                renamed=_composed_renames(changed.renamed, renamed),
+                measurements=changed.measurements.renamed(renamed),
+            )
             if changed.sides is not None:
                 changed = dataclasses.replace(changed, sides=changed.sides.renamed(renamed))
         if changed == self._settings:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +61,10 @@ def test_a_study_keeps_its_measurements_and_renames_their_landmarks(tmp_path):
     assert again.measurements.measurements[0].landmarks == ("X", "B", "C")
     change_schema(again, LandmarkSchema(("X", "B")))  # one that is measured leaves the schema
     assert Study.open(tmp_path / "study").measurements == again.measurements
+
+
+def test_the_example_of_the_manual_can_be_read(tmp_path):
+    page = (Path(__file__).parents[3] / "docs/measure.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "example.json").write_text(example)
+    assert SchemaFile.read(tmp_path / "example.json").measurements.names == ("SNA", "tilt")
