@@ -7,12 +7,12 @@ import json
 
 import numpy as np
 import pytest
-from napari_landmark.data.study.image_decisions import ImageDecision
 
 from napari_landmark.cli.app import main
 from napari_landmark.data.curves import Curve
 from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
+from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.data.study.schema_migration import change_schema, with_curve
 from napari_landmark.data.study.study import Study
 from napari_landmark.synthetic import SCHEMA, hand_phantom
