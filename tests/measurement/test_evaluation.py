@@ -75,10 +75,8 @@ def rotation(ndim: int, seed: int) -> np.ndarray:
 
 
 seeds = st.integers(0, 2**31)
-coordinates = st.integers(2, 3).flatmap(
-    lambda ndim: st.lists(
-        st.lists(st.floats(0, 1000), min_size=ndim, max_size=ndim), min_size=len(NAMES), max_size=len(NAMES)
-    ).map(np.array)
+coordinates = st.tuples(st.integers(2, 3), seeds).map(
+    lambda drawn: np.random.default_rng(drawn[1]).uniform(0, 1000, (len(NAMES), drawn[0]))
 )
 
 
