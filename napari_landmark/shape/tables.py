@@ -38,8 +38,8 @@ def write_shape_tables(folder: Path, analysis: ShapeAnalysis) -> list[Path]:
         ]
         tables["sliders.csv"] = [["before", "slide", "after"], *triples]
     paths = []
-    for name, rows in tables.items():
-        atomic_write(folder / name, table_text(rows))
+    for name, content in tables.items():
+        atomic_write(folder / name, table_text(content))
         paths.append(folder / name)
     return paths
 

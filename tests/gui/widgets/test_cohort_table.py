@@ -108,6 +108,7 @@ def test_only_visible_rows_are_asked_for(qtbot):
         names=names,
         pixel_lengths=dict.fromkeys(names, 1.0),
         landmark_store=store,
+        odd_shapes=None,
         require_store=lambda: store,
         geometry=lambda name: Geometry((50, 40)),
     )
