@@ -18,7 +18,7 @@ from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 _DECIMALS = 4
 # Expected error over the usual one. Of the landmarks that are not called missing: 3 and more is unusual (1.3 at most in
 # 24 cephalograms as they are). Of the better half of all landmarks: 1.04 at most there and 1.4 in images showing a part
-# of it, 6.3 and more in 60 images of other things.
+# of it, 6.3 and more in 73 images of other things.
 _UNUSUAL, _UNUSUAL_HALF, _FOREIGN_HALF = 3.0, 2.0, 4.0
 _FEWEST_SHOWN = 0.25  # part of the landmarks; with fewer of them an image shows nothing that could be told
 # Probability that a landmark is missing, where both are equally likely before: logistic in the logarithm of its
