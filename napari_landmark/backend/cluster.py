@@ -212,7 +212,7 @@ def _collect(
     futures = []
     for part in parts:
         future = submit(part)
-        waiting[future.key] = part
+        waiting[str(future.key)] = part
         futures.append(future)
         future.add_done_callback(ended.put)
     try:
@@ -225,7 +225,7 @@ def _collect(
                 if progress and not client.scheduler_info(n_workers=-1)["workers"]:
                     progress(ProgressEvent("waiting for workers", 0.0))
                 continue
-            part = waiting.pop(future.key)
+            part = waiting.pop(str(future.key))
             if future.status != "finished":
                 raise InputError(f"a worker of the cluster failed: {_one_line(future.exception(timeout=10))}")
             take(part, future.result(timeout=60))

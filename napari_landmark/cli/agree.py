@@ -12,19 +12,27 @@ from typing import Any
 import numpy as np
 import typer
 
-from napari_landmark.agreement.agreement import LandmarkAgreement
+from napari_landmark.agreement.agreement import (
+    LandmarkAgreement,
+    ValueAgreement,
+    landmark_agreement,
+    measurement_agreement,
+)
 from napari_landmark.agreement.intraclass_correlation import IntraclassCorrelation
 from napari_landmark.agreement.readings import Readings
 from napari_landmark.agreement.report import write_agreement
 from napari_landmark.cli.destination import check_writable
 from napari_landmark.cli.landmark_source import LandmarkSource, study_geometries
+from napari_landmark.cli.measurement_schema import read_measurement_schema
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.measurement_language.definition import Measurement, MeasurementSchema
 from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.data.study.provenance import sha256, write_run_record
 from napari_landmark.data.study.readers import readers
 from napari_landmark.data.study.study import Study
+from napari_landmark.measurement.reader_values import reader_values
 
 _MOST_NAMES = 5
 _STUDY, _MODEL = "study", "model"
@@ -38,6 +46,7 @@ def run_agree(
     images: Path | None,
     spacing: float | None,
     model: bool,
+    schema: str | None,
     as_json: bool,
 ) -> None:
     """Compare readers, of landmark files or of a study, print a table, and write tables and figures."""
@@ -53,12 +62,15 @@ def run_agree(
     readings = Readings.from_landmarks(
         given, geometries=geometries, spacing=spacing if files_only and images is None else None
     )
+    measurements = _measurements(schema, sources)
+    measured: dict[str, ValueAgreement] = {}
+    if measurements:
+        known = _with_spacing(given, geometries, spacing)
+        measured = measurement_agreement(reader_values(measurements, given, known))
     if out is None:
-        from napari_landmark.agreement.agreement import landmark_agreement
-
         found = landmark_agreement(readings)
     else:
-        found, files = write_agreement(out, readings)
+        found, files = write_agreement(out, readings, measurements=measured)
         write_run_record(
             out / "agreement",
             "agree",
@@ -67,16 +79,24 @@ def run_agree(
                 "images": images,
                 "spacing": spacing,
                 "readers": list(readings.readers),
+                "schema": schema,
             },
+            measurements=measurements.to_json() if measurements else None,
             files=files,
             geometries=geometries.values(),
             read=[{"name": path.name, "sha256": sha256(path)} for path in sources if path.is_file()],
         )
     for line in notes(readings, given):
         typer.echo(line, err=True)
-    typer.echo(
-        json.dumps(to_json(readings, found), indent=1) if as_json else agreement_table(readings, found)
-    )
+    if measurements and not measured:
+        typer.echo("no measurement has values of two readers in an image", err=True)
+    if as_json:
+        typer.echo(json.dumps(to_json(readings, found, measured), indent=1))
+    else:
+        tables = [agreement_table(readings, found)]
+        if measurements and measured:
+            tables.append(measurement_table(measurements, readings, measured))
+        typer.echo("\n\n".join(tables))
     if out is not None:
         typer.echo(f"tables and figures: {out}", err=True)
 
@@ -119,7 +139,51 @@ def agreement_table(readings: Readings, found: Mapping[str, LandmarkAgreement]) 
     return "\n".join(lines[:-1])
 
 
-def to_json(readings: Readings, found: Mapping[str, LandmarkAgreement]) -> dict[str, Any]:
+def measurement_table(
+    measurements: MeasurementSchema, readings: Readings, measured: Mapping[str, ValueAgreement]
+) -> str:
+    """The agreement in each measurement as text, a block for each pair of readers; each in its own unit."""
+    lines = []
+    two = len(readings.readers) == 2
+    for pair in dict.fromkeys(pair for agreement in measured.values() for pair in agreement.pairs):
+        head = f"{'measurement':<34}{'n':>5}{'bias':>9}{'limits of agreement':>22}{'Dahlberg':>10}"
+        head += f"{'ICC21':>8}{'same class':>12}" if two else f"{'same class':>12}"
+        lines += [f"{pair[1]} − {pair[0]}, each in its unit", head, "-" * len(head)]
+        for name, agreement in measured.items():
+            limits = agreement.pairs.get(pair)
+            if limits is None:
+                continue
+            measurement = measurements.measurement(name)
+            bias, lower, upper, dahlberg = (
+                f"{value:.{measurement.decimals}f}"
+                for value in (limits.bias, limits.lower, limits.upper, limits.dahlberg)
+            )
+            share = _same_class(measurement, agreement, readings.readers, pair)
+            lines.append(
+                f"{name[:33]:<34}{limits.n:>5}{bias:>9}{f'{lower} to {upper}':>22}{dahlberg:>10}"
+                + (f"{_icc(agreement.agreement):>8}" if two else "")
+                + f"{'-' if share is None else f'{100 * share:.0f}%':>12}"
+            )
+        lines.append("")
+    return "\n".join(lines[:-1])
+
+
+def _same_class(
+    measurement: Measurement, agreement: ValueAgreement, readers: Sequence[str], pair: tuple[str, str]
+) -> float | None:
+    """Share of the images that all readers have in which both values are of one class; None without classes."""
+    if not measurement.classes or not len(agreement.values):
+        return None
+    first, second = (agreement.values[:, readers.index(reader)].tolist() for reader in pair)
+    same = [measurement.class_of(a) == measurement.class_of(b) for a, b in zip(first, second, strict=True)]
+    return sum(same) / len(same)
+
+
+def to_json(
+    readings: Readings,
+    found: Mapping[str, LandmarkAgreement],
+    measured: Mapping[str, ValueAgreement] | None = None,
+) -> dict[str, Any]:
     """The object that ``napari-landmark agree --json`` prints."""
     return {
         "readers": list(readings.readers),
@@ -155,6 +219,26 @@ def to_json(readings: Readings, found: Mapping[str, LandmarkAgreement]) -> dict[
             }
             for name, agreement in found.items()
         },
+        "measurements": {
+            name: {
+                "n": agreement.n,
+                "dahlberg": _or_none(agreement.dahlberg),
+                "icc_2_1": _icc_json(agreement.agreement),
+                "icc_3_1": _icc_json(agreement.consistency),
+                "pairs": [
+                    {
+                        "first": first,
+                        "second": second,
+                        "n": limits.n,
+                        "bias": limits.bias,
+                        "limits": [_or_none(limits.lower), _or_none(limits.upper)],
+                        "dahlberg": limits.dahlberg,
+                    }
+                    for (first, second), limits in agreement.pairs.items()
+                ],
+            }
+            for name, agreement in (measured or {}).items()
+        },
     }
 
 
@@ -182,6 +266,26 @@ def notes(readings: Readings, given: Mapping[str, Mapping[str, LandmarkSet]]) ->
     if readings.unit == "px":
         lines.append("in pixels: give --images DIR or --spacing MM for millimetres")
     return lines
+
+
+def _measurements(schema: str | None, sources: Sequence[Path]) -> MeasurementSchema | None:
+    """Measurements of a schema file or preset, else those of the study; None where nothing is measured."""
+    if schema is not None:
+        return read_measurement_schema(schema).measurements
+    studies = [Study.open(source) for source in sources if source.is_dir()]
+    return next((study.measurements for study in studies if study.measurements), None)
+
+
+def _with_spacing(
+    given: Mapping[str, Mapping[str, LandmarkSet]], geometries: Mapping[str, Geometry], spacing: float | None
+) -> dict[str, Geometry]:
+    """Geometries of all images: of files that are not here only the spacing is known, if it was given."""
+    known = dict(geometries)
+    if spacing is not None:
+        for image, marks in (pair for sets in given.values() for pair in sets.items()):
+            if image not in known and marks.ndim is not None:
+                known[image] = Geometry((1,) * marks.ndim).with_spacing(spacing)
+    return known
 
 
 def _gathered(

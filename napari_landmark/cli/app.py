@@ -337,12 +337,27 @@ def agree(
     model: Annotated[
         bool, typer.Option("--model", help="The predictions of the study as one more reader")
     ] = False,
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Measurements to compare, as of measure; those of the study if not given"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> None:
     """Agreement of readers: bias, Dahlberg's error, 95% ellipses, ICC, Bland-Altman plots."""
     from napari_landmark.cli.agree import run_agree
 
-    run_agree(sources, out, names=names, images=images, spacing=spacing, model=model, as_json=as_json)
+    run_agree(
+        sources,
+        out,
+        names=names,
+        images=images,
+        spacing=spacing,
+        model=model,
+        schema=schema,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -8,17 +8,17 @@ from pathlib import Path
 import typer
 
 from napari_landmark.cli.destination import check_writable
+from napari_landmark.cli.measurement_schema import read_measurement_schema
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.json_file import read_json_object
-from napari_landmark.data.measurement_language.schema_file import SchemaFile
 from napari_landmark.data.study.provenance import describe_spacing, sha256, write_run_record
 from napari_landmark.data.study.study import Study
 from napari_landmark.measurement.evaluation import MeasuredCohort
 from napari_landmark.measurement.measured_input import MeasuredInput
 from napari_landmark.measurement.measurement_table import long_table, wide_table
-from napari_landmark.measurement.presets.preset import PRESET_NAMES, preset
+from napari_landmark.measurement.presets.preset import PRESET_NAMES
 from napari_landmark.measurement.report import make_report
 from napari_landmark.measurement.report_file import check_name, write_report
 from napari_landmark.measurement.value_text import number_text
@@ -46,7 +46,7 @@ def run_measure(
             check_writable(path)
             if path.resolve() == source.resolve():
                 raise InputError(f"{path}: is read and written: choose another name for the result")
-    chosen = None if schema is None else _schema(schema)
+    chosen = None if schema is None else read_measurement_schema(schema)
     if source.is_dir():
         study = Study.open(source)
         read = MeasuredInput.of_study(study, schema=chosen, images=images, spacing=spacing)
@@ -93,15 +93,6 @@ def run_measure(
     for path in (out, report):
         if path is not None:
             typer.echo(str(path))
-
-
-def _schema(text: str) -> SchemaFile:
-    """Schema of a file, or of a preset by its name."""
-    if text in PRESET_NAMES and not Path(text).exists():
-        return preset(text)
-    if not Path(text).exists() and not Path(text).suffix:
-        return preset(text)  # raises, with the known names
-    return SchemaFile.read(Path(text))
 
 
 def _summary(measured: MeasuredCohort) -> str:

@@ -89,3 +89,55 @@ def test_what_cannot_be_compared_is_told(files, tmp_path, refused):
     assert "1 names for 2 readers" in refused("agree", first, second, "--names", "x")
     assert "--model takes the predictions of a study" in refused("agree", first, second, "--model")
     assert "is not a study" in refused("agree", tmp_path)
+
+
+MEASURED = {
+    "version": 1,
+    "landmarks": [{"name": name} for name in SCHEMA.names],
+    "measurements": [
+        {
+            "name": "length",
+            "distance": ["tip", "base"],
+            "classes": [{"name": "short", "below": 50}, {"name": "long", "from": 50}],
+        },
+        {"name": "angle", "angle": ["tip", "base", "side"]},
+    ],
+}
+
+
+@pytest.fixture
+def schema_file(tmp_path):
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps(MEASURED))
+    return path
+
+
+def test_measurements_of_a_schema(truth, tmp_path, schema_file, capsys):
+    """The second reader sees everything a tenth larger: lengths grow by that, angles stay."""
+    write_landmarks(tmp_path / "anna.csv", sets(truth))
+    write_landmarks(tmp_path / "ben.csv", sets(1.1 * truth))
+    files = [str(tmp_path / name) for name in ("anna.csv", "ben.csv")]
+    command = ["agree", *files, "--spacing", "0.5", "--schema", str(schema_file)]
+    assert main([*command, "--out", str(tmp_path / "out"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["measurements"]
+    lengths = 0.5 * np.linalg.norm(truth[:, 0] - truth[:, 1], axis=1)
+    assert found["length"]["pairs"][0]["bias"] == pytest.approx(0.1 * lengths.mean(), rel=1e-6)
+    assert found["angle"]["pairs"][0]["dahlberg"] == pytest.approx(0, abs=1e-6)
+    assert found["angle"]["icc_2_1"]["value"] == pytest.approx(1)
+    rows = (tmp_path / "out" / "measurements.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["measurement", "length", "length", "angle", "angle"]
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    same = np.mean((lengths < 50) == (1.1 * lengths < 50))
+    (line,) = [line for line in text.splitlines() if line.startswith("length ")]
+    assert line.endswith(f"{100 * same:.0f}%")
+
+
+def test_lengths_need_a_spacing_and_angles_do_not(files, schema_file, capsys):
+    assert main(["agree", *map(str, files), "--schema", str(schema_file), "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["measurements"]) == ["angle"]
+
+
+def test_an_unknown_schema_is_refused(files, capsys):
+    assert main(["agree", *map(str, files), "--schema", "cephalometrik"]) == 2
+    assert "did you mean 'cephalometric'" in capsys.readouterr().err

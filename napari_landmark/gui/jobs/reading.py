@@ -112,7 +112,9 @@ def end_reading_job(session: Session, *, finish: bool) -> Job:
         if not finish:
             return FinishedReading(reading.reader, prepared, None, {}, folder)
         progress(ProgressEvent("comparing readers", 0.3))
+        from napari_landmark.agreement.agreement import measurement_agreement
         from napari_landmark.agreement.report import write_agreement
+        from napari_landmark.measurement.reader_values import reader_values
 
         found = {FIRST_READER: study.annotations()}
         found |= {name: reader.annotations() for name, reader in readers(study).items()}
@@ -122,7 +124,8 @@ def end_reading_job(session: Session, *, finish: bool) -> Job:
         geometries = {name: cohort.geometry(number) for number, name in enumerate(cohort.names)}
         try:
             readings = Readings.from_landmarks(given, geometries=geometries)
-            agreement, _ = write_agreement(folder, readings)
+            values = reader_values(study.measurements, given, geometries) if study.measurements else {}
+            agreement, _ = write_agreement(folder, readings, measurements=measurement_agreement(values))
         except InputError as error:
             return FinishedReading(reading.reader, prepared, None, {}, folder, str(error))
         return FinishedReading(reading.reader, prepared, readings, agreement, folder)
