@@ -17,7 +17,6 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDockWidget, QWidget
 
-from napari_landmark.gui.controls import NARROWEST
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.open_study import open_job
@@ -33,6 +32,7 @@ from napari_landmark.synthetic import hand_phantom
 
 DOCS = Path(__file__).parent
 SAMPLE = DOCS.parent / "sample_data"
+_SIDE = 420  # pixels of the widgets at the right, so that nothing of the review is cut
 WIDGETS = {
     "annotate": "Annotate template",
     "train": "Train",
@@ -221,7 +221,7 @@ def show_volumes(camera: Camera, folder: Path, size: str) -> None:
     camera.wait(0.5)  # the planes move below the main view
     window = camera.viewer.window._qt_window
     side = [dock for dock in window.findChildren(QDockWidget) if "Annotate" in dock.windowTitle()]
-    window.resizeDocks(side, [NARROWEST], Qt.Orientation.Horizontal)
+    window.resizeDocks(side, [_SIDE], Qt.Orientation.Horizontal)
     camera.session.show("head_000.nii.gz")
     camera.session.select_landmark("sella")
     camera.wait(0.5)

@@ -156,8 +156,8 @@ def _draw(head: Head, grid: _Grid, voxel: float, draw: Draw) -> tuple[np.ndarray
         ("teeth", teeth),
     ):
         labels[depth <= 0] = HEAD_REGIONS[name]
-    z, y, x = inside.shape
-    noise = draw.field((z * y, x)).reshape(values.shape) * _NOISE
+    columns = values.shape[-1]
+    noise = draw.field((values.size // columns, columns)).reshape(values.shape) * _NOISE
     values += np.where(values > -900.0, noise, 0.0)  # air packs well
     return np.rint(values / _STEP).astype(np.int16) * np.int16(_STEP), labels
 
