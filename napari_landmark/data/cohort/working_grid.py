@@ -124,6 +124,16 @@ def fit_canvas_transform(
     return upright if pose is None else upright.posed(pose)
 
 
+def pose_of_transform(canvas_transform: CanvasTransform, geometry: Geometry) -> Pose:
+    """Pose in which `fit_canvas_transform` of an image with that geometry gives a transform."""
+    upright = fit_canvas_transform(geometry, canvas_transform.canvas)
+    inverse = np.linalg.inv(upright.matrix)
+    matrix = inverse @ canvas_transform.matrix
+    centre = (np.asarray(canvas_transform.canvas) - 1) / 2
+    moved = upright.to_working([canvas_transform.matrix @ centre + canvas_transform.offset])[0]
+    return Pose(matrix, (moved - centre) / max(canvas_transform.canvas), canvas_transform.inverted)
+
+
 def canonical_axes(geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Array axis closest to each world axis, and its sense: along (1) or against (-1) it."""
     if geometry.ndim == 2:

@@ -252,15 +252,17 @@ class LandmarkModel:
             return self._detect_whole(part, None, heatmaps=heatmaps, thorough=False)
 
         if _is_flagged(detection):
-            return find_in_halves(image, detect) or detection
+            return find_in_halves(image, self.canvas, detect) or detection
         frame = self._frame(detection, image.geometry)
         if frame is None:
             return detection
         bounds = self._bounds(image, self._resample(image, None))
         upright = fit_canvas_transform(image.geometry, self.canvas)
         content = _box(upright.to_native(np.stack([bounds.low, bounds.high])))
-        beside = find_beside(image, detection, frame=frame, content=content, detect=detect)
-        return beside or find_in_halves(image, detect) or detection
+        beside = find_beside(
+            image, detection, frame=frame, content=content, canvas=self.canvas, detect=detect
+        )
+        return beside or find_in_halves(image, self.canvas, detect) or detection
 
     def _frame(self, detection: Detection, geometry: Geometry) -> Box | None:
         """Part of the image that is shown as the template is; None where that is most of the image."""

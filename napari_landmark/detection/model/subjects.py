@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_landmark.data.cohort.working_grid import fit_canvas_transform, pose_of_transform
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.images.image import MedicalImage
@@ -23,10 +24,17 @@ Detect = Callable[[MedicalImage], Detection]
 """Detection, with a judgement, in an image as a whole."""
 
 
-def find_in_halves(image: MedicalImage, detect: Detect) -> Detection | None:
+def find_in_halves(image: MedicalImage, canvas: tuple[int, ...], detect: Detect) -> Detection | None:
     """Detect in both halves of a picture that the anatomy is not found in as a whole.
 
     Volumes are left alone: of them one study shows one subject.
+
+    Parameters
+    ----------
+    image : MedicalImage
+    canvas : tuple of int
+        Shape of the working grid that poses are relative to.
+    detect : callable
 
     Returns
     -------
@@ -39,16 +47,23 @@ def find_in_halves(image: MedicalImage, detect: Detect) -> Detection | None:
     shape = image.geometry.shape
     for axis in sorted(range(2), key=lambda axis: -shape[axis]):
         middle = shape[axis] // 2
-        first = _detect_part(image, axis, slice(0, middle), detect)
+        first = _detect_part(image, axis, slice(0, middle), canvas, detect)
         if first is None:
             continue
-        if (second := _detect_part(image, axis, slice(middle, shape[axis]), detect)) is not None:
+        second = _detect_part(image, axis, slice(middle, shape[axis]), canvas, detect)
+        if second is not None:
             return _several([first, second])
     return None
 
 
 def find_beside(
-    image: MedicalImage, found: Detection, *, frame: Box, content: Box, detect: Detect
+    image: MedicalImage,
+    found: Detection,
+    *,
+    frame: Box,
+    content: Box,
+    canvas: tuple[int, ...],
+    detect: Detect,
 ) -> Detection | None:
     """Detect beside a subject that was found in a part of a picture.
 
@@ -60,6 +75,8 @@ def find_beside(
         Part of the image around the subject that is as large as what the template shows.
     content : Box
         Part of the image inside its uniform borders.
+    canvas : tuple of int
+        Shape of the working grid that poses are relative to.
     detect : callable
 
     Returns
@@ -69,7 +86,7 @@ def find_beside(
     """
     if image.geometry.ndim != 2 or not _is_whole(found.landmarks):
         return None
-    others = [_detect_part(image, axis, part, detect) for axis, part in _parts_beside(frame, content)]
+    others = [_detect_part(image, axis, part, canvas, detect) for axis, part in _parts_beside(frame, content)]
     subjects = [found, *(other for other in others if other is not None)]
     return _several(subjects) if len(subjects) > 1 else None
 
@@ -88,11 +105,14 @@ def _parts_beside(frame: Box, content: Box) -> list[tuple[int, slice]]:
     return parts
 
 
-def _detect_part(image: MedicalImage, axis: int, part: slice, detect: Detect) -> Detection | None:
-    """Detection in a part of an image, in coordinates of the whole; None where the anatomy is not found in it."""
+def _detect_part(
+    image: MedicalImage, axis: int, part: slice, canvas: tuple[int, ...], detect: Detect
+) -> Detection | None:
+    """Detection in a part of an image, in coordinates and the pose of the whole; None where nothing is found in it."""
     index = tuple(part if a == axis else slice(None) for a in range(2))
     pixels = image.array[index]
-    found = detect(MedicalImage(pixels, Geometry(pixels.shape, image.geometry.spacing), image.name))
+    geometry = Geometry(pixels.shape, image.geometry.spacing)
+    found = detect(MedicalImage(pixels, geometry, image.name))
     if not _is_whole(found.landmarks):
         return None
     offset = np.zeros(2)
@@ -105,7 +125,9 @@ def _detect_part(image: MedicalImage, axis: int, part: slice, detect: Detect) ->
         for mark in marks.values()
     )
     landmarks = LandmarkSet(marks.schema, moved, image_state=marks.image_state)
-    return replace(found, landmarks=landmarks, heatmap_offset=found.heatmap_offset + offset)
+    transform = fit_canvas_transform(geometry, canvas, found.pose)
+    pose = pose_of_transform(replace(transform, offset=transform.offset + offset), image.geometry)
+    return replace(found, landmarks=landmarks, heatmap_offset=found.heatmap_offset + offset, pose=pose)
 
 
 def _is_whole(landmarks: LandmarkSet) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_landmark.data.cohort.pose import Pose
+from napari_landmark.data.cohort.working_grid import fit_canvas_transform
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.images.image import MedicalImage
@@ -14,6 +15,7 @@ from napari_landmark.detection.model.detection import Detection
 from napari_landmark.detection.model.subjects import find_beside, find_in_halves
 
 SCHEMA = LandmarkSchema(("dot",))
+CANVAS = (64, 64)
 
 
 def detect(image):
@@ -36,7 +38,7 @@ def picture(shape, *dots):
     ("shape", "dots"), [((40, 90), ((10, 70), (20, 15))), ((90, 40), ((12, 10), (80, 30)))]
 )
 def test_each_subject_is_found_in_the_coordinates_of_the_image(shape, dots):
-    found = find_in_halves(picture(shape, *dots), detect)
+    found = find_in_halves(picture(shape, *dots), CANVAS, detect)
     assert found.landmarks.image_state is ImageState.SEVERAL
     places = [tuple(marks["dot"].position) for marks in found.subjects]
     assert sorted(places) == sorted(tuple(map(float, dot)) for dot in dots)
@@ -45,20 +47,32 @@ def test_each_subject_is_found_in_the_coordinates_of_the_image(shape, dots):
     assert best <= other
 
 
+def test_the_pose_is_that_of_the_whole_image():
+    """Drawn in it, the whole image shows what the half shows in its own pose."""
+    image = picture((40, 90), (10, 70), (20, 15))
+    found = find_in_halves(image, CANVAS, detect)
+    left = found.landmarks["dot"].position[1] < 45
+    whole = fit_canvas_transform(image.geometry, CANVAS, found.pose)
+    half = fit_canvas_transform(Geometry((40, 45)), CANVAS)
+    corners = np.array([[0.0, 0.0], [63.0, 40.0]])
+    expected = half.to_native(corners) + np.array([0, 0 if left else 45])
+    np.testing.assert_allclose(whole.to_native(corners), expected, atol=1e-9)
+
+
 def test_the_heatmaps_move_with_the_half():
-    found = find_in_halves(picture((40, 90), (10, 70), (20, 15)), detect)
+    found = find_in_halves(picture((40, 90), (10, 70), (20, 15)), CANVAS, detect)
     offset = 45 if found.landmarks["dot"].position[1] == 70 else 0
     assert found.heatmap_offset.tolist() == [0, offset]
 
 
 def test_one_subject_is_not_two():
-    assert find_in_halves(picture((40, 90), (10, 70)), detect) is None
-    assert find_in_halves(picture((40, 90)), detect) is None
+    assert find_in_halves(picture((40, 90), (10, 70)), CANVAS, detect) is None
+    assert find_in_halves(picture((40, 90)), CANVAS, detect) is None
 
 
 def test_volumes_are_left_alone():
     volume = MedicalImage(np.zeros((8, 8, 8), np.float32), Geometry((8, 8, 8)), "volume.nii")
-    assert find_in_halves(volume, detect) is None
+    assert find_in_halves(volume, CANVAS, detect) is None
 
 
 EDGE = np.array([0.5, 0.5])
@@ -73,7 +87,7 @@ def test_a_subject_beside_a_found_one():
     image = picture((40, 120), (10, 30), (20, 95))
     frame, content = box((0, 10), (40, 50)), box((0, 0), (40, 120))
     first = detect(picture((40, 120), (10, 30)))
-    found = find_beside(image, first, frame=frame, content=content, detect=detect)
+    found = find_beside(image, first, frame=frame, content=content, canvas=CANVAS, detect=detect)
     assert found.landmarks.image_state is ImageState.SEVERAL
     assert [tuple(marks["dot"].position) for marks in found.subjects] == [(10.0, 30.0), (20.0, 95.0)]
 
@@ -89,11 +103,11 @@ def test_a_subject_beside_a_found_one():
 def test_nothing_beside_a_found_one(content, dots):
     image, first = picture((40, 120), *dots), detect(picture((40, 120), dots[0]))
     frame = box((0, 10), (40, 50))
-    assert find_beside(image, first, frame=frame, content=box(*content), detect=detect) is None
+    assert find_beside(image, first, frame=frame, content=box(*content), canvas=CANVAS, detect=detect) is None
 
 
 def test_what_was_not_found_has_nothing_beside_it():
     image = picture((40, 120), (10, 30), (20, 95))
     nothing = detect(picture((40, 120), (1, 1), (2, 2)))
     frame, content = box((0, 10), (40, 50)), box((0, 0), (40, 120))
-    assert find_beside(image, nothing, frame=frame, content=content, detect=detect) is None
+    assert find_beside(image, nothing, frame=frame, content=content, canvas=CANVAS, detect=detect) is None
