@@ -133,7 +133,7 @@ def _draw(head: Head, grid: _Grid, voxel: float, draw: Draw) -> tuple[np.ndarray
     bones = (skull, mandible, neck)
     flesh = np.minimum(grid.union(head.flesh), np.minimum(thick, np.minimum.reduce(bones)) - 2.0)
 
-    values = np.full(inside.shape, _AIR)
+    values: np.ndarray = np.full(inside.shape, _AIR)
     for depth, inner, surface in (
         (flesh, _FLESH, _FLESH),
         (inside, _BRAIN, _BRAIN),
