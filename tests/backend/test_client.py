@@ -51,8 +51,8 @@ def running(client):
 
 
 def training(client):
-    """Wait until the first steps are done."""
-    return wait_until(lambda: client.status.event is not None and client.status.event.step > 3)
+    """Wait until the first steps of a training are done: images are compared, and events told, before."""
+    return wait_until(lambda: client.status.event is not None and client.status.event.loss is not None)
 
 
 def test_a_worker_trains_the_model_of_a_training_in_process(train_job, ready, follow, untrained, monkeypatch):

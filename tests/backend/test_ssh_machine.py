@@ -110,7 +110,7 @@ def job_folder(server, record):
 
 
 def training(client):
-    wait_until(lambda: client.status.event is not None and client.status.event.step > 3)
+    wait_until(lambda: client.status.event is not None and client.status.event.loss is not None)
 
 
 def test_of_the_connection(host, capsys):
