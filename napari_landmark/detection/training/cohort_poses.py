@@ -43,6 +43,9 @@ _LESS = 0.9
 _CLEARLY_LESS = 0.6  # the same for another part of the image in the same orientation
 _LARGEST_ERROR = 0.025  # of the longest side, in the right pose
 _FOREIGN = 3.0  # times the usual error in the best pose
+_ASIDE = (
+    1.7  # times the usual error, of the score in the best pose: 1.3 at most in drawn hands, 2 in other images
+)
 _BATCH = 4  # images
 _FEWEST_SHARED = 3  # landmarks of template and annotated image, by which its orientation is known
 
@@ -194,7 +197,7 @@ class CohortPoseFinder:
                 trial = self._search(number).refined(drawn)
             if self._is_turned(drawn, trial):
                 poses[number] = trial.pose
-            if number not in aside and min(best[number], trial.error) > _FOREIGN * usual:
+            if number not in aside and min(drawn.score, trial.score) > _ASIDE * usual:
                 aside[number] = "resembles the template in no pose"
         return CohortPoses(poses, aside, len(coarse))
 
