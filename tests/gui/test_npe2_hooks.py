@@ -151,8 +151,8 @@ class TestSampleData:
         assert (kind, array.ndim) == ("image", 3)
         assert len(list(Path(about["file"]).parent.glob("*.nii.gz"))) == 2
         _, (positions, points, _) = hooks.annotated_head_phantoms()
-        assert tuple(points["features"]["name"]) == PRESETS[about["preset"]]().names
-        assert positions.shape == (18, 3) and all(PRESETS[about["preset"]]().definitions)
+        assert tuple(points["features"]["name"]) == PRESETS[about["preset"]]().landmarks.names
+        assert positions.shape == (18, 3) and all(PRESETS[about["preset"]]().landmarks.definitions)
 
 
 def test_presets_are_schemas_by_their_titles():

@@ -160,10 +160,10 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     numbers = [cohort.index(name) for name in review.cohort.names[:3]]
     # In pixels of the working grid: the images are of several sizes.
     errors = [
-        store.expected_error(cohort.names[number])[0] / cohort.canvas_transform(number).scale
-        for number in numbers
+        (store.is_flagged(name), store.expected_error(name)[0] / cohort.canvas_transform(number).scale)
+        for number, name in ((number, cohort.names[number]) for number in numbers)
     ]
-    assert errors == sorted(errors, reverse=True)  # the worst come first, the template last
+    assert errors == sorted(errors, reverse=True)  # flagged ones and the worst come first, the template last
     assert review.cohort.names[-1] == "hand_000.png"
     review.cohort.view.clicked.emit(review.cohort.view.model().index(0, 0))
     worst = session.current_image

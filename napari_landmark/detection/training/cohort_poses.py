@@ -36,9 +36,11 @@ from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 _STAGE = "finding poses"
 _TESTED = 6  # of the images that match worst: where all of them are upright, the cohort is
-# Of the error as the image is, below which another pose is taken, and the cohort mixed. Of 44 drawn hands 15 were
-# mirrored: 0.61 to 0.82 there, 1.2 to 1.6 in the others; 1.4 and more where none was, 2.1 in cephalograms, 0.99 in
-# chests from the front, which look alike in a mirror.
+# Of the error as the image is: a pose below the first limit makes a cohort mixed, and in a mixed one poses below the
+# second are taken. Of 44 drawn hands 15 were mirrored: 0.61 to 0.82 there, 1.2 to 1.6 in the others; 1.4 and more where
+# none was, 2.1 in cephalograms, 0.99 in chests from the front, which look alike in a mirror. An embedding of few steps
+# and small images comes to 0.84 in images that are all upright.
+_CLEAR = 0.78
 _LESS = 0.9
 _CLEARLY_LESS = 0.6  # the same for another part of the image in the same orientation
 _LARGEST_ERROR = 0.025  # of the longest side, in the right pose
@@ -182,6 +184,7 @@ class CohortPoseFinder:
         best = {n: min(trial.error for trial in (plain[n], *coarse.get(n, ())[:1])) for n in plain}
         usual = float(np.median(list(best.values()))) if best else 0.0
         is_mixed = self._is_mixed(plain, coarse)
+        share = _LESS if is_mixed else _CLEAR
         aside = {}
         for number, drawn in plain.items():
             if self._cancelled():
@@ -190,12 +193,12 @@ class CohortPoseFinder:
             if number not in coarse and is_mixed:
                 aside[number] = "its pose was not searched in the time of this training"
             elif number in coarse and (
-                best[number] > _FOREIGN * usual or self._is_turned(drawn, coarse[number][0])
+                best[number] > _FOREIGN * usual or self._is_turned(drawn, coarse[number][0], share=share)
             ):
                 trial = self._search(number).finish(coarse[number], usual)
             elif drawn.error > usual and drawn.is_off(self.annotated[0].positions, self._canvas):
                 trial = self._search(number).refined(drawn)
-            if self._is_turned(drawn, trial):
+            if self._is_turned(drawn, trial, share=share):
                 poses[number] = trial.pose
             if number not in aside and min(drawn.score, trial.score) > _ASIDE * usual:
                 aside[number] = "resembles the template in no pose"
@@ -235,7 +238,9 @@ class CohortPoseFinder:
         return found
 
     def _is_mixed(self, plain: Mapping[int, PoseTrial], coarse: Mapping[int, Sequence[PoseTrial]]) -> bool:
-        return any(self._is_turned(plain[number], trials[0]) for number, trials in coarse.items())
+        return any(
+            self._is_turned(plain[number], trials[0], share=_CLEAR) for number, trials in coarse.items()
+        )
 
     def _annotated_pose(self, image: Template) -> Pose | None:
         """Pose in which annotated landmarks lie as the template's do; None where they do as the image is drawn."""
@@ -252,7 +257,7 @@ class CohortPoseFinder:
             posed = fit_canvas_transform(geometry, self._canvas, pose).to_working(native)[rows]
             residuals.setdefault(round(_shape_residual(template, posed), 9), []).append(pose)
         plain, inverted = (search.evaluate(pose) for pose in residuals[min(residuals)][:2])
-        chosen = (inverted if self._is_turned(plain, inverted) else plain).pose
+        chosen = (inverted if self._is_turned(plain, inverted, share=_LESS) else plain).pose
         is_same = np.allclose(chosen.matrix, chosen.scale * np.eye(chosen.ndim)) and not chosen.inverted
         return None if is_same else chosen
 
@@ -264,9 +269,13 @@ class CohortPoseFinder:
     def _canvas(self) -> tuple[int, ...]:
         return tuple(self.upright.canvas)
 
-    def _is_turned(self, plain: PoseTrial, trial: PoseTrial) -> bool:
-        """Whether another pose is better, and good: an embedding that learned nothing tells no pose."""
-        share = _LESS if _turn(plain.pose, trial.pose).is_turned else _CLEARLY_LESS
+    def _is_turned(self, plain: PoseTrial, trial: PoseTrial, *, share: float) -> bool:
+        """Whether another pose is better, and good: an embedding that learned nothing tells no pose.
+
+        `share` is the limit for another orientation.
+        """
+        if not _turn(plain.pose, trial.pose).is_turned:
+            share = _CLEARLY_LESS
         return trial.error < min(share * plain.error, _LARGEST_ERROR * max(self._canvas))
 
     def _trial(self, pose: Pose, maps: Sequence[torch.Tensor]) -> PoseTrial:

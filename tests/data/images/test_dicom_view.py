@@ -24,6 +24,8 @@ def write(path, *, code=None, scheme="SCT", **elements):
         pydicom.uid.ComputedRadiographyImageStorage
     )
     header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    header.Rows = header.Columns = 2
+    header.BitsAllocated, header.SamplesPerPixel, header.PixelData = 8, 1, bytes(4)
     for name, value in elements.items():
         setattr(header, name, value)
     if code is not None:

@@ -26,4 +26,6 @@ def test_a_training_with_the_defaults(fresh, cohort, phantoms):
     found = model.detect(phantoms[1].image).landmarks
     assert cohort.geometry(1).contains(found.positions(), margin=32).all()
     assert (found.expected_errors() > 0).all()
-    np.testing.assert_allclose(found.positions(), report.predictions[cohort.names[1]].positions(), atol=1e-2)
+    # From the same pixels: networks of two steps jump with the rounding of grey values in the cache.
+    again = model.detect_in_cohort(cohort.posed({1: report.poses[cohort.names[1]]}), 1).landmarks
+    np.testing.assert_allclose(again.positions(), report.predictions[cohort.names[1]].positions(), atol=1e-2)
