@@ -63,7 +63,7 @@ test-newest:
 	$(MAKE) VENV=.venv-newest .venv-newest/.created
 	scripts/test_packages.sh
 	.venv-newest/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	.venv-newest/bin/python -m pip install --quiet --upgrade -e ".[all,test]" "$(NEWEST)"
+	.venv-newest/bin/python -m pip install --quiet --upgrade -e ".[all,test,compare]" "$(NEWEST)"
 	$(SCREEN) .venv-newest/bin/$(SUITE) $(PYTEST)
 
 test-lowest:
@@ -99,5 +99,5 @@ $(VENV)/.installed: $(VENV)/.created $(INPUTS)
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	scripts/test_packages.sh
-	$(KEPT) -e ".[all,test,lint]"
+	$(KEPT) -e ".[all,test,compare,lint]"
 	@touch $@
