@@ -57,6 +57,10 @@ def test_dotted_names(page):
 
 def test_scripts_of_benchmarks():
     """Commands of RESULTS.md name scripts that exist."""
-    scripts = set(re.findall(r"`python (benchmarks/\w+\.py)", (ROOT / "benchmarks/RESULTS.md").read_text()))
+    scripts = set(
+        re.findall(
+            r"`python (benchmarks/\w+\.py)", (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8")
+        )
+    )
     assert len(scripts) > 5
     assert all((ROOT / script).exists() for script in scripts)
