@@ -89,7 +89,7 @@ def test_rounding_in_a_header_is_not_oblique():
 
 @given(st.integers(0, 10_000))
 def test_each_plane_has_an_axis_of_its_own_in_any_rotation(seed):
-    planes = orthogonal_planes(volume(Rotation.random(rng=seed).as_matrix()))
+    planes = orthogonal_planes(volume(Rotation.random(random_state=seed).as_matrix()))
     assert sorted(plane.axis for plane in planes) == [0, 1, 2]
     for plane in planes:
         assert {plane.axis, plane.row_axis, plane.column_axis} == {0, 1, 2}

@@ -31,7 +31,7 @@ def round_trip(path, geometry):
 @given(seed=st.integers(0, 1000), mirrored=st.booleans())
 @settings(max_examples=15)
 def test_of_any_rotation(tmp_path_factory, suffix, seed, mirrored):
-    direction = Rotation.random(rng=seed).as_matrix() * ((1, 1, -1) if mirrored else (1, 1, 1))
+    direction = Rotation.random(random_state=seed).as_matrix() * ((1, 1, -1) if mirrored else (1, 1, 1))
     geometry = Geometry((20, 30, 40), (2.5, 0.5, 0.75), (100.0, -50.0, 7.0), tuple(map(tuple, direction)))
     back = round_trip(tmp_path_factory.mktemp("formats") / f"a{suffix}", geometry)
     np.testing.assert_allclose(back, MARKS.positions(3), atol=2e-3)
