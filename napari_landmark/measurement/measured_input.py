@@ -99,12 +99,7 @@ class MeasuredInput:
         except InputError as error:
             problems.append(str(error))
         links = study.schema if schema is None or study.schema.links else schema.landmarks
-        own = LandmarkSchema(
-            study.schema.names,
-            study.schema.colors,
-            study.schema.definitions,
-            links.links_among(study.schema.names),
-        )
+        own = replace(study.schema, links=links.links_among(study.schema.names))
         made = cls._placed(sets, own, measurements, files, study.spacing if spacing is None else spacing)
         return replace(made, facts=facts, problems=(*problems, *made.problems))
 
@@ -141,9 +136,7 @@ class MeasuredInput:
                 f"{path}: has none of the landmarks that are measured: it has {', '.join(known.names[:5])}, and "
                 f"needed are {', '.join(sorted(needed)[:5])}: choose another schema, or rename the landmarks"
             )
-        own = LandmarkSchema(
-            known.names, known.colors, known.definitions, schema.landmarks.links_among(known.names)
-        )
+        own = replace(known, links=schema.landmarks.links_among(known.names))
         names = ImageNames(files)
         found = {image: names.find(image) for image in sets} if files else {}
         problems = tuple(f"{image}: is not among the images" for image, file in found.items() if file is None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,10 @@ def write_slicer_json(
     }
     ((_, landmarks),) = sets.items()
     at = {point.label: point for point in points if point.lps is not None}
-    links = [_written_link(link, at) for link in landmarks.schema.links if at.keys() >= set(link.landmarks)]
+    taken = {curve.name for curve in landmarks.schema.curves}
+    links = [
+        _written_link(link, at, taken) for link in landmarks.schema.links if at.keys() >= set(link.landmarks)
+    ]
     by_name = {point.label: point for point in points}
     curves = [_written_curve(curve, by_name) for curve in landmarks.schema.curves]
     write_json(path, {"@schema": _SCHEMA, "markups": [markup, *links, *curves]})
@@ -182,12 +185,13 @@ def _points(path: Path, markup: dict[str, Any], before: int) -> list[SlicerPoint
     return points
 
 
-def _written_link(link: Link, points: Mapping[str, SlicerPoint]) -> dict[str, Any]:
-    """Line of two landmarks, or open or closed curve, which reading leaves out."""
+def _written_link(link: Link, points: Mapping[str, SlicerPoint], taken: Collection[str]) -> dict[str, Any]:
+    """Line of two landmarks, or open or closed curve; none of a taken name, by which a curve is read."""
+    name = link.name or " - ".join(link.landmarks)
     kind = "ClosedCurve" if link.closed else "Line" if len(link.landmarks) == 2 else "Curve"
     return {
         "type": kind,
-        "name": link.name or " - ".join(link.landmarks),
+        "name": f"{name} (link)" if name in taken else name,
         "coordinateSystem": "LPS",
         "coordinateUnits": "mm",
         "locked": True,

@@ -67,7 +67,7 @@ def _view_code(header: Dataset) -> str:
     """Meaning of the first view code of a known coding scheme; empty without any."""
     try:
         codes = list(header.get("ViewCodeSequence") or ())
-    except Exception:  # as below
+    except Exception:  # of a damaged value, see `_text`
         return ""
     if not codes or _text(codes[0], "CodingSchemeDesignator", _CODE) not in _SCHEMES:
         return ""

@@ -13,6 +13,7 @@ from napari_landmark.data.formats.registry import read_landmarks, write_landmark
 from napari_landmark.data.formats.slicer_json import read_slicer_json, write_slicer_json
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.links import Link
 
 SCHEMA = LandmarkSchema(("sella", "nasion", "gonion"), (), ("midpoint", "", ""))
 PICTURE = {"hand.png": Geometry((100, 80), (0.5, 0.25))}
@@ -269,6 +270,19 @@ class TestCurves:
         for schema in (CURVED, None):
             found = read_landmarks(path, schema=schema, geometries=CURVE_GEOMETRY)["a.png"]
             np.testing.assert_allclose(found.positions(), marks.positions(), atol=1e-9)
+            assert found.schema.curves == (BORDER,)
+
+    @pytest.mark.parametrize("through", [("tip", "side", "base"), ("tip", "border[1]", "base")])
+    def test_a_link_of_the_name_of_a_curve_is_no_curve(self, tmp_path, through):
+        names = ("tip", "base", *BORDER.semilandmarks, "side")
+        schema = LandmarkSchema(names, curves=(BORDER,), links=(Link(through, name="border"),))
+        positions = [[0, 0], [40, 0], [10, 1], [20, 2], [30, 1], [20, 9]]
+        path = tmp_path / "a.mrk.json"
+        sets = {"a.png": LandmarkSet.from_array(schema, positions)}
+        write_landmarks(path, sets, geometries=CURVE_GEOMETRY)
+        for known in (schema, None):
+            found = read_landmarks(path, schema=known, geometries=CURVE_GEOMETRY)["a.png"]
+            np.testing.assert_allclose(found.positions(), positions, atol=1e-9)
             assert found.schema.curves == (BORDER,)
 
     def test_a_curve_alone_has_its_semilandmarks(self, tmp_path):
