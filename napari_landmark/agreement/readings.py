@@ -103,8 +103,7 @@ class Readings:
         if unknown and len(unknown) < len(images):
             raise InputError(
                 f"the spacing of {len(unknown)} of {len(images)} images is not known ({', '.join(unknown[:3])}), and "
-                "pixels "
-                "are not compared with millimetres",
+                "pixels are not compared with millimetres",
                 code=ErrorCode.NEEDS_SPACING,
             )
         positions = np.full((len(read), len(images), len(names), ndim), np.nan)

@@ -22,13 +22,13 @@ from napari_landmark.agreement.intraclass_correlation import IntraclassCorrelati
 from napari_landmark.agreement.readings import Readings
 from napari_landmark.agreement.report import write_agreement
 from napari_landmark.cli.destination import check_writable
-from napari_landmark.cli.landmark_source import LandmarkSource, study_geometries
 from napari_landmark.cli.measurement_schema import read_measurement_schema
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.data.measurement_language.definition import Measurement, MeasurementSchema
 from napari_landmark.data.study.image_facts import ImageDecision
+from napari_landmark.data.study.landmark_source import LandmarkSource
 from napari_landmark.data.study.provenance import sha256, write_run_record
 from napari_landmark.data.study.readers import readers
 from napari_landmark.data.study.study import Study
@@ -52,21 +52,18 @@ def run_agree(
     """Compare readers, of landmark files or of a study, print a table, and write tables and figures."""
     if out is not None:
         check_writable(out, folder=True)
-    given, geometries = _gathered(sources, names, images, spacing, model)
+    given, geometries, problems = _gathered(sources, names, images, spacing, model)
     ndims = {marks.ndim for sets in given.values() for marks in sets.values()}
     files_only = all(source.is_file() for source in sources)
     if files_only and images is None and spacing is not None and 3 in ndims:
         raise InputError(
             "--spacing is the same along all axes: give the volumes' own spacing with --images DIR instead"
         )
-    readings = Readings.from_landmarks(
-        given, geometries=geometries, spacing=spacing if files_only and images is None else None
-    )
+    readings = Readings.from_landmarks(given, geometries=geometries)
     measurements = _measurements(schema, sources)
     measured: dict[str, ValueAgreement] = {}
     if measurements:
-        known = _with_spacing(given, geometries, spacing)
-        measured = measurement_agreement(reader_values(measurements, given, known))
+        measured = measurement_agreement(reader_values(measurements, given, geometries))
     if out is None:
         found = landmark_agreement(readings)
     else:
@@ -86,7 +83,7 @@ def run_agree(
             geometries=geometries.values(),
             read=[{"name": path.name, "sha256": sha256(path)} for path in sources if path.is_file()],
         )
-    for line in notes(readings, given):
+    for line in (*problems[:_MOST_NAMES], *notes(readings, given)):
         typer.echo(line, err=True)
     if measurements and not measured:
         typer.echo("no measurement has values of two readers in an image", err=True)
@@ -259,8 +256,7 @@ def notes(readings: Readings, given: Mapping[str, Mapping[str, LandmarkSet]]) ->
         if count := statuses[Status.PREDICTED]:
             placed = sum(statuses[status] for status in statuses if status.has_position)
             lines.append(
-                f"{count} of {placed} positions of {reader} are predictions; where the model learned from the images "
-                "of "
+                f"{count} of {placed} positions of {reader} are predictions; where the model learned from the images of "
                 "another reader, it agrees with that reader more than in new images"
             )
     if readings.unit == "px":
@@ -276,33 +272,30 @@ def _measurements(schema: str | None, sources: Sequence[Path]) -> MeasurementSch
     return next((study.measurements for study in studies if study.measurements), None)
 
 
-def _with_spacing(
-    given: Mapping[str, Mapping[str, LandmarkSet]], geometries: Mapping[str, Geometry], spacing: float | None
-) -> dict[str, Geometry]:
-    """Geometries of all images: of files that are not here only the spacing is known, if it was given."""
-    known = dict(geometries)
-    if spacing is not None:
-        for image, marks in (pair for sets in given.values() for pair in sets.items()):
-            if image not in known and marks.ndim is not None:
-                known[image] = Geometry((1,) * marks.ndim).with_spacing(spacing)
-    return known
-
-
 def _gathered(
     sources: Sequence[Path], names: str | None, images: Path | None, spacing: float | None, model: bool
-) -> tuple[dict[str, Mapping[str, LandmarkSet]], dict[str, Geometry]]:
-    """Landmarks by reader and image, and geometries by image."""
+) -> tuple[dict[str, Mapping[str, LandmarkSet]], dict[str, Geometry], list[str]]:
+    """Landmarks by reader and image, geometries by image, and what could not be found."""
     entries: list[tuple[str, Mapping[str, LandmarkSet]]] = []
     geometries: dict[str, Geometry] = {}
+    problems: list[str] = []
     for source in sources:
         if source.is_dir():
-            found, known = _of_study(Study.open(source), images, spacing, model)
-            entries += found
+            study = Study.open(source)
+            of_readers = _of_study(study, model)
+            placed = {
+                image: marks
+                for _, sets in of_readers
+                for image, marks in sets.items()
+                if marks.ndim is not None
+            }
+            read = LandmarkSource.of_study(study, images=images, spacing=spacing, landmarks=placed)
+            entries += of_readers
         else:
-            read = LandmarkSource.read(source, images=images, spacing=spacing)
-            entries.append((source.stem, read.sets))
-            known = dict(read.geometries)
-        geometries |= known
+            read = LandmarkSource.of_file(source, images=images, spacing=spacing)
+            entries.append((source.stem, read.landmarks))
+        geometries |= read.geometries
+        problems += read.problems
     if model and all(source.is_file() for source in sources):
         raise InputError("--model takes the predictions of a study: give its folder")
     wanted = [reader for reader, _ in entries] if names is None else [n.strip() for n in names.split(",")]
@@ -314,26 +307,20 @@ def _gathered(
     if len(set(wanted)) < len(wanted):
         twice = next(name for name in wanted if wanted.count(name) > 1)
         raise InputError(f"two readers are called {twice!r}: give other names with --names A,B")
-    return dict(zip(wanted, (sets for _, sets in entries), strict=True)), geometries
+    return dict(zip(wanted, (sets for _, sets in entries), strict=True)), geometries, problems
 
 
-def _of_study(
-    study: Study, images: Path | None, spacing: float | None, model: bool
-) -> tuple[list[tuple[str, Mapping[str, LandmarkSet]]], dict[str, Geometry]]:
+def _of_study(study: Study, model: bool) -> list[tuple[str, Mapping[str, LandmarkSet]]]:
     """Readers of a study: its own annotations, those of further readers, and on request its model."""
     out = {name for name, value in study.decisions().items() if value is ImageDecision.LEFT_OUT}
     found: list[tuple[str, Mapping[str, LandmarkSet]]] = [(_STUDY, study.annotations())]
     found += [(name, reader.annotations()) for name, reader in readers(study).items()]
     if model:
         found.append((_MODEL, study.predictions()))
-    found = [
+    used = [
         (name, {image: marks for image, marks in sets.items() if image not in out}) for name, sets in found
     ]
-    found = [(name, sets) for name, sets in found if any(marks.ndim is not None for marks in sets.values())]
-    everything = {
-        image: marks for _, sets in found for image, marks in sets.items() if marks.ndim is not None
-    }
-    return found, study_geometries(study, everything, images, spacing)
+    return [(name, sets) for name, sets in used if any(marks.ndim is not None for marks in sets.values())]
 
 
 def _icc(icc: IntraclassCorrelation | None) -> str:

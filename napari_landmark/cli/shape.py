@@ -12,10 +12,10 @@ from typing import Any
 import typer
 
 from napari_landmark.cli.destination import check_writable
-from napari_landmark.cli.landmark_source import LandmarkSource
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.landmarks import Status
+from napari_landmark.data.study.landmark_source import LandmarkSource
 from napari_landmark.data.study.provenance import sha256, write_run_record
 from napari_landmark.shape.analysis import ShapeAnalysis, analyse_shapes
 from napari_landmark.shape.configurations import Configurations, LengthUnit, MissingLandmarks
@@ -40,19 +40,19 @@ def run_shape(
     """Analyse the shapes of a study or of a landmark file, write tables and figures, and print a summary."""
     check_writable(out, folder=True)
     given = LandmarkSource.read(source, images=images, spacing=spacing, manual_only=manual_only)
-    volumes = any(marks.ndim == 3 for marks in given.sets.values())
+    volumes = any(marks.ndim == 3 for marks in given.landmarks.values())
     if source.is_file() and spacing is not None and volumes and images is None:
         raise InputError(
             "--spacing is the same along all axes: give the volumes' own spacing with --images DIR instead"
         )
     configurations = Configurations.from_landmarks(
-        given.sets,
+        given.landmarks,
         geometries=given.geometries,
-        spacing=spacing if source.is_file() and images is None else None,
         unit=unit,
         without=without,
     )
-    analysis = analyse_shapes(configurations, missing=missing, sides=given.sides, reflections=reflections)
+    sides = None if given.study is None else given.study.sides
+    analysis = analyse_shapes(configurations, missing=missing, sides=sides, reflections=reflections)
     _write(out, analysis, source=source, given=given, arguments=_arguments(locals()))
     for line in _notes(given, configurations, analysis):
         typer.echo(line, err=True)
@@ -122,7 +122,7 @@ def _sd(values: Any) -> float:
 def _notes(given: LandmarkSource, configurations: Configurations, analysis: ShapeAnalysis) -> list[str]:
     """Lines on what is not in the analysis, or only estimated."""
     lines = []
-    statuses = Counter(mark.status for marks in given.sets.values() for mark in marks.values())
+    statuses = Counter(mark.status for marks in given.landmarks.values() for mark in marks.values())
     if statuses[Status.PREDICTED]:
         total = sum(count for status, count in statuses.items() if status.has_position)
         lines.append(f"{statuses[Status.PREDICTED]} of {total} positions are predictions of a model")
@@ -130,6 +130,7 @@ def _notes(given: LandmarkSource, configurations: Configurations, analysis: Shap
         lines.append(
             "sizes are in pixels: give --images DIR or --spacing MM for millimetres; pixels are taken to be square"
         )
+    lines += given.problems[:_MOST_LINES]
     lines += [f"{image}: left out by a user of the study" for image in given.left_out[:_MOST_LINES]]
     for what, images in (
         ("left out, missing", analysis.left_out),

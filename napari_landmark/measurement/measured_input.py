@@ -7,19 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-import numpy as np
-
-from napari_landmark.data.cohort.folder import image_files, list_files
-from napari_landmark.data.cohort.folder_geometries import FolderGeometries
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats.image_names import ImageNames, common_schema
-from napari_landmark.data.formats.registry import read_landmarks
+from napari_landmark.data.formats.image_names import common_schema
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.images.image import read_geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.measurement_language.definition import MeasurementSchema
 from napari_landmark.data.measurement_language.schema_file import SchemaFile
-from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts
+from napari_landmark.data.study.image_facts import ImageFacts
+from napari_landmark.data.study.landmark_source import LandmarkSource
 from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
 from napari_landmark.measurement.cohort_landmarks import CohortLandmarks
@@ -84,24 +79,9 @@ class MeasuredInput:
         _check(measurements, study.folder)
         if schema is not None:
             measurements.check_landmarks(study.schema.names)
-        facts, predictions = study.facts(), study.predictions()
-        annotations = study.annotations()
-        out = {name for name, one in facts.items() if one.decision is ImageDecision.LEFT_OUT}
-        sets = {}
-        for name in sorted({*annotations, *predictions} - out):
-            known = annotations.get(name, LandmarkSet(study.schema))
-            sets[name] = known.merged_with_prediction(predictions.get(name, LandmarkSet(study.schema)))
-        problems: list[str] = []
-        files: dict[str, Path] = {}
-        try:
-            folder = study.require_images() if images is None else images
-            files = dict(list_files(folder, study.extra))
-        except InputError as error:
-            problems.append(str(error))
         links = study.schema if schema is None or study.schema.links else schema.landmarks
         own = replace(study.schema, links=links.links_among(study.schema.names))
-        made = cls._placed(sets, own, measurements, files, study.spacing if spacing is None else spacing)
-        return replace(made, facts=facts, problems=(*problems, *made.problems))
+        return cls._of(LandmarkSource.of_study(study, images=images, spacing=spacing), own, measurements)
 
     @classmethod
     def of_file(
@@ -125,11 +105,8 @@ class MeasuredInput:
             The file cannot be read, or has none of the landmarks that are measured.
         """
         _check(schema.measurements, path)
-        files = {} if images is None else dict(image_files(images)[0])
-        sets = read_landmarks(
-            path, geometries=None if images is None else FolderGeometries(images, spacing=spacing)
-        )
-        known = common_schema(sets.values())
+        source = LandmarkSource.of_file(path, images=images, spacing=spacing)
+        known = common_schema(source.landmarks.values())
         needed = {name for one in schema.measurements.measurements for name in one.landmarks}
         if not needed & set(known.names):
             raise InputError(
@@ -137,39 +114,12 @@ class MeasuredInput:
                 f"needed are {', '.join(sorted(needed)[:5])}: choose another schema, or rename the landmarks"
             )
         own = replace(known, links=schema.landmarks.links_among(known.names))
-        names = ImageNames(files)
-        found = {image: names.find(image) for image in sets} if files else {}
-        problems = tuple(f"{image}: is not among the images" for image, file in found.items() if file is None)
-        own_files = {image: files[file] for image, file in found.items() if file is not None}
-        made = cls._placed(sets, own, schema.measurements, own_files, spacing)
-        return replace(made, problems=(*problems, *made.problems))
+        return cls._of(source, own, schema.measurements)
 
     @classmethod
-    def _placed(
-        cls,
-        sets: Mapping[str, LandmarkSet],
-        schema: LandmarkSchema,
-        measurements: MeasurementSchema,
-        files: Mapping[str, Path],
-        spacing: Spacing,
-    ) -> Self:
-        """Sets that have any position, with the geometries of their images."""
-        kept = {name: marks for name, marks in sets.items() if marks.ndim is not None}
-        geometries: dict[str, Geometry] = {}
-        problems = []
-        for name, marks in kept.items():
-            if name in files:
-                try:
-                    geometries[name] = read_geometry(files[name], spacing=spacing)
-                    continue
-                except InputError as error:
-                    problems.append(f"left without its image: {error}")
-            if spacing is not None:
-                # Of an image that is not here only the spacing is known; its size must hold the landmarks.
-                corner = np.nanmax(marks.positions(), axis=0)
-                shape = tuple(int(value) + 2 for value in np.maximum(corner, 0))
-                geometries[name] = Geometry(shape).with_spacing(spacing)
-        return cls(kept, schema, measurements, geometries, dict(files), problems=tuple(problems))
+    def _of(cls, source: LandmarkSource, schema: LandmarkSchema, measurements: MeasurementSchema) -> Self:
+        kept = {name: marks for name, marks in source.landmarks.items() if marks.ndim is not None}
+        return cls(kept, schema, measurements, source.geometries, source.files, source.facts, source.problems)
 
     def measure(self, *, reader_error: float | None = None) -> MeasuredCohort:
         """Measure all images; see `measure_cohort`.

@@ -226,8 +226,8 @@ def _unit(known: Mapping[str, Geometry | None], wanted: LengthUnit | None) -> Le
         others = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise InputError(
             f"the spacing of {len(unknown)} of {len(known)} images is not known "
-            f"({', '.join(unknown[:3])}{others}), and "
-            "pixels are not compared with millimetres; shapes without sizes can be compared in pixels",
+            f"({', '.join(unknown[:3])}{others}), and pixels "
+            "are not compared with millimetres; shapes without sizes can be compared in pixels",
             code=ErrorCode.NEEDS_SPACING,
         )
     return LengthUnit.MILLIMETRES
