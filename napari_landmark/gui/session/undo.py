@@ -47,8 +47,20 @@ class UndoStack:
         self._done: list[Change] = []
         self._undone: list[Change] = []
 
-    def push(self, change: Change) -> None:
-        """Add a change; changes that were undone cannot be redone any more."""
+    def push(self, change: Change, *, merged: bool = False) -> None:
+        """Add a change; changes that were undone cannot be redone any more.
+
+        Parameters
+        ----------
+        change : Change
+        merged : bool, optional
+            Whether it becomes one with the last change where that has its label and ended where it begins.
+        """
+        last = self._done[-1] if self._done else None
+        same = last is not None and (last.image, last.label) == (change.image, change.label)
+        if merged and same and last is not None and last.after == change.before:
+            self._done.pop()
+            change = Change(change.image, last.before, change.after, change.label)
         self._done.append(change)
         del self._done[: -self._limit]
         self._undone.clear()
