@@ -7,6 +7,7 @@ import weakref
 
 import numpy as np
 from napari.components import ViewerModel
+from napari.layers import Layer
 from qtpy.QtCore import QEvent, QObject, QPointF, Qt, QTimer
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QWidget
@@ -118,8 +119,7 @@ class CanvasView(QObject):
         if event.button() == Qt.MouseButton.LeftButton and plain:
             self._pressed = Qt.MouseButton.LeftButton, event.position()
             layer = self._layers.landmarks.layer
-            active = layer is not None and self._active() is layer
-            if active and str(layer.mode) == "add":
+            if layer is not None and self._active() is layer and str(getattr(layer, "mode", "")) == "add":
                 # A press on a mark drags it, though clicks place.
                 self._grabbed = self.overlay.mark_at(event.position(), reach=MARK_RADIUS - 0.5)
                 if self._grabbed:
@@ -197,9 +197,9 @@ class CanvasView(QObject):
             return False
         if position is not None or self._grabbed:
             return True
-        return self._session.placing and str(layer.mode) == "add"
+        return self._session.placing and str(getattr(layer, "mode", "")) == "add"
 
-    def _active(self) -> object:
+    def _active(self) -> Layer | None:
         viewer = self._viewer()
         return None if viewer is None else viewer.layers.selection.active
 

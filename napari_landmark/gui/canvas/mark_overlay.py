@@ -49,8 +49,8 @@ class ShownMark:
 class MarkOverlay(QWidget):
     """Transparent widget over the canvas; the mouse goes through it.
 
-    The points of napari below it are what is clicked, dragged and deleted. They have no shape with a rim for both dark and
-    light backgrounds that leaves its middle free, and their names cannot avoid each other.
+    The points of napari below it are what is clicked, dragged and deleted. They have no shape with a rim for both dark
+    and light backgrounds that leaves its middle free, and their names cannot avoid each other.
 
     Parameters
     ----------

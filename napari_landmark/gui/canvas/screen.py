@@ -64,7 +64,8 @@ class Screen:
         linear, offset = _to_world(layer)
         world = np.asarray(positions, dtype=float).reshape(-1, layer.ndim) @ linear.T + offset
         center, scale = self._camera()
-        return (world[:, self.displayed(layer)] - center) * scale + np.array(self.shape) / 2
+        places = (world[:, self.displayed(layer)] - center) * scale + np.array(self.shape) / 2
+        return np.asarray(places, dtype=np.float64)
 
     def to_data(self, layer: Layer, place: ArrayLike) -> NDArray[np.float64]:
         """(d,) position in data coordinates of a layer, in the shown slice, of a place [y, x] on the canvas."""
@@ -76,7 +77,7 @@ class Screen:
         world[self.displayed(layer)] = (
             np.asarray(place, dtype=float) - np.array(self.shape) / 2
         ) / scale + center
-        return np.linalg.solve(linear, world - offset)
+        return np.asarray(np.linalg.solve(linear, world - offset), dtype=np.float64)
 
     def pixel(self, layer: Layer) -> float:
         """Logical pixels of the screen for a pixel of a layer, the mean of its shown axes."""

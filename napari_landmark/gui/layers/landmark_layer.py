@@ -13,7 +13,7 @@ from napari.components import ViewerModel
 from napari.layers import Layer, Points
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
+from napari_landmark.data.landmarks import Landmark, LandmarkSet
 from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, put
 from napari_landmark.gui.layers.mark_colors import mark_colors, shows_confidence
 from napari_landmark.gui.layers.single_drawing import points_drawn_once

@@ -42,7 +42,7 @@ class AnnotationEditor:
         image : str, optional
             Name of the image; the current one by default.
         verb : str, optional
-            Begin of the change's label; changes of one landmark with the same verb, one after another, are undone as one.
+            Begin of the change's label; changes of one landmark with one verb, one after another, are undone as one.
 
         Raises
         ------

@@ -133,9 +133,10 @@ class CropReader:
 def resampled_crop(array: NDArray, request: CropRequest) -> NDArray[np.float32]:
     """(pixels, pixels) intensities of a crop by linear interpolation; the border of the image is continued."""
     step = request.extent / request.pixels
-    away = (np.arange(request.pixels) - (request.pixels - 1) / 2) * step
+    away = np.asarray((np.arange(request.pixels) - (request.pixels - 1) / 2) * step, dtype=np.float64)
     plane = _plane(array, request)
-    rows, columns = (request.center[axis] + away for axis in request.axes)
+    rows: NDArray[np.float64] = request.center[request.axes[0]] + away
+    columns: NDArray[np.float64] = request.center[request.axes[1]] + away
     # Only the part that is needed: map_coordinates turns all of its input into floats.
     part, first = _part(plane, rows, columns)
     where = np.stack(np.meshgrid(rows - first[0], columns - first[1], indexing="ij"))

@@ -90,12 +90,9 @@ class DisplayButton(Listener):
         self.gamma.setValue(round(_STEPS * log10(display.gamma)))
         self.gamma.blockSignals(blocked)
         self.gamma_text.setText(f"{display.gamma:.2f}")
-        for actions, value in (
-            (self.names, marks.names),
-            (self.shapes, marks.shape),
-            (self.loupes, marks.magnification),
-        ):
-            actions[value].setChecked(True)
+        self.names[marks.names].setChecked(True)
+        self.shapes[marks.shape].setChecked(True)
+        self.loupes[marks.magnification].setChecked(True)
         self.template.setChecked(marks.template_shown)
 
     def _toggle(self, text: str, slot: Callable[[bool], object]) -> QAction:
