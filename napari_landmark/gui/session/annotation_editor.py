@@ -171,6 +171,24 @@ class AnnotationEditor:
         self._set_template()
         self._annotate(annotation, f"Draw {curve.name}")
 
+    def accept_landmark(self, name: str, *, image: str = "") -> None:
+        """Accept the prediction of one landmark as annotation; nothing happens where a person decided already.
+
+        Raises
+        ------
+        InputError
+            It has no position, or one outside the image.
+        """
+        session = self._session
+        mark = session.result(image)[name]
+        if mark.status.is_manual:
+            return
+        if mark.position is None:
+            raise InputError(f"{name}: has no position: place it first, or mark it as missing")
+        check_inside((mark,), session.geometry(image), image=image or session.current_image)
+        placed = Landmark(name, mark.position, Status.PLACED)
+        self._annotate(session.annotation(image).with_landmark(placed), f"Accept {name}", image=image)
+
     # -- whole image ----------------------------------------------------------------------------------
 
     def decide(self, decision: ImageDecision | None) -> None:
@@ -257,11 +275,19 @@ class AnnotationEditor:
         InputError
             The annotation cannot be saved, and the change can be undone again; or its image cannot be read.
         """
-        self._show(self._session.undo_stack.undo(lambda change: self._save(change.image, change.before)))
+        self._show(
+            self._session.undo_stack.undo(
+                lambda change: [self._save(part.image, part.before) for part in change.parts]
+            )
+        )
 
     def redo(self) -> None:
         """Redo the change that was undone last and show its image; raises as `undo`."""
-        self._show(self._session.undo_stack.redo(lambda change: self._save(change.image, change.after)))
+        self._show(
+            self._session.undo_stack.redo(
+                lambda change: [self._save(part.image, part.after) for part in change.parts]
+            )
+        )
 
     def _annotate(
         self, annotation: LandmarkSet, label: str, *, image: str = "", merged: bool = False
@@ -285,6 +311,8 @@ class AnnotationEditor:
         if change is None:
             return
         session = self._session
+        if change.more:
+            session.predictions_changed.emit()  # of many images: all lists are made anew
         session.landmarks_changed.emit(change.image)
         session.show(change.image)
         if changed := [name for name in change.names if name in session.require_study().schema]:

@@ -20,12 +20,20 @@ class Change:
         Annotations; immutable, so keeping both costs next to nothing.
     label : str
         Name of the change for the user: 'Place Sella'.
+    more : tuple of Change, optional
+        Changes of other images that are undone and redone together with this one.
     """
 
     image: str
     before: LandmarkSet
     after: LandmarkSet
     label: str
+    more: tuple[Change, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Change, ...]:
+        """This change and those that belong to it."""
+        return self, *self.more
 
     @property
     def names(self) -> tuple[str, ...]:

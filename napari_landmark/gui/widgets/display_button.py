@@ -11,7 +11,6 @@ from qtpy.QtGui import QAction, QActionGroup
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QSlider, QToolButton, QWidget, QWidgetAction
 
 from napari_landmark.gui.keys import keys_text
-from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.session.image_display import GAMMAS
 from napari_landmark.gui.session.mark_options import MAGNIFICATIONS, MarkShape, NameMode
 from napari_landmark.gui.session.session import Session
@@ -26,8 +25,8 @@ _Value = TypeVar("_Value")
 _STEPS = 100  # of the slider, for a factor of ten
 
 
-class DisplayButton(Listener):
-    """Tool button whose menu shows and changes the display of images and marks.
+class DisplayButton(QToolButton):
+    """Button whose menu shows and changes the display of images and marks; it looks at the session when it opens.
 
     Parameters
     ----------
@@ -35,18 +34,18 @@ class DisplayButton(Listener):
     """
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.button = QToolButton()
-        self.button.setText("◐")
-        self.button.setAccessibleName("Display of images and marks")
-        self.button.setToolTip(
+        super().__init__()
+        self.session = session
+        self.setText("◐")
+        self.setAccessibleName("Display of images and marks")
+        self.setToolTip(
             "Window, gamma, inverted greys, names, loupe, template. Drag with the right mouse button on the image: to "
             "the right for a wider window, up for brighter.<br>" + keys_text("i", "l", "b", "t")
         )
-        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.menu = QMenu(self.button)
-        self.button.setMenu(self.menu)
-        self.windows = self.menu.addMenu("Window") or QMenu()
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.choices = QMenu(self)
+        self.setMenu(self.choices)
+        self.windows = self.choices.addMenu("Window") or QMenu()
         self.inverted = self._toggle("Inverted greys", lambda on: session.display.set_look(inverted=on))
         self.local = self._toggle(
             "Local contrast (display only)", lambda on: session.display.set_look(local_contrast=on)
@@ -56,22 +55,19 @@ class DisplayButton(Listener):
         self.gamma.setAccessibleName("Gamma")
         self.gamma.valueChanged.connect(self._on_gamma)
         self.gamma_text = QLabel()
-        self.menu.addAction(self._slider_action())
-        self.menu.addSeparator()
+        self.choices.addAction(self._slider_action())
+        self.choices.addSeparator()
         self.names = self._choices(_NAMES, lambda mode: session.marks.set(names=mode))
-        self.menu.addSeparator()
+        self.choices.addSeparator()
         self.shapes = self._choices(_SHAPES, lambda shape: session.marks.set(shape=shape))
-        self.menu.addSeparator()
+        self.choices.addSeparator()
         loupes = {number: f"Loupe x{number}" if number else "No loupe" for number in MAGNIFICATIONS}
         self.loupes = self._choices(loupes, lambda number: session.marks.set(magnification=number))
-        self.menu.addSeparator()
+        self.choices.addSeparator()
         self.template = self._toggle(
             "Template beside the image", lambda on: session.marks.set(template_shown=on)
         )
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.button)
-        self.menu.aboutToShow.connect(self.refresh)
+        self.choices.aboutToShow.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
@@ -96,22 +92,22 @@ class DisplayButton(Listener):
         self.template.setChecked(marks.template_shown)
 
     def _toggle(self, text: str, slot: Callable[[bool], object]) -> QAction:
-        action = QAction(text, self.menu)
+        action = QAction(text, self.choices)
         action.setCheckable(True)
         action.toggled.connect(slot)
-        self.menu.addAction(action)
+        self.choices.addAction(action)
         return action
 
     def _choices(
         self, texts: Mapping[_Value, str], choose: Callable[[_Value], object]
     ) -> dict[_Value, QAction]:
-        group, actions = QActionGroup(self.menu), {}
+        group, actions = QActionGroup(self.choices), {}
         for value, text in texts.items():
-            action = QAction(text, self.menu)
+            action = QAction(text, self.choices)
             action.setCheckable(True)
             action.triggered.connect(lambda _=False, value=value: choose(value))
             group.addAction(action)
-            self.menu.addAction(action)
+            self.choices.addAction(action)
             actions[value] = action
         return actions
 
@@ -122,7 +118,7 @@ class DisplayButton(Listener):
         row.addWidget(QLabel("Gamma"))
         row.addWidget(self.gamma, 1)
         row.addWidget(self.gamma_text)
-        action = QWidgetAction(self.menu)
+        action = QWidgetAction(self.choices)
         action.setDefaultWidget(holder)
         return action
 
