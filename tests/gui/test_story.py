@@ -168,7 +168,7 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     review.cohort.view.clicked.emit(review.cohort.view.model().index(0, 0))
     worst = session.current_image
     assert worst == review.cohort.names[0]
-    assert layer_manager.landmarks.layer.face_colorbar.visible
+    assert session.color_by_confidence
     review.heatmaps.setChecked(True)
     wait_for_job(qtbot, session)
     qtbot.wait(20)

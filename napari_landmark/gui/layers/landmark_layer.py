@@ -11,38 +11,41 @@ import numpy as np
 import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Layer, Points
-from napari.utils import Colormap
 
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
+from napari_landmark.data.landmarks import Landmark, LandmarkSet
 from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, put
+from napari_landmark.gui.layers.mark_colors import mark_colors, shows_confidence
 from napari_landmark.gui.layers.single_drawing import points_drawn_once
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.mark_options import MarkShape
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
 
 NAME = "Landmarks"
 _RINGS = "Expected error (average)"
-_RIM = 0.06  # of the discs
-_DISC_LIMITS, _SPHERE_LIMITS = (11, 20), (15, 40)  # pixels of the screen
-CONFIDENCE_COLORS = Colormap(
-    [[0.90, 0.11, 0.14], [1.0, 0.75, 0.15], [0.25, 0.85, 0.95]], name="landmark confidence"
-)
-"""From red (low) to light blue (high), which remain distinct without red-green vision."""
-_BORDERS = {Status.PREDICTED: "#000000aa", Status.PLACED: "#ffffff", Status.CORRECTED: "#ffffff"}
+MARK_RADIUS, CURRENT_MARK_RADIUS = 6.0, 9.0
+"""Radii of marks in pixels of the screen: of any landmark, of the current one."""
+_LINE = 1.6  # pixels of the screen
+_ANY_SIZE, _SPHERE_LIMITS = (2, 10_000), (15, 40)  # pixels of the screen
+_SPHERE = 1 / 80  # of the longest side of a volume
 
 
 class LandmarkLayer:
     """A points layer that follows the session, and the session follows its edits.
 
-    Rows of the layer are identified by the landmark's name, never by their number. A second layer below
-    shows the expected errors, which are averages and no bounds, as rings, and shadows of the names, so that they
-    are legible on any background.
+    Rows of the layer are identified by the landmark's name, never by their number. Marks are open rings of a constant
+    size on the screen. A second layer below shows the expected errors, which are averages and no bounds, as rings.
 
     Parameters
     ----------
     viewer : ViewerModel
     session : Session
+
+    Attributes
+    ----------
+    has_overlay : bool
+        Whether names, and marks of other shapes, are drawn over the canvas while slices are shown.
     """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
@@ -52,7 +55,8 @@ class LandmarkLayer:
         self._layer: Points | None = None
         self._rings: Points | None = None
         self._syncing = False
-        self._bar_drawn = False
+        self._grabbing = False
+        self.has_overlay = False
         # What the layers were drawn from: each of their attributes takes napari some milliseconds.
         self._painted: object = None
         self._ring_colors: list[str] = []
@@ -60,6 +64,7 @@ class LandmarkLayer:
         session.landmarks_changed.connect(self._on_landmarks_changed)
         session.landmark_changed.connect(self._on_landmark_changed)
         session.view_changed.connect(self.refresh)
+        session.marks.changed.connect(self.refresh)
         camera_of(viewer).events.zoom.connect(self._on_zoom)
 
     @property
@@ -95,6 +100,24 @@ class LandmarkLayer:
         if layer is not None:
             layer.mode = "pan_zoom" if self._is_rendered() else "add" if self._session.placing else "select"
 
+    def grab(self, on: bool) -> None:
+        """Let the mouse drag points though clicks place, such as from a press on a point until its release."""
+        layer = self.layer
+        if layer is None or self._is_rendered():
+            return
+        self._grabbing = True
+        try:
+            layer.mode = "select" if on or not self._session.placing else "add"
+        finally:
+            self._grabbing = False
+
+    def use_overlay(self) -> None:
+        """Leave names, and marks of other shapes, to an overlay over the canvas."""
+        self.has_overlay = True
+        self._painted = None
+        self._show_names()
+        self.refresh()
+
     def refresh(self, *_: object) -> None:
         """Draw the landmarks of the session."""
         layer = self.layer
@@ -129,7 +152,6 @@ class LandmarkLayer:
             border_color="#ffd34d",
             border_width=1.0,
             border_width_is_relative=False,
-            text={"string": "{name}", "color": "black", "anchor": "upper_left", "size": 10},
             **place,
         )
         rings.editable = False
@@ -138,19 +160,20 @@ class LandmarkLayer:
             ndim=ndim,
             name=NAME,
             features=features,
-            border_width=_RIM,
-            canvas_size_limits=_DISC_LIMITS,
+            border_width=1.0,
+            border_width_is_relative=False,
+            face_color="transparent",
             text={"string": "{name}", "color": "#ffffff", "anchor": "upper_left", "size": 10},
             **place,
         )
-        layer.face_colorbar.size = (16, 110)
         self._shade(rings, layer)
         layer.events.data.connect(self._on_data)
         layer.events.set_data.connect(self._on_set_data)
         layer.events.mode.connect(self._on_mode)
         layer.selected_data.events.items_changed.connect(self._on_selected)
-        self._rings, self._layer, self._bar_drawn = rings, layer, False
+        self._rings, self._layer = rings, layer
         self._painted, self._ring_colors = None, []
+        self._show_names()
         self._on_zoom()
 
     def _remove(self) -> None:
@@ -191,40 +214,30 @@ class LandmarkLayer:
             layer.features = features
 
     def _paint(self, layer: Points, marks: list[Landmark], result: LandmarkSet) -> None:
-        schema = result.schema
-        predicted = any(mark.status is Status.PREDICTED for mark in marks)
-        by_confidence = predicted and self._session.color_by_confidence
+        by_confidence = shows_confidence(marks, wanted=self._session.color_by_confidence)
+        rendered = self._is_rendered()
+        open_ring = self._session.marks.shape is MarkShape.RING or not self.has_overlay
         painted = (
             by_confidence,
-            schema.colors,
+            rendered,
+            open_ring,
+            result.schema.colors,
             tuple((mark.name, mark.status, mark.confidence) for mark in marks),
         )
-        if len(marks) and painted != self._painted:
-            self._painted = painted
-            if by_confidence:
-                # Before the colours: napari would take the limits from the data, and where all are equal (a single
-                # landmark) its bar divides by their difference.
-                layer.face_contrast_limits = (0, 1)
-                layer.face_color = "confidence"
-                if layer.face_colormap.name != CONFIDENCE_COLORS.name:
-                    layer.face_colormap = CONFIDENCE_COLORS
-            else:
-                layer.face_color = [schema.colors[schema.index(mark.name)] for mark in marks]
-            layer.border_color = [_BORDERS[mark.status] for mark in marks]
-        self._show_bar(layer, by_confidence)
+        if not len(marks) or painted == self._painted:
+            return
+        self._painted = painted
+        colors = mark_colors(marks, result.schema, by_confidence=by_confidence)
+        unseen = colors * (1.0, 1.0, 1.0, 0.0)
+        layer.face_color = colors if rendered else unseen
+        layer.border_color = colors if open_ring and not rendered else unseen
 
-    def _show_bar(self, layer: Points, shown: bool) -> None:
-        """Show or hide the bar of confidences.
-
-        napari takes half a second to draw it for the first time. In a study with predictions it is drawn
-        invisible while the study opens, rather than when the next image is shown.
-        """
-        bar = layer.face_colorbar
-        invisible = not shown and not self._bar_drawn and self._session.require_store().any_prediction
-        self._bar_drawn = self._bar_drawn or shown or invisible
-        bar.opacity = 0.0 if invisible else 1.0
-        if bar.visible != (shown or invisible):
-            bar.visible = shown or invisible
+    def _show_names(self) -> None:
+        """Show the names of the layer where no overlay has them."""
+        if self._layer is not None:
+            shown = self._is_rendered() or not self.has_overlay
+            if self._layer.text.visible != shown:
+                self._layer.text.visible = shown
 
     def _on_data(self, event: Any) -> None:
         """Save points that were added, dragged or deleted by the mouse or by a script.
@@ -293,22 +306,23 @@ class LandmarkLayer:
         layer, rings = self.layer, self._rings
         if layer is not None and rings is not None:
             self._shade(rings, layer)
+            self._show_names()
             self.follow_mode()
             self._ring_colors = []
-            self._on_landmark_changed()
+            self.refresh()
 
     def _shade(self, rings: Points, layer: Points) -> None:
         """Draw discs and rings as spheres in the 3-D rendering; a ring is the sphere of the expected error."""
         rendered = self._is_rendered()
         for one in (rings, layer):
             one.shading = "spherical" if rendered else "none"
-        layer.canvas_size_limits = _SPHERE_LIMITS if rendered else _DISC_LIMITS
-        layer.border_width = 0.0 if rendered else _RIM
-        rings.text.visible = not rendered  # the shadows of the names would be before them
+        layer.canvas_size_limits = _SPHERE_LIMITS if rendered else _ANY_SIZE
 
     def _on_mode(self, event: Any = None) -> None:
         """Follow the tool in napari's controls: clicks place with the one that adds points."""
         layer = self.layer
+        if self._grabbing:
+            return
         if layer is not None and self._is_rendered():
             if str(layer.mode) in ("add", "select"):
                 self._session.set_placing(str(layer.mode) == "add")
@@ -340,15 +354,9 @@ class LandmarkLayer:
         layer, rings = self._layer, self._rings
         if layer is None or rings is None or not len(layer.data):
             return
-        geometry = self._session.geometry()
-        spacing = geometry.spacing or (1.0,) * geometry.ndim
-        # Along the last axis, as napari takes sizes.
-        size = max(np.multiply(geometry.shape, spacing)) / spacing[-1] / 80
         current = [name == self._session.current_landmark for name in _names(layer)]
         errors = layer.features["expected_error"] > 0
-        sizes = np.where(current, 1.5 * size, size)
-        if not np.array_equal(layer.size, sizes):
-            layer.size = sizes
+        self._size_marks(layer, current)
         colors = [
             "#ffd34d" if selected and error else "#ffd34d55" if error else "transparent"
             for selected, error in zip(current, errors, strict=True)
@@ -357,6 +365,28 @@ class LandmarkLayer:
             self._ring_colors = colors
             rings.border_color = colors
             rings.face_color = colors if self._is_rendered() else "transparent"
+
+    def _size_marks(self, layer: Points, current: list[bool]) -> None:
+        """Keep the sizes of marks on the screen; spheres have a size in the volume."""
+        pixel = self._screen_pixel(layer)
+        if self._is_rendered():
+            geometry = self._session.geometry()
+            spacing = geometry.spacing or (1.0,) * geometry.ndim
+            sphere = _SPHERE * max(np.multiply(geometry.shape, spacing)) / spacing[-1]
+            sizes, width = np.where(current, 1.5 * sphere, sphere), 0.0
+        else:
+            sizes = 2 * pixel * np.where(current, CURRENT_MARK_RADIUS, MARK_RADIUS)
+            width = _LINE * pixel
+        if not np.allclose(layer.size, sizes, rtol=1e-6, atol=0):
+            layer.size = sizes
+        if not np.allclose(layer.border_width, width, rtol=1e-6, atol=0):
+            layer.border_width = width
+
+    def _screen_pixel(self, layer: Points) -> float:
+        """Length of a pixel of the screen in units of the sizes of points, which napari takes along the last axis."""
+        viewer = self._viewer()
+        zoom = 1.0 if viewer is None else max(camera_of(viewer).zoom, 1e-9)
+        return float(1 / zoom / np.asarray(layer.scale)[-1])
 
     def _on_zoom(self, event: Any = None) -> None:
         if self.layer is not None:
@@ -368,16 +398,15 @@ class LandmarkLayer:
         viewer, layer, rings = self._viewer(), self._layer, self._rings
         if viewer is None or layer is None or rings is None:
             return
-        pixel = 1 / max(camera_of(viewer).zoom, 1e-9)
-        pixels = pixel / np.asarray(layer.scale)[-2:]
-        pad = np.zeros(layer.ndim - 2)
-        width = 1.6 * float(pixels.mean())
+        self._size_marks(layer, [name == self._session.current_landmark for name in _names(layer)])
+        width = 1.6 * self._screen_pixel(layer)
         if not np.all(np.asarray(rings.border_width) == width):
             rings.border_width = width
-        for one, distance in ((layer, (4, 9)), (rings, (5.2, 10.2))):
-            translation = np.concatenate([pad, pixels * distance])
-            if not np.array_equal(one.text.translation, translation):
-                one.text.translation = translation
+        if layer.text.visible:
+            pixels = 1 / max(camera_of(viewer).zoom, 1e-9) / np.asarray(layer.scale)[-2:]
+            translation = np.concatenate([np.zeros(layer.ndim - 2), pixels * (4, 9)])
+            if not np.array_equal(layer.text.translation, translation):
+                layer.text.translation = translation
 
 
 def _names(layer: Points) -> list[str]:

@@ -17,6 +17,7 @@ from napari_landmark.gui.layers.landmark_layer import LandmarkLayer
 from napari_landmark.gui.layers.layer_source import source_file
 from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, put
 from napari_landmark.gui.layers.link_layer import LinkLayer
+from napari_landmark.gui.layers.local_contrast import LocalContrast
 from napari_landmark.gui.layers.preview_layer import PreviewLayer
 from napari_landmark.gui.layers.registration_layers import RegistrationLayers
 from napari_landmark.gui.layers.rendering import Rendering
@@ -25,6 +26,7 @@ from napari_landmark.gui.layers.superimposition_layer import SuperimpositionLaye
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
 
+_ALIKE = 0.02  # of the longest side
 _NOTIFY = {"info": show_info, "warning": show_warning, "error": show_error}
 
 
@@ -62,6 +64,7 @@ class LayerManager:
         self.preview = PreviewLayer(viewer, session)
         self.rendering = Rendering(viewer, session, image=lambda: self.image, landmarks=self.landmarks)
         self.planes_were_shown = False
+        self._contrast = LocalContrast(self._show_equalized)
         self._syncing = False
         session.image_changed.connect(self._on_image_changed)
         session.study_changed.connect(self._on_study_changed)
@@ -159,10 +162,37 @@ class LayerManager:
             self._show_window(viewer, layer)
         finally:
             self._syncing = False
+        self._show_contrast()
+
+    def _show_contrast(self) -> None:
+        """Show the pixels of the current image, or those of equalized local contrast once they are computed."""
+        session, layer = self._session, self.image
+        if layer is None or not session.current_image:
+            return
+        try:
+            pixels = session.read_image().array
+        except InputError:
+            return
+        if session.display.local_contrast and pixels.ndim == 2:
+            self._contrast.ask(pixels)
+            return
+        self._contrast.ask(None)
+        if layer.data is not pixels and layer.data.shape == pixels.shape:
+            layer.data = pixels
+
+    def _show_equalized(self, pixels: np.ndarray, equalized: np.ndarray) -> None:
+        layer = self.image
+        if layer is not None and layer.data is not equalized and layer.data.shape == pixels.shape:
+            layer.data = equalized
 
     def _show_window(self, viewer: ViewerModel, layer: Image) -> None:
         display = self._session.display
         low, high = display.limits
+        greys = "gray_r" if display.inverted else "gray"
+        if layer.colormap.name in ("gray", "gray_r") and layer.colormap.name != greys:
+            layer.colormap = greys  # a colormap that the user chose stays
+        if layer.gamma != display.gamma:
+            layer.gamma = display.gamma
         if viewer.dims.ndisplay == 3 and layer.ndim == 3:
             # Intensities beyond the limits are cut off before a surface is looked for.
             room = 0.5 * (high - low)
@@ -180,6 +210,11 @@ class LayerManager:
         viewer, layer = self._viewer(), self.image
         if viewer is not None and layer is not None and not self._syncing and viewer.dims.ndisplay == 2:
             self._session.display.adjust(*layer.contrast_limits)
+
+    def _on_gamma(self, event: Any = None) -> None:
+        layer = self.image
+        if layer is not None and not self._syncing:
+            self._session.display.set_look(gamma=layer.gamma)
 
     def _on_threshold(self, event: Any = None) -> None:
         layer = self.image
@@ -209,7 +244,7 @@ class LayerManager:
             viewer.dims.ndisplay = 2
         layer = self.image
         first = layer is None or layer.ndim != image.array.ndim
-        other_size = not first and layer is not None and image.array.shape != layer.data.shape
+        before = None if first or layer is None else layer.extent.world
         self._syncing = True
         try:
             if layer is None or first:
@@ -222,7 +257,8 @@ class LayerManager:
                 self._show_window(viewer, layer)
         finally:
             self._syncing = False
-        if other_size:
+        self._show_contrast()
+        if before is not None and not _similar(before, layer.extent.world):
             viewer.reset_view()
         made = self.landmarks.show_image()
         self.links.show_image()
@@ -250,12 +286,23 @@ class LayerManager:
         made = self._image = viewer.add_image(array, colormap="gray", **volume, **place)
         made.events.contrast_limits.connect(self._on_limits)
         made.events.iso_threshold.connect(self._on_threshold)
+        made.events.gamma.connect(self._on_gamma)
         viewer.layers.move(viewer.layers.index(made), 0)
         return made
 
     @staticmethod
     def _on_message(kind: str, text: str) -> None:
         _NOTIFY[kind](text)
+
+
+def _similar(before: np.ndarray, now: np.ndarray) -> bool:
+    """Whether two extents in the world are alike, so that the camera may stay where it is."""
+    sizes = np.ptp(before, axis=0), np.ptp(now, axis=0)
+    largest = max(float(sizes[0].max()), 1e-9)
+    return bool(
+        np.abs(sizes[0] - sizes[1]).max() < _ALIKE * largest
+        and np.abs(np.mean(before, axis=0) - np.mean(now, axis=0)).max() < _ALIKE * largest
+    )
 
 
 def _name_and_range(layer: Image, image: MedicalImage) -> None:

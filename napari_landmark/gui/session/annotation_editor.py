@@ -31,7 +31,7 @@ class AnnotationEditor:
 
     # -- one landmark ---------------------------------------------------------------------------------
 
-    def place(self, name: str, position: Sequence[float]) -> None:
+    def place(self, name: str, position: Sequence[float], *, image: str = "", verb: str = "") -> None:
         """Set the position of a landmark.
 
         Parameters
@@ -39,6 +39,10 @@ class AnnotationEditor:
         name : str
         position : sequence of float
             Index coordinates, in the order of the image's axes.
+        image : str, optional
+            Name of the image; the current one by default.
+        verb : str, optional
+            Begin of the change's label; changes of one landmark with one verb, one after another, are undone as one.
 
         Raises
         ------
@@ -46,19 +50,26 @@ class AnnotationEditor:
             Where the position is outside the image.
         """
         session = self._session
-        if not session.geometry().contains([position], margin=0.0)[0]:
+        if not session.geometry(image).contains([position], margin=0.0)[0]:
             raise InputError(f"{name}: that is outside the image; click on the image")
-        before = session.annotation()[name]
+        before = session.annotation(image)[name]
         corrected = before.status is Status.CORRECTED or (
-            before.status is not Status.PLACED and session.prediction()[name].position is not None
+            before.status is not Status.PLACED and session.prediction(image)[name].position is not None
         )
         status = Status.CORRECTED if corrected else Status.PLACED
         self._set_template()
         # Rounded as the files are, so that a reopened study is the same to the last digit.
         rounded = tuple(round(float(value), 6) for value in position)
         mark = Landmark(name, rounded, status, covered=before.covered)
-        label = f"{'Correct' if corrected else 'Place'} {name}"
-        self._annotate(session.annotation().with_landmark(mark), label)
+        label = f"{verb or ('Correct' if corrected else 'Place')} {name}"
+        self._annotate(session.annotation(image).with_landmark(mark), label, image=image, merged=bool(verb))
+
+    def nudge(self, name: str, offset: Sequence[float]) -> None:
+        """Move a landmark by pixels along the axes of the image; raises as `place`, or where it has no position."""
+        position = self._session.result()[name].position
+        if position is None:
+            raise InputError(f"{name}: has no position: place it first")
+        self.place(name, [a + b for a, b in zip(position, offset, strict=True)], verb="Nudge")
 
     def place_next(self, position: Sequence[float]) -> None:
         """Place the current landmark if it is unplaced, else the next unplaced one, and select the one after it.
@@ -160,6 +171,24 @@ class AnnotationEditor:
         self._set_template()
         self._annotate(annotation, f"Draw {curve.name}")
 
+    def accept_landmark(self, name: str, *, image: str = "") -> None:
+        """Accept the prediction of one landmark as annotation; nothing happens where a person decided already.
+
+        Raises
+        ------
+        InputError
+            It has no position, or one outside the image.
+        """
+        session = self._session
+        mark = session.result(image)[name]
+        if mark.status.is_manual:
+            return
+        if mark.position is None:
+            raise InputError(f"{name}: has no position: place it first, or mark it as missing")
+        check_inside((mark,), session.geometry(image), image=image or session.current_image)
+        placed = Landmark(name, mark.position, Status.PLACED)
+        self._annotate(session.annotation(image).with_landmark(placed), f"Accept {name}", image=image)
+
     # -- whole image ----------------------------------------------------------------------------------
 
     def decide(self, decision: ImageDecision | None) -> None:
@@ -246,20 +275,31 @@ class AnnotationEditor:
         InputError
             The annotation cannot be saved, and the change can be undone again; or its image cannot be read.
         """
-        self._show(self._session.undo_stack.undo(lambda change: self._save(change.image, change.before)))
+        self._show(
+            self._session.undo_stack.undo(
+                lambda change: [self._save(part.image, part.before) for part in change.parts]
+            )
+        )
 
     def redo(self) -> None:
         """Redo the change that was undone last and show its image; raises as `undo`."""
-        self._show(self._session.undo_stack.redo(lambda change: self._save(change.image, change.after)))
+        self._show(
+            self._session.undo_stack.redo(
+                lambda change: [self._save(part.image, part.after) for part in change.parts]
+            )
+        )
 
-    def _annotate(self, annotation: LandmarkSet, label: str) -> None:
+    def _annotate(
+        self, annotation: LandmarkSet, label: str, *, image: str = "", merged: bool = False
+    ) -> None:
         session = self._session
-        before = session.annotation()
+        image = image or session.current_image
+        before = session.annotation(image)
         if annotation == before:
             return
-        session.require_store().annotate(session.current_image, annotation, session.geometry())
-        session.undo_stack.push(Change(session.current_image, before, annotation, label))
-        session.landmarks_changed.emit(session.current_image)
+        session.require_store().annotate(image, annotation, session.geometry(image))
+        session.undo_stack.push(Change(image, before, annotation, label), merged=merged)
+        session.landmarks_changed.emit(image)
 
     def _save(self, image: str, annotation: LandmarkSet) -> None:
         session, schema = self._session, self._session.require_study().schema
@@ -271,6 +311,8 @@ class AnnotationEditor:
         if change is None:
             return
         session = self._session
+        if change.more:
+            session.predictions_changed.emit()  # of many images: all lists are made anew
         session.landmarks_changed.emit(change.image)
         session.show(change.image)
         if changed := [name for name in change.names if name in session.require_study().schema]:

@@ -62,6 +62,8 @@ class LandmarkStore:
                 self.in_use = word(error)
         self._states: dict[str, str] = {}
         self._errors: dict[str, tuple[float, float]] = {}
+        self._reviewed: dict[str, bool] = {}
+        self._reviewed_counted: tuple[Collection[str], int] | None = None
         self._summarized: LandmarkSchema | None = None
         self._annotations, self._predictions = LandmarkArrays(), LandmarkArrays()
         self._facts: dict[str, ImageFacts] = {}
@@ -157,6 +159,34 @@ class LandmarkStore:
         ):  # asked for by every widget, of all images
             self._counted = images, Counter(map(self._states.get, images, [""] * len(images)))
         return self._counted[1]
+
+    def is_reviewed(self, image: str) -> bool:
+        """Whether a person decided on each landmark of an image that is not unplaced."""
+        self._summarize_all()
+        return self._reviewed.get(image, False)
+
+    def reviewed_count(self, images: Collection[str]) -> int:
+        """Number of reviewed images; see `is_reviewed`."""
+        self._summarize_all()
+        if self._reviewed_counted is None or self._reviewed_counted[0] is not images:
+            self._reviewed_counted = images, sum(map(self._reviewed.get, images, [False] * len(images)))
+        return self._reviewed_counted[1]
+
+    def undecided_errors(self, images: Sequence[str]) -> NDArray[np.float64]:
+        """(n, m) expected errors in native pixels of predictions that nobody decided on.
+
+        NaN where there is none, infinity where the error is not known.
+        """
+        annotated = self._annotations.columns(images, self._study.schema)
+        predicted = self._predictions.columns(images, self._study.schema)
+        undecided = predicted.has_position & ~annotated.is_manual
+        errors = np.where(np.isnan(predicted.expected_errors), np.inf, predicted.expected_errors)
+        return np.where(undecided, errors, np.nan)
+
+    def take_saved(self, image: str, marks: LandmarkSet) -> None:
+        """Take over an annotation that was written to the study's files, such as in a thread."""
+        self._annotations.put(image, marks)
+        self._summarize((image,))
 
     def image_state(self, image: str) -> ImageState | None:
         """Judgement of the model of an image; None where there is none."""
@@ -307,6 +337,7 @@ class LandmarkStore:
         schema = self._study.schema
         if self._summarized is not schema:
             self._states.clear()
+            self._reviewed.clear()
             self._errors.clear()
             self._summarized = schema
             self._summarize(
@@ -314,7 +345,7 @@ class LandmarkStore:
             )
 
     def _summarize(self, images: Sequence[str]) -> None:
-        self._counted = None
+        self._counted = self._reviewed_counted = None
         annotated = self._annotations.columns(images, self._study.schema)
         predicted = self._predictions.columns(images, self._study.schema)
         manual = annotated.is_manual
@@ -328,7 +359,11 @@ class LandmarkStore:
             "",
         )
         self._states.update(zip(images, states.tolist(), strict=True))
-        known = predicted.has_position & ~manual & ~np.isnan(predicted.expected_errors)
+        undecided = predicted.has_position & ~manual
+        self._reviewed.update(
+            zip(images, (manual.any(axis=1) & ~undecided.any(axis=1)).tolist(), strict=True)
+        )
+        known = undecided & ~np.isnan(predicted.expected_errors)
         errors = np.where(known, predicted.expected_errors, 0.0)
         counts = known.sum(axis=1)
         means = np.where(counts > 0, errors.sum(axis=1) / np.maximum(counts, 1), -np.inf)

@@ -15,10 +15,12 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
+from napari_landmark.gui.session.crop_reader import CropReader
 from napari_landmark.gui.session.crosshair import Crosshair
 from napari_landmark.gui.session.image_display import ImageDisplay
 from napari_landmark.gui.session.image_prefetcher import ImagePrefetcher
 from napari_landmark.gui.session.landmark_store import LandmarkStore
+from napari_landmark.gui.session.mark_options import MarkOptions
 from napari_landmark.gui.session.model_list import ModelList
 from napari_landmark.gui.session.odd_shapes import OddShapes
 from napari_landmark.gui.session.prepared_study import PreparedStudy
@@ -73,6 +75,10 @@ class Session:
         Position in the current volume.
     display : ImageDisplay
         Window and level of the current image.
+    marks : MarkOptions
+        How landmarks are marked on images.
+    crops : CropReader or None
+        Reader of crops of the images of the open study.
     """
 
     study_changed = Signal()
@@ -122,6 +128,8 @@ class Session:
         self.landmarks_changed.connect(self._forget_shape)
         self.crosshair = Crosshair()
         self.display = ImageDisplay()
+        self.marks = MarkOptions()
+        self.crops: CropReader | None = None
         self._prefetcher: ImagePrefetcher | None = None
 
     # -- study ----------------------------------------------------------------------------------------
@@ -172,6 +180,9 @@ class Session:
         self.odd_shapes = None
         self.study, self.cohort, self.landmark_store, self.adding = study, prepared.cohort, store, adding
         self.whole_cohort = prepared.whole
+        if self.crops is not None:
+            self.crops.close()
+        self.crops = CropReader(prepared.cohort)
         self._prefetcher = prepared.prefetcher
         self.undo_stack.clear()
         self.models, self.pixel_lengths = prepared.models, prepared.pixel_lengths
@@ -191,6 +202,8 @@ class Session:
             self.job.cancel()
         if self._prefetcher is not None:
             self._prefetcher.close()
+        if self.crops is not None:
+            self.crops.close()
         if self.landmark_store is not None:
             self.landmark_store.release()
 

@@ -20,12 +20,20 @@ class Change:
         Annotations; immutable, so keeping both costs next to nothing.
     label : str
         Name of the change for the user: 'Place Sella'.
+    more : tuple of Change, optional
+        Changes of other images that are undone and redone together with this one.
     """
 
     image: str
     before: LandmarkSet
     after: LandmarkSet
     label: str
+    more: tuple[Change, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Change, ...]:
+        """This change and those that belong to it."""
+        return self, *self.more
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,8 +55,20 @@ class UndoStack:
         self._done: list[Change] = []
         self._undone: list[Change] = []
 
-    def push(self, change: Change) -> None:
-        """Add a change; changes that were undone cannot be redone any more."""
+    def push(self, change: Change, *, merged: bool = False) -> None:
+        """Add a change; changes that were undone cannot be redone any more.
+
+        Parameters
+        ----------
+        change : Change
+        merged : bool, optional
+            Whether it becomes one with the last change where that has its label and ended where it begins.
+        """
+        last = self._done[-1] if self._done else None
+        same = last is not None and (last.image, last.label) == (change.image, change.label)
+        if merged and same and last is not None and last.after == change.before:
+            self._done.pop()
+            change = Change(change.image, last.before, change.after, change.label)
         self._done.append(change)
         del self._done[: -self._limit]
         self._undone.clear()

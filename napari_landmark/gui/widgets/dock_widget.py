@@ -6,6 +6,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from napari_landmark.gui.canvas.canvas_view import show_canvas_view
 from napari_landmark.gui.controls import NARROWEST, button
 from napari_landmark.gui.keys import bind_keys
 from napari_landmark.gui.layers.layer_manager import LayerManager
@@ -43,6 +44,7 @@ class Dock(Listener):
         self.viewer = viewer
         self.layer_manager: LayerManager = get_layer_manager(viewer)
         bind_keys(viewer, self.session)
+        show_canvas_view(viewer)
 
     def open_dock(self, name: str) -> None:
         """Bring another widget of this plugin to the front."""

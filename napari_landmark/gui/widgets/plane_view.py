@@ -12,8 +12,8 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_landmark.data.images.display import scale_to_unit
 from napari_landmark.data.planes import Plane
+from napari_landmark.gui.session.image_display import ImageDisplay
 
 COLORS = ("#ff6b6b", "#57d38c", "#ffd34d")
 """Colours of the three planes, of their titles and of their lines in the other two."""
@@ -77,7 +77,7 @@ class PlaneView(QWidget):
         self._array: NDArray | None = None
         self._heatmap: NDArray | None = None
         self._marks: tuple[PlaneMark, ...] = ()
-        self._limits = (0.0, 1.0)
+        self._display = ImageDisplay()
         self._cross: tuple[float, ...] = ()
         self._indices: tuple[int, ...] = ()
         self._centre: tuple[float, ...] = ()
@@ -138,9 +138,9 @@ class PlaneView(QWidget):
         self._cross, self._indices, self._centre, self._zoom = cross, indices, centre, zoom
         self.update()
 
-    def show_limits(self, limits: tuple[float, float]) -> None:
-        """Draw with other intensities as black and as white."""
-        self._limits = limits
+    def show_display(self, display: ImageDisplay) -> None:
+        """Draw with another window, gamma, or black and white exchanged."""
+        self._display = display
         self.update()
 
     def show_marks(self, marks: tuple[PlaneMark, ...]) -> None:
@@ -213,10 +213,10 @@ class PlaneView(QWidget):
 
     def _picture(self, array: NDArray, plane: Plane) -> QImage:
         """The slice; kept, since most changes leave it as it is."""
-        key = (id(array), self._indices[plane.axis], self._limits)
+        display = self._display
+        key = (id(array), self._indices[plane.axis], display.limits, display.gamma, display.inverted)
         if self._drawn is None or self._drawn[0] != key:
-            grey = scale_to_unit(plane.slice(array, self._indices[plane.axis]), self._limits)
-            pixels = np.ascontiguousarray((255 * grey + 0.5).astype(np.uint8))
+            pixels = np.ascontiguousarray(display.grey(plane.slice(array, self._indices[plane.axis])))
             rows, columns = pixels.shape
             image = QImage(pixels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8).copy()
             self._drawn = (key, image)

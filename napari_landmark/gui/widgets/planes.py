@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_landmark.data.landmarks import Status
 from napari_landmark.data.planes import Plane, orthogonal_planes
 from napari_landmark.gui.controls import note
-from napari_landmark.gui.layers.landmark_layer import CONFIDENCE_COLORS
+from napari_landmark.gui.layers.mark_colors import CONFIDENCE_COLORS
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.image_display import ADJUSTED
 from napari_landmark.gui.widgets.dock_widget import Dock
@@ -214,7 +214,7 @@ class PlanesWidget(Dock):
     def _on_display(self, *_: object) -> None:
         display = self.session.display
         for view in self.views:
-            view.show_limits(display.limits)
+            view.show_display(display)
         names = [*display.windows, *([ADJUSTED] if display.window == ADJUSTED else [])]
         if names != [self.window_level.itemText(row) for row in range(self.window_level.count())]:
             self.window_level.clear()
@@ -271,11 +271,7 @@ class PlanesWidget(Dock):
         self._on_crosshair(False)
 
     def _on_windowed(self, wider: float, brighter: float) -> None:
-        display = self.session.display
-        low, high = display.limits
-        width = (high - low) * (1 + max(wider, -0.5))
-        level = (low + high) / 2 - brighter * (high - low)
-        display.adjust(level - width / 2, level + width / 2)
+        self.session.display.adjust_by(wider, brighter)
 
     def _on_window(self, window: str) -> None:
         if window in self.session.display.windows:

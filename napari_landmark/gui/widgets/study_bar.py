@@ -28,6 +28,7 @@ from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
+from napari_landmark.gui.widgets.display_button import DisplayButton
 from napari_landmark.gui.widgets.image_list_model import ImageListModel
 from napari_landmark.progress import ProgressEvent
 
@@ -57,6 +58,7 @@ class StudyBar(Listener):
         self.previous = self._arrow("◀", -1, ",")
         self.next = self._arrow("▶", 1, ".")
         self.count = QLabel()
+        self.display = DisplayButton(session)
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         self.cancel = button("Cancel", self._on_cancel)
@@ -106,6 +108,7 @@ class StudyBar(Listener):
         row.addWidget(self.images, 1)
         row.addWidget(self.next)
         row.addWidget(self.count)
+        row.addWidget(self.display)
         self.running = QWidget()
         run = QHBoxLayout(self.running)
         run.setContentsMargins(0, 0, 0, 0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from napari.components import ViewerModel
 
-from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.landmarks import Status
+from napari_landmark.gui.layers.landmark_layer import CURRENT_MARK_RADIUS, MARK_RADIUS
+from napari_landmark.gui.layers.layer_transforms import camera_of
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 
@@ -100,48 +101,26 @@ class TestPoints:
 
     def test_colours_show_the_confidence(self, session, layer, truth):
         predict(session, session.current_image, truth[session.current_image])
-        assert layer.face_colorbar.visible
-        red, blue = layer.face_color[0][0], layer.face_color[-1][2]
+        red, blue = layer.border_color[0][0], layer.border_color[-1][2]
         assert red > 0.8
         assert blue > 0.5
         session.color_by_confidence = False
         session.view_changed.emit()
-        assert not layer.face_colorbar.visible
+        assert [to_hex(color) for color in layer.border_color] == list(session.schema.colors)
 
-    def test_the_bar_of_confidences_is_drawn_invisibly_while_the_study_opens(self, session, cohort, truth):
-        AnnotationEditor(session).place("capitate", (5, 5))
-        for name in NAMES[:3]:
-            AnnotationEditor(session).mark_missing(name)
-        predict(session, "hand_001.png", truth["hand_001.png"])
-        session.close()  # two viewers cannot both annotate
-        viewer = ViewerModel()
-        get_session(viewer).open(session.study, cohort)
-        bar = viewer.layers["Landmarks"].face_colorbar
-        assert (bar.visible, bar.opacity) == (True, 0)
-        AnnotationEditor(get_session(viewer)).undo()
-        AnnotationEditor(get_session(viewer)).clear("capitate")
-        assert not bar.visible
-        get_session(viewer).step(1)
-        assert (bar.visible, bar.opacity) == (True, 1)
-        get_session(viewer).close()
+    def test_the_marked_pixel_is_free(self, session, layer):
+        layer.add([20, 15])
+        assert layer.face_color[0][3] == 0
+        assert layer.border_color[0][3] == 1
 
-    def test_equal_confidences_beside_a_bar_that_is_drawn_already(
-        self, make_napari_viewer, session, cohort, truth
-    ):
-        AnnotationEditor(session).place("capitate", (5, 5))
-        found = LandmarkSet.from_array(
-            session.schema, truth["hand_001.png"], status=Status.PREDICTED, confidence=np.full(4, 0.7)
-        )
-        session.study.save_predictions("hand_001.png", found, cohort.geometry(cohort.index("hand_001.png")))
-        session.close()
-        viewer = make_napari_viewer()
-        again = get_session(viewer)
-        again.open(session.study, cohort)
-        again.show("hand_001.png")
-        layer = viewer.layers["Landmarks"]
-        assert layer.face_colorbar.visible
-        assert tuple(layer.face_contrast_limits) == (0, 1)
-        again.close()
+    @pytest.mark.parametrize("zoom", [0.4, 3.0, 40.0])
+    def test_marks_have_one_size_on_the_screen(self, viewer, session, layer, zoom):
+        layer.add([20, 15])
+        layer.add([30, 15])
+        session.select_landmark("index_tip")
+        camera_of(viewer).zoom = zoom
+        on_screen = layer.size * layer.scale[-1] * zoom
+        np.testing.assert_allclose(on_screen, [2 * MARK_RADIUS, 2 * CURRENT_MARK_RADIUS])
 
     def test_rings_are_as_wide_as_the_expected_error(self, viewer, session, truth):
         predict(session, session.current_image, truth[session.current_image], error=3.0)

@@ -1,0 +1,101 @@
+"""Canvas of a viewer as a Qt widget, and where positions of a layer are drawn on it."""
+
+from __future__ import annotations
+
+import weakref
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Layer
+from numpy.typing import ArrayLike, NDArray
+from qtpy.QtWidgets import QWidget
+
+from napari_landmark.gui.layers.layer_transforms import camera_of
+
+
+def canvas_widget(viewer: ViewerModel) -> QWidget | None:
+    """Qt widget of the canvas of a viewer, for which napari has private names only; None without a window."""
+    qt_viewer = getattr(getattr(viewer, "window", None), "_qt_viewer", None)
+    native = getattr(getattr(qt_viewer, "canvas", None), "native", None)
+    return native if isinstance(native, QWidget) else None
+
+
+class Screen:
+    """Positions of layers in pixels of the canvas, while slices are shown.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    widget : QWidget
+        The canvas.
+    """
+
+    def __init__(self, viewer: ViewerModel, widget: QWidget) -> None:
+        self._viewer = weakref.ref(viewer)
+        self._widget = widget
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether one canvas shows slices; positions in a rendering, and in a grid of canvases, are not known."""
+        viewer = self._viewer()
+        return viewer is not None and viewer.dims.ndisplay == 2 and not viewer.grid.enabled
+
+    @property
+    def shape(self) -> tuple[float, float]:
+        """Height and width in logical pixels."""
+        return float(self._widget.height()), float(self._widget.width())
+
+    @property
+    def zoom(self) -> float:
+        """Logical pixels of the screen for a unit of the world."""
+        viewer = self._viewer()
+        return 1.0 if viewer is None else float(camera_of(viewer).zoom)
+
+    def displayed(self, layer: Layer) -> list[int]:
+        """Axes of a layer that the canvas shows, that of its rows first."""
+        viewer = self._viewer()
+        if viewer is None:
+            return [layer.ndim - 2, layer.ndim - 1]
+        first = viewer.dims.ndim - layer.ndim
+        return [axis - first for axis in viewer.dims.displayed if axis >= first]
+
+    def to_screen(self, layer: Layer, positions: ArrayLike) -> NDArray[np.float64]:
+        """(n, 2) places [y, x] on the canvas of (n, d) positions in data coordinates of a layer."""
+        linear, offset = _to_world(layer)
+        world = np.asarray(positions, dtype=float).reshape(-1, layer.ndim) @ linear.T + offset
+        center, scale = self._camera()
+        places = (world[:, self.displayed(layer)] - center) * scale + np.array(self.shape) / 2
+        return np.asarray(places, dtype=np.float64)
+
+    def to_data(self, layer: Layer, place: ArrayLike) -> NDArray[np.float64]:
+        """(d,) position in data coordinates of a layer, in the shown slice, of a place [y, x] on the canvas."""
+        viewer = self._viewer()
+        linear, offset = _to_world(layer)
+        center, scale = self._camera()
+        first = 0 if viewer is None else viewer.dims.ndim - layer.ndim
+        world = np.zeros(layer.ndim) if viewer is None else np.array(viewer.dims.point[first:], dtype=float)
+        world[self.displayed(layer)] = (
+            np.asarray(place, dtype=float) - np.array(self.shape) / 2
+        ) / scale + center
+        return np.asarray(np.linalg.solve(linear, world - offset), dtype=np.float64)
+
+    def pixel(self, layer: Layer) -> float:
+        """Logical pixels of the screen for a pixel of a layer, the mean of its shown axes."""
+        axes = self.displayed(layer)
+        return self.zoom * float(np.linalg.norm(_to_world(layer)[0][:, axes], axis=0).mean())
+
+    def _camera(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        viewer = self._viewer()
+        if viewer is None:
+            return np.zeros(2), np.ones(2)
+        camera = camera_of(viewer)
+        down, right = (str(getattr(side, "value", side)) for side in camera.orientation2d)
+        signs = np.array([-1.0 if down == "up" else 1.0, -1.0 if right == "left" else 1.0])
+        return np.array(camera.center, dtype=float)[-2:], camera.zoom * signs
+
+
+def _to_world(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Matrix and offset from data coordinates to the world; `data_to_world` of napari takes one point at a time."""
+    affine = np.asarray(layer.affine.affine_matrix, dtype=float)
+    matrix, move = affine[:-1, :-1], affine[:-1, -1]
+    return matrix * np.asarray(layer.scale), matrix @ np.asarray(layer.translate) + move
