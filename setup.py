@@ -1,4 +1,4 @@
-"""Metadata of the package are in setup.cfg; this adds the long description, whose links work outside of the repository."""
+"""Metadata are in setup.cfg; this adds the long description, with links that work outside of the repository."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent
 
 
 def absolute_links(text: str, source: str, revision: str) -> str:
-    """Markdown whose relative links lead to the files of a revision of the repository, pictures to the files themselves."""
+    """Markdown whose relative links lead to the files of a revision of the repository."""
 
     def replaced(match: re.Match[str]) -> str:
         start, target, end = match.groups()

@@ -34,7 +34,7 @@ def import_model(archive: str | Path, folder: str | Path) -> Path:
     Raises
     ------
     InputError
-        The archive cannot be read or is damaged, the study has other landmarks than the model, or another program trains
+        The archive cannot be read or is damaged, the study has other landmarks, or another program trains
         it. Nothing changed then.
     """
     archive, folder = Path(archive), Path(folder)

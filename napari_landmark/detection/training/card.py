@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ def write_landmark_card(
     aside = _count(poses.get("left_aside")) if isinstance(poses, dict) else 0
     card = ModelCard(
         title="Landmark model",
-        purpose=f"Predicts {len(schema)} landmarks in {kind} of one anatomy, with heatmaps and an expected error for each.",
+        purpose=f"Predicts {len(schema)} landmarks in {kind} of one anatomy, each with an expected error.",
         record=record,
         data=[
             f"Annotated images: {annotated}, of which {templates} as templates; their names are in `model.json`",
@@ -79,9 +80,9 @@ def write_landmark_card(
 def _figures(
     cohort: Cohort, schema: LandmarkSchema, predictions: dict[str, LandmarkSet]
 ) -> list[tuple[str, str]]:
-    geometries = [cohort.geometry(cohort.index(name)) for name in predictions]
-    in_mm = all(geometry.has_spacing for geometry in geometries)
-    scales = [float(np.prod(one.spacing)) ** (1 / one.ndim) if in_mm else 1.0 for one in geometries]
+    spacings = [cohort.geometry(cohort.index(name)).spacing for name in predictions]
+    in_mm = None not in spacings
+    scales = [math.prod(spacing or (1.0,)) ** (1 / cohort.ndim) if in_mm else 1.0 for spacing in spacings]
     errors = np.array(
         [scale * found.expected_errors() for scale, found in zip(scales, predictions.values(), strict=True)]
     )

@@ -1,4 +1,4 @@
-"""Models passed on as archives: the same predictions, no names of images, and nothing of what others may have changed."""
+"""Models passed on as archives: the same predictions, no names of images, and nothing damaged."""
 
 from __future__ import annotations
 
