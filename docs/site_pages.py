@@ -6,6 +6,8 @@ repository; hence their links are those of the repository, and are translated he
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -93,56 +95,23 @@ def command_line() -> str:
     parts = [
         "# Command line",
         "Made from the program: the same as `--help` of each command.",
-        "Exit status: 0 done, 2 a mistake that one line names, 130 stopped (the same command goes on where it can), 1 a fault of "
-        "the program. `NAPARI_LANDMARK_DEBUG=1` shows where; `NAPARI_LANDMARK_CACHE` is the folder of the caches.",
+        "Exit status: 0 done, 2 a mistake that one line names, 130 stopped (the same command goes on where it can), "
+        "1 a fault of the program. `NAPARI_LANDMARK_DEBUG=1` shows where; `NAPARI_LANDMARK_CACHE` is the folder of the "
+        "caches.",
     ]
-    for name, command in _commands(typer.main.get_command(app), "napari-landmark"):
-        parts.append(f"## {name}")
-        parts.append(command.help or "")
-        arguments = [one for one in command.params if one.param_type_name == "argument"]
-        options = [one for one in command.params if one.param_type_name == "option" and not one.hidden]
-        shown = " ".join(str(one.metavar or one.name).upper() for one in arguments)
-        parts.append(
-            f"```text\n{name} {shown} [OPTIONS]\n```" if shown else f"```text\n{name} [OPTIONS]\n```"
-        )
-        rows = [
-            (f"`{one.metavar or one.name}`", getattr(one, "help", "") or "", "yes", "") for one in arguments
-        ]
-        rows += [_option(one) for one in options]
-        if rows:
-            lines = [" | ".join(_cell(cell) for cell in row) for row in rows]
-            parts.append(
-                "| | | needed | default |\n|---|---|---|---|\n" + "\n".join(f"| {line} |" for line in lines)
-            )
+    for path in _commands(typer.main.get_command(app), ()):
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text):
+            app(args=[*path, "--help"], prog_name="napari-landmark", standalone_mode=False)
+        parts += [f"## {' '.join(path)}", f"```text\n{text.getvalue().strip()}\n```"]
     return "\n\n".join(parts) + "\n"
 
 
-def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
-    if not hasattr(command, "commands"):
-        yield name, command
-        return
-    for key, child in command.commands.items():
+def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Words of every command that is not hidden."""
+    for name, child in getattr(command, "commands", {}).items():
         if not child.hidden:
-            yield from _commands(child, f"{name} {key}")
-
-
-def _option(option: Any) -> tuple[str, str, str, str]:
-    name = ", ".join([*option.opts, *option.secondary_opts])
-    value = "" if option.is_flag else f" {option.metavar or _type_name(option)}"
-    default = option.default
-    shown = (
-        ""
-        if default in (None, False, [], ()) or callable(default)
-        else str(getattr(default, "value", default))
-    )
-    return f"`{name}{value}`", option.help or "", "yes" if option.required else "", shown
-
-
-def _type_name(option: Any) -> str:
-    choices = getattr(option.type, "choices", None)
-    return (
-        "|".join(str(getattr(one, "value", one)) for one in choices) if choices else option.type.name.upper()
-    )
+            yield from _commands(child, (*path, name)) if hasattr(child, "commands") else [(*path, name)]
 
 
 def _cell(text: str) -> str:
@@ -155,9 +124,9 @@ def python_names() -> str:
     names = re.findall(r"^from \.([\w.]+) import (\w+) as \w+$", stub, re.MULTILINE)
     parts = [
         "# Python",
-        "The public names of `import napari_landmark`, each loaded when it is first used: they stay until a release says "
-        "otherwise. Positions are in array axis order (row, column; slice, row, column), in pixels; the centre of the first "
-        "pixel is 0.",
+        "The public names of `import napari_landmark`, each loaded when it is first used: they stay until a release "
+        "says otherwise. Positions are in array axis order (row, column; slice, row, column), in pixels; the centre of "
+        "the first pixel is 0.",
         *(f"::: napari_landmark.{module}.{name}" for module, name in names),
         "## For other packages",
         "What a package implements and announces by an [entry point](architecture.md#recipes).",
@@ -179,8 +148,8 @@ def schemas() -> str:
 
     parts = [
         "# Schemas of files",
-        "What other programs may rely on. A schema has a version; a file of an older version is read by every later program, and "
-        "tests open studies as released versions wrote them. The schemas come with the package "
+        "What other programs may rely on. A schema has a version; a file of an older version is read by every later "
+        "program, and tests open studies as released versions wrote them. The schemas come with the package "
         '(`napari_landmark.data.schemas.file_schema.file_schema("study")`).',
     ]
     for name in SCHEMA_NAMES:
