@@ -14,6 +14,8 @@ PAGES = [
     ROOT / "benchmarks" / "RESULTS.md",
     ROOT / "sample_data" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
 ]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: f"{path.parent.name}/{path.name}")
 

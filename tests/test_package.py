@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from configparser import ConfigParser
 from importlib.metadata import entry_points, version
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -47,3 +50,46 @@ def test_napari_finds_the_manifest():
     (found,) = entry_points(group="napari.manifest", name="napari-landmark")
     assert found.value == "napari_landmark:napari.yaml"
     assert (ROOT / "napari.yaml").resolve() == ROOT / "napari_landmark" / "napari.yaml"
+
+
+def settings():
+    parser = ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser["metadata"]
+
+
+def test_citation_and_changelog_know_the_version():
+    version_ = settings()["version"]
+    assert f"\nversion: {version_}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\n## {version_}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_links_of_the_long_description_work_outside_of_the_repository():
+    spec = spec_from_file_location("setup_script", ROOT / "setup.py")
+    script = module_from_spec(spec)
+    spec.loader.exec_module(script)
+    text = script.long_description()
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert len(targets) > 15
+    assert all(target.startswith(("https://", "#")) for target in targets)
+    source = re.search(r"Source = (\S+)", settings()["project_urls"])[1]
+    own = [target.removeprefix(source) for target in targets if target.startswith(source)]
+    for target in own:
+        kind, revision, path = target.strip("/").split("/", 2)
+        path = path.partition("#")[0]
+        assert revision == f"v{settings()['version']}"
+        assert (ROOT / path).is_file()
+        assert kind == ("raw" if path.endswith((".png", ".webp")) else "blob")
+
+
+def test_addresses_of_the_project_stand_in_one_place():
+    """Files that cannot read setup.cfg name no address, so that the owner fills in one place."""
+    for name in (
+        "README.md",
+        "CITATION.cff",
+        "SECURITY.md",
+        "CONTRIBUTING.md",
+        "mkdocs.yml",
+        "recipe/meta.yaml",
+    ):
+        assert "OWNER" not in (ROOT / name).read_text(encoding="utf-8"), name

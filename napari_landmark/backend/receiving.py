@@ -31,6 +31,7 @@ from napari_landmark.detection.model.volume_model import VolumeModel
 from napari_landmark.detection.model.volume_model_files import save_volume_model
 from napari_landmark.detection.pose.pose_file import POSES, write_poses
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, write_pose_table
+from napari_landmark.detection.training.card import write_landmark_card
 from napari_landmark.detection.training.train import TrainingReport
 from napari_landmark.learning.loop import History
 from napari_landmark.learning.training_record import write_record
@@ -182,6 +183,10 @@ def _write_training(
         write_json_object(folder / "history.json", summary, indent=None)
         geometries = {name: cohort.geometry(cohort.index(name)) for name in report.predictions}
         study.save_all_predictions(report.predictions, geometries)
+        predicted = {} if report.cancelled else report.predictions
+        write_landmark_card(
+            folder, cohort, model.schema, model.record, predicted, minutes=report.seconds / 60
+        )
         if not report.cancelled:
             write_pose_table(study.folder / POSE_TABLE, report.poses)
         event = "training cancelled" if report.cancelled else "training finished"

@@ -45,6 +45,8 @@ hosts_app = typer.Typer(help="Other machines that jobs can run on, through ssh."
 app.add_typer(hosts_app, name="hosts")
 jobs_app = typer.Typer(help="Jobs on other machines.", rich_markup_mode=None)
 app.add_typer(jobs_app, name="jobs")
+model_app = typer.Typer(help="Pass trained models on, as one file with checksums.", rich_markup_mode=None)
+app.add_typer(model_app, name="model")
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 is the second card) or mps")]
 Spacing = Annotated[
@@ -546,6 +548,40 @@ def cache(
     from napari_landmark.cli.cache import run_cache
 
     run_cache(remove_unused=remove_unused, clear=clear)
+
+
+@model_app.command("export")
+def model_export(
+    source: Annotated[
+        Path, typer.Argument(metavar="STUDY|MODEL", help="A study, or the folder of one model")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The archive; ends in .model.zip")],
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Model of the study, such as 002; the default if not given"),
+    ] = None,
+) -> None:
+    """Write a model into one file, without names of images."""
+    from napari_landmark.cli.model import run_export
+
+    run_export(source, out=out, name=name)
+
+
+@model_app.command("import")
+def model_import(
+    archive: Annotated[Path, typer.Argument(metavar="FILE", help="What model export wrote")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER",
+            help="Study that gets the landmark model, created if missing; a new folder for a registration model",
+        ),
+    ],
+) -> None:
+    """Check an archive and take its model over."""
+    from napari_landmark.cli.model import run_import
+
+    run_import(archive, out=out)
 
 
 @hosts_app.command("list")

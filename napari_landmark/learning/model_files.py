@@ -100,6 +100,15 @@ class ModelFormat:
         )
 
 
+def stated_format(folder: Path) -> str:
+    """Entry `format` of the sidecar in a folder; empty where there is none, or it cannot be read."""
+    try:
+        sidecar = json.loads(read_small_text(folder / SIDECAR))
+    except (InputError, OSError, ValueError, RecursionError):
+        return ""
+    return str(sidecar.get("format", "")) if isinstance(sidecar, dict) else ""
+
+
 @contextmanager
 def sidecar_errors(folder: Path) -> Iterator[None]:
     """Turn everything that goes wrong with the values of a sidecar into an InputError that names it."""

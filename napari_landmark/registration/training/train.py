@@ -22,6 +22,7 @@ from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.options import RegistrationOptions
 from napari_landmark.registration.training.batches import RegistrationBatches
+from napari_landmark.registration.training.card import write_registration_card
 from napari_landmark.registration.training.dataset import LabelSource, RegistrationDataset
 from napari_landmark.registration.training.record import InterruptedRun, training_record
 from napari_landmark.registration.training.trainer import Trainer
@@ -131,6 +132,7 @@ def train_registration(
     )
     if folder is not None:
         model.save(folder)
+        write_registration_card(folder, record)
         if not history.cancelled:
             (folder / CHECKPOINT).unlink(missing_ok=True)
     return model
