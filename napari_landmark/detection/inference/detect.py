@@ -177,7 +177,12 @@ def detect_images(
                     found.further_subjects[name] = further
                 if kept is not None:
                     kept.add(
-                        name, path, detection.landmarks, image.geometry, detection.pose, further_subjects=further
+                        name,
+                        path,
+                        detection.landmarks,
+                        image.geometry,
+                        detection.pose,
+                        further_subjects=further,
                     )
             if progress:
                 progress(ProgressEvent("detecting", (found.n_resumed + done) / len(references)))

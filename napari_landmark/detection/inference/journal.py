@@ -60,7 +60,8 @@ class JournalContent:
         """Landmarks of the second subject and on in an image that has a prediction; empty of one subject."""
         entry = self.entries[name]
         return tuple(
-            _landmarks(found, entry["image_state"], self.schema) for found in entry.get("further_subjects", ())
+            _landmarks(found, entry["image_state"], self.schema)
+            for found in entry.get("further_subjects", ())
         )
 
     def all_skipped(self) -> dict[str, str]:
