@@ -123,6 +123,10 @@ def receive_detections(
             check_axes(marks.values(), geometries[image], image=image)
             found.landmarks[image], found.geometries[image] = marks, geometries[image]
             found.poses[image] = pose
+            if further := content.further_subjects(name):
+                for subject in further:
+                    check_axes(subject.values(), geometries[image], image=image)
+                found.further_subjects[image] = further
         elif name in left_out:
             reason = printable(left_out[name]).replace(name, image)[:500]
             found.skipped_files.append(SkippedFile(image, reason))

@@ -324,12 +324,25 @@ def finish_detection(
     typer.echo(f"{len(found.landmarks)} images, {each:.2f} s each ({run.computed_on}): {out}")
     for line in state_lines(found.landmarks):
         typer.echo(line, err=True)
+    if found.further_subjects:
+        typer.echo(_further_subjects(found), err=True)
     typer.echo(describe_spacing(found.geometries.values()))
     if turned := sum(pose.is_turned for pose in found.poses.values()):
         mirrored = sum(pose.is_mirrored for pose in found.poses.values())
         typer.echo(f"{turned} images in another pose ({mirrored} mirrored): {pose_table_path(out)}")
     if request.heatmaps is not None:
         typer.echo(f"heatmaps: {request.heatmaps}")
+
+
+def _further_subjects(found: Detections) -> str:
+    """One line on the rows of the second subject and on."""
+    from napari_landmark.detection.inference.detect import subject_name
+
+    example = subject_name(next(iter(found.further_subjects)), 2)
+    return (
+        f"further subjects in {len(found.further_subjects)} of the images have rows of their own, such as "
+        f"{example!r}"
+    )
 
 
 def _report_images(found: Detections) -> None:

@@ -37,6 +37,24 @@ def test_a_table_of_all_images(detect, tmp_path, capsys):
     assert {row["mirrored"] for row in poses} <= {"yes", "no"}
 
 
+def test_further_subjects_are_said_and_stand_in_the_table(detect, tmp_path, monkeypatch, capsys):
+    whole = detection.detect_images
+
+    def several(*arguments, **options):
+        found = whole(*arguments, **options)
+        found.further_subjects["hand_001.png"] = (found.landmarks["hand_000.png"],)
+        return found
+
+    monkeypatch.setattr(detection, "detect_images", several)
+    assert detect() == 0
+    assert "such as 'hand_001.png (subject 2)'" in capsys.readouterr().err
+    found = read_landmarks(tmp_path / "found.csv")
+    assert list(found)[1:3] == ["hand_001.png", "hand_001.png (subject 2)"]
+    assert found["hand_001.png (subject 2)"] == found["hand_000.png"]
+    record = json.loads((tmp_path / "found.csv.run.json").read_text())
+    assert (record["images"]["count"], record["images"]["further_subjects"]) == (4, 1)
+
+
 def test_millimetres_where_a_spacing_is_given(detect, tmp_path):
     def rows(name):
         with (tmp_path / name).open(newline="") as stream:

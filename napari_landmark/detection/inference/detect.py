@@ -54,6 +54,9 @@ class Detections:
         Of the same images.
     poses : dict of str to Pose
         Of the same images, relative to the template's.
+    further_subjects : dict of str to tuple of LandmarkSet
+        Of images that show several subjects: landmarks of the second one and on. `landmarks` has the first one, which
+        is found best.
     skipped_files : list of SkippedFile
         Images that could not be used.
     cancelled : bool
@@ -65,6 +68,7 @@ class Detections:
     landmarks: dict[str, LandmarkSet] = field(default_factory=dict)
     geometries: dict[str, Geometry] = field(default_factory=dict)
     poses: dict[str, Pose] = field(default_factory=dict)
+    further_subjects: dict[str, tuple[LandmarkSet, ...]] = field(default_factory=dict)
     skipped_files: list[SkippedFile] = field(default_factory=list)
     cancelled: bool = False
     n_resumed: int = 0
@@ -73,6 +77,35 @@ class Detections:
         """Bring landmarks and poses into the order of these names."""
         self.landmarks = {name: self.landmarks[name] for name in names if name in self.landmarks}
         self.poses = {name: self.poses[name] for name in names if name in self.poses}
+        self.further_subjects = {
+            name: self.further_subjects[name] for name in names if name in self.further_subjects
+        }
+
+    def by_subject(self) -> tuple[dict[str, LandmarkSet], dict[str, Geometry]]:
+        """Landmarks and geometries of all subjects in the order of the images.
+
+        The first subject has the name of its image, further ones the names of `subject_name`, which no image format
+        ends with: no reader takes them for landmarks of the first one.
+        """
+        landmarks: dict[str, LandmarkSet] = {}
+        geometries: dict[str, Geometry] = {}
+        for image, first in self.landmarks.items():
+            subjects = (first, *self.further_subjects.get(image, ()))
+            for number, marks in enumerate(subjects, start=1):
+                name = subject_name(image, number)
+                landmarks[name], geometries[name] = marks, self.geometries[image]
+        return landmarks, geometries
+
+
+def subject_name(image: str, number: int) -> str:
+    """Name of a subject of an image in tables, counted from 1.
+
+    Examples
+    --------
+    >>> subject_name("hands.png", 1), subject_name("hands.png", 2)
+    ('hands.png', 'hands.png (subject 2)')
+    """
+    return image if number == 1 else f"{image} (subject {number})"
 
 
 @thread_limit()
@@ -139,8 +172,18 @@ def detect_images(
                     write_heatmaps(heatmaps, image, detection)
                 found.landmarks[name], found.geometries[name] = detection.landmarks, image.geometry
                 found.poses[name] = detection.pose
+                further = detection.subjects[1:]
+                if further:
+                    found.further_subjects[name] = further
                 if kept is not None:
-                    kept.add(name, path, detection.landmarks, image.geometry, detection.pose)
+                    kept.add(
+                        name,
+                        path,
+                        detection.landmarks,
+                        image.geometry,
+                        detection.pose,
+                        further_subjects=further,
+                    )
             if progress:
                 progress(ProgressEvent("detecting", (found.n_resumed + done) / len(references)))
     finally:
@@ -229,6 +272,8 @@ def take_over(
         else:
             found.landmarks[reference.name], found.geometries[reference.name], pose = earlier
             found.poses[reference.name] = pose
+            if further := content.further_subjects(reference.name):
+                found.further_subjects[reference.name] = further
             found.n_resumed += 1
     return todo
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,14 @@ class JournalContent:
         parsed = ((name, self._parsed(entry)) for name, entry in self.entries.items())
         return {name: found for name, found in parsed if found is not None}
 
+    def further_subjects(self, name: str) -> tuple[LandmarkSet, ...]:
+        """Landmarks of the second subject and on in an image that has a prediction; empty of one subject."""
+        entry = self.entries[name]
+        return tuple(
+            _landmarks(found, entry["image_state"], self.schema)
+            for found in entry.get("further_subjects", ())
+        )
+
     def all_skipped(self) -> dict[str, str]:
         """Reasons why images were skipped, by name."""
         return {name: str(entry["skipped"]) for name, entry in self.entries.items() if "skipped" in entry}
@@ -66,7 +74,9 @@ class JournalContent:
         try:
             geometry = _geometry(entry["geometry"])
             pose = Pose.from_json(entry["pose"]) if "pose" in entry else Pose.upright(geometry.ndim)
-            return _landmarks(entry, self.schema), geometry, pose
+            for further in entry.get("further_subjects", ()):
+                _landmarks(further, entry["image_state"], self.schema)  # damaged ones are found again
+            return _landmarks(entry["found"], entry["image_state"], self.schema), geometry, pose
         except (InputError, LookupError, TypeError, ValueError, OverflowError):
             return None
 
@@ -107,7 +117,8 @@ def read_journal(path: Path, run: Mapping[str, Any], schema: LandmarkSchema) -> 
                         break
                 else:
                     keys = ("state", "skipped") if "skipped" in entry else ("state", "found", "geometry")
-                    kept = {key: entry[key] for key in (*keys, *(["pose"] if "pose" in entry else []))}
+                    optional = (key for key in ("pose", "further_subjects") if key in entry)
+                    kept = {key: entry[key] for key in (*keys, *optional)}
                     # Entries of earlier versions have no state of the image.
                     content.entries[str(entry["image"])] = kept | {"image_state": entry.get("image_state")}
             except (ValueError, LookupError, TypeError, RecursionError):
@@ -156,16 +167,19 @@ class DetectionJournal:
             self._append(_run_line(run))
 
     def add(
-        self, name: str, image: Path, landmarks: LandmarkSet, geometry: Geometry, pose: Pose | None = None
+        self,
+        name: str,
+        image: Path,
+        landmarks: LandmarkSet,
+        geometry: Geometry,
+        pose: Pose | None = None,
+        *,
+        further_subjects: Sequence[LandmarkSet] = (),
     ) -> None:
-        """Append the prediction of an image, positions in native index coordinates, and its pose if not upright."""
-        # All digits: lengths in mm are computed from these, and a resumed run writes the same table to the last byte.
-        found = [
-            [*(mark.position or ()), mark.confidence, mark.expected_error]
-            if mark.status in (Status.PREDICTED, Status.PREDICTED_MISSING)
-            else None
-            for mark in landmarks.values()
-        ]
+        """Append the prediction of an image, positions in native index coordinates.
+
+        Its pose is kept if it is not upright, and the landmarks of further subjects if there are any.
+        """
         described = {
             "shape": geometry.shape,
             "spacing": geometry.spacing,
@@ -175,7 +189,14 @@ class DetectionJournal:
             "plane": geometry.spacing_plane,
         }
         self._empty = False
-        entry = {"image": name, "state": _state(image), "found": found, "geometry": described}
+        entry = {
+            "image": name,
+            "state": _state(image),
+            "found": _plain_values(landmarks),
+            "geometry": described,
+        }
+        if further_subjects:
+            entry["further_subjects"] = [_plain_values(marks) for marks in further_subjects]
         if pose is not None and not pose.is_upright:
             entry["pose"] = pose.to_json()
         self._append(entry | {"image_state": landmarks.image_state})
@@ -219,16 +240,27 @@ def _state(path: Path) -> list[int]:
         return []
 
 
-def _landmarks(entry: Mapping[str, Any], schema: LandmarkSchema) -> LandmarkSet:
+def _plain_values(landmarks: LandmarkSet) -> list[list[float | None] | None]:
+    # All digits: lengths in mm are computed from these, and a resumed run writes the same table to the last byte.
+    return [
+        [*(mark.position or ()), mark.confidence, mark.expected_error]
+        if mark.status in (Status.PREDICTED, Status.PREDICTED_MISSING)
+        else None
+        for mark in landmarks.values()
+    ]
+
+
+def _landmarks(
+    found: Sequence[Sequence[Any] | None], state: str | None, schema: LandmarkSchema
+) -> LandmarkSet:
     marks = []
-    for name, values in zip(schema.names, entry["found"], strict=True):
+    for name, values in zip(schema.names, found, strict=True):
         if values is None:
             marks.append(Landmark(name))
         else:
             *position, confidence, error = values
             status = Status.PREDICTED if position else Status.PREDICTED_MISSING
             marks.append(Landmark(name, tuple(position) or None, status, confidence, error))
-    state = entry["image_state"]
     return LandmarkSet(schema, marks, image_state=None if state is None else ImageState(state))
 
 

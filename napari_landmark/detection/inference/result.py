@@ -63,14 +63,15 @@ def fingerprint_of_detected(
 
 
 def write_detections(out: Path, found: Detections, run: DetectionRun, *, images_fingerprint: str) -> None:
-    """Write the table, the poses beside it and the record of the run.
+    """Write the table, with rows of every subject of an image, the poses beside it and the record of the run.
 
     Raises
     ------
     InputError
         A file cannot be written.
     """
-    write_landmarks(out, found.landmarks, geometries=found.geometries)
+    landmarks, geometries = found.by_subject()
+    write_landmarks(out, landmarks, geometries=geometries)
     detected = [file for file in image_files(run.images)[0] if file[0] in found.landmarks]
     write_pose_table(pose_table_path(out), found.poses, read_stated_views(detected))
     arguments = {
@@ -92,6 +93,7 @@ def write_detections(out: Path, found: Detections, run: DetectionRun, *, images_
             "count": len(found.landmarks),
             "fingerprint": images_fingerprint,
             "left_out": [problem.name for problem in found.skipped_files],
+            "further_subjects": sum(map(len, found.further_subjects.values())),
             "states": Counter(str(m.image_state) for m in found.landmarks.values() if m.image_state),
         },
     )

@@ -21,10 +21,16 @@ _DECIMALS = 4
 # of it, 6.3 and more in 73 images of other things.
 _UNUSUAL, _UNUSUAL_HALF, _FOREIGN_HALF = 3.0, 2.0, 4.0
 _FEWEST_SHOWN = 0.25  # part of the landmarks; with fewer of them an image shows nothing that could be told
+_MOST_UNEXPLAINED = 0.25  # part of the landmarks that are missing although they are expected inside
 # Probability that a landmark is missing, where both are equally likely before: logistic in the logarithm of its
-# expected error over the usual one, and in its distance from the border of the image as a part of the longest side.
-# Fitted to cut, enlarged and turned images of a training with cephalograms and of one with drawn hands.
+# expected error over the usual one, and in the distances from the border of its position and of the position that the
+# sure landmarks tell, in parts of the longest side. The latter says nothing at `_NEUTRAL`, and no more beyond the
+# largest. Fitted to cut, enlarged and turned images of a training with cephalograms and of one with drawn hands.
 _MISSING_AT, _STEEPNESS, _BORDER = 2.4, 3.1, 0.35
+_EXPECTED_BORDER, _NEUTRAL, _LARGEST_EXPECTED = 0.2, 0.02, 0.1
+# No position is outside of an image: that of a landmark just outside is on the border itself, however sure. Within what
+# part of the expected error that is, and how much it adds to the logarithm.
+_ON_BORDER, _HELD_BACK = 0.02, 1.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +77,14 @@ class UsualErrors:
         return cls(landmarks)
 
 
-def judge(landmarks: LandmarkSet, usual: UsualErrors, *, shape: Sequence[int], scale: float) -> LandmarkSet:
+def judge(
+    landmarks: LandmarkSet,
+    usual: UsualErrors,
+    *,
+    shape: Sequence[int],
+    scale: float,
+    expected: NDArray[np.float64] | None = None,
+) -> LandmarkSet:
     """State of the image, and its landmarks without those that it does not seem to show.
 
     Parameters
@@ -83,11 +96,17 @@ def judge(landmarks: LandmarkSet, usual: UsualErrors, *, shape: Sequence[int], s
         Of the native image.
     scale : float
         Native pixels per pixel of the working grid.
+    expected : (n, d) array, optional
+        Positions that the sure landmarks tell, see `expected_positions`; native index coordinates. With them an image
+        that shows a small part of the anatomy is told from one of something else.
     """
     ratios = landmarks.expected_errors() / scale / usual.landmarks
-    probabilities = missing_probability(ratios, border_distance(landmarks.positions(len(shape)), shape))
+    distances = border_distance(landmarks.positions(len(shape)), shape)
+    margins = None if expected is None else border_margin(expected, shape)
+    uncertainty = landmarks.expected_errors() / max(shape)
+    probabilities = missing_probability(ratios, distances, uncertainty=uncertainty, margins=margins)
     missing = probabilities > 0.5
-    state = _state(landmarks.expected_errors() / scale, usual.landmarks, missing)
+    state = _state(landmarks.expected_errors() / scale, usual.landmarks, missing, margins)
     if state is ImageState.FOREIGN:
         missing[:] = False  # of another anatomy nothing is missing: it is the wrong image
     marks = (
@@ -97,7 +116,13 @@ def judge(landmarks: LandmarkSet, usual: UsualErrors, *, shape: Sequence[int], s
     return LandmarkSet(landmarks.schema, marks, image_state=state)
 
 
-def missing_probability(ratios: NDArray[np.float64], distances: NDArray[np.float64]) -> NDArray[np.float64]:
+def missing_probability(
+    ratios: NDArray[np.float64],
+    distances: NDArray[np.float64],
+    *,
+    uncertainty: NDArray[np.float64],
+    margins: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
     """Probability (n,) that landmarks are outside of the image or covered; 0 where nothing is known.
 
     Parameters
@@ -106,9 +131,19 @@ def missing_probability(ratios: NDArray[np.float64], distances: NDArray[np.float
         Expected error over the usual one of that landmark.
     distances : (n,) array
         See `border_distance`.
+    uncertainty : (n,) array
+        Expected error in the unit of the distances.
+    margins : (n,) array, optional
+        Of the expected positions, see `border_margin`; NaN where there is none.
     """
+    told = np.zeros(len(ratios))
+    if margins is not None:
+        beyond = np.clip(margins, -_LARGEST_EXPECTED, _LARGEST_EXPECTED) - _NEUTRAL
+        told = np.nan_to_num(beyond, nan=0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        sign = _STEEPNESS * (np.log(ratios / _MISSING_AT) - distances / _BORDER)
+        held_back = _HELD_BACK * np.exp(-distances / (_ON_BORDER * uncertainty))
+        evidence = np.log(ratios / _MISSING_AT) - distances / _BORDER - told / _EXPECTED_BORDER + held_back
+        sign = _STEEPNESS * evidence
     return np.nan_to_num(1 / (1 + np.exp(-np.clip(sign, -50, 50))), nan=0.0)
 
 
@@ -117,22 +152,37 @@ def border_distance(positions: NDArray[np.float64], shape: Sequence[int]) -> NDA
 
     0 outside of the image, NaN where there is no position.
     """
+    return border_margin(positions, shape).clip(min=0)
+
+
+def border_margin(positions: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.float64]:
+    """The same, but below 0 outside of the image."""
     last = np.asarray(shape, dtype=float) - 1
-    return np.minimum(positions, last - positions).min(1).clip(min=0) / max(shape)
+    margins: NDArray[np.float64] = np.minimum(positions, last - positions).min(1) / max(shape)
+    return margins
 
 
 def _state(
-    errors: NDArray[np.float64], usual: NDArray[np.float64], missing: NDArray[np.bool_]
+    errors: NDArray[np.float64],
+    usual: NDArray[np.float64],
+    missing: NDArray[np.bool_],
+    margins: NDArray[np.float64] | None,
 ) -> ImageState | None:
     known = ~np.isnan(errors) & ~np.isnan(usual)
     if not known.any():
         return None
     shown = known & ~missing
-    if shown.sum() < _FEWEST_SHOWN * known.sum():
+    if margins is None and shown.sum() < _FEWEST_SHOWN * known.sum():
         return ImageState.FOREIGN
-    ratios = np.sort(errors[known] / usual[known])
+    # Where the sure landmarks tell that others are outside, those say nothing of the image.
+    counted = known if margins is None else known & ~(missing & (margins < 0))
+    ratios = np.sort(errors[counted] / usual[counted])
     half = ratios[: (len(ratios) + 1) // 2].mean()
     if half > _FOREIGN_HALF:
         return ImageState.FOREIGN
     is_unusual = errors[shown].mean() > _UNUSUAL * usual[shown].mean()
-    return ImageState.DOUBTFUL if is_unusual or half > _UNUSUAL_HALF else ImageState.FOUND
+    unexplained = margins is not None and (
+        (missing & (margins > _LARGEST_EXPECTED)).sum() > _MOST_UNEXPLAINED * known.sum()
+    )
+    is_doubtful = is_unusual or unexplained or half > _UNUSUAL_HALF
+    return ImageState.DOUBTFUL if is_doubtful else ImageState.FOUND

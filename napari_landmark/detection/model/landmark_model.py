@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.cohort.working_grid import CanvasTransform, fit_canvas_transform, resample
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.sides import Sides
@@ -25,6 +27,7 @@ from napari_landmark.detection.embedding.embedding import Embedding
 from napari_landmark.detection.embedding.template_matching import Descriptors, match_templates
 from napari_landmark.detection.model.detection import Detection
 from napari_landmark.detection.model.embedding_trials import EmbeddingTrials
+from napari_landmark.detection.model.expected_positions import expected_positions
 from napari_landmark.detection.model.judgement import UsualErrors, judge
 from napari_landmark.detection.model.subjects import Box, find_beside, find_in_halves
 from napari_landmark.detection.model.uncertainty import (
@@ -235,11 +238,25 @@ class LandmarkModel:
 
     def _judged(self, detection: Detection, geometry: Geometry) -> Detection:
         """A detection with the state of the image, and without landmarks that it does not show."""
+        return replace(detection, landmarks=self._judge(detection.landmarks, geometry, detection.pose))
+
+    def _judge(self, landmarks: LandmarkSet, geometry: Geometry, pose: Pose) -> LandmarkSet:
         if self.usual_errors is None:
-            return detection
-        scale = fit_canvas_transform(geometry, self.canvas, detection.pose).scale
-        landmarks = judge(detection.landmarks, self.usual_errors, shape=geometry.shape, scale=scale)
-        return replace(detection, landmarks=landmarks)
+            return landmarks
+        transform = fit_canvas_transform(geometry, self.canvas, pose)
+        told = expected_positions(
+            self._template[self._rows(pose)],
+            transform.to_working(landmarks.positions(len(self.canvas))),
+            landmarks.expected_errors() / transform.scale / self.usual_errors.landmarks,
+            self.canvas,
+        )
+        return judge(
+            landmarks,
+            self.usual_errors,
+            shape=geometry.shape,
+            scale=transform.scale,
+            expected=None if told is None else transform.to_native(told),
+        )
 
     def _told_apart(self, detection: Detection, image: MedicalImage, *, heatmaps: bool) -> Detection:
         """The detection, or that of one of several subjects.
@@ -303,7 +320,7 @@ class LandmarkModel:
             found = self._on_native_pixels(found, native, canvas_transform)
         pose = pose or Pose.upright(len(self.canvas))
         if self.pose_options is not None:
-            rows = self.pose_options.sides.rows(self.schema.names, mirrored=pose.is_mirrored)
+            rows = self._rows(pose)
             found = replace(
                 found,
                 positions=found.positions[rows],
@@ -408,7 +425,7 @@ class LandmarkModel:
         search = PoseSearch(evaluate, every, self._template, options.mirror)
         trial = self._as_trial(image.geometry, found)
         best = search.refined(trial)
-        if options.is_unusual(best.error):
+        if options.is_unusual(best.error) and not self._shows_a_part(image.geometry, best):
             matched = replace(search, evaluate=self._matching(upright))
             candidates = matched.coarse()
             if thorough:
@@ -433,16 +450,36 @@ class LandmarkModel:
             return False
         if len(self.canvas) != 2:  # candidates of a volume are too many to try all of them
             return False
-        return self._is_unusual(found) or self._as_trial(geometry, found).is_off(self._template, self.canvas)
+        trial = self._as_trial(geometry, found)
+        if trial.is_off(self._template, self.canvas):
+            return True
+        return self._is_unusual(found) and not self._shows_a_part(geometry, trial)
+
+    def _shows_a_part(self, geometry: Geometry, trial: PoseTrial) -> bool:
+        """Whether the anatomy is found in a pose, and what raises the error are landmarks outside of the image."""
+        if self.usual_errors is None:
+            return False
+        transform, rows = fit_canvas_transform(geometry, self.canvas, trial.pose), self._rows(trial.pose)
+        found = LandmarkSet.from_array(
+            self.schema,
+            transform.to_native(trial.positions[rows]),
+            status=Status.PREDICTED,
+            expected_error=trial.errors[rows] * transform.scale,
+        )
+        return self._judge(found, geometry, trial.pose).image_state is ImageState.FOUND
 
     def _as_trial(self, geometry: Geometry, found: Detection) -> PoseTrial:
         """The landmarks of a detection on the working grid that they were found on."""
         canvas_transform = fit_canvas_transform(geometry, self.canvas, found.pose)
-        sides = Sides() if self.pose_options is None else self.pose_options.sides
-        rows = sides.rows(self.schema.names, mirrored=found.pose.is_mirrored)
+        rows = self._rows(found.pose)
         positions = canvas_transform.to_working(found.landmarks.positions(len(self.canvas)))[rows]
         errors = found.landmarks.expected_errors()[rows] / canvas_transform.scale
         return PoseTrial(found.pose, found.working_error, positions, errors)
+
+    def _rows(self, pose: Pose) -> NDArray[np.int64]:
+        """Rows of the template's landmarks in the order of the schema: sides are exchanged in a mirrored pose."""
+        sides = Sides() if self.pose_options is None else self.pose_options.sides
+        return sides.rows(self.schema.names, mirrored=pose.is_mirrored)
 
     def _match(self, image: torch.Tensor, *, heatmaps: bool) -> _CoarsePrediction:
         """Match the templates by the embedding in an image (1, 1, *canvas)."""

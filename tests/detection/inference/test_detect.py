@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats.registry import write_landmarks
+from napari_landmark.data.formats.image_names import find_image
+from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
+from napari_landmark.data.image_state import ImageState
+from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.detection.inference import detect as module
-from napari_landmark.detection.inference.detect import ImageReference, detect_images, merge_shards
+from napari_landmark.detection.inference.detect import (
+    ImageReference,
+    detect_images,
+    merge_shards,
+    subject_name,
+)
 from napari_landmark.detection.inference.shard import Shard
 from napari_landmark.detection.model.store import load_model
 from napari_landmark.progress import CancelToken
@@ -98,6 +108,51 @@ class TestList:
         (tmp_path / "file").write_text("")
         with pytest.raises(InputError, match="cannot be written"):
             detect_images(model, references, heatmaps=tmp_path / "file" / "heat", journal=journal)
+
+
+class TestSeveralSubjects:
+    @pytest.fixture
+    def model(self, model, monkeypatch):
+        """A model that finds a second subject in one image, ten pixels below the first."""
+        detect = model.detect
+
+        def several(image, **options):
+            found = detect(image, **options)
+            if image.name != "hand_002.png":
+                return found
+            first = found.landmarks
+            below = LandmarkSet.from_array(model.schema, first.positions(2) + (10, 0), status="predicted")
+            subjects = tuple(
+                LandmarkSet(model.schema, marks.values(), image_state=ImageState.SEVERAL)
+                for marks in (first, below)
+            )
+            return replace(found, landmarks=subjects[0], subjects=subjects)
+
+        monkeypatch.setattr(model, "detect", several)
+        return model
+
+    def test_each_has_rows_of_its_own(self, model, references, tmp_path):
+        found = detect_images(model, references)
+        landmarks, geometries = found.by_subject()
+        assert list(landmarks) == list(geometries)
+        assert list(landmarks) == [
+            *("hand_000.png", "hand_001.png", "hand_002.png", "hand_002.png (subject 2)", "hand_003.png")
+        ]
+        write_landmarks(tmp_path / "found.csv", landmarks, geometries=geometries)
+        read = read_landmarks(tmp_path / "found.csv")
+        first, second = (read[name].positions(2) for name in list(landmarks)[2:4])
+        np.testing.assert_allclose(second - first, np.tile((10.0, 0.0), (len(first), 1)), atol=1e-3)
+
+    def test_a_reader_never_takes_the_second_one_for_the_first(self, model, references):
+        known = [reference.name for reference in references]
+        assert find_image(subject_name("hand_002.png", 2), known) is None
+
+    def test_a_resumed_run_keeps_them(self, model, references, journal):
+        whole = detect_images(model, references, journal=journal)
+        again = detect_images(model, references, journal=journal)
+        assert again.n_resumed == len(whole.landmarks)
+        assert again.further_subjects == whole.further_subjects
+        assert list(again.further_subjects) == ["hand_002.png"]
 
 
 class TestShards:

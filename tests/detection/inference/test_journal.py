@@ -87,6 +87,21 @@ def test_the_state_of_an_image_and_missing_landmarks_come_back(journal, images):
     assert resumed(journal, "1.png", images[1])[:2] == (judged, GEOMETRY)
 
 
+def test_further_subjects_come_back_exactly_or_the_image_is_detected_again(tmp_path, images):
+    path = tmp_path / "out.csv.part.jsonl"
+    first, second = (LandmarkSet(SCHEMA, found(k).values(), image_state=ImageState.SEVERAL) for k in (0, 4))
+    journal = DetectionJournal(path, RUN, SCHEMA)
+    journal.add("0.png", images[0], first, GEOMETRY, further_subjects=(second, first))
+    journal.add("1.png", images[1], found(1), GEOMETRY)
+    journal.close()
+    content = read_journal(path, RUN, SCHEMA)
+    assert content.find("0.png", images[0])[0] == first
+    assert content.further_subjects("0.png") == (second, first)
+    assert content.further_subjects("1.png") == ()
+    path.write_text(path.read_text().replace('"further_subjects": [[', '"further_subjects": [[7, '))
+    assert resumed(path, "0.png", images[0]) is None
+
+
 @pytest.mark.parametrize("lost", [1, 7, 100])
 def test_a_line_that_was_cut_off_is_not_there(journal, images, lost):
     content = journal.read_bytes()

@@ -17,10 +17,13 @@ USUAL = UsualErrors(np.full(8, 4.0))
 INNER = np.column_stack([np.linspace(60, 140, 8), np.full(8, 50.0)])
 
 
-def judged(ratios, positions=INNER, scale=0.5):
+UNCERTAINTY = np.full(30, 0.02)
+
+
+def judged(ratios, positions=INNER, scale=0.5, expected=None):
     errors = np.asarray(ratios, float) * 4.0 * scale
     marks = LandmarkSet.from_array(SCHEMA, positions, Status.PREDICTED, np.full(8, 0.5), errors)
-    return judge(marks, USUAL, shape=SHAPE, scale=scale)
+    return judge(marks, USUAL, shape=SHAPE, scale=scale, expected=expected)
 
 
 @pytest.mark.parametrize(
@@ -70,13 +73,59 @@ def test_landmarks_that_no_template_shows_do_not_count():
 
 def test_the_probability_grows_with_the_error_and_towards_the_border():
     ratios = np.linspace(0.1, 12, 30)
-    rising = missing_probability(ratios, np.zeros(30))
+    rising = missing_probability(ratios, np.full(30, 0.01), uncertainty=UNCERTAINTY)
     assert (np.diff(rising) > 0).all()
     assert rising[0] < 0.01
     assert rising[-1] > 0.9
-    falling = missing_probability(np.full(30, 8.0), np.linspace(0, 0.5, 30))
+    falling = missing_probability(np.full(30, 8.0), np.linspace(0, 0.5, 30), uncertainty=UNCERTAINTY)
     assert (np.diff(falling) < 0).all()
-    assert missing_probability(np.array([np.nan]), np.array([np.nan])) == 0
+    unknown = np.array([np.nan])
+    assert missing_probability(unknown, unknown, uncertainty=unknown) == 0
+
+
+def test_the_probability_falls_with_the_margin_of_the_expected_position():
+    margins = np.linspace(-0.09, 0.09, 30)
+    falling = missing_probability(
+        np.full(30, 3.0), np.full(30, 0.05), uncertainty=UNCERTAINTY, margins=margins
+    )
+    assert (np.diff(falling) < 0).all()
+    assert falling[0] > 0.5 > falling[-1]
+    known = missing_probability(np.full(30, 3.0), np.full(30, 0.05), uncertainty=UNCERTAINTY)
+    unknown = np.full(30, np.nan)
+    np.testing.assert_array_equal(
+        missing_probability(np.full(30, 3.0), np.full(30, 0.05), uncertainty=UNCERTAINTY, margins=unknown),
+        known,
+    )
+
+
+def test_a_sure_landmark_on_the_border_itself_was_held_back_by_it():
+    positions = INNER.copy()
+    positions[0], positions[1] = (80.0, 0.0), (80.0, 2.0)
+    found = judged(np.full(8, 1.2), positions)
+    assert [mark.status for mark in found.values()][:2] == [Status.PREDICTED_MISSING, Status.PREDICTED]
+
+
+def outside(count, shift=-30.0):
+    """Expected positions of which the first ones are above the image."""
+    expected = INNER.copy()
+    expected[:count, 0] = shift
+    return expected
+
+
+def test_a_small_part_of_the_anatomy_is_found_where_the_others_are_outside():
+    ratios = np.array([11.0] * 5 + [1.1] * 3)
+    assert judged(ratios).image_state.is_flagged
+    found = judged(ratios, expected=outside(5))
+    assert found.image_state is ImageState.FOUND
+    assert [mark.status for mark in found.values()] == [Status.PREDICTED_MISSING] * 5 + [Status.PREDICTED] * 3
+
+
+def test_many_missing_ones_that_are_expected_inside_make_the_image_doubtful():
+    positions = INNER.copy()
+    positions[:3] = (0.0, 50.0)
+    ratios = np.array([11.0] * 3 + [1.1] * 5)
+    assert judged(ratios, positions, expected=outside(3)).image_state is ImageState.FOUND
+    assert judged(ratios, positions, expected=INNER).image_state is ImageState.DOUBTFUL
 
 
 def test_distance_from_the_border():
