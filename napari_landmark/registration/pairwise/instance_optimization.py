@@ -69,9 +69,8 @@ def optimize_instance(
     done, started = 0, time.monotonic()
     for level, count in _levels(pair.shape, steps):
         small = pair.downsampled(level)
-        parameters = [
-            part.detach().clone().float().requires_grad_() for part in _on_grid(alignment, small.shape)
-        ]
+        before = _on_grid(alignment, small.shape)
+        parameters = [part.detach().clone().float().requires_grad_() for part in before]
         matrix, shift, velocity = parameters
         rates = {"matrix": _AFFINE_RATE, "shift": _LEARNING_RATE, "velocity": _LEARNING_RATE}
         optimizer = torch.optim.Adam([{"params": [part]} for part in parameters])
@@ -79,9 +78,9 @@ def optimize_instance(
             if cancel and cancel.cancelled:
                 break
             optimizer.zero_grad(set_to_none=True)
-            alignment = compose_alignment(matrix, shift, velocity, small.shape, diffeomorphic=diffeomorphic)
+            candidate = compose_alignment(matrix, shift, velocity, small.shape, diffeomorphic=diffeomorphic)
             coarse = step < _COARSE_PART[len(pair.shape)] * steps
-            computed = loss_terms(small.warped(alignment), weights, region_weights, coarse=coarse)
+            computed = loss_terms(small.warped(candidate), weights, region_weights, coarse=coarse)
             if not computed:
                 return initial, {}
             loss = weighted_sum(computed, weights)
@@ -103,11 +102,15 @@ def optimize_instance(
                 progress(ProgressEvent("registering", step / steps, left, float(loss.detach()), step))
         done += count
         with torch.no_grad():
-            alignment = compose_alignment(matrix, shift, velocity, small.shape, diffeomorphic=diffeomorphic)
-    with torch.no_grad():
-        alignment = compose_alignment(
-            *_on_grid(alignment, pair.shape), pair.shape, diffeomorphic=diffeomorphic
-        )
+            # Only the change comes from a coarser grid, which would lose the detail of the initialization.
+            change = resize_field(velocity - before[2], tuple(alignment.velocity.shape[2:]))
+            alignment = compose_alignment(
+                _matrix_on(matrix, small.shape, pair.shape),
+                shift * _ratio(small.shape, pair.shape, shift),
+                alignment.velocity + change,
+                pair.shape,
+                diffeomorphic=diffeomorphic,
+            )
     return alignment, terms
 
 
@@ -124,13 +127,26 @@ def _levels(shape: Sequence[int], steps: int) -> list[tuple[int, int]]:
 
 def _on_grid(alignment: Alignment, shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Affine map and velocity of an alignment on a grid of another size over the same area."""
-    old = alignment.smooth.shape[2:]
+    old = tuple(alignment.smooth.shape[2:])
     cells = tuple(
         round(n * new / side) for n, new, side in zip(alignment.velocity.shape[2:], shape, old, strict=True)
     )
-    factors = torch.tensor([new / side for new, side in zip(shape, old, strict=True)]).to(alignment.shift)
-    matrix = factors[:, None] * alignment.matrix / factors
-    return matrix, alignment.shift * factors, resize_field(alignment.velocity, cells)
+    return (
+        _matrix_on(alignment.matrix, old, shape),
+        alignment.shift * _ratio(old, shape, alignment.shift),
+        resize_field(alignment.velocity, cells),
+    )
+
+
+def _matrix_on(matrix: torch.Tensor, old: Sequence[int], new: Sequence[int]) -> torch.Tensor:
+    """Matrix (batch, d, d) in cells of one grid as that in cells of another over the same area."""
+    ratio = _ratio(old, new, matrix)
+    return ratio[:, None] * matrix / ratio
+
+
+def _ratio(old: Sequence[int], new: Sequence[int], like: torch.Tensor) -> torch.Tensor:
+    """(d,) cells of a new grid per cell of an old one."""
+    return torch.tensor([n / o for n, o in zip(new, old, strict=True)]).to(like)
 
 
 def _smoothed(gradient: torch.Tensor) -> torch.Tensor:

@@ -259,7 +259,8 @@ class PreparedPair:
         return PairTensors(
             fixed=self.fixed,
             warped=warped[:, :1],
-            displacement=alignment.coarse,
+            # Second derivatives of a volume's finest grid would cost more than the images.
+            displacement=alignment.coarse if len(self.shape) == 3 else alignment.smooth,
             fixed_regions=None if regions is None else regions.fixed,
             warped_regions=None if regions is None else warped[:, 1:],
             region_confidence=None if regions is None else regions.confidence,

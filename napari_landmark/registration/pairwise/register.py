@@ -86,7 +86,7 @@ def register_pair(
     maps = (fixed_labels, moving_labels)
     if model is None:
         prediction = None
-        size = options.working_size or _working_size(dims, maps)
+        size = options.working_size or default_working_size(dims, maps)
         pair = PreparedPair.from_images(
             fixed, moving, working_size=size, device=choose_device(options.device)
         )
@@ -140,7 +140,7 @@ def register_pair(
     return Registration(transform, time.monotonic() - started, terms, *regions)
 
 
-def _working_size(dims: int, maps: LabelMaps) -> int:
+def default_working_size(dims: int, maps: LabelMaps) -> int:
     """Longest side of the working grid of a pair without a model, for which all regions fit into memory."""
     if maps[0] is None or maps[1] is None:
         return PAIR_SIZE[dims]
