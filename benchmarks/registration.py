@@ -1,12 +1,13 @@
-"""Registration by this package and by SimpleITK and elastix, on the same pairs in one run.
+"""Registration by this package and by other programs, on the same pairs in one run.
 
     python benchmarks/registration.py phantoms
     python benchmarks/registration.py chest --data DIR --minutes 15 --record
     python benchmarks/registration.py chest --data DIR --ablation
 
 Sets: `phantoms` (synthetic hands of sample_data), and under --data DIR `chest_lungs/images` and `masks`,
-`cephalograms/images` and `landmarks.csv` (ISBI 2015), `mouse_ct/images` and `landmarks.csv`. The pairs and the labelled
-images follow from a fixed seed and are printed. Transforms found by SimpleITK and elastix are kept under --cache DIR
+`cephalograms/images` and `landmarks.csv` (ISBI 2015), `mouse_ct/images` and `landmarks.csv`, `brains/images`, `labels` and
+`landmarks.csv`. The pairs and the labelled images follow from a fixed seed and are printed. SimpleITK and elastix are
+compared with, for volumes ANTs, greedy and dipy, too. Transforms found by them are kept under --cache DIR
 and not computed again; --retime K computes the first K of them anew to time them on an idle machine.
 """
 
@@ -21,7 +22,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-from registration_baselines import BASELINES, MANY_INITIALIZATIONS, VERSION, Baseline, limit_threads
+from registration_baselines import (
+    BASELINES,
+    VERSION,
+    Baseline,
+    limit_threads,
+    many_initializations,
+    volume_baselines,
+)
 from registration_measures import PairMeasures, as_json, measure, summary
 from registration_own import OwnMethods, Register
 from registration_pairs import PAIR_SETS, PairSet
@@ -98,8 +106,10 @@ def wanted(name: str, words: str | None) -> bool:
 
 
 def baselines_for(data: PairSet) -> dict[str, Baseline]:
-    """Methods to compare with: elastix only where it is installed (``pip install itk-elastix``)."""
-    found = BASELINES | (MANY_INITIALIZATIONS if data.any_rotation else {})
+    """Methods to compare with, as far as they are installed: ``pip install itk-elastix antspyx picsl-greedy dipy``."""
+    found = dict(BASELINES)
+    if data.image(data.pairs[0][0]).geometry.ndim == 3:
+        found |= many_initializations() if data.any_rotation else volume_baselines()
     if importlib.util.find_spec("itk") is None:
         print("elastix is left out: pip install itk-elastix")
         return {name: baseline for name, baseline in found.items() if "elastix" not in name}
@@ -159,9 +169,10 @@ def print_pair(name: str, row: PairMeasures, number: int, data: PairSet) -> None
 def table(data: PairSet, rows: dict[str, list[PairMeasures]]) -> str:
     """A Markdown table of the means."""
     unit = "mm" if data.image(data.pairs[0][0]).geometry.has_spacing else "px"
-    results = {name: summary(measures) for name, measures in rows.items() if measures}
+    results = {name: summary(measures, data.groups) for name, measures in rows.items() if measures}
     columns: list[tuple[str, str, str]] = [
         ("Dice", "dice", "{:.3f}"),
+        *((name, f"dice {name}", "{:.3f}") for name in data.groups),
         ("worst pair", "dice_worst", "{:.3f}"),
         (f"TRE {unit}", "tre", "{:.2f}"),
         ("median", "tre_median", "{:.2f}"),
@@ -201,7 +212,7 @@ def as_object(
         "pairs": data.pairs,
         "labelled": data.labelled,
         "methods": {
-            name: {**summary(measures), "failures": failures.get(name, []), "by_pair": as_json(measures)}
+            name: {**summary(measures, data.groups), "failures": failures.get(name, []), "by_pair": as_json(measures)}
             for name, measures in rows.items()
             if measures
         },

@@ -1,4 +1,4 @@
-"""Registration without this package, to compare with: none, SimpleITK, elastix.
+"""Registration without this package, to compare with: none, SimpleITK, elastix; for volumes ANTs, greedy, dipy.
 
 Every function takes the fixed and the moving image as they were read, and returns the displacement of each pixel of the
 fixed image to its position in the moving one: (*fixed.shape, ndim) in world units (mm; pixels where the spacing is not
@@ -13,10 +13,12 @@ import math
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from registration_diffeomorphic import installed
 from registration_measures import on_pixels
 from scipy.spatial.transform import Rotation
 
@@ -65,22 +67,36 @@ def simpleitk_many_initializations(fixed: MedicalImage, moving: MedicalImage) ->
     return _simpleitk_from(a, b, affine)
 
 
-def elastix_many_initializations(fixed: MedicalImage, moving: MedicalImage) -> Field:
-    """`elastix` initialized with the best of many rigid transforms, for volumes in any rotation.
+def from_best_rigid(register: Callable[[sitk.Image, sitk.Image], Field]) -> Baseline:
+    """Initialize a registration of volumes in any rotation with the best of many rigid transforms.
 
     The initialization is written into the moving image's origin and direction, so that nothing is interpolated twice.
     """
-    a, b = to_itk(fixed), to_itk(moving)
-    initial = _best_rigid(a, b)
-    matrix = np.reshape(initial.GetMatrix(), (3, 3))
-    offset = np.array(initial.TransformPoint((0.0, 0.0, 0.0)))
-    b.SetOrigin((matrix.T @ (np.array(b.GetOrigin()) - offset)).tolist())
-    b.SetDirection((matrix.T @ np.reshape(b.GetDirection(), (3, 3))).ravel().tolist())
-    found = _elastix(a, b, align_centres=False)
-    # x -> matrix (x + u) + offset, all in the array's order of axes instead of ITK's.
-    matrix, offset = matrix[::-1, ::-1], offset[::-1]
-    points = _pixel_positions(fixed.geometry)
-    return ((points + found) @ matrix.T + offset - points).astype(np.float32)
+
+    def initialized(fixed: MedicalImage, moving: MedicalImage) -> Field:
+        a, b = to_itk(fixed), to_itk(moving)
+        initial = _best_rigid(a, b)
+        matrix = np.reshape(initial.GetMatrix(), (3, 3))
+        offset = np.array(initial.TransformPoint((0.0, 0.0, 0.0)))
+        b.SetOrigin((matrix.T @ (np.array(b.GetOrigin()) - offset)).tolist())
+        b.SetDirection((matrix.T @ np.reshape(b.GetDirection(), (3, 3))).ravel().tolist())
+        found = register(a, b)
+        # x -> matrix (x + u) + offset, all in the array's order of axes instead of ITK's.
+        matrix, offset = matrix[::-1, ::-1], offset[::-1]
+        points = _pixel_positions(fixed.geometry)
+        return ((points + found) @ matrix.T + offset - points).astype(np.float32)
+
+    return initialized
+
+
+def as_they_are(register: Callable[[sitk.Image, sitk.Image], Field]) -> Baseline:
+    """Register in the world coordinates of both images."""
+    return lambda fixed, moving: register(to_itk(fixed), to_itk(moving))
+
+
+def rigid(fixed: sitk.Image, moving: sitk.Image) -> Field:
+    """Nothing after the initialization."""
+    return np.zeros((*fixed.GetSize()[::-1], fixed.GetDimension()), np.float32)
 
 
 def to_itk(image: MedicalImage) -> sitk.Image:
@@ -294,8 +310,22 @@ BASELINES: dict[str, Baseline] = {
     "elastix": elastix,
     "elastix, finer grid": elastix_finer,
 }
-MANY_INITIALIZATIONS: dict[str, Baseline] = {
-    "SimpleITK, many initializations": simpleitk_many_initializations,
-    "elastix, many initializations": elastix_many_initializations,
-}
-"""For volumes in any rotation."""
+
+
+def volume_baselines() -> dict[str, Baseline]:
+    """Further programs for volumes, as far as they are installed."""
+    return {name: as_they_are(register) for name, register in installed().items()}
+
+
+def many_initializations() -> dict[str, Baseline]:
+    """For volumes in any rotation."""
+    others = {f"{name}, many initializations": from_best_rigid(run) for name, run in installed().items()}
+    return {
+        "best of many rigid initializations": from_best_rigid(rigid),
+        "SimpleITK, many initializations": simpleitk_many_initializations,
+        "elastix, many initializations": from_best_rigid(partial(_elastix, align_centres=False)),
+        "elastix, finer grid, many initializations": from_best_rigid(
+            partial(_elastix, grid=1 / 16, align_centres=False)
+        ),
+        **others,
+    }

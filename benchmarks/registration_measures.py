@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -73,8 +73,10 @@ def on_pixels(transform: Transform) -> Transform:
     return Transform(transform.fixed, transform.moving, world, moved.reshape(*world.shape, world.ndim))
 
 
-def summary(rows: Sequence[PairMeasures]) -> dict[str, float | int | dict[str, float] | None]:
-    """Means over pairs, and over landmarks; None for unknown values.
+def summary(
+    rows: Sequence[PairMeasures], groups: Mapping[str, Sequence[int]] | None = None
+) -> dict[str, float | int | dict[str, float] | None]:
+    """Means over pairs, over labels of each group, and over landmarks; None for unknown values.
 
     The time is the median, so that work done only for the first pair does not count; of this run only where
     any pair was timed in it.
@@ -83,8 +85,13 @@ def summary(rows: Sequence[PairMeasures]) -> dict[str, float | int | dict[str, f
     labels = sorted({label for row in rows for label in row.dice})
     errors = [error for row in rows for error in row.errors]
     overlaps = [row.mean_dice for row in rows if row.mean_dice is not None]
+    by_group = {
+        name: _mean([np.mean([row.dice[label] for label in labels if label in row.dice]) for row in rows])
+        for name, labels in (groups or {}).items()
+    }
     return {
         "n_pairs": len(rows),
+        **{f"dice {name}": value for name, value in by_group.items()},
         "dice": _mean(overlaps),
         "dice_worst": min(overlaps, default=None),
         "dice_per_label": {

@@ -22,6 +22,14 @@ SEED = 2024
 CHEST_HELD_OUT = 60
 CEPHALOGRAM_TEMPLATE = "125.jpg"
 MOUSE_FIXED = "129S1_SVLMJ_.nii.gz"
+BRAINS_HELD_OUT = 6  # 30 ordered pairs
+ONE_PERSON = ("1003.nii.gz", "1023.nii.gz")  # two scans, which are never a pair
+SUBCORTICAL = (
+    *(4, 23, 30, 31, 32, 35, 36, 37, 47, 48, 49, 50),
+    *(51, 52, 55, 56, 57, 58, 59, 60, 61, 62, 75, 76),
+)
+"""Third ventricle, brain stem; of both sides accumbens, amygdala, caudate, hippocampus, inferior lateral and lateral
+ventricle, pallidum, putamen, thalamus, ventral diencephalon, basal forebrain."""
 SAMPLE_DATA = Path(__file__).resolve().parent.parent / "sample_data"
 
 
@@ -44,6 +52,8 @@ class PairSet:
         Label maps of the labelled images and of those in pairs, where there are any.
     landmarks : dict of str to LandmarkSet
         Truth for the images in pairs, where there is any.
+    groups : dict of str to list of int
+        Labels of which the mean Dice is reported, besides that of all, by name of the group.
     spacing : float or None
         Millimetres per pixel where the files do not contain it.
     binary : bool
@@ -61,6 +71,7 @@ class PairSet:
     labelled: list[str] = field(default_factory=list)
     label_files: dict[str, Path] = field(default_factory=dict)
     landmarks: dict[str, LandmarkSet] = field(default_factory=dict)
+    groups: dict[str, list[int]] = field(default_factory=dict)
     spacing: float | None = None
     binary: bool = False
     working_size: int | None = None
@@ -171,6 +182,27 @@ def mouse(data: Path, count: int) -> PairSet:
     )
 
 
+def brains(data: Path, count: int) -> PairSet:
+    """T1 MR of brains with maps of some 138 structures and 42 landmarks; pairs among six that are not trained on."""
+    folder = data / "brains"
+    images = _images(folder / "images")
+    rng = np.random.default_rng(SEED)
+    order = [list(images)[i] for i in rng.permutation(len(images))]
+    single = [name for name in order if name not in ONE_PERSON]
+    held_out = single[-BRAINS_HELD_OUT:]
+    learning = [name for name in order if name not in held_out]
+    return PairSet(
+        "brains",
+        images,
+        random_pairs(held_out, count, rng),
+        sorted(learning),
+        labelled=learning,
+        label_files={name: folder / "labels" / name for name in images},
+        landmarks=read_csv(folder / "landmarks.csv"),
+        groups={"24 subcortical": list(SUBCORTICAL)},
+    )
+
+
 def _images(folder: Path) -> dict[str, Path]:
     return {path.name: path for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
 
@@ -180,4 +212,5 @@ PAIR_SETS: dict[str, Callable[[Path, int], PairSet]] = {
     "chest": chest,
     "cephalograms": cephalograms,
     "mouse": mouse,
+    "brains": brains,
 }

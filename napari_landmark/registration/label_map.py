@@ -17,7 +17,8 @@ from napari_landmark.data.images.image import MedicalImage, read_labels
 
 logger = logging.getLogger(__name__)
 
-MAX_LABELS = 64
+MAX_LABELS = {2: 64, 3: 512}
+"""By number of axes: atlases of the brain have more than a hundred structures."""
 
 
 def read_label_map(path: str | Path, geometry: Geometry) -> NDArray[np.integer]:
@@ -51,9 +52,10 @@ def read_label_map(path: str | Path, geometry: Geometry) -> NDArray[np.integer]:
             "drawn on that image, not on a copy of another size"
         )
     labels = np.unique(values)
-    if len(labels) > MAX_LABELS:
+    most = MAX_LABELS.get(values.ndim, 64)
+    if len(labels) > most:
         raise InputError(
-            f"{path}: holds {len(labels)} different values, a label map at most {MAX_LABELS}: is it an image?"
+            f"{path}: holds {len(labels)} different values, a label map at most {most}: is it an image?"
         )
     if not np.array_equal(labels, np.rint(labels)):
         raise InputError(

@@ -16,7 +16,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.registration.transform.fields_torch import jacobian_determinant
 
 _LEAST_DETERMINANT = 0.1
-_WINDOW = 9
+_WINDOW = {2: 9, 3: 5}  # pixels, by number of axes: cells of a volume are larger beside what they show
 _SIMILARITY_SCALES = (1, 2, 4)
 _DICE_SCALES = (1, 4, 16)
 _FLAT = 1e-5  # product of variances (of values 0..1) below which windows have no structure to compare
@@ -105,8 +105,8 @@ class PairTensors:
     Parameters
     ----------
     fixed, warped : (batch, 1, *shape) tensors
-    displacement : (batch, d, *shape) tensor
-        Of the smooth part, in pixels.
+    displacement : (batch, d, *coarse) tensor
+        Of the smooth part, in pixels of its own grid, which may be coarser.
     fixed_regions, warped_regions : (batch, labels, *shape) tensors or None
         Probabilities; both or none.
     region_confidence : (batch, labels) tensor or None
@@ -165,7 +165,9 @@ def loss_terms(
             *pairs.regions, region_weights, confidence=pairs.region_confidence, coarse=coarse
         )
     if weights.bending:
-        terms["bending"] = bending_energy(pairs.displacement)
+        # Interpolated linearly to the grid of the images a field has so much of its energy.
+        share = pairs.displacement.shape[-1] / pairs.fixed.shape[-1]
+        terms["bending"] = bending_energy(pairs.displacement) * share**2
     if weights.jacobian:
         terms["jacobian"] = F.relu(_LEAST_DETERMINANT - jacobian_determinant(pairs.displacement)).mean()
     if weights.landmarks and pairs.distances is not None:
@@ -186,7 +188,7 @@ def similarity_loss(
     With `coarse` the mean over the images at full size and downsampled by 2 and 4.
     """
     losses = []
-    for scale in _scales(_SIMILARITY_SCALES if coarse else (1,), fixed, least=2 * _WINDOW):
+    for scale in _scales(_SIMILARITY_SCALES if coarse else (1,), fixed, least=2 * _WINDOW[fixed.ndim - 2]):
         correlation = local_correlation(_downsample(fixed, scale), _downsample(warped, scale))
         if weight_map is None:
             losses.append(1 - correlation.mean())
@@ -273,10 +275,10 @@ def _downsample(values: torch.Tensor, scale: int) -> torch.Tensor:
 
 
 def local_correlation(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Squared normalized cross-correlation of (batch, 1, *shape) in windows of 9 pixels, 0..1."""
+    """Squared normalized cross-correlation of (batch, 1, *shape) in windows of 9 pixels (volumes: 5), 0..1."""
     # Box filters as pooling are 3.5 times faster than the convolutions of MONAI's loss.
     moments = torch.cat([first, second, first * second, first * first, second * second], 1)
-    mean_first, mean_second, product, square_first, square_second = box_mean(moments, _WINDOW).split(1, 1)
+    mean_first, mean_second, product, square_first, square_second = box_mean(moments, _WINDOW[first.ndim - 2]).split(1, 1)
     covariance = product - mean_first * mean_second
     variance_first = (square_first - mean_first.square()).clamp(min=0)
     variance_second = (square_second - mean_second.square()).clamp(min=0)

@@ -171,6 +171,14 @@ class TestRefuses:
         Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30)).save(tmp_path / "a.png")
         self.refused(tmp_path / "a.png", "holds 600 different values, a label map at most 64")
 
+    def test_a_volume_may_have_the_structures_of_a_brain(self, tmp_path):
+        labels = np.arange(4 * 6 * 10, dtype=np.int16).reshape(4, 6, 10) % 208
+        path = save_itk(tmp_path / "a.nrrd", labels)
+        np.testing.assert_array_equal(read_label_map(path, Geometry(labels.shape)), labels)
+        values = np.arange(600, dtype=np.int16).reshape(6, 10, 10)
+        with pytest.raises(InputError, match="holds 600 different values, a label map at most 512"):
+            read_label_map(save_itk(tmp_path / "b.nrrd", values), Geometry(values.shape))
+
     def test_fractions_and_negative_numbers(self, tmp_path):
         self.refused(
             save_itk(tmp_path / "a.nrrd", LABELS * np.float32(0.5)), "values such as 0.5: labels are whole"

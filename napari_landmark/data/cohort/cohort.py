@@ -329,8 +329,10 @@ class Cohort:
         return fingerprint(files, full=full, progress=progress, cancel=cancel)
 
 
-def working_canvas(geometries: Sequence[Geometry], working_size: int) -> tuple[int, ...]:
-    """Shape of the working grid for images: their median proportions, sides of multiples of 64.
+def working_canvas(
+    geometries: Sequence[Geometry], working_size: int, *, multiple: int = _CANVAS_STEP, downsampling: int = 1
+) -> tuple[int, ...]:
+    """Shape of the working grid for images: their median proportions.
 
     Parameters
     ----------
@@ -338,6 +340,10 @@ def working_canvas(geometries: Sequence[Geometry], working_size: int) -> tuple[i
         Of all images.
     working_size : int
         The longest side, where at least one image has as many pixels.
+    multiple : int
+        Of which all sides are; 64 where networks see the grid.
+    downsampling : int
+        Least pixels of the images along a pixel of the grid.
     """
     sides = []
     for geometry in geometries:
@@ -345,13 +351,11 @@ def working_canvas(geometries: Sequence[Geometry], working_size: int) -> tuple[i
         spacing = np.asarray(geometry.spacing or (1.0,) * geometry.ndim)
         sides.append((np.asarray(geometry.shape) * spacing / spacing.min())[list(axes)])
     lengths = np.asarray(sides)
-    longest = min(float(working_size), lengths.max())
+    longest = min(float(working_size), lengths.max() / downsampling)
     proportions = np.median(lengths / lengths.max(axis=1, keepdims=True), axis=0)
     proportions /= proportions.max()
     # Rounded up, so that no pixel is given away; the small number takes care of rounding errors.
-    return tuple(
-        _CANVAS_STEP * max(1, math.ceil(longest * part / _CANVAS_STEP - 1e-6)) for part in proportions
-    )
+    return tuple(multiple * max(1, math.ceil(longest * part / multiple - 1e-6)) for part in proportions)
 
 
 def _nothing_usable(folder: Path, skipped_files: Sequence[SkippedFile]) -> str:

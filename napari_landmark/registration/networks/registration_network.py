@@ -67,6 +67,8 @@ class Alignment:
         Of the whole map, smooth part and affine map: phi(x) = x + displacement(x).
     smooth : (batch, d, *shape) tensor
         Displacement of the smooth part, which is applied before the affine map.
+    coarse : (batch, d, *coarse) tensor
+        The same on the grid of the velocity, in pixels of that grid.
     """
 
     matrix: torch.Tensor
@@ -74,6 +76,7 @@ class Alignment:
     velocity: torch.Tensor
     displacement: torch.Tensor
     smooth: torch.Tensor
+    coarse: torch.Tensor
 
 
 class RegistrationNetwork(nn.Module):
@@ -134,9 +137,9 @@ def compose_alignment(
     diffeomorphic: bool = True,
 ) -> Alignment:
     """Compose the whole map from affine map and velocity, which may be given on a coarser grid."""
-    smooth = integrate(velocity) if diffeomorphic else velocity
-    smooth = resize_field(smooth, tuple(shape))
-    return Alignment(matrix, shift, velocity, affine_after_field(smooth, matrix, shift), smooth)
+    coarse = integrate(velocity) if diffeomorphic else velocity
+    smooth = resize_field(coarse, tuple(shape))
+    return Alignment(matrix, shift, velocity, affine_after_field(smooth, matrix, shift), smooth, coarse)
 
 
 def fit_affine(

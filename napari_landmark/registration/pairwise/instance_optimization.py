@@ -13,9 +13,13 @@ from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.registration.losses import LossWeights, loss_terms, weighted_sum
 from napari_landmark.registration.networks.registration_network import Alignment, compose_alignment
 from napari_landmark.registration.pairwise.pair import PreparedPair
+from napari_landmark.registration.transform.fields_torch import resize_field
 
 _LEARNING_RATE = 0.1  # cells per step, for the velocity
 _AFFINE_RATE = 2e-3
+_LEVELS = {2: {1: 1.0}, 3: {4: 0.4, 2: 0.4, 1: 0.2}}
+"""Share of the steps by downsampling of the grid: a step on 4 is 64 times as fast in a volume."""
+_LEAST_SIDE = 8  # cells of a level
 _COARSE_PART = {2: 1 / 2, 3: 1 / 3}  # of the steps; after that the loss uses only the finest scale
 
 
@@ -60,43 +64,89 @@ def optimize_instance(
     """
     if not steps:
         return initial, {}
-    matrix, shift, velocity = (
-        part.detach().clone().float().requires_grad_()
-        for part in (initial.matrix, initial.shift, initial.velocity)
-    )
-    rates = {"velocity": _LEARNING_RATE, "matrix": _AFFINE_RATE, "shift": _LEARNING_RATE}
-    optimizer = torch.optim.Adam([{"params": [part]} for part in (velocity, matrix, shift)])
     region_weights = weights.region_weights(pair.labels)
-    terms: dict[str, torch.Tensor] = {}
-    started = time.monotonic()
-    for step in range(steps):
-        if cancel and cancel.cancelled:
-            break
-        optimizer.zero_grad(set_to_none=True)
-        alignment = compose_alignment(matrix, shift, velocity, pair.shape, diffeomorphic=diffeomorphic)
-        coarse = step < _COARSE_PART[len(pair.shape)] * steps
-        terms = loss_terms(pair.warped(alignment), weights, region_weights, coarse=coarse)
-        if not terms:
-            break
-        loss = weighted_sum(terms, weights)
-        if step == 0 and not bool(torch.isfinite(loss)):
-            raise InputError(
-                "the images cannot be compared: the loss is not a finite number; look at both images"
+    alignment, terms = initial, {}
+    done, started = 0, time.monotonic()
+    for level, count in _levels(pair.shape, steps):
+        small = pair.downsampled(level)
+        before = _on_grid(alignment, small.shape)
+        parameters = [part.detach().clone().float().requires_grad_() for part in before]
+        matrix, shift, velocity = parameters
+        rates = {"matrix": _AFFINE_RATE, "shift": _LEARNING_RATE, "velocity": _LEARNING_RATE}
+        optimizer = torch.optim.Adam([{"params": [part]} for part in parameters])
+        for step in range(done, done + count):
+            if cancel and cancel.cancelled:
+                break
+            optimizer.zero_grad(set_to_none=True)
+            candidate = compose_alignment(matrix, shift, velocity, small.shape, diffeomorphic=diffeomorphic)
+            coarse = step < _COARSE_PART[len(pair.shape)] * steps
+            computed = loss_terms(small.warped(candidate), weights, region_weights, coarse=coarse)
+            if not computed:
+                return initial, {}
+            loss = weighted_sum(computed, weights)
+            if step == 0 and not bool(torch.isfinite(loss)):
+                raise InputError(
+                    "the images cannot be compared: the loss is not a finite number; look at both images"
+                )
+            loss.backward()
+            # Adam normalizes the gradient of each cell: steps are in cells whatever the size of the grid.
+            if velocity.grad is not None:
+                velocity.grad = _smoothed(torch.nan_to_num(velocity.grad))
+            factor = min(1.0, 3 * (1 - (step - done) / count))
+            for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
+                group["lr"] = rate * factor
+            optimizer.step()
+            terms = {name: float(value.detach()) for name, value in computed.items()}
+            if progress and step % 5 == 0:
+                left = (time.monotonic() - started) / (step + 1) * (steps - step - 1)
+                progress(ProgressEvent("registering", step / steps, left, float(loss.detach()), step))
+        done += count
+        with torch.no_grad():
+            # Only the change comes from a coarser grid, which would lose the detail of the initialization.
+            change = resize_field(velocity - before[2], tuple(alignment.velocity.shape[2:]))
+            alignment = compose_alignment(
+                _matrix_on(matrix, small.shape, pair.shape),
+                shift * _ratio(small.shape, pair.shape, shift),
+                alignment.velocity + change,
+                pair.shape,
+                diffeomorphic=diffeomorphic,
             )
-        loss.backward()
-        # Adam normalizes the gradient of each cell: steps are in cells whatever the size of the grid.
-        if velocity.grad is not None:
-            velocity.grad = _smoothed(torch.nan_to_num(velocity.grad))
-        factor = min(1.0, 3 * (1 - step / steps))
-        for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
-            group["lr"] = rate * factor
-        optimizer.step()
-        if progress and step % 5 == 0:
-            left = (time.monotonic() - started) / (step + 1) * (steps - step - 1)
-            progress(ProgressEvent("registering", step / steps, left, float(loss.detach()), step))
-    with torch.no_grad():
-        alignment = compose_alignment(matrix, shift, velocity, pair.shape, diffeomorphic=diffeomorphic)
-    return alignment, {name: float(value.detach()) for name, value in terms.items()}
+    return alignment, terms
+
+
+def _levels(shape: Sequence[int], steps: int) -> list[tuple[int, int]]:
+    """Downsampling factors, from coarse to fine, and the steps at each."""
+    shares = {
+        level: share for level, share in _LEVELS[len(shape)].items() if min(shape) >= _LEAST_SIDE * level
+    }
+    whole = sum(shares.values())
+    counts = {level: round(steps * share / whole) for level, share in shares.items() if level > 1}
+    counts[1] = steps - sum(counts.values())
+    return [(level, count) for level, count in counts.items() if count]
+
+
+def _on_grid(alignment: Alignment, shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Affine map and velocity of an alignment on a grid of another size over the same area."""
+    old = tuple(alignment.smooth.shape[2:])
+    cells = tuple(
+        round(n * new / side) for n, new, side in zip(alignment.velocity.shape[2:], shape, old, strict=True)
+    )
+    return (
+        _matrix_on(alignment.matrix, old, shape),
+        alignment.shift * _ratio(old, shape, alignment.shift),
+        resize_field(alignment.velocity, cells),
+    )
+
+
+def _matrix_on(matrix: torch.Tensor, old: Sequence[int], new: Sequence[int]) -> torch.Tensor:
+    """Matrix (batch, d, d) in cells of one grid as that in cells of another over the same area."""
+    ratio = _ratio(old, new, matrix)
+    return ratio[:, None] * matrix / ratio
+
+
+def _ratio(old: Sequence[int], new: Sequence[int], like: torch.Tensor) -> torch.Tensor:
+    """(d,) cells of a new grid per cell of an old one."""
+    return torch.tensor([n / o for n, o in zip(new, old, strict=True)]).to(like)
 
 
 def _smoothed(gradient: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,10 @@ from napari_landmark.registration.registration_grid import (
 )
 from napari_landmark.registration.transform.affine_from_points import affine_from_points, region_centroids
 from napari_landmark.registration.transform.fields_torch import warp
+
+# By number of axes:
+_GRID_STEP = {2: 32, 3: 16}  # sides of a grid without a network are multiples of it, see `downsampled`
+_FINEST = {2: 2, 3: 1}  # pixels of the images along a cell, at least
 
 LabelMaps = tuple[NDArray[np.integer] | None, NDArray[np.integer] | None]
 
@@ -108,11 +112,16 @@ class PreparedPair:
         cls, fixed: MedicalImage, moving: MedicalImage, *, working_size: int, device: Device
     ) -> PreparedPair:
         """Resample both images to a working grid of their own, whose longest side is `working_size`."""
-        canvas = working_canvas([fixed.geometry, moving.geometry], working_size)
-        transforms = _canvas_transforms(fixed.geometry, moving.geometry, canvas)
+        geometries, dims = (fixed.geometry, moving.geometry), fixed.geometry.ndim
+        grid = working_canvas(
+            geometries, working_size // DOWNSAMPLING, multiple=_GRID_STEP[dims], downsampling=_FINEST[dims]
+        )
+        canvas = tuple(n * DOWNSAMPLING for n in grid)
+        transforms = _canvas_transforms(*geometries, canvas)
+        # Drawn on the registration grid at once: the working grid of a volume would be eight times as large.
         small = [
-            downsample(device.to(torch.from_numpy(resample(image, transform))[None, None]), DOWNSAMPLING)
-            for image, transform in zip((fixed, moving), transforms, strict=True)
+            device.to(torch.from_numpy(resample(image, fit_canvas_transform(image.geometry, grid))))[None, None]
+            for image in (fixed, moving)
         ]
         return cls(canvas, transforms, small[0], small[1], device)
 
@@ -218,6 +227,26 @@ class PreparedPair:
             torch.cat(fixed, 1), torch.cat(moving, 1), torch.cat(weight, 1), half=max(self.shape) / 2
         )
 
+    def downsampled(self, factor: int) -> PreparedPair:
+        """The same pair on a grid with cells as long as `factor` of this one; its sides are multiples of it."""
+        if factor == 1:
+            return self
+        regions, landmarks = self.regions, self.landmarks
+        if regions is not None:
+            regions = replace(
+                regions, fixed=downsample(regions.fixed, factor), moving=downsample(regions.moving, factor)
+            )
+        if landmarks is not None:
+            fixed, moving = ((part + 0.5) / factor - 0.5 for part in (landmarks.fixed, landmarks.moving))
+            landmarks = replace(landmarks, fixed=fixed, moving=moving)
+        return replace(
+            self,
+            fixed=downsample(self.fixed, factor),
+            moving=downsample(self.moving, factor),
+            regions=regions,
+            landmarks=landmarks,
+        )
+
     def warped(self, alignment: Alignment) -> PairTensors:
         """Warp the pair by a candidate map: the input of the loss."""
         regions, landmarks = self.regions, self.landmarks
@@ -230,7 +259,8 @@ class PreparedPair:
         return PairTensors(
             fixed=self.fixed,
             warped=warped[:, :1],
-            displacement=alignment.smooth,
+            # Second derivatives of a volume's finest grid would cost more than the images.
+            displacement=alignment.coarse if len(self.shape) == 3 else alignment.smooth,
             fixed_regions=None if regions is None else regions.fixed,
             warped_regions=None if regions is None else warped[:, 1:],
             region_confidence=None if regions is None else regions.confidence,

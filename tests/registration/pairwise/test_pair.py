@@ -104,3 +104,31 @@ class TestMatchedAffine:
 
     def test_needs_matches(self, pair):
         assert pair.matched_affine(LossWeights()) is None
+
+
+class TestGrid:
+    def test_a_small_volume_keeps_its_own_voxels(self, drawn):
+        array = drawn.texture((20, 40, 32))
+        pair = PreparedPair.from_images(
+            drawn.image(array), drawn.image(array), working_size=384, device=choose_device("cpu")
+        )
+        assert pair.shape == (32, 48, 32)
+        centre = pair.canvas_transforms[0].to_native([[31.5, 47.5, 31.5]])[0]
+        np.testing.assert_allclose(centre, [9.5, 19.5, 15.5])
+        assert pair.canvas_transforms[0].scale * 2 == pytest.approx(1)
+
+    def test_a_coarser_copy_shows_the_same_positions(self, drawn):
+        array = drawn.texture((64, 64))
+        pair = PreparedPair.from_images(
+            *[drawn.image(array)] * 2, working_size=64, device=choose_device("cpu")
+        )
+        pair.add_label_maps((label_map(a=(8, 8)), label_map(a=(16, 4))))
+        marks = LandmarkSet(SCHEMA, [Landmark("a", (15.5, 11.5), Status.PLACED)])
+        pair.add_landmarks(marks, marks)
+        small = pair.downsampled(4)
+        assert small.shape == (8, 8)
+        # The middle of the square of the fixed label: rows and columns 8 to 23 of 64.
+        cells = torch.argwhere(small.regions.fixed[0, 0] > 0.5).float()
+        assert (cells.mean(0) * 8 + 3.5).tolist() == pytest.approx([15.5, 15.5])
+        assert ((small.landmarks.fixed[0, 0] + 0.5) * 8 - 0.5).tolist() == pytest.approx([15.5, 11.5])
+        assert pair.downsampled(1) is pair

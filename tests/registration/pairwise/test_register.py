@@ -10,8 +10,8 @@ from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.progress import CancelToken
 from napari_landmark.registration.losses import LossWeights
-from napari_landmark.registration.options import PairOptions
-from napari_landmark.registration.pairwise.register import register_pair
+from napari_landmark.registration.options import PAIR_SIZE, PAIR_VALUES, PairOptions
+from napari_landmark.registration.pairwise.register import default_working_size, register_pair
 
 SHAPE = (128, 112)
 QUICK = PairOptions(device="cpu", steps=60)
@@ -95,6 +95,14 @@ class TestVolumes:
         expected = np.stack([z / 2, 47 - x, y], 1)  # rot90 carries axis 2 to axis 1
         error = np.linalg.norm((found.transform.to_moving(points) - expected) * [2, 1, 1], axis=1)
         assert error.mean() < 1.5  # a cell of the registration grid is 2 pixels wide
+
+
+    def test_many_regions_are_compared_on_a_coarser_grid(self):
+        few, many = (np.arange(4096).reshape(16, 16, 16) % count for count in (10, 140))
+        assert default_working_size(3, (None, many)) == default_working_size(3, (few, many)) == PAIR_SIZE[3]
+        size = default_working_size(3, (many, many))
+        assert 96 < size < PAIR_SIZE[3]
+        assert (size / 2) ** 3 * 140 <= PAIR_VALUES
 
 
 class TestHelp:
