@@ -109,6 +109,10 @@ def train(
     device: Device = "auto",
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training")] = False,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Go on from the last model with the corrections made since: minutes"),
+    ] = False,
     full_hash: FullHash = False,
     mirrored: Annotated[
         Mirroring | None,
@@ -134,6 +138,7 @@ def train(
         device=device,
         seed=seed,
         resume=resume,
+        update=update,
         full_hash=full_hash,
         mirrored=mirrored,
         on=on,

@@ -45,6 +45,7 @@ def run_train(
     device: str,
     seed: int,
     resume: bool,
+    update: bool = False,
     full_hash: bool = False,
     mirrored: Mirroring | None = None,
     overtime: float = OVERTIME,
@@ -56,8 +57,9 @@ def run_train(
 
     All input is checked before the study is created. `overtime` is the part of the minutes that a training on a slow
     machine may take, see `TrainingOptions`. `on` is the name of a host that trains instead of this machine; what it
-    gets is described in `backend.sending`.
+    gets is described in `backend.sending`. `update` goes on from the newest model.
     """
+    from napari_landmark.detection.model.store import default_folder
     from napari_landmark.detection.training.options import default_options, describe_budget
     from napari_landmark.detection.training.report import write_report
     from napari_landmark.detection.training.train import train
@@ -65,9 +67,15 @@ def run_train(
     host = None if on is None else find_host(on)
     if host is not None and resume:
         raise InputError("--resume goes on with a training of this machine; leave out --on")
+    if update and host is not None:
+        raise InputError("--update goes on from a model of this machine; leave out --on")
+    if update and resume:
+        raise InputError("--resume goes on with an interrupted training or update; leave out --update")
     chosen = choose_device(device if host is None else "cpu")
     options = replace(default_options(chosen, seed=seed, minutes=minutes), overtime=overtime)
     study = _existing(out, resume)
+    if update and (study is None or default_folder(study) is None):
+        raise InputError(f"{out}: has no trained model yet", code=ErrorCode.NO_MODEL)
     annotated = _read_templates(templates, landmarks, study)
     folder = _images_folder(out, study, images, annotated)
     cohort = _gather(study, folder, templates, spacing)
@@ -97,10 +105,11 @@ def run_train(
         )
         _train_on(host, study, cohort, job, confirmed=confirmed, reduced=reduced)
         return
+    planned = options.for_update() if update else options
     typer.echo(
         "going on with the interrupted training"
         if resume
-        else f"training {describe_budget(options, cohort.canvas)}"
+        else f"training {describe_budget(planned, cohort.canvas, annotated=len(study.annotations()))}"
     )
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         report = train(
@@ -108,6 +117,7 @@ def run_train(
             cohort,
             options=options,
             resume=resume,
+            update=update,
             progress=progress,
             cancel=cancel,
             full_hash=full_hash,

@@ -29,16 +29,19 @@ class CorrectionOffsets:
         Shape, in pixels of the grid of the corrections.
     offsets : (n, d) float array
         Shrunk median offset of each landmark in that pose; 0 where nothing is known.
-    variance : (n,) float array
-        Of the offset that is left, squared pixels (sum over axes); infinite where nothing is known.
     counts : (n,) int array
         Corrections of each landmark.
+    between : float
+        Variance (sum over axes) of the offsets of the landmarks, in squared pixels.
+    scatter : (n,) float array or None
+        Variance (sum over axes) of single corrections of each landmark around their mean; None with too few corrections.
     """
 
     reference: np.ndarray
     offsets: np.ndarray
-    variance: np.ndarray
     counts: np.ndarray
+    between: float = 0.0
+    scatter: np.ndarray | None = None
 
     def apply(self, positions: np.ndarray) -> np.ndarray:
         """Predictions (batch, n, d) with their offsets, in each image's own pose."""
@@ -61,7 +64,7 @@ def learn_offsets(
     """
     count = np.isfinite(predictions - corrections).all(-1).sum(0)
     zeros = np.zeros(reference.shape)
-    unknown = CorrectionOffsets(reference, zeros, np.full(len(reference), np.inf), count)
+    unknown = CorrectionOffsets(reference, zeros, count)
     if not (count >= _FEWEST).any():
         return unknown
     matrices, usable = _poses(reference, predictions)
@@ -78,13 +81,12 @@ def learn_offsets(
         median[landmark] = np.median(values, axis=0)
         variance[landmark] = np.square(values - values.mean(0)).sum(-1).sum() / (len(values) - 1)
     usual = np.median(variance[known])
-    variance = ((count - 1) * variance + _PRIOR_COUNT * usual) / (count - 1 + _PRIOR_COUNT)
+    free = np.maximum(count - 1, 0)
+    variance = (free * variance + _PRIOR_COUNT * usual) / (free + _PRIOR_COUNT)
     of_median = np.where(count > 2, _MEDIAN_VARIANCE, 1.0) * variance / np.maximum(count, 1)
-    between = np.square(median[known]).sum(-1).mean() - of_median[known].mean()
-    between = max(0.0, float(between))
+    between = max(0.0, float(np.square(median[known]).sum(-1).mean() - of_median[known].mean()))
     share = np.where(known, between / np.maximum(between + of_median, 1e-12), 0.0)
-    left = np.where(known, share * of_median, between)
-    return CorrectionOffsets(reference, share[:, None] * median, left, count)
+    return CorrectionOffsets(reference, share[:, None] * median, count, between, variance)
 
 
 def _poses(reference: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

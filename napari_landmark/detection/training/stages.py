@@ -1,4 +1,5 @@
-"""Stages of a training, in order: embedding, poses, matching, patch embedding, refinement, detector, retraining.
+"""Stages of a training, in order: embedding, poses, matching, patch embedding, refinement, detector, retraining,
+patch detector.
 
 After each of them a training can be cancelled with a usable model, and resumed.
 """
@@ -17,6 +18,8 @@ import torch
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.detection.detector.detector import DetectorConfig, DetectorNetwork
 from napari_landmark.detection.detector.detector_training import train_detector
+from napari_landmark.detection.detector.patch_detector import PatchDetector, patch_detector_config
+from napari_landmark.detection.detector.patch_detector_training import train_patch_detector
 from napari_landmark.detection.detector.pseudo_labeller import PseudoLabeller
 from napari_landmark.detection.detector.pseudo_labels import PseudoLabels
 from napari_landmark.detection.embedding.embedding import Embedding, EmbeddingConfig
@@ -71,6 +74,7 @@ class Stages:
         self.histories: list[History] = []
         self.refiner: LocalRefiner | None = None
         self.native_refiner: NativeRefiner | None = None
+        self.patch_detector: PatchDetector | None = None
         self.descriptors: Descriptors | None = None
         self.poses = CohortPoses()
         self._upright = task.cohort
@@ -120,12 +124,17 @@ class Stages:
             self.refiner = self._train_refiner(labels, generator)
             labels = self._refined("refined", labeller, labels)
         detector = None if labels is None else self._train_detector(embedding, labeller, labels, generator)
-        if self.refiner is not None and not monitor.cancelled:
+        self._complete()
+        return self._model(embedding, detector), self.histories
+
+    def _complete(self) -> None:
+        """Describe the templates on native pixels; note in the record whether the training is complete."""
+        task = self.task
+        if self.refiner is not None and not self.monitor.cancelled:
             self.native_refiner = build_native_refiner(
                 self.refiner.network, task.cohort, task.templates, task.device
             )
-        self.record["complete"] = not monitor.cancelled
-        return self._model(embedding, detector), self.histories
+        self.record["complete"] = not self.monitor.cancelled
 
     def _within_memory(self, stage: Callable[[], Trained]) -> Trained:
         """Train a stage with `options.batch_factor`, or a half of it and so on where the memory does not suffice."""
@@ -249,7 +258,10 @@ class Stages:
         self.histories.append(history)
         if _cancelled_early(history, self.task.options.budget("patch")):
             return None
-        return build_local_refiner(network, task.cohort, task.templates, task.device)
+        return self._describe_patches(network)
+
+    def _describe_patches(self, network: PatchEmbedding) -> LocalRefiner:
+        return build_local_refiner(network, self.task.cohort, self.task.templates, self.task.device)
 
     def _train_detector(
         self, embedding: Embedding, labeller: PseudoLabeller, labels: PseudoLabels, generator: torch.Generator
@@ -270,7 +282,34 @@ class Stages:
             self._keep_consensus(better)
             if better is not None:
                 self._detector_stage(detector, embedding, better, generator, retrain=True)
+                self._train_patch_detector(better, generator)
         return detector
+
+    def _train_patch_detector(self, labels: PseudoLabels, generator: torch.Generator) -> None:
+        """Train a patch detector from the patch embedding; without one if it is cancelled early."""
+        if self.monitor.cancelled or self.refiner is None:
+            return
+        task, config = self.task, self.refiner.network.config
+        detector = self.patch_detector
+        if detector is None:
+            network = DetectorNetwork(patch_detector_config(len(task.study.schema), config))
+            network.pyramid.load_state_dict(self.refiner.network.pyramid.state_dict())
+            detector = PatchDetector(network, config.window)
+        budget = task.options.budget("patch_detector")
+        history = train_patch_detector(
+            detector,
+            task.cohort,
+            self._with_annotations(labels),
+            device=task.device,
+            generator=generator,
+            budget=budget,
+            checkpoint=self._checkpoint("patch_detector"),
+            progress=self.monitor.progress,
+            cancel=self.monitor.cancel,
+        )
+        self.histories.append(history)
+        if not _cancelled_early(history, budget):
+            self.patch_detector = detector
 
     def _detector_stage(
         self,
@@ -312,6 +351,7 @@ class Stages:
             detector,
             refiner=self.refiner,
             native_refiner=self.native_refiner,
+            patch_detector=self.patch_detector,
             device=task.device,
             pose_options=PoseOptions(sides=task.study.sides),
             poses={task.cohort.names[number]: pose for number, pose in task.cohort.poses.items()},
