@@ -230,7 +230,11 @@ def evaluate(
 
 @app.command()
 def suggest(
-    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the cohort's images")],
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the cohort's images")] = None,
+    study: Annotated[
+        Path | None,
+        typer.Option(metavar="STUDY", help="A trained study: which of its images to correct next, instead"),
+    ] = None,
     count: Annotated[int, typer.Option(metavar="N", help="How many images to name")] = 5,
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Of learning, 10 if not given")] = None,
     device: Device = "auto",
@@ -238,8 +242,11 @@ def suggest(
     spacing: Spacing = None,
 ) -> None:
     """Suggest images to annotate: those whose points are matched most consistently in the others."""
-    from napari_landmark.cli.suggest import run_suggest
+    from napari_landmark.cli.suggest import run_suggest, run_suggest_corrections
 
+    if study is not None:
+        run_suggest_corrections(study=study, images=images, count=count, spacing=spacing)
+        return
     run_suggest(images=images, count=count, minutes=minutes, device=device, seed=seed, spacing=spacing)
 
 

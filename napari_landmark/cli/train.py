@@ -73,6 +73,8 @@ def run_train(
         raise InputError("--resume goes on with an interrupted training or update; leave out --update")
     chosen = choose_device(device if host is None else "cpu")
     options = replace(default_options(chosen, seed=seed, minutes=minutes), overtime=overtime)
+    if update:
+        options = options.for_update()
     study = _existing(out, resume)
     if update and (study is None or default_folder(study) is None):
         raise InputError(f"{out}: has no trained model yet", code=ErrorCode.NO_MODEL)
@@ -105,11 +107,10 @@ def run_train(
         )
         _train_on(host, study, cohort, job, confirmed=confirmed, reduced=reduced)
         return
-    planned = options.for_update() if update else options
     typer.echo(
         "going on with the interrupted training"
         if resume
-        else f"training {describe_budget(planned, cohort.canvas, annotated=len(study.annotations()))}"
+        else f"training {describe_budget(options, cohort.canvas, annotated=len(study.annotations()))}"
     )
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         report = train(
@@ -117,7 +118,6 @@ def run_train(
             cohort,
             options=options,
             resume=resume,
-            update=update,
             progress=progress,
             cancel=cancel,
             full_hash=full_hash,
@@ -177,6 +177,8 @@ def _tell(study: Study, cohort: Cohort, report: TrainingReport, page: Path, go_o
         typer.echo(f"stopped: the model {report.model_dir} works from what was learned so far{go_on}")
         raise typer.Exit(130)
     typer.echo(f"trained in {report.seconds / 60:.1f} minutes: {report.model_dir}")
+    for line in report.offsets:
+        typer.echo(f"learned: {line}")
     for name, reason in report.left_aside.items():
         typer.echo(f"not learned from: {name}: {reason}", err=True)
     if report.mirrored and not study.chose_sides:

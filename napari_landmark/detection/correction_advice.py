@@ -97,6 +97,7 @@ def advise_corrections(
     *,
     template: str,
     learned: Collection[str] = (),
+    count: int = NEXT_IMAGES,
 ) -> CorrectionAdvice:
     """Advice from annotations and predictions alone.
 
@@ -112,6 +113,8 @@ def advise_corrections(
         Image in whose pose offsets are told.
     learned : collection of str
         Images whose annotations the model of the predictions has learned: their predictions tell no offset.
+    count : int
+        Largest number of proposed images.
     """
     in_mm = all(geometry.has_spacing for geometry in geometries)
     dims = predictions.shape[-1]
@@ -131,7 +134,7 @@ def advise_corrections(
         remaining,
         annotated=annotated,
         offsets=offsets,
-        count=NEXT_IMAGES,
+        count=count,
     )
     usual = float(np.nanmean(remaining)) if np.isfinite(remaining).any() else 0.0
     later = expected_gain(remaining, offsets, corrected=len(annotated) - 1, more=_AHEAD)
@@ -141,22 +144,40 @@ def advise_corrections(
     )
 
 
-def study_advice(study: Study, cohort: Cohort, *, learned: Collection[str] = ()) -> CorrectionAdvice:
-    """Advice on the corrections of a study from its files; `learned` as for `advise_corrections`."""
-    annotations, predictions = study.annotations(), study.predictions()
-    shape = (len(study.schema), cohort.ndim)
-    marked, found = np.full((2, len(cohort), *shape), np.nan)
-    errors = np.full((len(cohort), len(study.schema)), np.nan)
-    for row, name in enumerate(cohort.names):
-        if name in annotations:
-            manual = np.array([mark.status.is_manual for mark in annotations[name].values()])
-            marked[row] = np.where(manual[:, None], annotations[name].positions(cohort.ndim), np.nan)
-        if name in predictions:
-            found[row] = predictions[name].positions(cohort.ndim)
-            errors[row] = predictions[name].expected_errors()
-    geometries = [cohort.geometry(row) for row in range(len(cohort))]
+def study_advice(
+    study: Study,
+    cohort: Cohort,
+    *,
+    learned: Collection[str] = (),
+    images: Collection[str] | None = None,
+    count: int = NEXT_IMAGES,
+) -> CorrectionAdvice:
+    """Advice on the corrections of a study from its files.
+
+    Parameters
+    ----------
+    study : Study
+    cohort : Cohort
+    learned : collection of str
+        As for `advise_corrections`.
+    images : collection of str, optional
+        The only images that are looked at.
+    count : int
+        Largest number of proposed images.
+    """
+    names = [name for name in cohort.names if images is None or name in images]
+    if not names:
+        return CorrectionAdvice((), 0.0, 0.0, False, (), "px")
+    marked, found = np.full((2, len(names), len(study.schema), cohort.ndim), np.nan)
+    errors = np.full(found.shape[:2], np.nan)
+    for row, name in enumerate(names):
+        annotation, prediction = study.load_annotations(name), study.load_predictions(name)
+        manual = np.array([mark.status.is_manual for mark in annotation.values()])
+        marked[row] = np.where(manual[:, None], annotation.positions(cohort.ndim), np.nan)
+        found[row], errors[row] = prediction.positions(cohort.ndim), prediction.expected_errors()
+    geometries = [cohort.geometry(cohort.index(name)) for name in names]
     return advise_corrections(
-        cohort.names,
+        names,
         study.schema.names,
         found,
         marked,
@@ -164,6 +185,7 @@ def study_advice(study: Study, cohort: Cohort, *, learned: Collection[str] = ())
         geometries,
         template=study.template,
         learned=learned,
+        count=count,
     )
 
 

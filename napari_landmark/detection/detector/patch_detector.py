@@ -21,6 +21,7 @@ from napari_landmark.learning.device import Device
 _STRIDE = 2
 _RADIUS, _SIGMA = 12.0, 3.0  # pixels
 _SHIFT = 3  # pixels of the working grid between the patches that vote
+_PRIOR = 6.0  # pixels: standard deviation of the true position around the expected one
 
 
 def patch_detector_config(landmarks: int, patches: PatchEmbeddingConfig) -> DetectorConfig:
@@ -44,10 +45,13 @@ class PatchDetector:
     network : DetectorNetwork
     window : int
         Side of the patches, in pixels of the working grid.
+    is_alone : bool
+        Whether matches of the templates have no vote beside it, since it has learned from more images than those.
     """
 
     network: DetectorNetwork
     window: int
+    is_alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class PatchVotes:
 
 
 def detect_in_patches(
-    detector: PatchDetector, image: Pixels, expected: np.ndarray, device: Device, *, prior: float | None = None
+    detector: PatchDetector, image: Pixels, expected: np.ndarray, device: Device
 ) -> PatchVotes:
     """Find each landmark in patches around its expected position; the mean over shifted patches.
 
@@ -77,8 +81,6 @@ def detect_in_patches(
     image : (*working grid) float array
     expected : (n, d) float array
         On the working grid.
-    prior : float, optional
-        Standard deviation of the true position around the expected one, in pixels; none weighs alike all positions.
     """
     network, side = detector.network, detector.window
     config, count = network.config, len(expected)
@@ -93,9 +95,7 @@ def detect_in_patches(
     logits, offsets = logits[rows, own], offsets[rows, own]
     cells = network.cell_positions((side,) * config.spatial_dims, logits.device)
     around = device.to(torch.from_numpy(np.tile(expected, (len(shifts), 1))).float() - origins)
-    if prior is not None:
-        logits = logits - (cells - around[:, None]).square().sum(-1) / (2 * prior**2)
-    heat = logits.softmax(-1)
+    heat = (logits - (cells - around[:, None]).square().sum(-1) / (2 * _PRIOR**2)).softmax(-1)
     positions = (heat[..., None] * (cells + offsets * config.radius)).sum(1)
     spread = (heat * (cells - positions[:, None]).norm(dim=-1)).sum(-1)
     found = (positions.cpu() + origins).unflatten(0, (len(shifts), count)).mean(0)

@@ -372,7 +372,8 @@ class LandmarkModel:
             error = refinement_error(error, consensus=consensus, typical=self.refiner.typical)
         if self.patch_detector is not None:
             local = detect_in_patches(self.patch_detector, pixels, coarse.positions, self.device)
-            positions = (positions + local.positions) / 2
+            beside = coarse.positions if self.patch_detector.is_alone else positions
+            positions = (beside + local.positions) / 2
         return _Prediction(
             np.where(absent[:, None], np.nan, positions),
             np.clip(coarse.confidence, 0, 1),

@@ -87,7 +87,11 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
             "detector": detector.config.to_json() if detector is not None else None,
             "patch_detector": None
             if local is None
-            else {"network": local.network.config.to_json(), "window": local.window},
+            else {
+                "network": local.network.config.to_json(),
+                "window": local.window,
+                "is_alone": local.is_alone,
+            },
             **({} if model.pose_options is None else {"pose": model.pose_options.to_json()}),
             "usual_errors": None if model.usual_errors is None else model.usual_errors.to_json(),
             "training": model.record,
@@ -117,7 +121,7 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         if sidecar["detector"] is not None:
             detector_config = parse_config(DetectorConfig, _current(sidecar["detector"]))
         typical = _parse_typical(sidecar.get("typical_support"), len(schema))
-        local_config, window = _parse_patch_detector(sidecar.get("patch_detector"))
+        local_config, window, is_alone = _parse_patch_detector(sidecar.get("patch_detector"))
         zoom = _parse_zoom(sidecar.get("native_zoom"))
         pose_options = PoseOptions.from_json(sidecar["pose"]) if "pose" in sidecar else None
         usual = sidecar.get("usual_errors")
@@ -150,7 +154,8 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
     if described_detector is not None:
         detector = described_detector.read(folder / "detector.safetensors", device)
     if described_local is not None:
-        local = PatchDetector(described_local.read(folder / "patch_detector.safetensors", device), window)
+        local_network = described_local.read(folder / "patch_detector.safetensors", device)
+        local = PatchDetector(local_network, window, is_alone)
     return LandmarkModel(
         schema,
         canvas,
@@ -209,14 +214,14 @@ def _check_agreement(
             raise ValueError("a detector with heatmaps or offset discs of no size")
 
 
-def _parse_patch_detector(values: Any) -> tuple[DetectorConfig | None, int]:
-    """Architecture and window of a patch detector; TypeError or ValueError for anything else."""
+def _parse_patch_detector(values: Any) -> tuple[DetectorConfig | None, int, bool]:
+    """Architecture, window and whether it is alone of a patch detector; TypeError or ValueError for anything else."""
     if values is None:
-        return None, 0
-    window = values["window"]
-    if isinstance(window, bool) or not isinstance(window, int):
-        raise TypeError(f"a window of {window!r:.40}")
-    return parse_config(DetectorConfig, values["network"]), window
+        return None, 0, False
+    window, is_alone = values["window"], values["is_alone"]
+    if isinstance(window, bool) or not isinstance(window, int) or not isinstance(is_alone, bool):
+        raise TypeError(f"a window of {window!r:.40}, alone: {is_alone!r:.40}")
+    return parse_config(DetectorConfig, values["network"]), window, is_alone
 
 
 def _check_patch_detector(

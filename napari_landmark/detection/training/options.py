@@ -41,7 +41,7 @@ _MEMORY_PER_BATCH = 0.9 * 2**30  # bytes of a card; a batch of 2-D images takes 
 _ENLARGED = ("self", "cross", "patch")
 _OF_LABELS = ("retrain", "patch_detector")  # learn from annotations
 _UPDATE_SHARES = {"retrain": 0.6, "patch_detector": 0.2}
-_UPDATE_STEPS = {"retrain": 200, "patch_detector": 300}
+_UPDATE_STEPS = {"retrain": 200, "patch_detector": 500}
 _PER_LABELS, _LARGEST_LABEL_FACTOR = 50, 4.0
 _MOST_DETECTOR_STEPS = 3  # times the default, however many minutes there are
 

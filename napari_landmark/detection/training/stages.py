@@ -41,6 +41,7 @@ from napari_landmark.detection.training.cohort_poses import (
 )
 from napari_landmark.detection.training.preview import preview_hook
 from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
+from napari_landmark.detection.training.template_choice import choose_templates
 from napari_landmark.detection.training.templates import left_out_images, missing_landmarks
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.loop import Budget, Checkpoint, History
@@ -128,8 +129,19 @@ class Stages:
         return self._model(embedding, detector), self.histories
 
     def _complete(self) -> None:
-        """Describe the templates on native pixels; note in the record whether the training is complete."""
+        """Describe the templates on native pixels; note in the record whether the training is complete.
+
+        Where only some of the annotated images are templates, the patch detector knows more than their matches: then
+        only the study's template is matched, for the consensus, and others for landmarks that it lacks.
+        """
         task = self.task
+        if self.patch_detector is not None and self.refiner is not None:
+            is_part = len(task.annotated) > len(task.templates)
+            self.patch_detector = replace(self.patch_detector, is_alone=is_part)
+            if is_part:
+                few = choose_templates(task.templates, limit=1)
+                refiner = build_local_refiner(self.refiner.network, task.cohort, few, task.device)
+                self.refiner = replace(refiner, typical=self.refiner.typical)
         if self.refiner is not None and not self.monitor.cancelled:
             self.native_refiner = build_native_refiner(
                 self.refiner.network, task.cohort, task.templates, task.device
@@ -329,6 +341,7 @@ class Stages:
             generator=generator,
             budget=task.options.budget(stage),
             retrain=retrain,
+            label_factor=task.options.label_factor,
             checkpoint=self._checkpoint(stage),
             progress=self.monitor.progress,
             cancel=self.monitor.cancel,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,15 @@ from napari_landmark.data.images.dicom_view import read_stated_views
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.lock import TRAINING, StudyLock
 from napari_landmark.data.study.study import Study
+from napari_landmark.detection.correction_advice import study_advice
+from napari_landmark.detection.embedding.template_matching import Template
 from napari_landmark.detection.inference.journal import DetectionJournal
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.predictor import PoseNotFoundError, Predictor
 from napari_landmark.detection.model.serialization import save_model
 from napari_landmark.detection.model.store import (
+    default_folder,
+    learned_images,
     load_model,
     new_folder,
     require_default_folder,
@@ -70,6 +74,8 @@ class TrainingReport:
         Training images in which no landmark could be found, by name, with the reason.
     poses : dict of str to Pose
         In which the training images were predicted, by name.
+    offsets : list of str
+        Sentences on the landmarks that corrections put elsewhere than the predictions of the model before.
     """
 
     model_dir: Path
@@ -81,6 +87,7 @@ class TrainingReport:
     mirrored: int = 0
     not_found: dict[str, str] = field(default_factory=dict)
     poses: dict[str, Pose] = field(default_factory=dict)
+    offsets: list[str] = field(default_factory=list)
 
 
 @thread_limit()
@@ -90,7 +97,6 @@ def train(
     *,
     options: TrainingOptions = TrainingOptions(),
     resume: bool = False,
-    update: bool = False,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
     preview: Preview | None = None,
@@ -108,11 +114,10 @@ def train(
     cohort : Cohort
         Images of the study.
     options : TrainingOptions
+        Those of `for_update` go on from the newest complete model with the annotations of now, in a fraction of the
+        time, and write another model; see `Update`.
     resume : bool
         Continue the newest interrupted training, with its options.
-    update : bool
-        Go on from the newest complete model with the annotations of now, in a fraction of the time, and write another
-        model; see `Update`.
     progress : Progress, optional
     cancel : CancelToken, optional
     preview : Preview, optional
@@ -130,7 +135,7 @@ def train(
     """
     with StudyLock(study.folder, TRAINING):
         monitor = TrainingMonitor(progress=progress, cancel=cancel, preview=preview)
-        return _train(study, cohort, options, resume, update, monitor, full_hash)
+        return _train(study, cohort, options, resume, monitor, full_hash)
 
 
 def _train(
@@ -138,7 +143,6 @@ def _train(
     cohort: Cohort,
     options: TrainingOptions,
     resume: bool,
-    update: bool,
     monitor: TrainingMonitor,
     full_hash: bool,
 ) -> TrainingReport:
@@ -159,9 +163,10 @@ def _train(
         earlier = TrainingRecord.read(folder).content.get("updated_from")
         base = None if earlier is None else _base(study, cohort, str(earlier), options.device)
     else:
-        base = _base(study, cohort, require_default_folder(study).name, options.device) if update else None
+        base = None
+        if options.is_update:
+            base = _base(study, cohort, require_default_folder(study).name, options.device)
         folder = new_folder(study)
-        options = options.for_update() if update else options
         options = options.for_canvas(cohort.canvas).for_labels(len(annotated))
     record = training_record(cohort, annotated, templates, options, device, state)
     if base is not None:
@@ -180,7 +185,7 @@ def _train(
         folder=folder,
         resume=resume,
     )
-    report = TrainingReport(folder)
+    report = TrainingReport(folder, offsets=_told_offsets(study, cohort, annotated))
     model, cohort = _learn(task, record, monitor, report, base)
     report.left_aside = record.get("poses", {}).get("left_aside", {})
     if not monitor.cancelled:
@@ -204,6 +209,16 @@ def _train(
     report.seconds = time.monotonic() - started
     _finish(study, report)
     return report
+
+
+def _told_offsets(study: Study, cohort: Cohort, annotated: Sequence[Template]) -> list[str]:
+    """Sentences on what the corrections of the newest model's predictions have in common."""
+    folder = default_folder(study)
+    if folder is None:
+        return []
+    names = {cohort.names[image.index] for image in annotated}
+    advice = study_advice(study, cohort, learned=learned_images(folder), images=names)
+    return advice.offset_lines()
 
 
 @dataclass(frozen=True)
