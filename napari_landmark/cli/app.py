@@ -111,6 +111,10 @@ def train(
     device: Device = "auto",
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training")] = False,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Go on from the last model with the corrections made since: minutes"),
+    ] = False,
     full_hash: FullHash = False,
     mirrored: Annotated[
         Mirroring | None,
@@ -136,6 +140,7 @@ def train(
         device=device,
         seed=seed,
         resume=resume,
+        update=update,
         full_hash=full_hash,
         mirrored=mirrored,
         on=on,
@@ -227,7 +232,11 @@ def evaluate(
 
 @app.command()
 def suggest(
-    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the cohort's images")],
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the cohort's images")] = None,
+    study: Annotated[
+        Path | None,
+        typer.Option(metavar="STUDY", help="A trained study: which of its images to correct next, instead"),
+    ] = None,
     count: Annotated[int, typer.Option(metavar="N", help="How many images to name")] = 5,
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Of learning, 10 if not given")] = None,
     device: Device = "auto",
@@ -235,8 +244,11 @@ def suggest(
     spacing: Spacing = None,
 ) -> None:
     """Suggest images to annotate: those whose points are matched most consistently in the others."""
-    from napari_landmark.cli.suggest import run_suggest
+    from napari_landmark.cli.suggest import run_suggest, run_suggest_corrections
 
+    if study is not None:
+        run_suggest_corrections(study=study, images=images, count=count, spacing=spacing)
+        return
     run_suggest(images=images, count=count, minutes=minutes, device=device, seed=seed, spacing=spacing)
 
 

@@ -45,6 +45,7 @@ def run_train(
     device: str,
     seed: int,
     resume: bool,
+    update: bool = False,
     full_hash: bool = False,
     mirrored: Mirroring | None = None,
     overtime: float = OVERTIME,
@@ -56,8 +57,9 @@ def run_train(
 
     All input is checked before the study is created. `overtime` is the part of the minutes that a training on a slow
     machine may take, see `TrainingOptions`. `on` is the name of a host that trains instead of this machine; what it
-    gets is described in `backend.sending`.
+    gets is described in `backend.sending`. `update` goes on from the newest model.
     """
+    from napari_landmark.detection.model.store import default_folder
     from napari_landmark.detection.training.options import default_options, describe_budget
     from napari_landmark.detection.training.report import write_report
     from napari_landmark.detection.training.train import train
@@ -65,9 +67,17 @@ def run_train(
     host = None if on is None else find_host(on)
     if host is not None and resume:
         raise InputError("--resume goes on with a training of this machine; leave out --on")
+    if update and host is not None:
+        raise InputError("--update goes on from a model of this machine; leave out --on")
+    if update and resume:
+        raise InputError("--resume goes on with an interrupted training or update; leave out --update")
     chosen = choose_device(device if host is None else "cpu")
     options = replace(default_options(chosen, seed=seed, minutes=minutes), overtime=overtime)
+    if update:
+        options = options.for_update()
     study = _existing(out, resume)
+    if update and (study is None or default_folder(study) is None):
+        raise InputError(f"{out}: has no trained model yet", code=ErrorCode.NO_MODEL)
     annotated = _read_templates(templates, landmarks, study)
     folder = _images_folder(out, study, images, annotated)
     cohort = _gather(study, folder, templates, spacing)
@@ -100,7 +110,7 @@ def run_train(
     typer.echo(
         "going on with the interrupted training"
         if resume
-        else f"training {describe_budget(options, cohort.canvas)}"
+        else f"training {describe_budget(options, cohort.canvas, annotated=len(study.annotations()))}"
     )
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         report = train(
@@ -167,6 +177,8 @@ def _tell(study: Study, cohort: Cohort, report: TrainingReport, page: Path, go_o
         typer.echo(f"stopped: the model {report.model_dir} works from what was learned so far{go_on}")
         raise typer.Exit(130)
     typer.echo(f"trained in {report.seconds / 60:.1f} minutes: {report.model_dir}")
+    for line in report.offsets:
+        typer.echo(f"learned: {line}")
     for name, reason in report.left_aside.items():
         typer.echo(f"not learned from: {name}: {reason}", err=True)
     if report.mirrored and not study.chose_sides:

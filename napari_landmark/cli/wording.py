@@ -18,6 +18,7 @@ REMEDIES = {
     ),
     ErrorCode.IMAGES_NOT_FOUND: "give --images DIR",
     ErrorCode.NO_MODEL: "run `napari-landmark train` first",
+    ErrorCode.NO_UPDATE: "leave out --update to train anew",
     ErrorCode.DEVICE_UNAVAILABLE: "use --device cpu, or auto",
     ErrorCode.OTHER_PROTOCOL: "install the same version of napari-landmark on both machines",
     ErrorCode.UNKNOWN_HOST: "`napari-landmark hosts list` shows the known ones, `hosts add` makes one",

@@ -31,6 +31,8 @@ class ErrorCode(StrEnum):
     """The folder of the images of a study is not known, or not where the study says."""
     NO_MODEL = "no_model"
     """The study has no trained model."""
+    NO_UPDATE = "no_update"
+    """A training cannot go on from a model, which does not fit the study or is incomplete."""
     DEVICE_UNAVAILABLE = "device_unavailable"
     """The machine has no such device."""
     OTHER_PROTOCOL = "other_protocol"

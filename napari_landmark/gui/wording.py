@@ -18,6 +18,7 @@ REMEDIES = {
     ErrorCode.OTHER_ANNOTATION: "open that study to change them, or choose another folder",
     ErrorCode.IMAGES_NOT_FOUND: "put them back, or make a new study from their folder: New study…",
     ErrorCode.NO_MODEL: "press Train first",
+    ErrorCode.NO_UPDATE: "press Train to train anew",
     ErrorCode.DEVICE_UNAVAILABLE: ("choose cpu or auto as the device, under Advanced or in the Preferences"),
     ErrorCode.OTHER_PROTOCOL: "install the same version of napari-landmark on both machines",
     ErrorCode.UNKNOWN_HOST: "choose another one in the Preferences",

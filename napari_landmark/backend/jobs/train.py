@@ -121,7 +121,7 @@ class TrainJob:
 
 
 def _checked_steps(steps: Mapping[str, int]) -> dict[str, Any]:
-    known = ("self_steps", "cross_steps", "patch_steps", "detector_steps", "retrain_steps")
+    known = tuple(name for name in TrainingOptions.__dataclass_fields__ if name.endswith("_steps"))
     for name, count in steps.items():
         if name not in known or count < 1:
             raise InputError(f"steps {name} {count}: give a number from 1 on for {', '.join(known)}")

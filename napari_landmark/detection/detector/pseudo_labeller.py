@@ -32,7 +32,8 @@ from napari_landmark.learning.batches import load_batch
 from napari_landmark.learning.device import Device
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
-_LEAST_WEIGHT = 0.05
+LEAST_WEIGHT = 0.05
+"""Of a pseudo-label without any consensus."""
 _BATCH = 4  # images
 
 
@@ -132,7 +133,7 @@ class PseudoLabeller:
             image = self.cohort.working(int(number))
             found = refine_positions(refiner, image, positions[number], self.device, prior=labels.prior)
             positions[number], consensus[number] = found.positions, found.consensus
-            weights[number] *= np.clip(found.consensus + _LEAST_WEIGHT, 0, 1)
+            weights[number] *= np.clip(found.consensus + LEAST_WEIGHT, 0, 1)
             self._report("refining positions", done / len(labels.numbers))
         return replace(labels, positions=positions, weights=weights, consensus=consensus)
 

@@ -19,6 +19,7 @@ _OUTLIER = 4.0  # robust standard deviations
 # Of the size of the mean shape. Found shapes agree with each other far better than with anatomy, so deviations that
 # are large compared with their own scatter are still right more often than not; only gross ones are replaced.
 _SMALLEST_SCALE = 0.02
+_ALIGNMENTS = 2  # of shapes that are compared, each to the mean of the one before
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,34 @@ def align(reference: np.ndarray, positions: np.ndarray, weights: np.ndarray) -> 
     scale = np.clip((singular * sign).sum(1) / np.maximum(size, 1e-12), 0.1, 10)
     matrix = scale[:, None, None] * (u * sign[:, None]) @ vt
     return matrix, centre - np.einsum("bij,bj->bi", matrix, origin)
+
+
+def shape_distances(positions: np.ndarray) -> np.ndarray:
+    """Root mean square distances (m, m) of the landmarks of shapes (m, n, d) after removal of pose.
+
+    NaN in `positions` is an unknown landmark; shapes without a landmark in common have the largest distance of all.
+    """
+    known = ~np.isnan(positions[..., 0])
+    filled = np.nan_to_num(positions)
+    reference = _mean_shape(filled, known)
+    shapes = filled
+    for _ in range(_ALIGNMENTS):
+        matrices, shifts = align(reference, filled, known.astype(float))
+        shapes = np.einsum("bij,bnj->bni", np.linalg.inv(matrices), filled - shifts[:, None])
+        reference = _mean_shape(shapes, known)
+    squared = np.full((len(shapes), len(shapes)), np.nan)
+    for number, shape in enumerate(shapes):
+        common = known & known[number]
+        count = common.sum(1)
+        total = (np.square(shapes - shape).sum(-1) * common).sum(1)
+        np.divide(total, count, out=squared[number], where=count > 0)
+    return np.sqrt(np.where(np.isnan(squared), np.nanmax(squared), squared))
+
+
+def _mean_shape(shapes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Mean shape (n, d) of the known landmarks; zeros for those that no shape has."""
+    total = (shapes * known[..., None]).sum(0)
+    return np.asarray(total / np.maximum(known.sum(0), 1)[:, None])
 
 
 def _from_others(model: ShapeModel, shapes: np.ndarray) -> np.ndarray:

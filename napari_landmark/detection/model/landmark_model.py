@@ -23,6 +23,7 @@ from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.sides import Sides
 from napari_landmark.detection.detector.detector import DetectorNetwork, detector_prior
+from napari_landmark.detection.detector.patch_detector import PatchDetector, detect_in_patches
 from napari_landmark.detection.embedding.embedding import Embedding
 from napari_landmark.detection.embedding.template_matching import Descriptors, match_templates
 from napari_landmark.detection.model.detection import Detection
@@ -68,6 +69,8 @@ class _Prediction:
     heatmaps : (n_landmarks, *cells) float32 array or None
     stride : int
         Pixels per cell of the heatmaps.
+    consensus : (n_landmarks,) float array
+        0..1, of the local refinement; 1 without one.
     """
 
     positions: np.ndarray
@@ -75,6 +78,7 @@ class _Prediction:
     error: np.ndarray
     heatmaps: np.ndarray | None
     stride: int
+    consensus: np.ndarray
 
     @property
     def mean_error(self) -> float:
@@ -125,6 +129,9 @@ class LandmarkModel:
         None after a training that was cancelled early: predictions are not refined.
     native_refiner : NativeRefiner or None
         Refines once more on native pixels; None where the templates have about as many as the working grid.
+    patch_detector : PatchDetector or None
+        Detects once more in patches around the detector's positions; None in models of earlier versions, and after a
+        training that was cancelled before.
     device : Device
     pose_options : PoseOptions or None
         None where the model was trained without poses, or too early: images are taken as they are.
@@ -146,6 +153,7 @@ class LandmarkModel:
         *,
         refiner: LocalRefiner | None = None,
         native_refiner: NativeRefiner | None = None,
+        patch_detector: PatchDetector | None = None,
         device: Device,
         pose_options: PoseOptions | None = None,
         poses: Mapping[str, Pose] | None = None,
@@ -156,6 +164,7 @@ class LandmarkModel:
         self.embedding = embedding.use_device(device).eval()
         self.descriptors, self.detector = descriptors, detector
         self.refiner, self.native_refiner = refiner, native_refiner
+        self.patch_detector = patch_detector
         self.pose_options, self.poses = pose_options, dict(poses or {})
         self.record, self.usual_errors = record or {}, usual_errors
         if detector is not None:
@@ -345,6 +354,24 @@ class LandmarkModel:
             working_error,
         )
 
+    def locate(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and consensus of the landmarks in an image on the working grid, in the template's pose.
+
+        Parameters
+        ----------
+        pixels : (*canvas) float32 array
+            Intensities 0..1.
+
+        Returns
+        -------
+        positions : (n_landmarks, d) float array
+            On the working grid; NaN where no template shows the landmark.
+        consensus : (n_landmarks,) float array
+            0..1, of the local refinement.
+        """
+        found = self._predict(pixels)
+        return found.positions, found.consensus
+
     def _predict(self, pixels: np.ndarray, *, heatmaps: bool = False) -> _Prediction:
         """Predict the landmarks of the template on the working grid."""
         image = self.device.to(torch.from_numpy(np.ascontiguousarray(pixels))[None, None])
@@ -354,17 +381,23 @@ class LandmarkModel:
             coarse = self._detect(self.detector, image)
         positions, error = coarse.positions, coarse.error
         absent = self.descriptors.positions[..., 0].isnan().all(0).cpu().numpy()  # no template shows these
+        consensus = np.where(absent, np.nan, 1.0)
         if self.refiner is not None:
             refined = refine_positions(self.refiner, pixels, positions, self.device, prior=coarse.prior)
             positions = refined.between(positions)
             consensus = np.where(absent, np.nan, refined.consensus)
             error = refinement_error(error, consensus=consensus, typical=self.refiner.typical)
+        if self.patch_detector is not None:
+            local = detect_in_patches(self.patch_detector, pixels, coarse.positions, self.device)
+            beside = coarse.positions if self.patch_detector.is_alone else positions
+            positions = (beside + local.positions) / 2
         return _Prediction(
             np.where(absent[:, None], np.nan, positions),
             np.clip(coarse.confidence, 0, 1),
             error,
             _normalised(coarse.heatmaps, absent) if heatmaps and coarse.heatmaps is not None else None,
             coarse.stride,
+            consensus,
         )
 
     def _on_native_pixels(
@@ -513,6 +546,8 @@ class LandmarkModel:
         if self.pose_options is not None:
             total.update(json.dumps(self.pose_options.to_json()).encode())
         networks = [self.embedding, self.detector, self.refiner.network if self.refiner else None]
+        if self.patch_detector is not None:
+            networks.append(self.patch_detector.network)
         parts: list[Mapping[str, torch.Tensor]] = [
             {} if network is None else network.state_dict() for network in networks
         ]

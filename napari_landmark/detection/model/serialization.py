@@ -12,6 +12,7 @@ import torch
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema
 from napari_landmark.detection.detector.detector import DetectorConfig, DetectorNetwork
+from napari_landmark.detection.detector.patch_detector import PatchDetector
 from napari_landmark.detection.embedding.embedding import Embedding, EmbeddingConfig
 from napari_landmark.detection.embedding.template_matching import Descriptors
 from napari_landmark.detection.model.judgement import UsualErrors
@@ -39,9 +40,9 @@ from napari_landmark.learning.model_files import (
 from napari_landmark.learning.unet import COARSEST_STRIDE
 
 # Version 1 had no patch embedding, that of version 2 described the landmark alone without the points around it, and up
-# to version 3 the downsampling factor was called "shrink".
-FORMAT_VERSION = 4
-_FORMAT = ModelFormat("napari-landmark model", "landmark model", FORMAT_VERSION, (1, 2, 3, FORMAT_VERSION))
+# to version 3 the downsampling factor was called "shrink". Up to version 4 there was no patch detector.
+FORMAT_VERSION = 5
+_FORMAT = ModelFormat("napari-landmark model", "landmark model", FORMAT_VERSION, (1, 2, 3, 4, FORMAT_VERSION))
 
 
 def save_model(model: LandmarkModel, folder: Path) -> None:
@@ -70,6 +71,9 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
         )
     if detector is not None:
         save_tensors(folder / "detector.safetensors", detector.state_dict())
+    local = model.patch_detector
+    if local is not None:
+        save_tensors(folder / "patch_detector.safetensors", local.network.state_dict())
     write_poses(folder / POSES, model.poses)
     _FORMAT.write(
         folder,
@@ -81,6 +85,13 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
             "typical_support": _rounded(refiner.typical) if refiner is not None else None,
             "native_zoom": native.zoom if native is not None else None,
             "detector": detector.config.to_json() if detector is not None else None,
+            "patch_detector": None
+            if local is None
+            else {
+                "network": local.network.config.to_json(),
+                "window": local.window,
+                "is_alone": local.is_alone,
+            },
             **({} if model.pose_options is None else {"pose": model.pose_options.to_json()}),
             "usual_errors": None if model.usual_errors is None else model.usual_errors.to_json(),
             "training": model.record,
@@ -110,6 +121,7 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         if sidecar["detector"] is not None:
             detector_config = parse_config(DetectorConfig, _current(sidecar["detector"]))
         typical = _parse_typical(sidecar.get("typical_support"), len(schema))
+        local_config, window, is_alone = _parse_patch_detector(sidecar.get("patch_detector"))
         zoom = _parse_zoom(sidecar.get("native_zoom"))
         pose_options = PoseOptions.from_json(sidecar["pose"]) if "pose" in sidecar else None
         usual = sidecar.get("usual_errors")
@@ -118,15 +130,18 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         if not isinstance(record, dict):
             raise TypeError("'training' is no object")
         _check_agreement(schema, canvas, embedding_config, patch_config, detector_config)
+        _check_patch_detector(schema, canvas, local_config, window)
         described = NetworkDescription.of(partial(Embedding, embedding_config))
-        described_patches = described_detector = None
+        described_patches = described_detector = described_local = None
         if patch_config is not None:
             described_patches = NetworkDescription.of(partial(PatchEmbedding, patch_config))
         if detector_config is not None:
             described_detector = NetworkDescription.of(partial(DetectorNetwork, detector_config))
+        if local_config is not None:
+            described_local = NetworkDescription.of(partial(DetectorNetwork, local_config))
     embedding = described.read(folder / "embedding.safetensors", device)
     templates = _read_descriptors(folder / "templates.safetensors", embedding, schema, len(canvas), device)
-    refiner = native = detector = None
+    refiner = native = detector = local = None
     if described_patches is not None:
         network = described_patches.read(folder / "close_up.safetensors", device)
         path = folder / "close_templates.safetensors"
@@ -138,6 +153,9 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
             native = NativeRefiner(LocalRefiner(network, patches), zoom)
     if described_detector is not None:
         detector = described_detector.read(folder / "detector.safetensors", device)
+    if described_local is not None:
+        local_network = described_local.read(folder / "patch_detector.safetensors", device)
+        local = PatchDetector(local_network, window, is_alone)
     return LandmarkModel(
         schema,
         canvas,
@@ -146,6 +164,7 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         detector,
         refiner=refiner,
         native_refiner=native,
+        patch_detector=local,
         device=device,
         pose_options=pose_options,
         poses=read_poses(folder / POSES, len(canvas)),
@@ -193,6 +212,30 @@ def _check_agreement(
             raise ValueError(f"{detector.landmarks} landmarks in the detector, {len(schema)} names")
         if not (detector.sigma > 0 and detector.radius > 0):
             raise ValueError("a detector with heatmaps or offset discs of no size")
+
+
+def _parse_patch_detector(values: Any) -> tuple[DetectorConfig | None, int, bool]:
+    """Architecture, window and whether it is alone of a patch detector; TypeError or ValueError for anything else."""
+    if values is None:
+        return None, 0, False
+    window, is_alone = values["window"], values["is_alone"]
+    if isinstance(window, bool) or not isinstance(window, int) or not isinstance(is_alone, bool):
+        raise TypeError(f"a window of {window!r:.40}, alone: {is_alone!r:.40}")
+    return parse_config(DetectorConfig, values["network"]), window, is_alone
+
+
+def _check_patch_detector(
+    schema: LandmarkSchema, canvas: tuple[int, ...], config: DetectorConfig | None, window: int
+) -> None:
+    """Refuse a patch detector of other landmarks, or with windows that its network or the canvas cannot have."""
+    if config is None:
+        return
+    if config.spatial_dims != len(canvas) or config.landmarks != len(schema) or config.downsampling != 1:
+        raise ValueError("a patch detector of other landmarks or axes")
+    if not (0 < window <= min(canvas) and window % COARSEST_STRIDE == 0):
+        raise ValueError(f"patches of {window} pixels on a canvas {list(canvas)}")
+    if not (config.sigma > 0 and config.radius > 0):
+        raise ValueError("a patch detector with heatmaps or offset discs of no size")
 
 
 def _read_descriptors(

@@ -100,6 +100,14 @@ def _interrupted(study: Study) -> list[Path]:
     return [run for run in runs if any(run.glob("checkpoint-*.safetensors"))]
 
 
+def learned_images(folder: Path) -> frozenset[str]:
+    """Names of the annotated images that the training of a model learned from; of older models the templates alone."""
+    training = _read_object(folder / "model.json").get("training")
+    record = training if isinstance(training, dict) else {}
+    names = record.get("annotated", record.get("templates"))
+    return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
+
+
 @lru_cache(maxsize=256)  # the viewer asks at every change of a landmark
 def _was_cancelled(path: Path, _changed: int) -> bool:
     training = _read_object(path).get("training")

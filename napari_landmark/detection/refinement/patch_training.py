@@ -94,6 +94,50 @@ class PatchPairs:
     offset: torch.Tensor | None = None
 
 
+def draw_view(
+    images: Cohort | KeptImages,
+    numbers: torch.Tensor,
+    centres: torch.Tensor,
+    *,
+    side: int,
+    ranges: DistortionRange,
+    device: Device,
+    generator: torch.Generator,
+    jitter: float = _JITTER,
+) -> View:
+    """Draw distorted patches around positions.
+
+    Parameters
+    ----------
+    images : Cohort or KeptImages
+    numbers : (k,) int tensor
+        Of the images of the patches.
+    centres : (k, d) float tensor
+        On the working grid.
+    side : int
+        Of the patches, in pixels.
+    ranges : DistortionRange
+    device : Device
+    generator : torch.Generator
+    jitter : float
+        Standard deviation, in pixels along each axis, of the distance between a centre and that of its patch.
+    """
+    dims, large = centres.shape[1], round(side * _MARGIN)
+    moved = centres + torch.randn(centres.shape, generator=generator) * jitter
+    pixels, origins = crop_patches(images, numbers.tolist(), moved, large)
+    distortion = Distortion.random(
+        len(pixels),
+        (large,) * dims,
+        ranges=ranges,
+        generator=generator,
+        output_shape=(side,) * dims,
+        centers=torch.full((len(pixels), dims), (large - 1) / 2),
+        device=device.torch_device,
+    )
+    patches = distortion.apply(device.to(pixels))
+    return View(patches, device.to(origins)[:, None], distortion)
+
+
 class PatchBatches:
     """Batches for a patch embedding, drawn one by one when they are asked for.
 
@@ -157,21 +201,15 @@ class PatchBatches:
         return self._numbers[drawn], self._landmarks[drawn]
 
     def _view(self, numbers: torch.Tensor, centres: torch.Tensor, ranges: DistortionRange) -> View:
-        dims, side = self._config.spatial_dims, self._config.window
-        large = round(side * _MARGIN)
-        jitter = torch.randn(centres.shape, generator=self._generator) * _JITTER
-        pixels, origins = crop_patches(self._images, numbers.tolist(), centres + jitter, large)
-        distortion = Distortion.random(
-            len(pixels),
-            (large,) * dims,
+        return draw_view(
+            self._images,
+            numbers,
+            centres,
+            side=self._config.window,
             ranges=ranges,
+            device=self._device,
             generator=self._generator,
-            output_shape=(side,) * dims,
-            centers=torch.full((len(pixels), dims), (large - 1) / 2),
-            device=self._device.torch_device,
         )
-        patches = distortion.apply(self._device.to(pixels))
-        return View(patches, self._device.to(origins)[:, None], distortion)
 
     def _points(self, count: int) -> torch.Tensor:
         dims, side = self._config.spatial_dims, self._config.window

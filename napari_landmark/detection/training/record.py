@@ -60,7 +60,11 @@ def training_record(
 ) -> dict[str, Any]:
     """Content of `run.json`, and the training's part of the model's sidecar."""
     names = [cohort.names[template.index] for template in templates]
-    counts: dict[str, Any] = {"templates": names, "annotated_images": len(annotated)}
+    counts: dict[str, Any] = {
+        "templates": names,
+        "annotated": [cohort.names[image.index] for image in annotated],
+        "annotated_images": len(annotated),
+    }
     return describe_training(cohort, asdict(options), str(device), **counts, **state)
 
 
@@ -87,8 +91,9 @@ def recorded_options(
     def parse(content: dict[str, Any]) -> TrainingOptions:
         recorded = content["options"]
         if content.get("device", "").split(" ")[0] != device.torch_device.type:
-            suited = asdict(options.for_canvas(tuple(state["canvas"])))
-            recorded = {**suited, "seed": recorded["seed"], "minutes": recorded["minutes"]}
+            suited = options.for_update() if recorded["is_update"] else options
+            kept = {key: recorded[key] for key in ("seed", "minutes", "label_factor")}
+            recorded = {**asdict(suited.for_canvas(tuple(state["canvas"]))), **kept}
         minutes = options.minutes or recorded["minutes"]
         return TrainingOptions(**{**recorded, "device": options.device, "minutes": minutes})
 

@@ -67,6 +67,7 @@ def summarize(cohort: Cohort, report: TrainingReport) -> dict[str, Any]:
         "cancelled": report.cancelled,
         "seconds": round(report.seconds, 1),
         "images": len(cohort),
+        "offsets": report.offsets,
         "shortcomings": [lack.text for lack in find_shortcomings(report, cohort)],
         "skipped_files": [{"image": file.name, "reason": file.reason} for file in cohort.skipped_files],
         "left_aside": [{"image": name, "reason": reason} for name, reason in report.left_aside.items()],

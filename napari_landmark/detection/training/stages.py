@@ -1,4 +1,5 @@
-"""Stages of a training, in order: embedding, poses, matching, patch embedding, refinement, detector, retraining.
+"""Stages of a training, in order: embedding, poses, matching, patch embedding, refinement, detector, retraining,
+patch detector.
 
 After each of them a training can be cancelled with a usable model, and resumed.
 """
@@ -17,6 +18,8 @@ import torch
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.detection.detector.detector import DetectorConfig, DetectorNetwork
 from napari_landmark.detection.detector.detector_training import train_detector
+from napari_landmark.detection.detector.patch_detector import PatchDetector, patch_detector_config
+from napari_landmark.detection.detector.patch_detector_training import train_patch_detector
 from napari_landmark.detection.detector.pseudo_labeller import PseudoLabeller
 from napari_landmark.detection.detector.pseudo_labels import PseudoLabels
 from napari_landmark.detection.embedding.embedding import Embedding, EmbeddingConfig
@@ -38,6 +41,7 @@ from napari_landmark.detection.training.cohort_poses import (
 )
 from napari_landmark.detection.training.preview import preview_hook
 from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
+from napari_landmark.detection.training.template_choice import choose_templates
 from napari_landmark.detection.training.templates import left_out_images, missing_landmarks
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.loop import Budget, Checkpoint, History
@@ -71,6 +75,7 @@ class Stages:
         self.histories: list[History] = []
         self.refiner: LocalRefiner | None = None
         self.native_refiner: NativeRefiner | None = None
+        self.patch_detector: PatchDetector | None = None
         self.descriptors: Descriptors | None = None
         self.poses = CohortPoses()
         self._upright = task.cohort
@@ -120,12 +125,28 @@ class Stages:
             self.refiner = self._train_refiner(labels, generator)
             labels = self._refined("refined", labeller, labels)
         detector = None if labels is None else self._train_detector(embedding, labeller, labels, generator)
-        if self.refiner is not None and not monitor.cancelled:
+        self._complete()
+        return self._model(embedding, detector), self.histories
+
+    def _complete(self) -> None:
+        """Describe the templates on native pixels; note in the record whether the training is complete.
+
+        Where only some of the annotated images are templates, the patch detector knows more than their matches: then
+        only the study's template is matched, for the consensus, and others for landmarks that it lacks.
+        """
+        task = self.task
+        if self.patch_detector is not None and self.refiner is not None:
+            is_part = len(task.annotated) > len(task.templates)
+            self.patch_detector = replace(self.patch_detector, is_alone=is_part)
+            if is_part:
+                few = choose_templates(task.templates, limit=1)
+                refiner = build_local_refiner(self.refiner.network, task.cohort, few, task.device)
+                self.refiner = replace(refiner, typical=self.refiner.typical)
+        if self.refiner is not None and not self.monitor.cancelled:
             self.native_refiner = build_native_refiner(
                 self.refiner.network, task.cohort, task.templates, task.device
             )
-        self.record["complete"] = not monitor.cancelled
-        return self._model(embedding, detector), self.histories
+        self.record["complete"] = not self.monitor.cancelled
 
     def _within_memory(self, stage: Callable[[], Trained]) -> Trained:
         """Train a stage with `options.batch_factor`, or a half of it and so on where the memory does not suffice."""
@@ -249,7 +270,10 @@ class Stages:
         self.histories.append(history)
         if _cancelled_early(history, self.task.options.budget("patch")):
             return None
-        return build_local_refiner(network, task.cohort, task.templates, task.device)
+        return self._describe_patches(network)
+
+    def _describe_patches(self, network: PatchEmbedding) -> LocalRefiner:
+        return build_local_refiner(network, self.task.cohort, self.task.templates, self.task.device)
 
     def _train_detector(
         self, embedding: Embedding, labeller: PseudoLabeller, labels: PseudoLabels, generator: torch.Generator
@@ -270,7 +294,34 @@ class Stages:
             self._keep_consensus(better)
             if better is not None:
                 self._detector_stage(detector, embedding, better, generator, retrain=True)
+                self._train_patch_detector(better, generator)
         return detector
+
+    def _train_patch_detector(self, labels: PseudoLabels, generator: torch.Generator) -> None:
+        """Train a patch detector from the patch embedding; without one if it is cancelled early."""
+        if self.monitor.cancelled or self.refiner is None:
+            return
+        task, config = self.task, self.refiner.network.config
+        detector = self.patch_detector
+        if detector is None:
+            network = DetectorNetwork(patch_detector_config(len(task.study.schema), config))
+            network.pyramid.load_state_dict(self.refiner.network.pyramid.state_dict())
+            detector = PatchDetector(network, config.window)
+        budget = task.options.budget("patch_detector")
+        history = train_patch_detector(
+            detector,
+            task.cohort,
+            self._with_annotations(labels),
+            device=task.device,
+            generator=generator,
+            budget=budget,
+            checkpoint=self._checkpoint("patch_detector"),
+            progress=self.monitor.progress,
+            cancel=self.monitor.cancel,
+        )
+        self.histories.append(history)
+        if not _cancelled_early(history, budget):
+            self.patch_detector = detector
 
     def _detector_stage(
         self,
@@ -290,6 +341,7 @@ class Stages:
             generator=generator,
             budget=task.options.budget(stage),
             retrain=retrain,
+            label_factor=task.options.label_factor,
             checkpoint=self._checkpoint(stage),
             progress=self.monitor.progress,
             cancel=self.monitor.cancel,
@@ -312,6 +364,7 @@ class Stages:
             detector,
             refiner=self.refiner,
             native_refiner=self.native_refiner,
+            patch_detector=self.patch_detector,
             device=task.device,
             pose_options=PoseOptions(sides=task.study.sides),
             poses={task.cohort.names[number]: pose for number, pose in task.cohort.poses.items()},

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_landmark.detection.detector.shape_model import align
+from napari_landmark.detection.detector.shape_model import shape_distances
 from napari_landmark.detection.embedding.template_matching import Template
 
 MOST_TEMPLATES = 10
 """Templates for matching; time and size of a model grow with each, accuracy hardly beyond a few."""
 _MOST_CANDIDATES = 1000  # their pairwise distances are computed
 _EQUAL_COVERAGE = 0.9  # candidates with at least this share of the best coverage are told apart by shape
-_ALIGNMENTS = 2
 
 
 def choose_templates(annotated: Sequence[Template], *, limit: int = MOST_TEMPLATES) -> list[Template]:
@@ -53,28 +52,6 @@ def choose_templates(annotated: Sequence[Template], *, limit: int = MOST_TEMPLAT
     return [candidates[number] for number in sorted(chosen)]
 
 
-def shape_distances(positions: np.ndarray) -> np.ndarray:
-    """Root mean square distances (m, m) of the landmarks of shapes (m, n, d) after removal of pose.
-
-    NaN in `positions` is an unknown landmark; shapes without a landmark in common have the largest distance of all.
-    """
-    known = ~np.isnan(positions[..., 0])
-    filled = np.nan_to_num(positions)
-    reference = _mean(filled, known)
-    shapes = filled
-    for _ in range(_ALIGNMENTS):
-        matrices, shifts = align(reference, filled, known.astype(float))
-        shapes = np.einsum("bij,bnj->bni", np.linalg.inv(matrices), filled - shifts[:, None])
-        reference = _mean(shapes, known)
-    squared = np.full((len(shapes), len(shapes)), np.nan)
-    for number, shape in enumerate(shapes):
-        common = known & known[number]
-        count = common.sum(1)
-        total = (np.square(shapes - shape).sum(-1) * common).sum(1)
-        np.divide(total, count, out=squared[number], where=count > 0)
-    return np.sqrt(np.where(np.isnan(squared), np.nanmax(squared), squared))
-
-
 def _candidates(annotated: Sequence[Template]) -> list[Template]:
     """At most some `_MOST_CANDIDATES` annotated images, the first one included, that show all landmarks together."""
     if len(annotated) <= _MOST_CANDIDATES:
@@ -84,9 +61,3 @@ def _candidates(annotated: Sequence[Template]) -> list[Template]:
     for landmark in np.flatnonzero(known.any(0) & ~known[sorted(numbers)].any(0)):
         numbers.add(int(known[:, landmark].argmax()))
     return [annotated[number] for number in sorted(numbers)]
-
-
-def _mean(shapes: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Mean shape (n, d) of the known landmarks; zeros for those that no shape has."""
-    total = (shapes * known[..., None]).sum(0)
-    return np.asarray(total / np.maximum(known.sum(0), 1)[:, None])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,20 @@ from napari_landmark.data.images.dicom_view import read_stated_views
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.lock import TRAINING, StudyLock
 from napari_landmark.data.study.study import Study
+from napari_landmark.detection.correction_advice import study_advice
+from napari_landmark.detection.embedding.template_matching import Template
 from napari_landmark.detection.inference.journal import DetectionJournal
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.predictor import PoseNotFoundError, Predictor
 from napari_landmark.detection.model.serialization import save_model
-from napari_landmark.detection.model.store import new_folder, unfinished_folder
+from napari_landmark.detection.model.store import (
+    default_folder,
+    learned_images,
+    load_model,
+    new_folder,
+    require_default_folder,
+    unfinished_folder,
+)
 from napari_landmark.detection.model.volume_model_files import save_volume_model
 from napari_landmark.detection.pose.pose_file import POSES, write_poses
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, write_pose_table
@@ -33,6 +42,7 @@ from napari_landmark.detection.training.stages import KEPT_LABELS, KEPT_POSES, S
 from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
 from napari_landmark.detection.training.template_choice import choose_templates
 from napari_landmark.detection.training.templates import find_annotated
+from napari_landmark.detection.training.update import Update, check_base
 from napari_landmark.detection.training.usual_errors import measure_usual_errors, measure_usual_match_error
 from napari_landmark.detection.training.volume_training import train_volume_model
 from napari_landmark.learning.device import choose_device
@@ -65,6 +75,8 @@ class TrainingReport:
         Training images in which no landmark could be found, by name, with the reason.
     poses : dict of str to Pose
         In which the training images were predicted, by name.
+    offsets : list of str
+        Sentences on the landmarks that corrections put elsewhere than the predictions of the model before.
     """
 
     model_dir: Path
@@ -76,6 +88,7 @@ class TrainingReport:
     mirrored: int = 0
     not_found: dict[str, str] = field(default_factory=dict)
     poses: dict[str, Pose] = field(default_factory=dict)
+    offsets: list[str] = field(default_factory=list)
 
 
 @thread_limit()
@@ -102,6 +115,8 @@ def train(
     cohort : Cohort
         Images of the study.
     options : TrainingOptions
+        Those of `for_update` go on from the newest complete model with the annotations of now, in a fraction of the
+        time, and write another model; see `Update`.
     resume : bool
         Continue the newest interrupted training, with its options.
     progress : Progress, optional
@@ -116,7 +131,8 @@ def train(
     Cancelled
         `cancel` was set while the images were read for their fingerprint.
     InputError
-        No usable template, nothing to resume, or another program is training this study.
+        No usable template, nothing to resume, no model to go on from (`ErrorCode.NO_MODEL`) or one that does not fit
+        (`ErrorCode.NO_UPDATE`), or another program is training this study.
     """
     with StudyLock(study.folder, TRAINING):
         monitor = TrainingMonitor(progress=progress, cancel=cancel, preview=preview)
@@ -145,10 +161,19 @@ def _train(
         if not same_annotations:  # poses and pseudo-labels came from the annotations as they were then
             _delete(folder, KEPT_LABELS.format("*"))
             _delete(folder, KEPT_POSES)
+        earlier = TrainingRecord.read(folder).content.get("updated_from")
+        base = None if earlier is None else _base(study, cohort, str(earlier), options.device)
     else:
+        base = None
+        if options.is_update:
+            base = _base(study, cohort, require_default_folder(study).name, options.device)
         folder = new_folder(study)
-        options = options.for_canvas(cohort.canvas)
+        options = options.for_canvas(cohort.canvas).for_labels(len(annotated))
     record = training_record(cohort, annotated, templates, options, device, state)
+    if base is not None:
+        record["updated_from"] = base.name
+        if base.model.record.get("data_fingerprint") == digest and "poses" in base.model.record:
+            record["poses"] = base.model.record["poses"]
     write_record(folder, record)
     study.log({"event": "training started", "model": folder.name, **record["options"], "device": str(device)})
     task = TrainingTask(
@@ -161,8 +186,9 @@ def _train(
         folder=folder,
         resume=resume,
     )
-    model, cohort, histories = _learn(task, record, monitor)
-    report = TrainingReport(folder, histories, left_aside=record.get("poses", {}).get("left_aside", {}))
+    report = TrainingReport(folder, offsets=_told_offsets(study, cohort, annotated))
+    model, cohort = _learn(task, record, monitor, report, base)
+    report.left_aside = record.get("poses", {}).get("left_aside", {})
     if not monitor.cancelled:
         poses = report.poses
         report.predictions = predict_cohort(
@@ -188,16 +214,46 @@ def _train(
     return report
 
 
+def _told_offsets(study: Study, cohort: Cohort, annotated: Sequence[Template]) -> list[str]:
+    """Sentences on what the corrections of the newest model's predictions have in common."""
+    folder = default_folder(study)
+    if folder is None:
+        return []
+    names = {cohort.names[image.index] for image in annotated}
+    advice = study_advice(study, cohort, learned=learned_images(folder), images=names)
+    return advice.offset_lines()
+
+
+@dataclass(frozen=True)
+class _Base:
+    """Model that a training goes on from, and the name of its folder."""
+
+    model: LandmarkModel
+    name: str
+
+
+def _base(study: Study, cohort: Cohort, name: str, device: str) -> _Base:
+    return _Base(check_base(load_model(study, name=name, device=device), study, cohort, name=name), name)
+
+
 def _learn(
-    task: TrainingTask, record: dict[str, Any], monitor: TrainingMonitor
-) -> tuple[Predictor, Cohort, list[History]]:
+    task: TrainingTask,
+    record: dict[str, Any],
+    monitor: TrainingMonitor,
+    report: TrainingReport,
+    base: _Base | None,
+) -> tuple[Predictor, Cohort]:
     """Train and write a model, of pictures or of volumes; with it the images as they were drawn at the end."""
     if task.cohort.ndim == 3:
         volume_model = train_volume_model(task, record, monitor)
         save_volume_model(volume_model, task.folder)
-        return volume_model, task.cohort, []
-    stages = Stages(task, record, monitor)
-    model, histories = stages.run()
+        return volume_model, task.cohort
+    if base is None:
+        stages = Stages(task, record, monitor)
+    else:
+        same_images = base.model.record.get("data_fingerprint") == record["data_fingerprint"]
+        stages = Update(task, record, monitor, base.model, same_images=same_images)
+    model, report.histories = stages.run()
     if not monitor.cancelled:
         cohort, aside = stages.task.cohort, stages.poses.aside
         usual = model.usual_errors = measure_usual_errors(model, cohort, aside=aside)
@@ -208,7 +264,7 @@ def _learn(
                 usual_match_error=measure_usual_match_error(model, cohort, aside=aside),
             )
     save_model(model, task.folder)
-    return model, stages.task.cohort, histories
+    return model, stages.task.cohort
 
 
 def _finish(study: Study, report: TrainingReport) -> None:

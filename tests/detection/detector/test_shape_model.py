@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_landmark.detection.detector.shape_model import align, fit_shape_model
+from napari_landmark.detection.detector.shape_model import align, fit_shape_model, shape_distances
 
 LIMIT = 4.0
 
@@ -170,3 +170,24 @@ class TestAlign:
         weights[0, :trusted] = 1
         matrix, _ = align(reference, np.full((1, 8, 2), 50.0), weights)
         assert np.linalg.det(matrix[0]) > 1e-3
+
+
+class TestShapeDistances:
+    def test_pose_does_not_count(self):
+        rng = np.random.default_rng(0)
+        shape = rng.uniform(0, 200, (8, 2))
+        turn = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
+        posed = 1.3 * shape @ turn.T + (40, -20)
+        other = shape + rng.normal(0, 20, shape.shape)
+        distances = shape_distances(np.stack([shape, posed, other]))
+        assert distances[0, 1] < 0.1 * distances[0, 2]
+        np.testing.assert_allclose(distances, distances.T)
+        np.testing.assert_allclose(np.diag(distances), 0)
+
+    def test_nothing_in_common_is_far_apart(self):
+        rng = np.random.default_rng(0)
+        shapes = rng.uniform(0, 200, (4, 8, 2))
+        shapes[0, :4], shapes[1, 4:] = np.nan, np.nan
+        distances = shape_distances(shapes)
+        assert np.isfinite(distances).all()
+        assert distances[0, 1] == distances.max()

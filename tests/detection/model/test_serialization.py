@@ -63,7 +63,9 @@ def written_by(folder, version):
     """Change a model folder to what an earlier version of the format held."""
     path = folder / "model.json"
     sidecar = {**json.loads(path.read_text()), "version": version}
-    for part in ("embedding", "detector"):
+    del sidecar["patch_detector"]
+    (folder / "patch_detector.safetensors").unlink()
+    for part in ("embedding", "detector") if version < 4 else ():
         sidecar[part]["shrink"] = sidecar[part].pop("downsampling")
     if version == 2:
         sidecar["close_up"] = None
@@ -75,10 +77,11 @@ def written_by(folder, version):
     path.write_text(json.dumps(sidecar))
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_models_of_earlier_versions(folder, model, image, version):
     written_by(folder, version)
     again = read_model(folder, device=model.device)
+    model.patch_detector = None
     if version < 3:
         model.refiner = None
     assert (again.refiner is None) == (version < 3)
@@ -90,7 +93,7 @@ def test_models_of_earlier_versions(folder, model, image, version):
 
 def test_the_version_of_the_format(folder):
     sidecar = json.loads((folder / "model.json").read_text())
-    assert sidecar["version"] == FORMAT_VERSION == 4
+    assert sidecar["version"] == FORMAT_VERSION == 5
     assert sidecar["embedding"]["downsampling"] == 1
     assert "shrink" not in sidecar["embedding"]
 

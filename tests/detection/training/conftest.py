@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.detector import detector_training, pseudo_labeller
+from napari_landmark.detection.detector import detector_training, patch_detector_training, pseudo_labeller
 from napari_landmark.detection.embedding import embedding_training
 from napari_landmark.detection.embedding.embedding import EmbeddingConfig
 from napari_landmark.detection.refinement import patch_training
@@ -17,7 +17,13 @@ from napari_landmark.progress import CancelToken
 from napari_landmark.synthetic import SCHEMA
 
 FEW = TrainingOptions(
-    device="cpu", self_steps=3, cross_steps=2, patch_steps=4, detector_steps=4, retrain_steps=2
+    device="cpu",
+    self_steps=3,
+    cross_steps=2,
+    patch_steps=4,
+    detector_steps=4,
+    retrain_steps=2,
+    patch_detector_steps=3,
 )
 SMALL = EmbeddingConfig(2, 1, size=16, channels=(8, 8, 16, 16, 32))
 TITLES = {
@@ -26,12 +32,13 @@ TITLES = {
     "patch": "training patch embedding",
     "detector": "training detector",
     "retrain": "retraining detector",
+    "patch_detector": "training patch detector",
 }
 
 
 @pytest.fixture
 def few():
-    """Options of a training of 3, 2, 4, 4 and 2 steps."""
+    """Options of a training of 3, 2, 4, 4, 2 and 3 steps."""
     return FEW
 
 
@@ -70,7 +77,7 @@ def at_each_step(monkeypatch):
 
     def arrange(call):
         stage_of = {title: stage for stage, title in TITLES.items()}
-        for module in (embedding_training, patch_training, detector_training):
+        for module in (embedding_training, patch_training, detector_training, patch_detector_training):
             honest = module.run_training
 
             def watched(network, loss, batches, *, stage, honest=honest, **options):
@@ -156,7 +163,7 @@ def tensors_of():
     """Reads the tensors of a model's folder, by file."""
     from napari_landmark.learning.checkpoint import load_tensors
 
-    names = ("embedding", "templates", "close_up", "close_templates", "detector")
+    names = ("embedding", "templates", "close_up", "close_templates", "detector", "patch_detector")
     return lambda folder: {name: load_tensors(folder / f"{name}.safetensors")[0] for name in names}
 
 

@@ -45,7 +45,9 @@ class TestStages:
         train(study, cohort, options=few, resume=True)
         assert searches == ["match", "refine", "detect", "refine"]
         model = load_model(study, device="cpu")
-        assert len(model.descriptors.positions) == len(model.refiner.descriptors.offsets) == 2
+        assert len(model.descriptors.positions) == 2
+        assert model.patch_detector.is_alone  # it has learned from more images than are matched
+        assert len(model.refiner.descriptors.offsets) == 1
         assert model.record["annotated_images"] == 3
         assert len(model.record["templates"]) == 2
         assert model.record["templates"][0] == "hand_000.png"
@@ -164,13 +166,14 @@ class TestStages:
             "patch": lambda batch: sum(len(pairs.points) for pairs in batch),
             "detector": lambda batch: len(batch.views),
             "retrain": lambda batch: len(batch.views),
+            "patch_detector": lambda batch: len(batch.patches),
         }
         at_each_step(lambda stage, batch: sizes.setdefault(stage, set()).add(measure[stage](batch)))
         for factor in (1, 3):
             sizes.clear()
             train(fresh(f"batches-{factor}"), cohort, options=replace(few, batch_factor=factor))
             enlarged = {"self": {6 * factor}, "cross": {4 * factor}, "patch": {16 * factor}}
-            assert sizes == enlarged | {"detector": {3}, "retrain": {3}}
+            assert sizes == enlarged | {"detector": {3}, "retrain": {3}, "patch_detector": {48}}
 
     def test_previews_change_nothing(self, fresh, cohort, whole, monkeypatch, few, same_models):
         honest = stages.preview_hook

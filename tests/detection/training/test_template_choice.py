@@ -7,11 +7,7 @@ import pytest
 
 from napari_landmark.detection.embedding.template_matching import Template
 from napari_landmark.detection.training import template_choice
-from napari_landmark.detection.training.template_choice import (
-    MOST_TEMPLATES,
-    choose_templates,
-    shape_distances,
-)
+from napari_landmark.detection.training.template_choice import MOST_TEMPLATES, choose_templates
 
 LANDMARKS = 8
 
@@ -87,22 +83,3 @@ class TestChoice:
         rng = np.random.default_rng(0)
         shapes = [Template(k, rng.uniform(0, 90, (5, 3))) for k in range(14)]
         assert len(choose_templates(shapes)) == MOST_TEMPLATES
-
-
-class TestDistances:
-    def test_pose_does_not_count(self):
-        rng = np.random.default_rng(0)
-        shape = rng.uniform(0, 200, (LANDMARKS, 2))
-        other = shape + rng.normal(0, 20, shape.shape)
-        distances = shape_distances(np.stack([shape, posed(shape, rng), other]))
-        assert distances[0, 1] < 0.1 * distances[0, 2]
-        np.testing.assert_allclose(distances, distances.T)
-        np.testing.assert_allclose(np.diag(distances), 0)
-
-    def test_nothing_in_common_is_far_apart(self):
-        rng = np.random.default_rng(0)
-        shapes = rng.uniform(0, 200, (4, LANDMARKS, 2))
-        shapes[0, :4], shapes[1, 4:] = np.nan, np.nan
-        distances = shape_distances(shapes)
-        assert np.isfinite(distances).all()
-        assert distances[0, 1] == distances.max()
