@@ -107,7 +107,8 @@ def read_journal(path: Path, run: Mapping[str, Any], schema: LandmarkSchema) -> 
                         break
                 else:
                     keys = ("state", "skipped") if "skipped" in entry else ("state", "found", "geometry")
-                    kept = {key: entry[key] for key in (*keys, *(["pose"] if "pose" in entry else []))}
+                    more = [key for key in ("pose", "covariances") if key in entry]
+                    kept = {key: entry[key] for key in (*keys, *more)}
                     # Entries of earlier versions have no state of the image.
                     content.entries[str(entry["image"])] = kept | {"image_state": entry.get("image_state")}
             except (ValueError, LookupError, TypeError, RecursionError):
@@ -176,6 +177,9 @@ class DetectionJournal:
         }
         self._empty = False
         entry = {"image": name, "state": _state(image), "found": found, "geometry": described}
+        covariances = [mark.covariance for mark in landmarks.values()]
+        if any(covariance is not None for covariance in covariances):
+            entry["covariances"] = covariances
         if pose is not None and not pose.is_upright:
             entry["pose"] = pose.to_json()
         self._append(entry | {"image_state": landmarks.image_state})
@@ -221,13 +225,16 @@ def _state(path: Path) -> list[int]:
 
 def _landmarks(entry: Mapping[str, Any], schema: LandmarkSchema) -> LandmarkSet:
     marks = []
-    for name, values in zip(schema.names, entry["found"], strict=True):
+    covariances = entry.get("covariances") or [None] * len(schema)
+    for name, values, covariance in zip(schema.names, entry["found"], covariances, strict=True):
         if values is None:
             marks.append(Landmark(name))
         else:
             *position, confidence, error = values
             status = Status.PREDICTED if position else Status.PREDICTED_MISSING
-            marks.append(Landmark(name, tuple(position) or None, status, confidence, error))
+            marks.append(
+                Landmark(name, tuple(position) or None, status, confidence, error, covariance=covariance)
+            )
     state = entry["image_state"]
     return LandmarkSet(schema, marks, image_state=None if state is None else ImageState(state))
 
