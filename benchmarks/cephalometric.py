@@ -3,7 +3,7 @@
     python benchmarks/cephalometric.py --data DIR [--template 125.jpg] [--score test1 test2] [--spacing 0.2]
 
 DIR holds `images/` and `landmarks.csv` with the columns image, landmark and x, y; or <reader>_x, <reader>_y for several
-readers, whose mean is the truth; and optionally split: the images of split `train` are trained on (without their
+readers, whose mean is the truth (or `--reader` names one, for template and truth alike); and optionally split: the images of split `train` are trained on (without their
 landmarks, except those of the template) and those of the splits `--score` are scored. Without splits all images are
 trained on and all but the template scored. The ISBI 2015 cephalograms (0.2 mm a pixel, template 125.jpg) and any other
 set in this form work alike.
@@ -25,6 +25,8 @@ import numpy as np
 from napari_landmark.cli.evaluate import evaluation_table
 from napari_landmark.cli.terminal_progress import terminal_progress
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.images.image import read_image
+from napari_landmark.data.images.local_structure import certain_directions
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.inference.folder import detect_folder
@@ -50,7 +52,7 @@ PUBLISHED = {
 
 def main() -> None:
     arguments = parse_arguments()
-    truth, splits = read_truth(arguments.data / "landmarks.csv")
+    truth, splits = read_truth(arguments.data / "landmarks.csv", arguments.reader)
     trained_on = [name for name in truth if splits[name] in ("train", "")]
     wanted = {name for name in truth if splits[name] in (*arguments.score, "")} - {*arguments.templates}
     scored = {name: truth[name] for name in truth if name in wanted}
@@ -59,12 +61,19 @@ def main() -> None:
         link_images(arguments.data / "images", trained_on, work / "train")
         link_images(arguments.data / "images", list(scored), work / "scored")
         model, minutes, memory = train_once(arguments, truth, work)
+        first = arguments.templates[0]
+        directions = certain_directions(
+            read_image(arguments.data / "images" / first, spacing=arguments.spacing), truth[first]
+        )
         rows = {}
         for stage, candidate in stages_of(model).items():
             started = time.monotonic()
             found = detect_folder(candidate, work / "scored", spacing=arguments.spacing)
             seconds = (time.monotonic() - started) / len(found.landmarks)
-            rows[stage] = (evaluate(found.landmarks, scored, spacing=arguments.spacing), seconds)
+            rows[stage] = (
+                evaluate(found.landmarks, scored, spacing=arguments.spacing, directions=directions),
+                seconds,
+            )
             calibration = describe_expected_error(found.landmarks, scored, arguments.spacing)
     print_table(rows, minutes, memory, arguments)
     if arguments.verbose:
@@ -88,6 +97,7 @@ def parse_arguments() -> argparse.Namespace:
         help="file names of the annotated images; default 125.jpg if there, else the first image",
     )
     parser.add_argument("--score", nargs="+", default=["test1"], metavar="SPLIT", help="splits to score")
+    parser.add_argument("--reader", default="mean", help="senior, junior or mean: whose positions are the truth")
     parser.add_argument("--spacing", type=float, help="mm per pixel; default 0.2 where readers are named")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--unlimited", action="store_true", help="all steps, however slow the machine is")
@@ -97,7 +107,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--verbose", action="store_true", help="also the errors of each landmark")
     arguments = parser.parse_args()
-    truth, _ = read_truth(arguments.data / "landmarks.csv")
+    truth, _ = read_truth(arguments.data / "landmarks.csv", arguments.reader)
     if arguments.templates is None:
         arguments.templates = ["125.jpg" if "125.jpg" in truth else next(iter(truth))]
     if arguments.spacing is None and "senior_x" in (arguments.data / "landmarks.csv").open().readline():
@@ -105,11 +115,15 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def read_truth(path: Path) -> tuple[dict[str, LandmarkSet], dict[str, str]]:
-    """Read the mean position over readers of each landmark, and each image's split ('' where there are none)."""
+def read_truth(path: Path, reader: str = "mean") -> tuple[dict[str, LandmarkSet], dict[str, str]]:
+    """Read the positions of a reader, or their mean over readers, and each image's split ('' where there are none)."""
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     columns = [name for name in rows[0] if name == "x" or name.endswith("_x")]
+    if reader != "mean":
+        if f"{reader}_x" not in columns:
+            raise SystemExit(f"{path}: has no reader {reader}: its columns are {', '.join(columns)}")
+        columns = [f"{reader}_x"]
     schema = LandmarkSchema(tuple(dict.fromkeys(row["landmark"] for row in rows)))
     positions: dict[str, np.ndarray] = {}
     splits = {}
@@ -209,18 +223,19 @@ def print_table(
     unit = next(iter(rows.values()))[0].unit
     print(
         f"\n{arguments.data.name}, template {' '.join(arguments.templates)}, seed {arguments.seed}, "
-        f"scored: {' + '.join(arguments.score)}"
+        f"reader {arguments.reader}, scored: {' + '.join(arguments.score)}"
     )
     print(f"training {minutes:.1f} minutes, peak memory {memory:.2f} GiB\n")
     print(
-        f"{'':<34}{'MRE ' + unit:>8}"
+        f"{'':<34}{'MRE ' + unit:>8}{'across':>9}{'along':>9}"
         + "".join(f"{r + ' ' + unit:>9}" for r in ("2", "2.5", "3", "4"))
         + f"{'s/image':>9}"
     )
     for stage, (result, seconds) in rows.items():
         error = result.mre_mm if unit == "mm" else result.mre_px
         rates = "".join(f"{value:>9.1f}" for value in result.sdr.values())
-        print(f"{stage:<34}{error:>8.2f}{rates}{seconds:>9.2f}")
+        split = f"{result.across or 0:>9.2f}{result.along or 0:>9.2f}"
+        print(f"{stage:<34}{error:>8.2f}{split}{rates}{seconds:>9.2f}")
     if unit == "mm":
         print("\npublished for ISBI 2015, to compare with --score test1 test2 only")
         for name, figures in PUBLISHED.items():

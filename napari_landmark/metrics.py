@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError, UnknownSpacingError
+from napari_landmark.data.error_covariance import region_radius
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images.local_structure import CertainDirections
 from napari_landmark.data.landmarks import LandmarkSet
+
+_REGION = 0.9  # share of the truth that a region shall hold
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,13 @@ class LandmarkEvaluation:
         Images with a true position.
     n_missing : int
         Images among them without a prediction.
+    across, along : float or None
+        Mean error in the most certain direction of the template, and at right angles to it, in the unit of
+        `Evaluation`; None where no directions were given or the template has none here.
+    stated : float or None
+        Mean expected error of the predictions that are compared, in the same unit.
+    coverage : float or None
+        Percentage of the true positions in the 90% region of their prediction, of those that state a covariance.
     """
 
     mre_mm: float | None
@@ -36,6 +47,10 @@ class LandmarkEvaluation:
     sdr: dict[str, float]
     n: int
     n_missing: int
+    across: float | None = None
+    along: float | None = None
+    stated: float | None = None
+    coverage: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,8 @@ class Evaluation:
         Predicted images that are not in the truth.
     unit : str
         Unit of the radii of `sdr`, 'mm' or 'px'.
+    across, along, stated, coverage : float or None
+        As in `LandmarkEvaluation`, over all landmarks.
     """
 
     mre_mm: float | None
@@ -79,6 +96,10 @@ class Evaluation:
     images_without_prediction: tuple[str, ...]
     images_without_truth: tuple[str, ...]
     unit: str
+    across: float | None = None
+    along: float | None = None
+    stated: float | None = None
+    coverage: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``napari-landmark evaluate --json`` prints."""
@@ -87,8 +108,15 @@ class Evaluation:
             "mre_px": self.mre_px,
             "median_px": self.median_px,
             "sdr": dict(self.sdr),
+            **_known(self),
             "per_landmark": {
-                name: {"mre_mm": row.mre_mm, "mre_px": row.mre_px, "sdr": dict(row.sdr), "n": row.n}
+                name: {
+                    "mre_mm": row.mre_mm,
+                    "mre_px": row.mre_px,
+                    "sdr": dict(row.sdr),
+                    "n": row.n,
+                    **_known(row),
+                }
                 for name, row in self.per_landmark.items()
             },
             "n_images": self.n_images,
@@ -99,10 +127,26 @@ class Evaluation:
 
 @dataclass
 class _Errors:
-    """Errors of one landmark: one value for each image with a true position, NaN without a prediction."""
+    """Errors of one landmark: one value for each image with a true position, NaN without a prediction.
 
-    pixels: list[float]
-    millimetres: list[float]
+    `across`, `along` and `stated` are pairs of a length in pixels and in millimetres; `inside` is whether the true
+    position is in the 90% region, NaN where none is stated.
+    """
+
+    pixels: list[float] = field(default_factory=list)
+    millimetres: list[float] = field(default_factory=list)
+    across: list[tuple[float, float]] = field(default_factory=list)
+    along: list[tuple[float, float]] = field(default_factory=list)
+    stated: list[tuple[float, float]] = field(default_factory=list)
+    inside: list[float] = field(default_factory=list)
+
+    @classmethod
+    def joined(cls, parts: Iterable[_Errors]) -> _Errors:
+        whole = cls()
+        for part in parts:
+            for own in fields(cls):
+                getattr(whole, own.name).extend(getattr(part, own.name))
+        return whole
 
 
 def evaluate(
@@ -112,6 +156,7 @@ def evaluate(
     geometries: Mapping[str, Geometry] | None = None,
     spacing: float | Sequence[float] | None = None,
     radii: Sequence[float] = (2, 2.5, 3, 4),
+    directions: CertainDirections | None = None,
 ) -> Evaluation:
     """Compare predictions with the truth, images and landmarks matched by name.
 
@@ -125,6 +170,9 @@ def evaluate(
         Millimetres per pixel of all images (array axis order), used instead of the geometries.
     radii : sequence of float, optional
         Radii of the successful detection rate.
+    directions : CertainDirections, optional
+        Of a template; errors are then also told across them and along, in each image as its true landmarks are
+        rotated.
 
     Raises
     ------
@@ -144,16 +192,13 @@ def evaluate(
     errors: dict[str, _Errors] = {}
     for image, marks in true_images.items():
         geometry = _geometry_of(image, marks.ndim or 2, geometries or {}, spacing)
-        _collect(errors, image, predicted.get(image), marks, geometry)
+        _collect(errors, image, predicted.get(image), marks, geometry, directions)
     if not any(name in predicted[image] for image in common for name in errors):
         raise InputError(
             "no landmark is both predicted and in the truth: the names must be the same (predicted e.g. "
             f"{next(iter(predicted[common[0]]))!r}, in the truth e.g. {next(iter(errors))!r})"
         )
-    everything = _Errors(
-        [value for row in errors.values() for value in row.pixels],
-        [value for row in errors.values() for value in row.millimetres],
-    )
+    everything = _Errors.joined(errors.values())
     # Millimetres are reported only if all images have a spacing: a part would be taken for all.
     known = not any(math.isinf(value) for value in everything.millimetres)
     total = _summary(everything, known, radii, keys)
@@ -172,6 +217,10 @@ def evaluate(
         ),
         images_without_truth=tuple(name for name in predicted if name not in true_images),
         unit="mm" if known else "px",
+        across=total.across,
+        along=total.along,
+        stated=total.stated,
+        coverage=total.coverage,
     )
 
 
@@ -228,12 +277,15 @@ def _collect(
     predicted: LandmarkSet | None,
     truth: LandmarkSet,
     geometry: Geometry | None,
+    directions: CertainDirections | None,
 ) -> None:
     """Add the errors of one image; millimetres are infinite where its spacing is unknown."""
+    spacing = None if geometry is None else geometry.spacing
+    certain = {} if directions is None else _directions_in(directions, truth, spacing)
     for name, mark in truth.items():
         if mark.position is None:
             continue
-        row = errors.setdefault(name, _Errors([], []))
+        row = errors.setdefault(name, _Errors())
         found = _position(predicted, name)
         if found is None:
             row.pixels.append(math.nan)
@@ -250,6 +302,50 @@ def _collect(
         else:
             ends = geometry.to_world([found, mark.position])
             row.millimetres.append(float(np.linalg.norm(ends[0] - ends[1])))
+        error = np.subtract(found, mark.position)
+        factors = np.ones(len(error)) if spacing is None else np.asarray(spacing)
+        if name in certain:
+            pixels, scaled = (_split(error * by, certain[name]) for by in (np.ones(len(error)), factors))
+            row.across.append((pixels[0], scaled[0]))
+            row.along.append((pixels[1], scaled[1]))
+        prediction = predicted[name] if predicted is not None else mark
+        if prediction.expected_error is not None:
+            mean_factor = float(np.exp(np.log(factors).mean()))
+            row.stated.append((prediction.expected_error, prediction.expected_error * mean_factor))
+        if prediction.covariance is not None:
+            row.inside.append(float(_is_inside(error, np.array(prediction.covariance))))
+
+
+def _directions_in(
+    directions: CertainDirections, truth: LandmarkSet, spacing: Sequence[float] | None
+) -> dict[str, NDArray[np.float64]]:
+    """Most certain directions by name in an image with these landmarks."""
+    ndim = directions.positions.shape[1]
+    if truth.ndim != ndim:
+        return {}
+    nowhere = (math.nan,) * ndim
+    positions = np.array([_position(truth, name) or nowhere for name in directions.names])
+    carried = directions.in_image(positions * (1.0 if spacing is None else np.asarray(spacing)))
+    return {
+        name: direction
+        for name, direction in zip(directions.names, carried, strict=True)
+        if np.isfinite(direction).all()
+    }
+
+
+def _split(error: NDArray[np.float64], direction: NDArray[np.float64]) -> tuple[float, float]:
+    """Lengths of an error along a unit vector and at right angles to it."""
+    own = float(error @ direction)
+    return abs(own), float(np.linalg.norm(error - own * direction))
+
+
+def _is_inside(error: NDArray[np.float64], covariance: NDArray[np.float64]) -> bool:
+    """Whether an error is in the 90% region of its covariance."""
+    try:
+        squared = float(error @ np.linalg.solve(covariance, error))
+    except np.linalg.LinAlgError:  # certain to any precision in some direction
+        return False
+    return squared <= region_radius(_REGION, len(error)) ** 2
 
 
 def _position(landmarks: LandmarkSet | None, name: str) -> tuple[float, ...] | None:
@@ -286,7 +382,22 @@ def _summary(errors: _Errors, known: bool, radii: Sequence[float], keys: Sequenc
         sdr=sdr,
         n=len(errors.pixels),
         n_missing=int(np.isnan(errors.pixels).sum()),
+        across=_mean_length(errors.across, known),
+        along=_mean_length(errors.along, known),
+        stated=_mean_length(errors.stated, known),
+        coverage=float(100 * np.mean(errors.inside)) if errors.inside else None,
     )
+
+
+def _mean_length(pairs: Sequence[tuple[float, float]], known: bool) -> float | None:
+    """Mean of lengths in pixels, or in millimetres where they are known; None without any."""
+    return float(np.mean([pair[known] for pair in pairs])) if pairs else None
+
+
+def _known(row: LandmarkEvaluation | Evaluation) -> dict[str, float]:
+    """Values that an evaluation has only where predictions or caller state what they need."""
+    values = {name: getattr(row, name) for name in ("across", "along", "stated", "coverage")}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _or_none(function: Any, values: Sequence[float]) -> float | None:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from napari_landmark.data.errors import InputError, UnknownSpacingError
 from napari_landmark.data.geometry import Geometry
+from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.data.images.local_structure import certain_directions
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.metrics import dice, evaluate, radial_errors
 
@@ -224,3 +226,61 @@ class TestDice:
                 2 * ((a == label) & (b == label)).sum() / ((a == label).sum() + (b == label).sum())
             )
             assert dice(b, a)[label] == value
+
+
+class TestDirections:
+    """An edge along the columns: errors of 3 across it and 4 along."""
+
+    names = LandmarkSchema(("a", "b", "c"))
+    corners = ((50, 50), (50, 80), (80, 60))
+
+    def directions(self, spacing=None):
+        array = np.zeros((120, 120), np.float32)
+        array[50:] = 1
+        array[80:] = 0
+        image = MedicalImage(array, Geometry((120, 120), spacing), "t.png")
+        return certain_directions(image, marks(*self.corners, schema=self.names))
+
+    def test_across_and_along(self):
+        truth = {"1": marks(*self.corners, schema=self.names)}
+        found = {"1": marks(*np.add(self.corners, (3, -4)), schema=self.names)}
+        result = evaluate(found, truth, directions=self.directions())
+        assert result.across == pytest.approx(3, abs=0.05)
+        assert result.along == pytest.approx(4, abs=0.05)
+        assert result.per_landmark["b"].across == pytest.approx(3, abs=0.05)
+
+    def test_in_a_turned_image_with_a_spacing(self):
+        quarter = np.array([[0, 1], [-1, 0]])
+        turned = np.array(self.corners) @ quarter + (0, 200)
+        truth = {"1": marks(*turned, schema=self.names)}
+        found = {"1": marks(*(turned + np.array((3, -4)) @ quarter), schema=self.names)}
+        result = evaluate(found, truth, spacing=0.5, directions=self.directions((0.5, 0.5)))
+        assert (result.across, result.along) == (pytest.approx(1.5, abs=0.05), pytest.approx(2, abs=0.05))
+
+    def test_without_directions(self):
+        result = evaluate(FOUND, TRUTH)
+        assert result.across is result.along is None
+        assert "across" not in result.to_json()
+
+
+class TestStatedErrors:
+    def stated(self, covariance, error):
+        rows = np.broadcast_to(np.array(covariance, float), (2, 2, 2))
+        return LandmarkSet.from_array(
+            SCHEMA, [(0, 0), (10, 10)], Status.PREDICTED, expected_error=[error, error], covariance=rows
+        )
+
+    def test_mean_and_coverage(self):
+        # 90% of a normal distribution are within 2.146 standard deviations: 4 is inside along, outside across.
+        found = {"1": self.stated([[1, 0], [0, 4]], 2.0)}
+        along = evaluate(found, {"1": marks((0, 4), (10, 14))}, spacing=0.5)
+        assert along.stated == pytest.approx(1.0)
+        assert along.coverage == 100
+        assert evaluate(found, {"1": marks((4, 0), (10, 14))}).coverage == 50
+
+    def test_a_covariance_without_extent_holds_nothing(self):
+        found = {"1": self.stated([[0, 0], [0, 0]], 2.0)}
+        assert evaluate(found, {"1": marks((0, 4), (10, 14))}).coverage == 0
+
+    def test_not_stated(self):
+        assert evaluate(FOUND, TRUTH).coverage is evaluate(FOUND, TRUTH).stated is None

@@ -236,21 +236,27 @@ def save_without_names(model: Any, folder: Path) -> None:
 
 def to_working(marks: LandmarkSet, transform: CanvasTransform) -> LandmarkSet:
     """Landmarks of a native image on its working grid."""
-    return _moved(marks, transform.to_working, 1 / transform.scale)
+    return _moved(marks, transform.to_working, np.linalg.inv(transform.matrix))
 
 
 def to_native(marks: LandmarkSet, transform: CanvasTransform) -> LandmarkSet:
     """Landmarks on the working grid in the native image."""
-    return _moved(marks, transform.to_native, transform.scale)
+    return _moved(marks, transform.to_native, transform.matrix)
 
 
-def _moved(marks: LandmarkSet, transform: Callable[[Any], NDArray[np.float64]], scale: float) -> LandmarkSet:
-    moved = []
+def _moved(
+    marks: LandmarkSet, transform: Callable[[Any], NDArray[np.float64]], matrix: NDArray[np.float64]
+) -> LandmarkSet:
+    """Landmarks after an affine transform with that matrix."""
+    scale, moved = abs(np.linalg.det(matrix)) ** (1 / len(matrix)), []
     for mark in marks.values():
         if mark.position is not None:
             position = tuple(float(value) for value in transform([mark.position])[0])
             error = None if mark.expected_error is None else mark.expected_error * scale
-            mark = replace(mark, position=position, expected_error=error)
+            covariance = None
+            if mark.covariance is not None:
+                covariance = tuple(map(tuple, (matrix @ np.array(mark.covariance) @ matrix.T).tolist()))
+            mark = replace(mark, position=position, expected_error=error, covariance=covariance)
         moved.append(mark)
     return LandmarkSet(marks.schema, moved, image_state=marks.image_state)
 

@@ -222,12 +222,19 @@ def evaluate(
     radii: Annotated[
         str, typer.Option(help="Radii of the detection rate, in mm (pixels without spacing)")
     ] = "2,2.5,3,4",
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="Image of the truth: errors are also told across its contours and along them",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> None:
     """Compare predicted landmarks with the truth."""
     from napari_landmark.cli.evaluate import run_evaluate
 
-    run_evaluate(predicted, truth, spacing=spacing, radii=radii, as_json=as_json)
+    run_evaluate(predicted, truth, spacing=spacing, radii=radii, template=template, as_json=as_json)
 
 
 @app.command()

@@ -72,6 +72,8 @@ class Landmark:
         Between 0 and 1; of a PREDICTED_MISSING landmark the probability that it is missing.
     expected_error : float, optional
         Expected distance from the truth in native pixels.
+    covariance : tuple of d tuples of d float, optional
+        Covariance of the error in squared native pixels, in array axis order; only with a position.
     covered : bool, optional
         Whether a user placed it where it is covered by something else, so that its position is a judgement;
         visibility 1 of COCO. Only manual positions are covered.
@@ -83,6 +85,7 @@ class Landmark:
     confidence: float | None = None
     expected_error: float | None = None
     covered: bool = False
+    covariance: tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", composed_name(self.name))
@@ -111,6 +114,14 @@ class Landmark:
                 expected = "0 to 1" if upper == 1 else "0 or more"
                 raise InputError(f"landmark {self.name!r}: a {field} of {value}, expected {expected}")
             object.__setattr__(self, field, value)
+        if self.covariance is not None:
+            rows = tuple(tuple(float(value) for value in row) for row in self.covariance)
+            if self.position is None or not _is_covariance(rows, len(self.position)):
+                raise InputError(
+                    f"landmark {self.name!r}: an error covariance of {rows}, expected a symmetric matrix of "
+                    "variances and covariances, one row for each coordinate"
+                )
+            object.__setattr__(self, "covariance", rows)
 
 
 @dataclass(frozen=True)
@@ -299,6 +310,7 @@ class LandmarkSet(Mapping[str, Landmark]):
         status: Status = Status.PLACED,
         confidence: ArrayLike | None = None,
         expected_error: ArrayLike | None = None,
+        covariance: ArrayLike | None = None,
     ) -> LandmarkSet:
         """Landmarks from rows in schema order.
 
@@ -312,17 +324,32 @@ class LandmarkSet(Mapping[str, Landmark]):
             Status of every landmark that has a position.
         confidence, expected_error : (n,) array_like, optional
             NaN where unknown.
+        covariance : (n, ndim, ndim) array_like, optional
+            Of the error in squared pixels, in array axis order; NaN where unknown.
         """
         rows = np.asarray(positions, dtype=np.float64)
         if rows.ndim != 2 or len(rows) != len(schema):
             raise ValueError(f"expected positions of shape ({len(schema)}, ndim), got {rows.shape}")
         confidences = _column(confidence, len(schema))
         errors = _column(expected_error, len(schema))
+        shape = (len(rows), rows.shape[1], rows.shape[1])
+        covariances = np.full(shape, np.nan) if covariance is None else np.asarray(covariance, np.float64)
+        if covariances.shape != shape:
+            raise ValueError(f"expected covariances of shape {shape}, got {covariances.shape}")
         return cls(
             schema,
             (
-                Landmark(name, tuple(row.tolist()), status, _or_none(sure), _or_none(error))
-                for name, row, sure, error in zip(schema.names, rows, confidences, errors, strict=True)
+                Landmark(
+                    name,
+                    tuple(row.tolist()),
+                    status,
+                    _or_none(sure),
+                    _or_none(error),
+                    covariance=None if np.isnan(spread).any() else tuple(map(tuple, spread.tolist())),
+                )
+                for name, row, sure, error, spread in zip(
+                    schema.names, rows, confidences, errors, covariances, strict=True
+                )
                 if not np.isnan(row).any()
             ),
         )
@@ -379,6 +406,15 @@ class LandmarkSet(Mapping[str, Landmark]):
     def expected_errors(self) -> NDArray[np.float64]:
         """(n,) expected errors in native pixels in schema order, NaN where unknown."""
         return np.array([_or_nan(landmark.expected_error) for landmark in self.values()])
+
+    def covariances(self, ndim: int | None = None) -> NDArray[np.float64]:
+        """(n, ndim, ndim) covariances of the errors in squared native pixels in schema order, NaN where unknown.
+
+        `ndim` is that of `positions`.
+        """
+        width = self._ndim or ndim or 2
+        unknown = ((math.nan,) * width,) * width
+        return np.array([landmark.covariance or unknown for landmark in self.values()], dtype=np.float64)
 
     def with_landmark(self, landmark: Landmark) -> LandmarkSet:
         """A copy with one landmark replaced, by its name."""
@@ -473,6 +509,24 @@ def _column(values: ArrayLike | None, count: int) -> NDArray[np.float64]:
     if column.shape != (count,):
         raise ValueError(f"expected {count} values, got an array of shape {column.shape}")
     return column
+
+
+def _is_covariance(rows: tuple[tuple[float, ...], ...], ndim: int) -> bool:
+    """Whether rows are those of a symmetric matrix whose correlations are at most 1; rounding is forgiven."""
+    if len(rows) != ndim or any(len(row) != ndim for row in rows):
+        return False
+    if not all(math.isfinite(value) for row in rows for value in row):
+        return False
+    variances = [rows[k][k] for k in range(ndim)]
+    if min(variances) < 0:
+        return False
+    slack = 1e-5 * max(variances)
+    return all(
+        abs(rows[i][j] - rows[j][i]) <= slack
+        and abs(rows[i][j]) <= math.sqrt(variances[i] * variances[j]) + slack
+        for i in range(ndim)
+        for j in range(i)
+    )
 
 
 def _or_none(value: float) -> float | None:

@@ -28,6 +28,13 @@ class TestEvaluate:
         assert main(["evaluate", truth, truth, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["mre_mm"] is None
 
+    def test_across_and_along_by_a_template(self, data, capsys, refused):
+        truth, image = data / "truth.csv", next(data.rglob("hand_002.png"))
+        assert main(["evaluate", str(truth), str(truth), "--template", str(image)]) == 0
+        assert {"across", "along"} <= set(capsys.readouterr().out.splitlines()[0].split())
+        line = refused("evaluate", truth, truth, "--template", image.with_name("none.png"))
+        assert "has no landmarks of an image called 'none.png'" in line
+
     def test_images_without_prediction_are_named(self, data, capsys):
         main(["evaluate", str(data / "template.csv"), str(data / "truth.csv")])
         err = capsys.readouterr().err

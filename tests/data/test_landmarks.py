@@ -174,6 +174,38 @@ class TestInside:
             self.check(1, 2, 3)
 
 
+class TestCovariance:
+    rows = ((4.0, 1.0), (1.0, 2.0))
+
+    def test_in_a_set(self):
+        unknown = np.full((2, 2), np.nan)
+        made = LandmarkSet.from_array(
+            LandmarkSchema(("a", "b")), [(1, 2), (3, 4)], Status.PREDICTED, covariance=[self.rows, unknown]
+        )
+        assert made["a"].covariance == self.rows
+        assert made["b"].covariance is None
+        assert np.array_equal(made.covariances(), [self.rows, unknown], equal_nan=True)
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            ((1.0,),),
+            ((1.0, 0.0), (0.0, -1.0)),
+            ((1.0, 0.5), (0.4, 1.0)),
+            ((1.0, 2.0), (2.0, 1.0)),
+            ((1.0, float("nan")), (float("nan"), 1.0)),
+            ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+        ],
+    )
+    def test_what_is_none(self, rows):
+        with pytest.raises(InputError, match="landmark 'a': an error covariance"):
+            Landmark("a", (1, 2), Status.PREDICTED, covariance=rows)
+
+    def test_without_a_position(self):
+        with pytest.raises(InputError, match="error covariance"):
+            Landmark("a", covariance=self.rows)
+
+
 @pytest.mark.parametrize("status", [Status.MISSING, Status.PREDICTED])
 def test_only_what_a_person_placed_can_be_covered(status):
     position = (1, 2) if status.has_position else None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
+
+import numpy as np
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
@@ -21,7 +23,22 @@ from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet
 
 _LONGEST_LINE = 4 * 1024**2
 _REQUIRED = ("image", "landmark", "x", "y")
-_KNOWN = (*_REQUIRED, "z", "status", "confidence", "expected_error_px", "image_state", "covered")
+_COVARIANCES = {
+    2: ("error_cov_xx_px2", "error_cov_xy_px2", "error_cov_yy_px2"),
+    3: (
+        "error_cov_xx_px2",
+        "error_cov_xy_px2",
+        "error_cov_xz_px2",
+        "error_cov_yy_px2",
+        "error_cov_yz_px2",
+        "error_cov_zz_px2",
+    ),
+}
+_KNOWN = (
+    *_REQUIRED,
+    *("z", "status", "confidence", "expected_error_px", "image_state", "covered"),
+    *_COVARIANCES[3],
+)
 _YES_OR_NO = {"": False, "no": False, "0": False, "false": False, "yes": True, "1": True, "true": True}
 _DECIMALS = 6
 
@@ -46,8 +63,8 @@ def read_csv(
     """Read the landmarks of many images.
 
     Needed are the columns image, landmark, x and y, for volumes also z: index coordinates, x = column,
-    y = row, z = slice. Read are also status, confidence, expected_error_px, image_state and covered; others
-    are ignored. Without a status, a row with coordinates is placed and one without is missing. Columns may be
+    y = row, z = slice. Read are also status, confidence, expected_error_px, the covariances of the error, image_state
+    and covered; others are ignored. Without a status, a row with coordinates is placed and one without is missing. Columns may be
     separated by commas, semicolons (then a decimal comma is understood, too) or tabs. Image names are
     taken as they are, spaces included; accents are composed (Unicode NFC).
 
@@ -120,8 +137,8 @@ def write_csv(
     """Write the landmarks of many images, whole or not at all.
 
     A landmark without a position has a row with empty coordinates. Columns in millimetres are empty where the spacing
-    is not known; there is a column image_state where a set has one, and a column covered where a landmark is. A name
-    that a spreadsheet would take for a formula gets an apostrophe in front, which reading removes.
+    is not known; there is a column image_state where a set has one, a column covered where a landmark is, and columns
+    of covariances where a landmark has one. A name that a spreadsheet would take for a formula gets an apostrophe in front, which reading removes.
 
     Parameters
     ----------
@@ -156,12 +173,16 @@ def csv_content(
     covered = any(mark.covered for landmarks in sets.values() for mark in landmarks.values())
     if covered:
         rows[0].append("covered")
+    spread = any(mark.covariance is not None for landmarks in sets.values() for mark in landmarks.values())
+    if spread:
+        rows[0] += _COVARIANCES[len(axes)]
     for image, landmarks in sets.items():
         for landmark in landmarks.values():
             try:
                 row = _written_row(image, landmark, geometries.get(image), len(axes))
                 row += [str(landmarks.image_state or "")] if judged else []
-                rows.append([*row, "yes" if landmark.covered else ""] if covered else row)
+                row += ["yes" if landmark.covered else ""] if covered else []
+                rows.append([*row, *_covariance_cells(landmark, len(axes))] if spread else row)
             except ValueError as error:
                 raise InputError(
                     f"{image}: landmark {landmark.name!r} cannot be written ({error})"
@@ -302,8 +323,35 @@ def _read_row(row: list[str], table: _Table) -> tuple[str, Landmark, ImageState 
         number("confidence"),
         number("expected_error_px"),
         _YES_OR_NO[covered],
+        _covariance(len(position or ()), number),
     )
     return image, landmark, ImageState(state) if state else None
+
+
+def _covariance(ndim: int, number: Callable[[str], float | None]) -> tuple[tuple[float, ...], ...] | None:
+    """Covariance of the error in array axis order of a row; None where it has none or no position."""
+    titles = _COVARIANCES.get(ndim, ())
+    values = [number(title) for title in titles]
+    given = [value for value in values if value is not None]
+    if not given:
+        return None
+    if len(given) < len(titles):
+        missing = titles[values.index(None)]
+        raise InputError(f"{missing} is empty and others are not: give all covariances of a row, or none")
+    upper = np.zeros((ndim, ndim))
+    upper[np.triu_indices(ndim)] = given
+    full = upper + np.triu(upper, 1).T
+    return tuple(map(tuple, full[::-1, ::-1].tolist()))  # from x, y, z to the order of the axes
+
+
+def _covariance_cells(landmark: Landmark, ndim: int) -> list[str]:
+    """Cells of the covariance of the error."""
+    if landmark.covariance is None:
+        return [""] * len(_COVARIANCES[ndim])
+    matrix = np.array(landmark.covariance)[::-1, ::-1]
+    own = len(matrix)
+    entries = dict(zip(_COVARIANCES[own], matrix[np.triu_indices(own)].tolist(), strict=True))
+    return [_number(entries[title]) if title in entries else "" for title in _COVARIANCES[ndim]]
 
 
 def _written_row(image: str, landmark: Landmark, geometry: Geometry | None, width: int) -> list[str]:

@@ -243,7 +243,12 @@ def _state(path: Path) -> list[int]:
 def _plain_values(landmarks: LandmarkSet) -> list[list[float | None] | None]:
     # All digits: lengths in mm are computed from these, and a resumed run writes the same table to the last byte.
     return [
-        [*(mark.position or ()), mark.confidence, mark.expected_error]
+        [
+            *(mark.position or ()),
+            mark.confidence,
+            mark.expected_error,
+            *([] if mark.covariance is None else [mark.covariance]),
+        ]
         if mark.status in (Status.PREDICTED, Status.PREDICTED_MISSING)
         else None
         for mark in landmarks.values()
@@ -258,9 +263,13 @@ def _landmarks(
         if values is None:
             marks.append(Landmark(name))
         else:
-            *position, confidence, error = values
+            # Only a covariance is a list of its own; entries of earlier versions have none.
+            covariance = values[-1] if isinstance(values[-1], list) else None
+            *position, confidence, error = values if covariance is None else values[:-1]
             status = Status.PREDICTED if position else Status.PREDICTED_MISSING
-            marks.append(Landmark(name, tuple(position) or None, status, confidence, error))
+            marks.append(
+                Landmark(name, tuple(position) or None, status, confidence, error, covariance=covariance)
+            )
     return LandmarkSet(schema, marks, image_state=None if state is None else ImageState(state))
 
 

@@ -32,12 +32,15 @@ class LandmarkColumns:
         In native pixels, NaN where unknown.
     positions : (n, m, 3) array
         Index coordinates in array axis order, of pictures with NaN in front; NaN without a position.
+    covariances : (n, m, 3, 3) array
+        Of the errors in squared native pixels, in the same order; NaN where unknown.
     """
 
     status: NDArray[np.uint8]
     has_position: NDArray[np.bool_]
     expected_errors: NDArray[np.float64]
     positions: NDArray[np.float64]
+    covariances: NDArray[np.float64]
 
     @property
     def is_manual(self) -> NDArray[np.bool_]:
@@ -66,6 +69,7 @@ class LandmarkArrays:
         self._confidences = np.empty((0, 0))
         self._errors = np.empty((0, 0))
         self._covered = np.empty((0, 0), bool)
+        self._covariances = np.empty((0, 0, _LARGEST_NDIM, _LARGEST_NDIM))
         # The set that was asked for last: widgets and layers ask for those of the current image, one after another.
         self._last: tuple[str, LandmarkSchema, LandmarkSet] | None = None
 
@@ -104,6 +108,8 @@ class LandmarkArrays:
         self._confidences[row, columns] = marks.confidences()
         self._errors[row, columns] = marks.expected_errors()
         self._covered[row, columns] = [mark.covered for mark in values]
+        first = _LARGEST_NDIM - ndim
+        self._covariances[row, columns, first:, first:] = marks.covariances(ndim)
 
     def get(self, image: str, schema: LandmarkSchema) -> LandmarkSet:
         """Landmarks of an image with the names of a schema, unplaced where nothing is known."""
@@ -135,6 +141,7 @@ class LandmarkArrays:
             np.zeros(shape, bool),
             np.full(shape, np.nan),
             np.full((*shape, _LARGEST_NDIM), np.nan),
+            np.full((*shape, _LARGEST_NDIM, _LARGEST_NDIM), np.nan),
         )
         own, known = np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0)
         target, source = np.ix_(own, known), np.ix_(rows[own], columns[known])
@@ -142,6 +149,7 @@ class LandmarkArrays:
         made.positions[target] = self._positions[source]
         made.has_position[target] = ~np.isnan(made.positions[..., -1][target])
         made.expected_errors[target] = self._errors[source]
+        made.covariances[target] = self._covariances[source]
         return made
 
     def copy(self) -> Self:
@@ -151,7 +159,7 @@ class LandmarkArrays:
         made._image_states = dict(self._image_states)
         made._positions, made._status = self._positions.copy(), self._status.copy()
         made._confidences, made._errors = self._confidences.copy(), self._errors.copy()
-        made._covered = self._covered.copy()
+        made._covered, made._covariances = self._covered.copy(), self._covariances.copy()
         return made
 
     def update(self, other: LandmarkArrays) -> None:
@@ -194,6 +202,7 @@ class LandmarkArrays:
             (self._confidences, np.nan),
             (self._errors, np.nan),
             (self._covered, False),
+            (self._covariances, np.nan),
         )
 
     def _row(self, image: str) -> int:
@@ -213,8 +222,9 @@ class LandmarkArrays:
             made[: array.shape[0], : array.shape[1]] = array
             return made
 
-        self._positions, self._status, self._confidences, self._errors, self._covered = (
-            larger(array, empty) for array, empty in self._arrays()
+        arrays = tuple(larger(array, empty) for array, empty in self._arrays())
+        self._positions, self._status, self._confidences, self._errors, self._covered, self._covariances = (
+            arrays
         )
 
     def _landmark(self, row: int, name: str, column: int) -> Landmark:
@@ -227,4 +237,11 @@ class LandmarkArrays:
             confidence if confidence == confidence else None,
             error if error == error else None,
             bool(self._covered[row, column]),
+            self._covariance(row, column, len(position)),
         )
+
+    def _covariance(self, row: int, column: int, ndim: int) -> tuple[tuple[float, ...], ...] | None:
+        first = _LARGEST_NDIM - ndim
+        matrix = self._covariances[row, column, first:, first:].tolist()
+        known = ndim > 0 and all(value == value for values in matrix for value in values)
+        return tuple(map(tuple, matrix)) if known else None

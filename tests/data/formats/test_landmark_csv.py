@@ -39,7 +39,12 @@ def landmark_sets(draw: st.DrawFn) -> dict[str, LandmarkSet]:
             position = tuple(draw(numbers) for _ in range(ndim)) if status.has_position else None
             confidence = draw(st.none() | st.floats(0, 1).map(lambda value: round(value, 6)))
             error = draw(st.none() | st.floats(0, 99).map(lambda value: round(value, 6)))
-            marks.append(Landmark(name, position, status, confidence, error))
+            covariance = None
+            if position is not None and draw(st.booleans()):
+                root = np.array(draw(st.lists(st.floats(-9, 9), min_size=ndim**2, max_size=ndim**2)))
+                root = root.reshape(ndim, ndim)
+                covariance = tuple(map(tuple, (root @ root.T + np.eye(ndim)).round(6).tolist()))
+            marks.append(Landmark(name, position, status, confidence, error, covariance=covariance))
         sets[image] = LandmarkSet(schema, marks, image_state=draw(st.none() | st.sampled_from(ImageState)))
     return sets
 
@@ -89,6 +94,22 @@ class TestWriting:
             "b.png,sella,2.0,1.0,,,placed,,,,\n"
             "b.png,nasion,,,,,unplaced,,,,\n"
         )
+
+    def test_covariances_are_in_the_order_of_the_columns(self, tmp_path):
+        schema = LandmarkSchema(("a", "b"))
+        rows = [[[4, 1], [1, 9]], np.full((2, 2), np.nan)]  # of y, x
+        marks = LandmarkSet.from_array(schema, [(1, 2), (3, 4)], Status.PREDICTED, covariance=rows)
+        write_csv(tmp_path / "t.csv", {"a.png": marks})
+        with (tmp_path / "t.csv").open(newline="") as stream:
+            first, second = csv.DictReader(stream)
+        titles = ("error_cov_xx_px2", "error_cov_xy_px2", "error_cov_yy_px2")
+        assert [first[title] for title in titles] == ["9.0", "1.0", "4.0"]
+        assert [second[title] for title in titles] == ["", "", ""]
+
+    def test_a_part_of_a_covariance(self, tmp_path):
+        text = "image,landmark,x,y,error_cov_xx_px2,error_cov_xy_px2,error_cov_yy_px2\na,b,1,2,3,,1\n"
+        with pytest.raises(InputError, match="line 2: error_cov_xy_px2 is empty and others are not"):
+            read_csv(write(tmp_path / "t.csv", text))
 
     def test_volumes_have_z(self, tmp_path):
         geometry = Geometry((9, 9, 9), (3, 2, 1), origin=(10, 0, 0))

@@ -33,6 +33,7 @@ def found(k):
         status="predicted",
         confidence=[0.1 + k / 7, 0],
         expected_error=[3, 1],
+        covariance=[[[4 + k / 7, 1.1], [1.1, 3]], np.eye(2)] if k else None,
     )
 
 

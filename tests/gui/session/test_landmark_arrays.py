@@ -12,7 +12,7 @@ SCHEMA = LandmarkSchema(("a", "b", "c"))
 PICTURE = LandmarkSet(
     SCHEMA,
     (
-        Landmark("a", (1.25, 2.0), Status.PREDICTED, 0.5, 3.0),
+        Landmark("a", (1.25, 2.0), Status.PREDICTED, 0.5, 3.0, covariance=((4.1, 1.2), (1.2, 3.3))),
         Landmark("b", (0.0, -0.5), Status.CORRECTED),
         Landmark("c", status=Status.MISSING),
     ),
