@@ -119,7 +119,7 @@ class TestSeveralSubjects:
         def several(image, **options):
             found = detect(image, **options)
             if image.name != "hand_002.png":
-                return found
+                return replace(found, subjects=())  # a model of few steps may think that it saw several
             first = found.landmarks
             below = LandmarkSet.from_array(model.schema, first.positions(2) + (10, 0), status="predicted")
             subjects = tuple(
