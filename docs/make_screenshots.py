@@ -14,6 +14,7 @@ from pathlib import Path
 
 import napari
 import numpy as np
+from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDockWidget, QWidget
 
@@ -89,12 +90,95 @@ class Camera:
 
 def save(pixels: np.ndarray, path: Path) -> None:
     """Write a picture with a palette, to keep it small."""
-    from PIL import Image
-
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
     # Octree keeps the few bright colours that a median cut would mix into the grey of the radiograph.
     picture.quantize(256, method=Image.Quantize.FASTOCTREE).save(path, optimize=True)
+
+
+class Film:
+    """Frames of a window as one moving picture (WebP), small enough for a page.
+
+    Parameters
+    ----------
+    camera : Camera
+    width : int
+        Of the moving picture, in pixels.
+    """
+
+    def __init__(self, camera: Camera, width: int = 900) -> None:
+        self._camera, self._width = camera, width
+        self._frames: list[Image.Image] = []
+        self._milliseconds: list[int] = []
+
+    def take(self, milliseconds: int) -> None:
+        """Add the window as it is now, to be shown for so long."""
+        self._camera.wait(0.3)
+        pixels = self._camera.viewer.screenshot(canvas_only=False, flash=False)
+        frame = Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
+        height = round(frame.height * self._width / frame.width)
+        self._frames.append(frame.resize((self._width, height), Image.Resampling.LANCZOS))
+        self._milliseconds.append(milliseconds)
+
+    def write(self, path: Path) -> None:
+        """Write the moving picture; it begins again at its end."""
+        first, *others = self._frames
+        first.save(
+            path,
+            save_all=True,
+            append_images=others,
+            duration=self._milliseconds,
+            loop=0,
+            quality=60,
+            method=6,
+            minimize_size=True,
+        )
+
+
+def film_all(camera: Camera, study: Path) -> None:
+    """The whole job as a moving picture: annotate one image, train, see the landmarks of the others.
+
+    Parameters
+    ----------
+    study : Path
+        A trained study of the sample data, which is shown in the end; the training that is filmed lasts some seconds.
+    """
+    film = Film(camera)
+    camera.viewer.open_sample("napari-landmark", "hands")
+    widget = camera.dock("annotate")
+    dialog = NewStudyDialog(camera.viewer, camera.session, widget)
+    dialog.folder.edit.setText(str(Path(tempfile.mkdtemp()) / "hands"))
+    dialog._on_accept()
+    dialog.deleteLater()
+    camera.wait_for_job()
+    film.take(1200)
+    for position in hand_phantom(0).landmarks.positions(2):
+        camera.layers.landmarks.layer.add(position)
+        film.take(160)
+    film.take(900)
+    widget = camera.dock("train")
+    camera.session.show(camera.session.names[3])
+    camera.session.set_placing(False)
+    widget.minutes.setValue(0.3)
+    widget.run.click()
+    filmed = 0
+    while camera.session.job is not None:
+        camera.wait(1.5)
+        if filmed < 12:
+            film.take(250)
+            filmed += 1
+    camera.session.run(open_job(camera.session, study))
+    camera.wait_for_job()
+    review: ReviewWidget = camera.dock("review")
+    review.heatmaps.setChecked(False)
+    for name in camera.session.names[1:13]:
+        camera.session.show(name)
+        film.take(420)
+    camera.session.select_landmark("middle_pip")
+    review.heatmaps.setChecked(True)
+    camera.wait_for_job()
+    film.take(2500)
+    film.write(camera.folder / "landmarks.webp")
 
 
 def show_annotating(camera: Camera, folder: Path) -> None:
@@ -270,7 +354,9 @@ def main() -> None:
         "--study", type=Path, help="show this study of the sample data again; nothing is trained"
     )
     parser.add_argument("--theme", default="dark", choices=["dark", "light"])
-    parser.add_argument("--only", choices=["register", "measure"], help="only the pictures of this widget")
+    parser.add_argument(
+        "--only", choices=["film", "register", "measure"], help="only the pictures of this widget"
+    )
     parser.add_argument(
         "--volumes",
         type=Path,
@@ -287,6 +373,10 @@ def main() -> None:
         return
     if options.only == "register":
         show_registering(camera)
+        camera.viewer.close()
+        return
+    if options.only == "film":
+        film_all(camera, options.study)
         camera.viewer.close()
         return
     if options.only == "measure":

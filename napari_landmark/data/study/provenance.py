@@ -90,7 +90,7 @@ def describe_spacing(geometries: Iterable[Geometry]) -> str:
     Examples
     --------
     >>> describe_spacing([Geometry((9, 9)), Geometry((9, 9), (0.1, 0.1))])
-    'spacing: user (1 image), unknown (1 image, in pixels)'
+    'spacing: unknown (1 image, in pixels), user (1 image)'
     """
     counts = Counter(geometry.spacing_statement for geometry in geometries)
     parts = [
