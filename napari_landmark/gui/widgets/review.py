@@ -29,7 +29,10 @@ from napari_landmark.gui.widgets.landmark_table import LandmarkTable
 _FLAGS = {
     ImageState.DOUBTFUL: "The model is less sure of this image than usual.",
     ImageState.FOREIGN: "This image seems to show something else, or in a pose that the model does not know.",
-    ImageState.SEVERAL: "This image seems to show several subjects; the landmarks are of one of them.",
+    ImageState.SEVERAL: (
+        "This image seems to show several subjects; the landmarks are of one of them. "
+        "In a terminal, napari-landmark detect writes those of all."
+    ),
 }
 
 

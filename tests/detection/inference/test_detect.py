@@ -121,7 +121,9 @@ class TestSeveralSubjects:
             if image.name != "hand_002.png":
                 return replace(found, subjects=())  # a model of few steps may think that it saw several
             first = found.landmarks
-            below = LandmarkSet.from_array(model.schema, first.positions(2) + (10, 0), status="predicted")
+            below = LandmarkSet.from_array(
+                model.schema, np.add(first.positions(2), (10, 0)), status="predicted"
+            )
             subjects = tuple(
                 LandmarkSet(model.schema, marks.values(), image_state=ImageState.SEVERAL)
                 for marks in (first, below)

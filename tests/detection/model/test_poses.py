@@ -15,6 +15,7 @@ from napari_landmark.data.cohort.working_grid import fit_canvas_transform, resam
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.data.landmarks import Status
 from napari_landmark.data.sides import Mirroring, Sides
 from napari_landmark.detection.model import landmark_model
 from napari_landmark.detection.model.embedding_trials import reduced_transform
@@ -106,6 +107,30 @@ def test_a_letterbox_is_cut(model, picture):
     boxed[30:120] = picture
     found = detected(model, boxed)
     np.testing.assert_allclose(found.landmarks.positions(), model.truth + np.array([30, 0]), atol=1.5)
+
+
+@pytest.mark.parametrize("rows", [50, 32])
+def test_a_part_is_found_at_once_with_the_others_missing(model, picture, monkeypatch, rows):
+    """A few sure landmarks explain why the other ones are not found: no other pose is tried."""
+    part, calls = picture[:rows], []
+    inside = model.truth[:, 0] < rows - 1
+    assert 3 <= inside.sum() < 0.8 * len(inside)
+    transform = fit_canvas_transform(Geometry(part.shape), model.canvas)
+    positions = transform.to_working(model.truth.clip(0, [rows - 1, 89]))
+    model.usual_errors = UsualErrors(np.full(len(inside), USUAL))
+
+    def predict(self, pixels, *, heatmaps=False):
+        calls.append(1)
+        errors = np.where(inside, USUAL, 12 * USUAL)
+        return landmark_model._Prediction(positions, np.ones(len(inside)), errors, None, 16)
+
+    monkeypatch.setattr(LandmarkModel, "_predict", predict)
+    found = detected(model, part).landmarks
+    assert found.image_state is ImageState.FOUND
+    assert len(calls) == 1
+    missing = np.array([mark.status is Status.PREDICTED_MISSING for mark in found.values()])
+    np.testing.assert_array_equal(missing, ~inside)
+    np.testing.assert_allclose(found.positions(2)[inside], model.truth[inside], atol=1e-6)
 
 
 def test_two_subjects_are_told_though_one_of_them_is_mirrored(model, picture):
