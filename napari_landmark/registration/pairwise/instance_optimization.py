@@ -117,7 +117,7 @@ def optimize_instance(
 
 
 class _Adam:
-    """Steps of Adam for a picture. It normalizes the gradient of each cell: steps are in cells whatever their number."""
+    """Steps of Adam for a picture, which normalizes the gradient of each cell: steps are in cells."""
 
     def __init__(self, matrix: torch.Tensor, shift: torch.Tensor, velocity: torch.Tensor) -> None:
         self._rates = (_AFFINE_RATE, _LEARNING_RATE, _LEARNING_RATE)
