@@ -47,7 +47,7 @@ def ants_syn_correlation(fixed: sitk.Image, moving: sitk.Image) -> Field:
 
 
 def greedy(fixed: sitk.Image, moving: sitk.Image) -> Field:
-    """The two commands of greedy's documentation for brains: affine and greedy with local correlation."""
+    """Affine and greedy registration with local correlation, as usual for T1 MR, down to the full resolution."""
     from picsl_greedy import Greedy3D
 
     program = Greedy3D()
