@@ -3,9 +3,9 @@
     python benchmarks/large_volumes.py --counts 8 24 --out /somewhere/with/4/GB [--side 512] [--json figures.json]
 
 Draws the CT of eight heads in any rotation, 512^3 voxels of 16 bits each (2.1 GB together); further volumes are links
-to them with names of their own, which are read, resampled, aligned and detected like any other. For each count, each in a process whose
-peak memory is measured: the cohort is read and a study created, read again from the cache, trained from one template,
-and landmarks are detected in up to `--detect` volumes by a model of all. What was drawn is removed at the end.
+to them with names of their own, which are read, resampled, aligned and detected like any other. For each count, in
+processes whose peak memory is measured: the cohort is read, and read again from the cache, a study is created and
+trained from one template, and landmarks are detected in up to `--detect` volumes. What was drawn is removed at the end.
 
 Must hold: less than 4 GiB everywhere, and no more of it for more volumes.
 """

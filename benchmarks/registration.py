@@ -5,9 +5,9 @@
     python benchmarks/registration.py chest --data DIR --ablation
 
 Sets: `phantoms` (synthetic hands of sample_data), and under --data DIR `chest_lungs/images` and `masks`,
-`cephalograms/images` and `landmarks.csv` (ISBI 2015), `mouse_ct/images` and `landmarks.csv`, `brains/images`, `labels` and
-`landmarks.csv`. The pairs and the labelled images follow from a fixed seed and are printed. SimpleITK and elastix are
-compared with, for volumes ANTs, greedy and dipy, too. Transforms found by them are kept under --cache DIR
+`cephalograms/images` and `landmarks.csv` (ISBI 2015), `mouse_ct/images` and `landmarks.csv`, `brains/images`,
+`labels` and `landmarks.csv`. The pairs and the labelled images follow from a fixed seed and are printed. SimpleITK and
+elastix are compared with, for volumes ANTs, greedy and dipy, too. Transforms found by them are kept under --cache DIR
 and not computed again; --retime K computes the first K of them anew to time them on an idle machine.
 """
 
@@ -212,7 +212,11 @@ def as_object(
         "pairs": data.pairs,
         "labelled": data.labelled,
         "methods": {
-            name: {**summary(measures, data.groups), "failures": failures.get(name, []), "by_pair": as_json(measures)}
+            name: {
+                **summary(measures, data.groups),
+                "failures": failures.get(name, []),
+                "by_pair": as_json(measures),
+            }
             for name, measures in rows.items()
             if measures
         },

@@ -47,7 +47,7 @@ def ants_syn_correlation(fixed: sitk.Image, moving: sitk.Image) -> Field:
 
 
 def greedy(fixed: sitk.Image, moving: sitk.Image) -> Field:
-    """The two commands of greedy's documentation for brains: affine and greedy with local correlation."""
+    """Affine and greedy registration with local correlation, as usual for T1 MR, down to the full resolution."""
     from picsl_greedy import Greedy3D
 
     program = Greedy3D()
@@ -84,9 +84,7 @@ def dipy_syn(fixed: sitk.Image, moving: sitk.Image) -> Field:
         verbosity=0,
     )
     for kind in (TranslationTransform3D(), RigidTransform3D(), AffineTransform3D()):
-        affine = registration.optimize(
-            a, b, kind, None, grid_a, grid_b, starting_affine=affine.affine
-        )
+        affine = registration.optimize(a, b, kind, None, grid_a, grid_b, starting_affine=affine.affine)
     smooth = SymmetricDiffeomorphicRegistration(CCMetric(3), level_iters=[10, 10, 5])
     smooth.verbosity = 0
     mapping = smooth.optimize(

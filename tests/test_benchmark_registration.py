@@ -83,6 +83,17 @@ class TestMeasures:
         assert found["lost_percent"] == 12.5
         assert summary(cached)["seconds_per_pair"] == 90.0
 
+    def test_groups_of_labels_have_a_mean_of_their_own(self):
+        from registration_measures import PairMeasures, summary
+
+        rows = [
+            PairMeasures("a", "b", {1: 0.5, 2: 1.0, 3: 0.0}, [], 0, 0.0, 1.0),
+            PairMeasures("a", "c", {1: 0.7, 3: 0.2}, [], 0, 0.0, 1.0),
+        ]
+        found = summary(rows, {"two": [1, 2]})
+        assert found["dice two"] == pytest.approx((0.75 + 0.7) / 2)
+        assert found["dice"] == pytest.approx((0.5 + 0.45) / 2)
+
     def test_unknown_measures_are_none(self):
         from registration_measures import PairMeasures, summary
 
@@ -114,6 +125,42 @@ class TestBaselines:
         for row, column in ((0, 0), (3, 1), (2, 5)):
             point = image.TransformContinuousIndexToPhysicalPoint((float(column), float(row)))
             assert point[::-1] == pytest.approx(geometry.to_world([[row, column]])[0])
+
+    def test_the_best_rigid_initialization_turns_a_volume(self):
+        from registration_baselines import from_best_rigid, rigid
+
+        noise = np.random.default_rng(2).normal(size=(36, 36, 36))
+        ball = np.sqrt(sum(axis**2 for axis in np.ogrid[-1:1:36j, -1:1:36j, -1:1:36j])) < 0.8
+        array = (gaussian_filter(noise, 4) * ball * 1e4).astype(np.float32)
+        turned = np.ascontiguousarray(np.rot90(array, axes=(1, 2)))
+        geometry = Geometry(array.shape, spacing=(1, 1, 1))
+        images = [MedicalImage(part, geometry, "a.nii.gz") for part in (array, turned)]
+        field = from_best_rigid(rigid)(*images)
+        z, y, x = np.indices(array.shape)
+        expected = np.stack([z, 35 - x, y], -1)  # rot90 carries axis 2 to axis 1
+        inner = (slice(10, -10),) * 3
+        off = np.linalg.norm((np.stack([z, y, x], -1) + field - expected)[inner], axis=-1)
+        assert off.mean() < 1.0
+
+    @pytest.mark.parametrize("name", ["ANTs SyN", "greedy", "dipy SyN"])
+    def test_other_programs_map_fixed_to_moving(self, name):
+        from registration_baselines import as_they_are
+        from registration_diffeomorphic import PROGRAMS
+
+        module, register = PROGRAMS[name]
+        pytest.importorskip(module)
+        noise = np.random.default_rng(3).normal(size=(56, 48, 52))
+        cloud = 1000 * gaussian_filter(noise, 3)
+        direction = ((0, 1, 0), (1, 0, 0), (0, 0, -1))
+        geometry = Geometry((40, 36, 38), spacing=(1.5, 1, 1), origin=(5, -8, 20), direction=direction)
+        first, second = cloud[8:48, 6:42, 7:45], cloud[6:46, 6:42, 10:48]  # shifted by 2, 0 and -3 voxels
+        fixed, moving = (
+            MedicalImage(np.ascontiguousarray(part.astype(np.float32)), geometry, "a.nii.gz")
+            for part in (first, second)
+        )
+        field = as_they_are(register)(fixed, moving)[12:-12, 12:-12, 12:-12].reshape(-1, 3)
+        expected = geometry.to_world([[2, 0, -3]]) - geometry.to_world([[0, 0, 0]])
+        assert np.linalg.norm(np.median(field, 0) - expected) < 0.5
 
 
 class TestRecord:

@@ -278,7 +278,9 @@ def local_correlation(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor
     """Squared normalized cross-correlation of (batch, 1, *shape) in windows of 9 pixels (volumes: 5), 0..1."""
     # Box filters as pooling are 3.5 times faster than the convolutions of MONAI's loss.
     moments = torch.cat([first, second, first * second, first * first, second * second], 1)
-    mean_first, mean_second, product, square_first, square_second = box_mean(moments, _WINDOW[first.ndim - 2]).split(1, 1)
+    mean_first, mean_second, product, square_first, square_second = box_mean(
+        moments, _WINDOW[first.ndim - 2]
+    ).split(1, 1)
     covariance = product - mean_first * mean_second
     variance_first = (square_first - mean_first.square()).clamp(min=0)
     variance_second = (square_second - mean_second.square()).clamp(min=0)

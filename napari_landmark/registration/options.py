@@ -16,8 +16,9 @@ PAIR_SIZE = {2: 384, 3: 384}
 """Longest side for one pair without a model, by number of axes; a volume may take a minute."""
 PAIR_VALUES = 128_000_000
 """Most values of all regions of an image without a model: with more labels the grid of a pair is coarser."""
-PAIR_WEIGHTS = {2: LossWeights(bending=16.0), 3: LossWeights()}
-"""Weights of the loss for one pair without a model, by number of axes: without training a picture must bend less."""
+PAIR_WEIGHTS = {2: LossWeights(bending=16.0), 3: LossWeights(bending=0.2)}
+"""Weights of the loss for one pair without a model, by number of axes: without training a picture must bend less,
+a volume more."""
 
 
 @dataclass(frozen=True)

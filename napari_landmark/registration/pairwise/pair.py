@@ -120,7 +120,9 @@ class PreparedPair:
         transforms = _canvas_transforms(*geometries, canvas)
         # Drawn on the registration grid at once: the working grid of a volume would be eight times as large.
         small = [
-            device.to(torch.from_numpy(resample(image, fit_canvas_transform(image.geometry, grid))))[None, None]
+            device.to(torch.from_numpy(resample(image, fit_canvas_transform(image.geometry, grid))))[
+                None, None
+            ]
             for image in (fixed, moving)
         ]
         return cls(canvas, transforms, small[0], small[1], device)

@@ -96,7 +96,6 @@ class TestVolumes:
         error = np.linalg.norm((found.transform.to_moving(points) - expected) * [2, 1, 1], axis=1)
         assert error.mean() < 1.5  # a cell of the registration grid is 2 pixels wide
 
-
     def test_many_regions_are_compared_on_a_coarser_grid(self):
         few, many = (np.arange(4096).reshape(16, 16, 16) % count for count in (10, 140))
         assert default_working_size(3, (None, many)) == default_working_size(3, (few, many)) == PAIR_SIZE[3]
