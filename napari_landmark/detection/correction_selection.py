@@ -17,7 +17,7 @@ import numpy as np
 from napari_landmark.detection.detector.correction_offsets import CorrectionOffsets
 from napari_landmark.detection.detector.shape_model import shape_distances
 
-_MOST_COMPARED = 400  # their pairwise distances are computed; of a large cohort an even choice
+_MOST_COMPARED = 300  # their pairwise distances are computed; of a large cohort an even choice
 _USUAL_DOUBT = 0.75  # quantile of the mean expected errors of images, above which none is proposed
 # Of the expected error, before anything is known: standard deviation of the part that all images have in common.
 # 0.5 in cephalograms, 0.7 in chest X-rays and shells, where landmarks slide along contours.

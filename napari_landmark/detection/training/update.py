@@ -20,6 +20,7 @@ from napari_landmark.detection.detector.pseudo_labeller import LEAST_WEIGHT
 from napari_landmark.detection.detector.pseudo_labels import PseudoLabels
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.predictor import Predictor
+from napari_landmark.detection.model.store import default_folder, load_model
 from napari_landmark.detection.refinement.local_refinement import position_prior
 from napari_landmark.detection.training.cohort_poses import CohortPoses
 from napari_landmark.detection.training.stages import Stages
@@ -146,3 +147,15 @@ def check_base(base: Predictor, study: Study, cohort: Cohort, *, name: str) -> L
     if reason or not isinstance(base, LandmarkModel):
         raise InputError(f"model {name}: cannot go on from it: {reason}", code=ErrorCode.NO_UPDATE)
     return base
+
+
+def can_update(study: Study, cohort: Cohort) -> bool:
+    """Whether a training of the study can go on from its newest complete model."""
+    folder = default_folder(study)
+    if folder is None:
+        return False
+    try:
+        check_base(load_model(study, name=folder.name, device="cpu"), study, cohort, name=folder.name)
+    except InputError:
+        return False
+    return True
