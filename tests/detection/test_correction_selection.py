@@ -19,9 +19,7 @@ def families():
     rng = np.random.default_rng(1)
     means = rng.uniform(0, 200, (1, LANDMARKS, 2)) + rng.normal(0, 25, (3, LANDMARKS, 2))
     shapes = np.concatenate([means[k % 3] + rng.normal(0, 3, (LANDMARKS, 2)) for k in range(60)])
-    positions = np.concatenate(
-        [shapes.reshape(60, LANDMARKS, 2), rng.uniform(0, 400, (3, LANDMARKS, 2))]
-    )
+    positions = np.concatenate([shapes.reshape(60, LANDMARKS, 2), rng.uniform(0, 400, (3, LANDMARKS, 2))])
     errors = rng.uniform(2, 3, (63, LANDMARKS))
     errors[60:] = 12
     return [f"{k:02d}.png" for k in range(63)], positions, errors

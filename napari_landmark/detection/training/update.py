@@ -62,10 +62,9 @@ class Update(Stages):
         self.offsets: CorrectionOffsets | None = None
 
     def _run(self) -> tuple[LandmarkModel, list[History]]:
-        base, monitor = self.base, self.monitor
+        base = self.base
         generator = torch.Generator().manual_seed(self.task.options.seed)
         self._take_poses(base)
-        task = self.task
         self.descriptors = self._describe(base.embedding)
         detector, refiner = base.detector, base.refiner
         if detector is None or refiner is None:
@@ -94,7 +93,7 @@ class Update(Stages):
         self._draw(self.poses.poses)
 
     def _predicted(self) -> PseudoLabels | None:
-        """Predictions of the model, moved by the offsets of the new corrections, as pseudo-labels; None if cancelled."""
+        """Pseudo-labels: predictions of the model, moved by the offsets of new corrections; None if cancelled."""
         task, count = self.task, len(self.task.study.schema)
         annotated = {image.index: image.positions for image in task.annotated}
         others = [number for number in range(len(task.cohort)) if number not in annotated]
