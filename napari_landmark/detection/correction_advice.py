@@ -84,7 +84,8 @@ class CorrectionAdvice:
         if not self.images:
             return ""
         if self.is_enough:
-            return f"ten further corrections are expected to change less than {max(self.later_gain, 0.01):.2f} {self.unit}"
+            change = f"{max(self.later_gain, 0.01):.2f} {self.unit}"
+            return f"ten further corrections are expected to change less than {change}"
         return f"expected gain {self.gain:.2f} {self.unit}"
 
 

@@ -22,8 +22,8 @@ _USUAL_DOUBT = 0.75  # quantile of the mean expected errors of images, above whi
 # Of the expected error, before anything is known: standard deviation of the part that all images have in common.
 # 0.5 in cephalograms, 0.7 in chest X-rays and shells, where landmarks slide along contours.
 _COMMON_SHARE = 0.5
-# Fall of the error by each factor e of annotated images, as a share of it: updates of a model of 148 cephalograms with 0,
-# 5 and 49 corrections, 1.69, 1.52 and 1.27 mm. Networks learn more than what all images have in common.
+# Fall of the error by each factor e of annotated images, as a share of it: updates of a model of 148 cephalograms with
+# 0, 5 and 49 corrections, 1.69, 1.52 and 1.27 mm. Networks learn more than what all images have in common.
 _LEARNING_RATE = 0.064
 
 

@@ -81,11 +81,13 @@ class Update(Stages):
 
     def _take_poses(self, base: LandmarkModel) -> None:
         """Draw the images in their known poses; of other images than those of the model, find them."""
-        if not self._same_images:
-            self._find_poses(base.embedding)
-            return
         cohort = self.task.cohort
         aside = self.record.get("poses", {}).get("left_aside", {})
+        # The annotation of an image that was left aside tells its pose.
+        told = any(cohort.names[image.index] in aside for image in self.task.annotated)
+        if told or not self._same_images:
+            self._find_poses(base.embedding)
+            return
         self.poses = CohortPoses(
             {cohort.index(name): pose for name, pose in base.poses.items() if name in cohort.names},
             {cohort.index(name): reason for name, reason in aside.items() if name in cohort.names},
