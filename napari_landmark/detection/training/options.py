@@ -135,7 +135,7 @@ class TrainingOptions:
         """
         if self.is_update:
             return self
-        return replace(self, label_factor=min(_LARGEST_LABEL_FACTOR, 1 + (count - 1) / _PER_LABELS))
+        return replace(self, label_factor=min(_LARGEST_LABEL_FACTOR, 1 + max(0, count - 1) / _PER_LABELS))
 
     def for_update(self) -> TrainingOptions:
         """Options of a training that goes on from a model: the stages that learn from annotations alone."""

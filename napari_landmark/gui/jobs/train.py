@@ -109,7 +109,7 @@ def train_job(
         options = training_options(device, seed=seed, minutes=minutes)
         if update and can_update(study, cohort):
             options = options.for_update()
-        budget = describe_budget(options, cohort.canvas)
+        budget = describe_budget(options, cohort.canvas, annotated=len(study.annotations()))
         job.show(TrainingStart(str(choose_device(device)), budget))
 
         def preview(model: Predictor) -> None:
