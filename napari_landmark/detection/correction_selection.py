@@ -98,9 +98,7 @@ def expected_gain(
 ) -> float:
     """Expected fall of the mean radial error by further corrections, in the unit of the errors.
 
-    The larger one of two falls. An error is a common offset and a scatter; each correction shows both together, so that
-    the variance of what is unknown of the offset falls as that of a mean does. And networks learn with the logarithm of
-    the number of labels.
+    The larger one of `offset_gain` and of what networks learn: with the logarithm of the number of labels.
 
     Parameters
     ----------
@@ -113,6 +111,16 @@ def expected_gain(
     """
     if not np.isfinite(errors).any():
         return 0.0
+    learned = _LEARNING_RATE * np.nanmean(errors) * np.log1p(more / (1 + max(0, corrected)))
+    return max(offset_gain(errors, offsets, corrected=corrected, more=more), float(learned))
+
+
+def offset_gain(errors: np.ndarray, offsets: CorrectionOffsets | None, *, corrected: int, more: int) -> float:
+    """Expected fall of the mean radial error by what further corrections have in common; as `expected_gain`.
+
+    An error is a common offset and a scatter. Each correction shows both together, so that the variance of what is
+    unknown of the offset falls as that of a mean does.
+    """
     landmark = np.array([np.nanmean(column) if np.isfinite(column).any() else 0.0 for column in errors.T])
     scatter, common = np.square(landmark), np.square(_COMMON_SHARE * landmark)
     counts = np.full(len(landmark), max(0, corrected))
@@ -124,9 +132,7 @@ def expected_gain(
         return common * scatter / np.maximum(number * common + scatter, 1e-12)
 
     gone = np.minimum(unknown(counts) - unknown(counts + more), np.square(landmark))
-    of_offset = float((landmark - np.sqrt(np.square(landmark) - gone)).mean())
-    learned = float(_LEARNING_RATE * landmark.mean() * np.log1p(more / (1 + max(0, corrected))))
-    return max(of_offset, learned)
+    return float((landmark - np.sqrt(np.square(landmark) - gone)).mean())
 
 
 def _means(errors: np.ndarray) -> np.ndarray:
