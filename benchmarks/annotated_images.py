@@ -26,7 +26,13 @@ from napari_landmark.detection.training.train import train
 from napari_landmark.synthetic import SCHEMA, hand_phantom
 
 OPTIONS = TrainingOptions(
-    device="cpu", self_steps=4, cross_steps=2, patch_steps=4, detector_steps=4, retrain_steps=2
+    device="cpu",
+    self_steps=4,
+    cross_steps=2,
+    patch_steps=4,
+    detector_steps=4,
+    retrain_steps=2,
+    patch_detector_steps=2,
 )
 
 

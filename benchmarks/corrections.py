@@ -2,11 +2,11 @@
 
     python benchmarks/corrections.py --study STUDY --images DIR --landmarks CSV --counts 5 10 --orders random proposed
 
-STUDY is trained on the images of DIR with one template; it is copied, never changed. CSV holds their true landmarks, as for
-benchmarks/cephalometric.py. For each count and order the true landmarks of so many images are saved as corrections, the
-model is updated, and the images that are neither template nor corrected are scored. `--long` trains as long as a full training
-with so many labels does after its embedding. `--hold N` scores N images only, which are never corrected: the same ones for all
-counts. `--out` keeps the study of the last update.
+STUDY is trained on the images of DIR with one template; it is copied, never changed. CSV holds their true landmarks, as
+for benchmarks/cephalometric.py. For each count and order the true landmarks of so many images are saved as corrections,
+the model is updated, and the images that are neither template nor corrected are scored. `--long` trains as long as a
+full training with so many labels does after its embedding. `--hold N` scores N images only, which are never corrected:
+the same ones for all counts. `--out` keeps the study of the last update.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def main() -> None:
         cohort = Cohort.from_folder(
             arguments.images, spacing=arguments.spacing, cache_dir=arguments.cache or work / "cache"
         )
-        print("| corrected | order | draw | before, mm | after, mm | 2 mm, % | CPU minutes |\n|---|---|---|---|---|---|---|")
+        print("| corrected | order | draw | before, mm | after, mm | 2 mm, % | CPU minutes |")
+        print("|---|---|---|---|---|---|---|")
         for count in arguments.counts:
             for order in arguments.orders:
                 for draw in arguments.draws if order == "random" else [0]:
@@ -94,16 +95,13 @@ def run(
         study.save_annotations(name, truth[name])
     started = time.process_time()
     with terminal_progress() as progress:
-        report = train(
-            study, cohort, options=options_of(arguments, count, cohort), progress=progress
-        )
+        report = train(study, cohort, options=options_of(arguments, count, cohort), progress=progress)
     minutes = (time.process_time() - started) / 60
     after = evaluate(*of(held, report.predictions, truth), spacing=arguments.spacing)
     if arguments.verbose:
         print({name: round(row.mre_mm or 0, 2) for name, row in after.per_landmark.items()})
-    return (
-        f"| {count} | {order} | {draw} | {before.mre_mm:.3f} | {after.mre_mm:.3f} | {after.sdr['2']:.1f} | {minutes:.1f} |"
-    )
+    figures = f"{before.mre_mm:.3f} | {after.mre_mm:.3f} | {after.sdr['2']:.1f} | {minutes:.1f}"
+    return f"| {count} | {order} | {draw} | {figures} |"
 
 
 def choose(study: Study, cohort: Cohort, pool: list[str], count: int, order: str, draw: int) -> list[str]:

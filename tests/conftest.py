@@ -105,7 +105,13 @@ def _trained(tmp_path_factory, _drawn_cohort, cohort, phantoms, make_close_ups_s
     study = Study.create(folder, schema=SCHEMA, images=_drawn_cohort / "images", template=first.image.name)
     study.save_annotations(first.image.name, first.landmarks)
     options = TrainingOptions(
-        device="cpu", self_steps=3, cross_steps=2, patch_steps=2, detector_steps=3, retrain_steps=2
+        device="cpu",
+        self_steps=3,
+        cross_steps=2,
+        patch_steps=2,
+        detector_steps=3,
+        retrain_steps=2,
+        patch_detector_steps=2,
     )
     with pytest.MonkeyPatch.context() as patch:
         make_close_ups_small(patch)
@@ -146,5 +152,6 @@ def quick(monkeypatch, small_close_ups):
             patch_steps=1,
             detector_steps=2,
             retrain_steps=1,
+            patch_detector_steps=2,
         ),
     )

@@ -194,7 +194,13 @@ def reading_models(folder: Path, chance: random.Random) -> Callable[[], None]:
     study.save_annotations("a.png", phantom.landmarks)
     cohort = Cohort.from_folder(folder / "images", cache_dir=folder / "cache")
     options = TrainingOptions(
-        device="cpu", self_steps=1, cross_steps=1, patch_steps=1, detector_steps=1, retrain_steps=1
+        device="cpu",
+        self_steps=1,
+        cross_steps=1,
+        patch_steps=1,
+        detector_steps=1,
+        retrain_steps=1,
+        patch_detector_steps=2,
     )
     pipeline.train(study, cohort, options=options)
     contents = {path: path.read_bytes() for path in (study.models_dir / "001").iterdir()}

@@ -72,6 +72,7 @@ def small_trainings() -> None:
         patch_steps=4,
         detector_steps=6,
         retrain_steps=4,
+        patch_detector_steps=2,
     )
     stages.Checkpoint = lambda path, resume: checkpoint(path, resume, interval=0.0)
 

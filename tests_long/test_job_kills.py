@@ -31,7 +31,14 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
 KILLS = int(os.environ.get("NAPARI_LANDMARK_KILLS", "60"))
 ROOT = Path(__file__).parents[1]
 SMALL = shlex.join([sys.executable, str(ROOT / "tests" / "backend" / "small_networks.py")])
-STEPS = {"self_steps": 30, "cross_steps": 2, "patch_steps": 2, "detector_steps": 3, "retrain_steps": 2}
+STEPS = {
+    "self_steps": 30,
+    "cross_steps": 2,
+    "patch_steps": 2,
+    "detector_steps": 3,
+    "retrain_steps": 2,
+    "patch_detector_steps": 2,
+}
 CLIENT = """
 import sys
 from napari_landmark.backend.client import JobClient

@@ -23,7 +23,9 @@ def run_suggest(
     if minutes is not None and not 0 < minutes < float("inf"):
         raise InputError(f"--minutes {minutes}: must be a number above 0")
     if images is None:
-        raise InputError("suggest needs --images DIR, or --study STUDY for what to correct next in a trained study")
+        raise InputError(
+            "suggest needs --images DIR, or --study STUDY for what to correct next in a trained study"
+        )
     if not images.is_dir():
         raise InputError(f"{images}: there is no such folder; --images names the folder of the cohort")
     from napari_landmark.detection.template_selection import DEFAULT_MINUTES, suggest
@@ -55,9 +57,7 @@ def run_suggest(
         raise typer.Exit(130)
 
 
-def run_suggest_corrections(
-    *, study: Path, images: Path | None, count: int, spacing: float | None
-) -> None:
+def run_suggest_corrections(*, study: Path, images: Path | None, count: int, spacing: float | None) -> None:
     """Print the images whose correction tells most of the others, one a line, and what it is expected to bring."""
     if count < 1:
         raise InputError(f"--count {count}: ask for at least one image")

@@ -19,7 +19,10 @@ from napari_landmark.detection.detector.correction_offsets import CorrectionOffs
 
 NEXT_IMAGES = 3
 """Images proposed at a time."""
-_AHEAD, _ENOUGH = 10, 0.03  # further corrections, and the share of the error that they must bring to be worth it
+_AHEAD, _ENOUGH = (
+    10,
+    0.03,
+)  # further corrections, and the share of the error that they must bring to be worth it
 _CLEAR = 3.0  # standard errors from which on an offset is told
 _LEAST_OFFSET = 0.3  # of the expected error: a smaller offset is of no interest
 
@@ -81,9 +84,8 @@ class CorrectionAdvice:
         if not self.images:
             return ""
         if self.is_enough:
-            return (
-                f"ten further corrections are expected to change less than {max(self.later_gain, 0.01):.2f} {self.unit}"
-            )
+            change = f"{max(self.later_gain, 0.01):.2f} {self.unit}"
+            return f"ten further corrections are expected to change less than {change}"
         return f"expected gain {self.gain:.2f} {self.unit}"
 
 

@@ -17,7 +17,14 @@ from napari_landmark.backend.jobs.train import TrainJob
 from napari_landmark.data.study.study import Study
 from napari_landmark.synthetic import SCHEMA
 
-FEW = {"self_steps": 2, "cross_steps": 1, "patch_steps": 1, "detector_steps": 2, "retrain_steps": 1}
+FEW = {
+    "self_steps": 2,
+    "cross_steps": 1,
+    "patch_steps": 1,
+    "detector_steps": 2,
+    "retrain_steps": 1,
+    "patch_detector_steps": 2,
+}
 SOURCE = str(Path(napari_landmark.__file__).parents[1])
 SMALL = shlex.join([sys.executable, str(Path(__file__).with_name("small_networks.py"))])
 NO_LIMIT = 1e6  # minutes: on a busy machine the time would change the learning rate

@@ -1,6 +1,10 @@
+import numpy as np
 import pytest
 
 from napari_landmark.cli.app import main
+from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.study.study import Study
+from napari_landmark.synthetic import SCHEMA
 
 
 class TestSuggest:
@@ -28,3 +32,37 @@ class TestSuggest:
         error = capsys.readouterr().err
         assert word in error
         assert len(error.strip().splitlines()) <= 2
+
+    def test_neither_images_nor_a_study(self, capsys):
+        assert main(["suggest"]) == 2
+        assert "--images DIR, or --study STUDY" in capsys.readouterr().err
+
+
+class TestCorrections:
+    def test_a_study_without_a_model(self, data, tmp_path, capsys):
+        Study.create(tmp_path / "study", schema=SCHEMA, images=data / "images")
+        assert main(["suggest", "--study", str(tmp_path / "study")]) == 2
+        assert "has no trained model yet" in capsys.readouterr().err
+
+    def test_names_predicted_images_and_what_they_bring(self, data, tmp_path, capsys):
+        study = Study.create(tmp_path / "study", schema=SCHEMA, images=data / "images")
+        names = sorted(path.name for path in (data / "images").iterdir())
+        rng = np.random.default_rng(0)
+        for name in names:
+            study.save_predictions(
+                name,
+                LandmarkSet.from_array(
+                    SCHEMA,
+                    rng.uniform(5, 30, (len(SCHEMA), 2)),
+                    status=Status.PREDICTED,
+                    expected_error=np.full(len(SCHEMA), 2.0),
+                ),
+            )
+        folder = study.models_dir / "001"
+        folder.mkdir(parents=True)
+        (folder / "model.json").write_text('{"training": {"complete": true, "annotated": []}}')
+        assert main(["suggest", "--study", str(tmp_path / "study"), "--count", "2"]) == 0
+        captured = capsys.readouterr()
+        assert len(captured.out.splitlines()) == 2
+        assert set(captured.out.splitlines()) <= set(names)
+        assert "expected gain" in captured.err

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_landmark.detection.correction_selection import expected_gain, propose_corrections
+from napari_landmark.detection.correction_selection import expected_gain, offset_gain, propose_corrections
 from napari_landmark.detection.detector.correction_offsets import CorrectionOffsets, learn_offsets
 
 LANDMARKS = 8
@@ -19,9 +19,7 @@ def families():
     rng = np.random.default_rng(1)
     means = rng.uniform(0, 200, (1, LANDMARKS, 2)) + rng.normal(0, 25, (3, LANDMARKS, 2))
     shapes = np.concatenate([means[k % 3] + rng.normal(0, 3, (LANDMARKS, 2)) for k in range(60)])
-    positions = np.concatenate(
-        [shapes.reshape(60, LANDMARKS, 2), rng.uniform(0, 400, (3, LANDMARKS, 2))]
-    )
+    positions = np.concatenate([shapes.reshape(60, LANDMARKS, 2), rng.uniform(0, 400, (3, LANDMARKS, 2))])
     errors = rng.uniform(2, 3, (63, LANDMARKS))
     errors[60:] = 12
     return [f"{k:02d}.png" for k in range(63)], positions, errors
@@ -89,12 +87,12 @@ class TestGain:
         nothing = CorrectionOffsets(
             np.zeros((LANDMARKS, 2)),
             np.zeros((LANDMARKS, 2)),
-            np.full(LANDMARKS, 5),
+            np.full(LANDMARKS, 1),
             0.0,
             np.full(LANDMARKS, 4.0),
         )
         large = replace(nothing, between=4.0)
-        assert 0 < self.gain(5, nothing) < 0.5 * self.gain(5, large)
+        assert 0 < self.gain(1, nothing) < 0.5 * self.gain(1, large)
 
     def test_it_is_about_what_corrections_bring(self):
         """Measured with drawn corrections: the fall of the mean error from six to nine of them."""
@@ -112,5 +110,5 @@ class TestGain:
 
             before, errors = left(6)
             measured.append(errors.mean() - left(9)[1].mean())
-            expected.append(expected_gain(errors, before, corrected=6, more=3))
+            expected.append(offset_gain(errors, before, corrected=6, more=3))
         assert 0.4 * np.mean(measured) < np.mean(expected) < 2.5 * np.mean(measured)

@@ -121,6 +121,8 @@ class TrainJob:
 
 
 def _checked_steps(steps: Mapping[str, int]) -> dict[str, Any]:
+    from napari_landmark.detection.training.options import TrainingOptions
+
     known = tuple(name for name in TrainingOptions.__dataclass_fields__ if name.endswith("_steps"))
     for name, count in steps.items():
         if name not in known or count < 1:

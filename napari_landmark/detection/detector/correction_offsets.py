@@ -1,4 +1,4 @@
-"""Systematic offsets of predictions, learned from corrections: where a person marks a landmark elsewhere than the template.
+"""Systematic offsets of predictions, learned from corrections: persons mark a landmark elsewhere than the template.
 
 From one template nobody can know where along a contour the others mark a landmark; a few corrections tell. The offset
 of a landmark is the median of its corrections in the image's own pose, shrunk towards zero by how uncertain it is
@@ -34,7 +34,7 @@ class CorrectionOffsets:
     between : float
         Variance (sum over axes) of the offsets of the landmarks, in squared pixels.
     scatter : (n,) float array or None
-        Variance (sum over axes) of single corrections of each landmark around their mean; None with too few corrections.
+        Variance (sum over axes) of single corrections of each landmark around their mean; None with too few.
     """
 
     reference: np.ndarray

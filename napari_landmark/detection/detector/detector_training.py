@@ -47,8 +47,8 @@ class DetectorBatch:
 def annotated_share(labels: PseudoLabels) -> float:
     """Share, 0..1, of annotated images in what a network is trained on.
 
-    Pseudo-labels are many and repeat what is known already: a sixth of the samples is the annotated image where there is
-    one, half of them are where there are five. (Cephalograms, five corrections: 1.44 mm, and 1.55 with a third.)
+    Pseudo-labels are many and repeat what is known already: a sixth of the samples is the annotated image where there
+    is one, half of them are where there are five. (Cephalograms, five corrections: 1.44 mm, and 1.55 with a third.)
     """
     count = len(labels.annotated)
     return count / (count + _HALF_SHARE)

@@ -99,4 +99,6 @@ def detect_in_patches(
     positions = (heat[..., None] * (cells + offsets * config.radius)).sum(1)
     spread = (heat * (cells - positions[:, None]).norm(dim=-1)).sum(-1)
     found = (positions.cpu() + origins).unflatten(0, (len(shifts), count)).mean(0)
-    return PatchVotes(found.numpy().astype(float), spread.unflatten(0, (len(shifts), count)).mean(0).cpu().numpy())
+    return PatchVotes(
+        found.numpy().astype(float), spread.unflatten(0, (len(shifts), count)).mean(0).cpu().numpy()
+    )

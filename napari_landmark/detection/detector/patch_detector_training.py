@@ -54,7 +54,7 @@ def patch_detector_batches(
     generator: torch.Generator,
     batch_size: int,
 ) -> Iterator[PatchDetectorBatch]:
-    """Endless batches: landmarks of annotated images in the share of them, the others by the weight of their pseudo-label."""
+    """Endless batches: landmarks of annotated images in their share, others by the weight of their pseudo-labels."""
     positions, weights = (torch.from_numpy(a).float() for a in (labels.positions, labels.weights))
     weights = weights * positions.isfinite().all(-1)
     annotated = torch.zeros(len(weights), dtype=torch.bool)

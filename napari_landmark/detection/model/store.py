@@ -105,7 +105,9 @@ def learned_images(folder: Path) -> frozenset[str]:
     training = _read_object(folder / "model.json").get("training")
     record = training if isinstance(training, dict) else {}
     names = record.get("annotated", record.get("templates"))
-    return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
+    return (
+        frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
+    )
 
 
 @lru_cache(maxsize=256)  # the viewer asks at every change of a landmark

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.learning.device import Device
@@ -135,11 +136,11 @@ class TrainingOptions:
         """
         if self.is_update:
             return self
-        return replace(self, label_factor=min(_LARGEST_LABEL_FACTOR, 1 + (count - 1) / _PER_LABELS))
+        return replace(self, label_factor=min(_LARGEST_LABEL_FACTOR, 1 + max(0, count - 1) / _PER_LABELS))
 
     def for_update(self) -> TrainingOptions:
         """Options of a training that goes on from a model: the stages that learn from annotations alone."""
-        steps = {f"{stage}_steps": _UPDATE_STEPS.get(stage, 0) for stage in _SHARES}
+        steps: dict[str, Any] = {f"{stage}_steps": _UPDATE_STEPS.get(stage, 0) for stage in _SHARES}
         return replace(self, is_update=True, limit_minutes=None, label_factor=1.0, **steps)
 
     def with_batch_factor(self, factor: int) -> TrainingOptions:

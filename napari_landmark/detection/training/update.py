@@ -20,6 +20,7 @@ from napari_landmark.detection.detector.pseudo_labeller import LEAST_WEIGHT
 from napari_landmark.detection.detector.pseudo_labels import PseudoLabels
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.predictor import Predictor
+from napari_landmark.detection.model.store import default_folder, load_model
 from napari_landmark.detection.refinement.local_refinement import position_prior
 from napari_landmark.detection.training.cohort_poses import CohortPoses
 from napari_landmark.detection.training.stages import Stages
@@ -61,10 +62,9 @@ class Update(Stages):
         self.offsets: CorrectionOffsets | None = None
 
     def _run(self) -> tuple[LandmarkModel, list[History]]:
-        base, monitor = self.base, self.monitor
+        base = self.base
         generator = torch.Generator().manual_seed(self.task.options.seed)
         self._take_poses(base)
-        task = self.task
         self.descriptors = self._describe(base.embedding)
         detector, refiner = base.detector, base.refiner
         if detector is None or refiner is None:
@@ -81,11 +81,13 @@ class Update(Stages):
 
     def _take_poses(self, base: LandmarkModel) -> None:
         """Draw the images in their known poses; of other images than those of the model, find them."""
-        if not self._same_images:
-            self._find_poses(base.embedding)
-            return
         cohort = self.task.cohort
         aside = self.record.get("poses", {}).get("left_aside", {})
+        # The annotation of an image that was left aside tells its pose.
+        told = any(cohort.names[image.index] in aside for image in self.task.annotated)
+        if told or not self._same_images:
+            self._find_poses(base.embedding)
+            return
         self.poses = CohortPoses(
             {cohort.index(name): pose for name, pose in base.poses.items() if name in cohort.names},
             {cohort.index(name): reason for name, reason in aside.items() if name in cohort.names},
@@ -93,7 +95,7 @@ class Update(Stages):
         self._draw(self.poses.poses)
 
     def _predicted(self) -> PseudoLabels | None:
-        """Predictions of the model, moved by the offsets of the new corrections, as pseudo-labels; None if cancelled."""
+        """Pseudo-labels: predictions of the model, moved by the offsets of new corrections; None if cancelled."""
         task, count = self.task, len(self.task.study.schema)
         annotated = {image.index: image.positions for image in task.annotated}
         others = [number for number in range(len(task.cohort)) if number not in annotated]
@@ -146,3 +148,15 @@ def check_base(base: Predictor, study: Study, cohort: Cohort, *, name: str) -> L
     if reason or not isinstance(base, LandmarkModel):
         raise InputError(f"model {name}: cannot go on from it: {reason}", code=ErrorCode.NO_UPDATE)
     return base
+
+
+def can_update(study: Study, cohort: Cohort) -> bool:
+    """Whether a training of the study can go on from its newest complete model."""
+    folder = default_folder(study)
+    if folder is None:
+        return False
+    try:
+        check_base(load_model(study, name=folder.name, device="cpu"), study, cohort, name=folder.name)
+    except InputError:
+        return False
+    return True

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_landmark.detection.training.train import TrainingReport
 
 _FEWEST_STEPS = 20
+_MOST_OFFSETS = 3  # told in one message
 
 # Modules that need torch are imported where they are used: opening a widget does not wait for it.
 
@@ -77,6 +78,7 @@ def train_job(
     seed: int = 0,
     minutes: float | None = None,
     resume: bool = False,
+    update: bool = False,
 ) -> Job:
     """Train on the open study; succeeds with its `TrainingOutcome`, cancelled or not.
 
@@ -90,6 +92,8 @@ def train_job(
         Duration; by default as suits the device.
     resume : bool, optional
         Whether to resume the training that was interrupted.
+    update : bool, optional
+        Whether to go on from the newest model with the corrections; anew where none fits.
     """
     study, cohort = session.require_study(), session.require_cohort()
     saved = JobPredictions(session)
@@ -98,11 +102,14 @@ def train_job(
         from napari_landmark.detection.training.options import describe_budget
         from napari_landmark.detection.training.report import write_report
         from napari_landmark.detection.training.train import train
+        from napari_landmark.detection.training.update import can_update
         from napari_landmark.learning.device import choose_device
 
         progress(ProgressEvent("Preparing", 0.0))
         options = training_options(device, seed=seed, minutes=minutes)
-        budget = describe_budget(options, cohort.canvas)
+        if update and can_update(study, cohort):
+            options = options.for_update()
+        budget = describe_budget(options, cohort.canvas, annotated=len(study.annotations()))
         job.show(TrainingStart(str(choose_device(device)), budget))
 
         def preview(model: Predictor) -> None:
@@ -223,4 +230,5 @@ def training_outcome(report: TrainingReport, cohort: Cohort) -> TrainingOutcome:
         return TrainingOutcome(f"{done} is poor{off}: {lack.text}. {remedy}", False)
     found = len(report.predictions) - len(report.not_found)
     lost = f" {not_found_statement(report.not_found)}" if report.not_found else ""
-    return TrainingOutcome(f"✓ {done}. Landmarks were found in {found} images{off}.{lost}", True)
+    learned = "".join(f" Learned: {line}." for line in report.offsets[:_MOST_OFFSETS])
+    return TrainingOutcome(f"✓ {done}. Landmarks were found in {found} images{off}.{lost}{learned}", True)

@@ -146,6 +146,22 @@ class LandmarkStore:
         positions = np.where(manual[..., None], annotated.positions, predicted.positions)
         return positions, np.where(manual, annotated.expected_errors, predicted.expected_errors), manual
 
+    def correction_arrays(
+        self, images: Sequence[str], ndim: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Predictions (n, m, ndim) and annotations of n images, NaN without one, and the expected errors (n, m).
+
+        Index coordinates in array axis order, errors of the predictions in native pixels. Images that the user left
+        out have neither.
+        """
+        annotated = self._annotations.columns(images, self._study.schema)
+        predicted = self._predictions.columns(images, self._study.schema)
+        marked = np.where(annotated.is_manual[..., None], annotated.positions, np.nan)[..., 3 - ndim :]
+        found, errors = predicted.positions[..., 3 - ndim :].copy(), predicted.expected_errors.copy()
+        left_out = np.array([self.decision(image) is ImageDecision.LEFT_OUT for image in images], bool)
+        marked[left_out], found[left_out], errors[left_out] = np.nan, np.nan, np.nan
+        return found, marked, errors
+
     def state(self, image: str) -> str:
         """State of an image: 'annotated', 'corrected', 'predicted', or '' without any landmark."""
         self._summarize_all()

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.model.store import default_folder, model_folders, was_cancelled
+from napari_landmark.detection.model.store import default_folder, learned_images, model_folders, was_cancelled
 from napari_landmark.gui.session.registration_models import (
     RegistrationModelInfo,
     interrupted_registration,
@@ -61,6 +61,8 @@ class ModelList:
         Complete ones, newest first.
     interrupted_registration : Path or None, optional
         Folder of a registration training that can be resumed.
+    learned_images : frozenset of str, optional
+        Images whose annotations the default model has learned.
     """
 
     landmark_models: tuple[LandmarkModelInfo, ...] = ()
@@ -69,6 +71,7 @@ class ModelList:
     has_report: bool = False
     registration_models: tuple[RegistrationModelInfo, ...] = ()
     interrupted_registration: Path | None = None
+    learned_images: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, study: Study) -> ModelList:
@@ -81,6 +84,7 @@ class ModelList:
             (study.report_dir / "report.html").exists(),
             tuple(registration_models(study)),
             interrupted_registration(study),
+            frozenset() if default is None else learned_images(default),
         )
 
     @property

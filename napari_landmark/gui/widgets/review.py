@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.data.study.image_facts import ImageDecision
+from napari_landmark.detection.correction_advice import CorrectionAdvice
 from napari_landmark.gui.controls import button, emphasise, note
 from napari_landmark.gui.dialogs.export import ExportButton
 from napari_landmark.gui.jobs.detect import Heatmaps, detect_job, heatmap_job
@@ -19,6 +20,7 @@ from napari_landmark.gui.jobs.train import train_job
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.correction_advice import session_advice
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.odd_shapes import OddShapes
 from napari_landmark.gui.session.running_job import JobKind
@@ -34,6 +36,9 @@ _FLAGS = {
         "In a terminal, napari-landmark detect writes those of all."
     ),
 }
+
+
+_MOST_OFFSETS = 3  # landmarks that are told at a time
 
 
 class ReviewWidget(DockWidget):
@@ -90,13 +95,24 @@ class ReviewWidget(DockWidget):
         )
         for widget in (self.confirm, self.leave_out):
             widget.setCheckable(True)
+        self.advice = note()
+        self.advice.setToolTip(
+            "Images that many others resemble: their correction tells most of the others. The list above shows the "
+            "worst predictions first, to find mistakes"
+        )
+        self.advice.linkActivated.connect(self._on_next)
         self.again = button(
             "Train again with my corrections",
             self._on_again,
-            tip="The next model is also trained on the images that you corrected or accepted",
+            tip="Goes on from the last model, in minutes; Train in the Train widget begins anew",
         )
         self.export = ExportButton(self.session)
         self._lay_out()
+        # Advice waits for a pause: it is computed from all images.
+        self._advised = QTimer(self)
+        self._advised.setSingleShot(True)
+        self._advised.setInterval(500)
+        self._advised.timeout.connect(self._show_advice)
         # Heatmaps wait until the user stays at an image.
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
@@ -114,9 +130,17 @@ class ReviewWidget(DockWidget):
             session.odd_shapes_changed,
         ):
             self.listen(signal, self.refresh)
+        for signal in (
+            session.study_changed,
+            session.landmarks_changed,
+            session.predictions_changed,
+            session.models_changed,
+        ):
+            self.listen(signal, self._advise_soon)
         self.listen(session.study_changed, self._on_order_lost)
         self.listen(session.predictions_changed, self._on_order_lost)
         self.listen(session.image_changed, self._on_image)
+        self._advise_soon()
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -147,6 +171,7 @@ class ReviewWidget(DockWidget):
             f"<small>Drag a point to correct it. {keys_text('.', ',', 'k', 'u', 'Control-Z')}</small>"
         )
         self.body.addWidget(self.keys)
+        self.body.addWidget(self.advice)
         row = QHBoxLayout()
         row.addWidget(self.again, 1)
         row.addWidget(self.export)
@@ -327,6 +352,32 @@ class ReviewWidget(DockWidget):
         def begin() -> None:
             # The Train widget shows the progress; all settings have their defaults.
             self.open_dock("Train")
-            self.session.run(train_job(self.session, device=Preferences.read().device))
+            self.session.run(train_job(self.session, device=Preferences.read().device, update=True))
 
         self.session.attempt(begin)
+
+    def _advise_soon(self, *_: object) -> None:
+        self._advised.start()
+
+    def _show_advice(self) -> None:
+        """Show which images to correct next, and what the corrections have in common."""
+        advise = session_advice(self.session)
+        advice = None if advise is None else advise()
+        self.advice.setText("" if advice is None else _advice_text(advice))
+        self.advice.setVisible(bool(self.advice.text()))
+
+    def _on_next(self, image: str) -> None:
+        if image in self.session.names:
+            self.session.show(image)
+
+
+def _advice_text(advice: CorrectionAdvice) -> str:
+    """Advice as rich text with links to the images."""
+    lines = []
+    if advice.images and not advice.is_enough:
+        links = ", ".join(f'<a href="{escape(name)}">{escape(name)}</a>' for name in advice.images)
+        lines.append(f"Correct next, for the others: {links} ({advice.next_line()}).")
+    elif advice.images:
+        lines.append(f"{advice.next_line().capitalize()}.")
+    lines += [f"{escape(line[:1].upper() + line[1:])}." for line in advice.offset_lines()[:_MOST_OFFSETS]]
+    return "<br>".join(lines)

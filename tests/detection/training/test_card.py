@@ -15,7 +15,15 @@ from napari_landmark.synthetic import SCHEMA
 
 CARD = "cuda"
 FEW = TrainingOptions(
-    None, CARD, self_steps=3, cross_steps=2, patch_steps=5, detector_steps=3, retrain_steps=2, batch_factor=2
+    None,
+    CARD,
+    self_steps=3,
+    cross_steps=2,
+    patch_steps=5,
+    detector_steps=3,
+    retrain_steps=2,
+    patch_detector_steps=2,
+    batch_factor=2,
 )
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no graphics card")
 

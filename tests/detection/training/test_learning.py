@@ -72,14 +72,26 @@ def test_landmarks_of_a_cohort_from_one_annotated_image(tmp_path, monkeypatch):
         }
 
     untrained = TrainingOptions(
-        device="cpu", self_steps=1, cross_steps=1, patch_steps=1, detector_steps=1, retrain_steps=1
+        device="cpu",
+        self_steps=1,
+        cross_steps=1,
+        patch_steps=1,
+        detector_steps=1,
+        retrain_steps=1,
+        patch_detector_steps=2,
     )
     assert errors(train(study, cohort, options=untrained).predictions).mean() > 8
     assert errors(matched()).mean() > 3.5
     copied = np.linalg.norm(np.stack(list(truth.values()))[1:] - truth["0.png"], axis=-1)
     assert copied.mean() > 4  # the template's own places are no answer
     trained = TrainingOptions(
-        device="cpu", self_steps=90, cross_steps=15, patch_steps=15, detector_steps=150, retrain_steps=15
+        device="cpu",
+        self_steps=90,
+        cross_steps=15,
+        patch_steps=15,
+        detector_steps=150,
+        retrain_steps=15,
+        patch_detector_steps=80,
     )
     report = train(study, cohort, options=trained)
     assert errors(matched()).mean() < 2

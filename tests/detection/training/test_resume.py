@@ -46,6 +46,8 @@ class TestResume:
             ("detector", 1, 4, ("refiner",), ("matched", "refined")),
             ("detector", 3, 4, ("refiner", "detector"), ("matched", "refined")),
             ("retrain", 1, 5, ("refiner", "detector"), ("matched", "refined", "detected")),
+            ("patch_detector", 1, 6, ("refiner", "detector"), ("matched", "refined", "detected")),
+            ("patch_detector", 2, 6, ("refiner", "detector", "local"), ("matched", "refined", "detected")),
         ],
     )
     def test_it_leaves_a_model_and_can_be_resumed(
@@ -62,6 +64,7 @@ class TestResume:
         if "refiner" in parts:
             assert (model.refiner.typical is not None) == ("refined" in labels)
         assert (model.detector is not None) == ("detector" in parts)
+        assert (model.patch_detector is not None) == ("local" in parts)
         found = model.detect(phantoms[1].image, heatmaps=True)
         assert np.isfinite(found.landmarks.positions()).all()
         assert study.predictions() == {}
@@ -72,9 +75,9 @@ class TestResume:
         assert resumed.model_dir == report.model_dir
         assert not resumed.cancelled
         # No step was made twice.
-        steps = {"self": 3, "cross": 2, "patch": 4, "detector": 4, "retrain": 2}
+        steps = {"self": 3, "cross": 2, "patch": 4, "detector": 4, "retrain": 2, "patch_detector": 3}
         assert token.steps_made() == steps[stage]
-        assert [h.steps for h in resumed.histories] == [3, 2, 4, 4, 2]
+        assert [h.steps for h in resumed.histories] == [3, 2, 4, 4, 2, 3]
         same_models(whole.model_dir, resumed.model_dir)
         assert {p.name for p in resumed.model_dir.iterdir()} == {p.name for p in whole.model_dir.iterdir()}
         assert not can_resume(study)
@@ -207,7 +210,8 @@ class TestResume:
             np.testing.assert_allclose(marks.positions(), first[name].positions(), atol=1e-5)
 
     @pytest.mark.parametrize(
-        ("stage", "step"), [("patch", 2), ("detector", 3), ("retrain", 1), ("retrain", 2)]
+        ("stage", "step"),
+        [("patch", 2), ("detector", 3), ("retrain", 1), ("retrain", 2), ("patch_detector", 2)],
     )
     def test_after_a_crash_from_the_checkpoint(
         self, fresh, cohort, whole, monkeypatch, at_each_step, stage, step, few, same_models

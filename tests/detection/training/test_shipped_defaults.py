@@ -14,12 +14,19 @@ from napari_landmark.learning.device import choose_device
 
 
 def test_a_training_with_the_defaults(fresh, cohort, phantoms):
-    steps = {"self_steps": 2, "cross_steps": 1, "patch_steps": 2, "detector_steps": 2, "retrain_steps": 1}
+    steps = {
+        "self_steps": 2,
+        "cross_steps": 1,
+        "patch_steps": 2,
+        "detector_steps": 2,
+        "retrain_steps": 1,
+        "patch_detector_steps": 2,
+    }
     options = replace(default_options(choose_device("cpu")), limit_minutes=None, **steps)
     study = fresh()
     report = train(study, cohort, options=options)
     assert not report.cancelled
-    assert [history.steps for history in report.histories] == [2, 1, 2, 2, 1]
+    assert [history.steps for history in report.histories] == [2, 1, 2, 2, 1, 2]
     assert all(np.isfinite(history.losses[0][2]) for history in report.histories)
     model = load_model(study, device="cpu")
     assert model.embedding.config == embedding_config(cohort.canvas)

@@ -34,7 +34,8 @@ class TestTrain:
         left = {path.name for path in report.model_dir.iterdir()}
         assert left == {
             "model.json", "embedding.safetensors", "templates.safetensors", "close_up.safetensors",
-            "close_templates.safetensors", "detector.safetensors", "run.json", "history.json", "poses.json",
+            "close_templates.safetensors", "detector.safetensors", "patch_detector.safetensors",
+            "run.json", "history.json", "poses.json",
         }  # fmt: skip
         assert json.loads((report.model_dir / "history.json").read_text())["cancelled"] is False
         log = [json.loads(line) for line in (study.folder / "log.jsonl").read_text().splitlines()]
@@ -43,7 +44,7 @@ class TestTrain:
         assert list(stages) == [
             "comparing files", "training embedding", "training embedding across subjects", "finding poses",
             "matching template", "training patch embedding", "refining positions", "training detector",
-            "detecting landmarks", "retraining detector", "predicting cohort",
+            "detecting landmarks", "retraining detector", "training patch detector", "predicting cohort",
         ]  # fmt: skip
         assert all(0 <= event.fraction <= 1 for event in events)
         assert load_model(study, device="cpu").detect(phantoms[1].image).landmarks.ndim == 2

@@ -6,11 +6,13 @@ import json
 
 from qtpy.QtCore import Qt
 
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import Status
 from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.odd_shapes import OddShapes
+from napari_landmark.gui.widgets import review
 from napari_landmark.gui.widgets.review import ReviewWidget
 from napari_landmark.gui.widgets.train import TrainWidget
 from napari_landmark.shape.analysis import OddShape
@@ -100,3 +102,29 @@ def test_the_list_can_be_ordered_by_odd_shapes(viewer, session, qtbot, truth):
     assert widget.order.currentIndex() == 0
     assert widget.cohort.model.headerData(2, Qt.Orientation.Horizontal) == "Expected error"
     assert sorted(widget.cohort.names) == sorted(before)
+
+
+def test_the_images_to_correct_next_are_named_and_a_click_shows_them(viewer, session, qtbot, truth):
+    widget = ReviewWidget(viewer)
+    qtbot.addWidget(widget)
+    assert widget.advice.text() == ""
+    for name in session.names:
+        predict(session, name, truth[name])
+    qtbot.waitUntil(lambda: "Correct next" in widget.advice.text(), timeout=10_000)
+    wanted = next(name for name in session.names if f'href="{name}"' in widget.advice.text())
+    widget.advice.linkActivated.emit(wanted)
+    assert session.current_image == wanted
+
+
+def test_corrections_go_on_from_the_last_model(viewer, session, qtbot, monkeypatch):
+    asked = {}
+
+    def train_job(session, **options):
+        asked.update(options)
+        raise InputError("enough seen")
+
+    monkeypatch.setattr(review, "train_job", train_job)
+    widget = ReviewWidget(viewer)
+    qtbot.addWidget(widget)
+    widget._on_again()
+    assert asked["update"] is True
