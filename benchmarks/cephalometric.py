@@ -97,7 +97,9 @@ def parse_arguments() -> argparse.Namespace:
         help="file names of the annotated images; default 125.jpg if there, else the first image",
     )
     parser.add_argument("--score", nargs="+", default=["test1"], metavar="SPLIT", help="splits to score")
-    parser.add_argument("--reader", default="mean", help="senior, junior or mean: whose positions are the truth")
+    parser.add_argument(
+        "--reader", default="mean", help="senior, junior or mean: whose positions are the truth"
+    )
     parser.add_argument("--spacing", type=float, help="mm per pixel; default 0.2 where readers are named")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--unlimited", action="store_true", help="all steps, however slow the machine is")

@@ -75,7 +75,9 @@ def principal_axes(covariances: ArrayLike) -> tuple[NDArray[np.float64], NDArray
 
 def region_radius(probability: float, ndim: int) -> float:
     """Standard deviations to the border of the region of a normal distribution that holds that probability."""
-    return math.sqrt(2 * float(gammaincinv(ndim / 2, probability)))  # quantile of the chi-squared distribution
+    return math.sqrt(
+        2 * float(gammaincinv(ndim / 2, probability))
+    )  # quantile of the chi-squared distribution
 
 
 def _variances(covariances: NDArray[np.float64]) -> NDArray[np.float64]:
