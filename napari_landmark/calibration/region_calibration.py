@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 FEWEST_IMAGES = 5
 """Corrected images from which on regions are calibrated."""
-_EQUAL_SHARE = 0.5  # of the weights: all of it by representation would let one image decide
+_EQUAL_SHARE = 0.5  # least part of the weights that all images share alike
 _SMALLEST_MEAN = 1e-6
 _LEAST_FREEDOM = 0.3  # against division by nearly nothing where one image has nearly all weight
 
@@ -67,26 +67,26 @@ def calibrate_regions(
     probability : float, optional
         Share of the true positions that regions shall hold.
     """
-    scores, ratios = np.asarray(scores, dtype=float), np.asarray(error_ratios, dtype=float)
-    used = np.isfinite(scores).any(1)
-    shares = np.ones(len(scores)) if weights is None else np.asarray(weights, dtype=float)
-    scores, ratios, shares = scores[used], ratios[used], shares[used]
-    count = len(scores)
+    all_scores, all_ratios = np.asarray(scores, dtype=float), np.asarray(error_ratios, dtype=float)
+    all_shares = np.ones(len(all_scores)) if weights is None else np.asarray(weights, dtype=float)
+    used = np.isfinite(all_scores).any(1)
+    own, ratios, shares = all_scores[used], all_ratios[used], all_shares[used]
+    count = len(own)
     if count < FEWEST_IMAGES:
         return None
-    relative = np.empty_like(scores)
+    relative = np.empty_like(own)
     for row in range(count):  # each image by the factors that the others tell
         others = np.arange(count) != row
-        relative[row] = scores[row] / landmark_means(scores[others], shares[others])
+        relative[row] = own[row] / landmark_means(own[others], shares[others])
     known = np.isfinite(relative)
     level = probability + (1 - probability) / (count + 1)  # landmarks of one image are not independent
     scale = _weighted_quantile(relative[known], np.broadcast_to(shares[:, None], known.shape)[known], level)
     return RegionCalibration(
-        landmark_means(scores, shares) * scale,
+        landmark_means(own, shares) * scale,
         landmark_means(ratios, shares),
         count,
         int(known.sum()),
-        float(np.mean(scores[np.isfinite(scores)] <= 1)),
+        float(np.mean(own[np.isfinite(own)] <= 1)),
     )
 
 
@@ -94,7 +94,7 @@ def representation_weights(corrected: ArrayLike, all_errors: ArrayLike) -> NDArr
     """Weights (n_corrected,) of corrected images by how many of a cohort each of them is nearest to.
 
     Nearness is by rank of the stated error: where the worst images were corrected alone, the best of them stands for the
-    rest. Half of the weight is shared equally.
+    rest. Half of the weight is shared equally, and more where so few images represent all others that chance would decide.
 
     Parameters
     ----------
@@ -108,7 +108,10 @@ def representation_weights(corrected: ArrayLike, all_errors: ArrayLike) -> NDArr
     counted = ranks[np.isfinite(errors)]
     nearest = np.abs(counted[:, None] - ranks[rows][None]).argmin(1)
     shares = np.bincount(nearest, minlength=len(rows)).astype(float)
-    return _EQUAL_SHARE / len(rows) + (1 - _EQUAL_SHARE) * shares / max(1.0, shares.sum())
+    shares /= max(1.0, shares.sum())
+    effective = 1 / max(float(np.square(shares).sum()), 1e-9)  # number of images that the shares amount to
+    represented = min(1 - _EQUAL_SHARE, effective / len(rows))
+    return (1 - represented) / len(rows) + represented * shares
 
 
 def choose_checks(all_errors: ArrayLike, corrected: ArrayLike, *, count: int = 3, seed: int = 0) -> list[int]:
@@ -128,7 +131,7 @@ def choose_checks(all_errors: ArrayLike, corrected: ArrayLike, *, count: int = 3
     parts = [part.tolist() for part in np.array_split(order, max(1, min(len(order), 2 * count)))]
     parts.sort(key=lambda part: sum(row in done for row in part))
     generator = np.random.default_rng(seed)
-    chosen = []
+    chosen: list[int] = []
     for part in parts:
         left = [row for row in part if row not in done]
         if left and len(chosen) < count:

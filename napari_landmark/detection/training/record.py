@@ -60,7 +60,11 @@ def training_record(
 ) -> dict[str, Any]:
     """Content of `run.json`, and the training's part of the model's sidecar."""
     names = [cohort.names[template.index] for template in templates]
-    counts: dict[str, Any] = {"templates": names, "annotated_images": len(annotated)}
+    counts: dict[str, Any] = {
+        "templates": names,
+        "annotated_images": len(annotated),
+        "annotated": [cohort.names[image.index] for image in annotated],
+    }
     return describe_training(cohort, asdict(options), str(device), **counts, **state)
 
 

@@ -156,6 +156,11 @@ class LandmarkStore:
         own = predicted.covariances[..., 3 - ndim :, 3 - ndim :]
         return np.where(manual[..., None, None], np.nan, own)
 
+    def annotated_among(self, images: Collection[str]) -> list[str]:
+        """Those of the images that have an annotation and a prediction, in their order."""
+        annotated, predicted = self._annotations.images, self._predictions.images
+        return [image for image in images if image in annotated and image in predicted]
+
     def corrections(self, images: Sequence[str], ndim: int) -> Corrections:
         """Manual positions of images that have predictions, with what was predicted and stated there."""
         schema = self._study.schema

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.model.store import default_folder, model_folders, was_cancelled
 from napari_landmark.gui.session.registration_models import (
@@ -13,6 +14,7 @@ from napari_landmark.gui.session.registration_models import (
     interrupted_registration,
     registration_models,
 )
+from napari_landmark.learning.training_record import TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class ModelList:
         Complete ones, newest first.
     interrupted_registration : Path or None, optional
         Folder of a registration training that can be resumed.
+    taught : frozenset of str, optional
+        Images whose annotations the newest landmark model has learned, and which therefore test it no more.
     """
 
     landmark_models: tuple[LandmarkModelInfo, ...] = ()
@@ -69,6 +73,7 @@ class ModelList:
     has_report: bool = False
     registration_models: tuple[RegistrationModelInfo, ...] = ()
     interrupted_registration: Path | None = None
+    taught: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, study: Study) -> ModelList:
@@ -81,6 +86,7 @@ class ModelList:
             (study.report_dir / "report.html").exists(),
             tuple(registration_models(study)),
             interrupted_registration(study),
+            frozenset() if default is None else _taught_images(default),
         )
 
     @property
@@ -94,3 +100,12 @@ def interrupted_training(study: Study) -> Path | None:
     runs = sorted(path.parent for path in study.models_dir.glob("*/run.json"))
     unfinished = [run for run in runs if any(run.glob("checkpoint-*.safetensors"))]
     return unfinished[-1] if unfinished else None
+
+
+def _taught_images(folder: Path) -> frozenset[str]:
+    """Images that a model was trained with, by its record; records of earlier versions name the templates alone."""
+    try:
+        content = TrainingRecord.read(folder).content
+        return frozenset(map(str, content.get("annotated", content.get("templates", ()))))
+    except (InputError, TypeError):
+        return frozenset()
