@@ -1,12 +1,12 @@
 """Conformal calibration of the 90% regions of predictions by corrected images.
 
 The score of a correction is its distance from the prediction, in units of the border of the stated region. Split
-conformal prediction (Vovk et al. 2005; Lei et al., JASA 2018) scales regions by the quantile of the scores: whatever the
-true distribution is, they then hold the wanted share of new landmarks, if those are like the corrected ones. Two things
-are added. Some landmarks are placed by another rule than in the template, so each has a factor of its own, shrunk to that
-of all by how far a mean of so few corrections can be trusted (empirical Bayes). And a person who corrects the worst image
-first does not correct typical ones: images are weighted by how many of the cohort they stand for (covariate shift,
-Tibshirani et al., NeurIPS 2019).
+conformal prediction (Vovk et al. 2005; Lei et al., JASA 2018) scales regions by the quantile of the scores: whatever
+the true distribution is, they then hold the wanted share of new landmarks, if those are like the corrected ones. Two
+things are added. Some landmarks are placed by another rule than in the template, so each has a factor of its own,
+shrunk to that of all by how far a mean of so few corrections can be trusted (empirical Bayes). And a person who
+corrects the worst image first does not correct typical ones: images are weighted by how many of the cohort they stand
+for (covariate shift, Tibshirani et al., NeurIPS 2019).
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def calibrate_regions(
     Parameters
     ----------
     scores : (n_images, n) array
-        Distance of each correction from the prediction relative to the border of its region in that direction; NaN where
-        a landmark was not corrected.
+        Distance of each correction from the prediction relative to the border of its region in that direction; NaN
+        where a landmark was not corrected.
     error_ratios : (n_images, n) array
         Distance of each correction relative to the expected error; NaN as above.
     weights : (n_images,) array, optional
@@ -93,8 +93,9 @@ def calibrate_regions(
 def representation_weights(corrected: ArrayLike, all_errors: ArrayLike) -> NDArray[np.float64]:
     """Weights (n_corrected,) of corrected images by how many of a cohort each of them is nearest to.
 
-    Nearness is by rank of the stated error: where the worst images were corrected alone, the best of them stands for the
-    rest. Half of the weight is shared equally, and more where so few images represent all others that chance would decide.
+    Nearness is by rank of the stated error: where the worst images were corrected alone, the best of them stands for
+    the rest. Half of the weight is shared equally, and more where so few images represent all others that chance
+    would decide.
 
     Parameters
     ----------

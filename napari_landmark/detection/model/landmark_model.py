@@ -133,8 +133,8 @@ class LandmarkModel:
     usual_errors : UsualErrors or None
         Expected errors in the images of the training; without them images get no state, and no landmark is missing.
     stated_errors : StatedErrors or None
-        Level of the errors in the cohort of the training; without it predictions state what their own signs tell, and no
-        covariances.
+        Level of the errors in the cohort of the training; without it predictions state what their own signs tell, and
+        no covariances.
     """
 
     def __init__(

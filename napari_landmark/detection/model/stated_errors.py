@@ -1,8 +1,8 @@
 """Stated errors of predictions: expected error and covariance at the level that a cohort itself shows.
 
-Signs of a single prediction (`uncertainty`) tell which of several predictions is the better one. How far off predictions
-are in all is another question, to which every anatomy has its own answer; it is measured by transfers between the images
-of the training (`training.transfer_errors`).
+Signs of a single prediction (`uncertainty`) tell which of several predictions is the better one. How far off
+predictions are in all is another question, to which every anatomy has its own answer; it is measured by transfers
+between the images of the training (`training.transfer_errors`).
 """
 
 from __future__ import annotations

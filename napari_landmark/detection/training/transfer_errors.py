@@ -1,12 +1,12 @@
 """Errors of a cohort, measured by transfers: every image can be a template, with the landmarks predicted in it.
 
 The true positions are not known, but what another template would have said is: the predicted landmarks of one image are
-matched in another by the embedding and refined there, the whole way that the template's own landmarks went. How far that
-ends from what is predicted there shows how well one image determines positions in another, whatever the anatomy: where a
-contour is alike at every position, transfers slide along it; where a structure is unmistakable, they agree.
+matched in another by the embedding and refined there, the whole way that the template's own landmarks went. How far
+that ends from what is predicted there shows how well one image determines positions in another, whatever the anatomy:
+where a contour is alike at every position, transfers slide along it; where a structure is unmistakable, they agree.
 
-The truth is an annotation, too, as the template is: both were placed by a person who had as much to go by. So the variance
-of a transfer counts once for the image and once for the template; with k templates the latter share is 1 / k.
+The truth is an annotation, too, as the template is: both were placed by a person who had as much to go by. So the
+variance of a transfer counts once for the image and once for the template; with k templates the latter share is 1 / k.
 """
 
 from __future__ import annotations
