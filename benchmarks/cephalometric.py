@@ -3,10 +3,10 @@
     python benchmarks/cephalometric.py --data DIR [--template 125.jpg] [--score test1 test2] [--spacing 0.2]
 
 DIR holds `images/` and `landmarks.csv` with the columns image, landmark and x, y; or <reader>_x, <reader>_y for several
-readers, whose mean is the truth (or `--reader` names one, for template and truth alike); and optionally split: the images of split `train` are trained on (without their
-landmarks, except those of the template) and those of the splits `--score` are scored. Without splits all images are
-trained on and all but the template scored. The ISBI 2015 cephalograms (0.2 mm a pixel, template 125.jpg) and any other
-set in this form work alike.
+readers, whose mean is the truth (or `--reader` names one, for template and truth alike); and optionally split: the
+images of split `train` are trained on (without their landmarks, except those of the template) and those of the splits
+`--score` are scored. Without splits all images are trained on and all but the template scored. The ISBI 2015
+cephalograms (0.2 mm a pixel, template 125.jpg) and any other set in this form work alike.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ def parse_arguments() -> argparse.Namespace:
         help="file names of the annotated images; default 125.jpg if there, else the first image",
     )
     parser.add_argument("--score", nargs="+", default=["test1"], metavar="SPLIT", help="splits to score")
-    parser.add_argument("--reader", default="mean", help="senior, junior or mean: whose positions are the truth")
+    parser.add_argument(
+        "--reader", default="mean", help="senior, junior or mean: whose positions are the truth"
+    )
     parser.add_argument("--spacing", type=float, help="mm per pixel; default 0.2 where readers are named")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--unlimited", action="store_true", help="all steps, however slow the machine is")

@@ -56,7 +56,11 @@ def main() -> None:
     errors = np.array(
         [[found[image][name].expected_error or np.nan for name in landmarks] for image in images]
     )
-    measured["model"] = measure(images, array, errors, options.spacing)
+    unknown = np.full((2, 2), np.nan)
+    covariances = np.array(
+        [[found[image][name].covariance or unknown for name in landmarks] for image in images]
+    )
+    measured["model"] = measure(images, array, errors, options.spacing, covariances)
     radial = np.linalg.norm(array - positions["mean"], axis=2) * options.spacing
     between = np.linalg.norm(positions["senior"] - positions["junior"], axis=2) * options.spacing
     print(
@@ -94,7 +98,11 @@ def line(measurement: Measurement, number: int, measured: dict[str, MeasuredCoho
 
 
 def measure(
-    images: Sequence[str], positions: np.ndarray, errors: np.ndarray, spacing: float
+    images: Sequence[str],
+    positions: np.ndarray,
+    errors: np.ndarray,
+    spacing: float,
+    covariances: np.ndarray | None = None,
 ) -> MeasuredCohort:
     """Measurements of positions (n, 19, 2) with expected errors (n, 19) in pixels."""
     schema = preset("cephalometric")
@@ -106,6 +114,7 @@ def measure(
         np.zeros(errors.shape, bool),
         np.full((len(images), 2), spacing),
         ("user",) * len(images),
+        covariances=covariances,
     )
     return measure_cohort(schema.measurements, landmarks)
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_landmark.data.errors import InputError, UnknownSpacingError
 from napari_landmark.data.error_covariance import region_radius
+from napari_landmark.data.errors import InputError, UnknownSpacingError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.local_structure import CertainDirections
 from napari_landmark.data.landmarks import LandmarkSet

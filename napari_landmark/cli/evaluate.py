@@ -45,7 +45,9 @@ def _directions(
     """Most certain directions of the landmarks of an image that the truth has; InputError where it has not."""
     name = next((name for name in known if name == template.name), None)
     if name is None:
-        raise InputError(f"--template {template}: {truth} has no landmarks of an image called {template.name!r}")
+        raise InputError(
+            f"--template {template}: {truth} has no landmarks of an image called {template.name!r}"
+        )
     return certain_directions(read_image(template, spacing=spacing), known[name])
 
 

@@ -64,7 +64,7 @@ def principal_axes(covariances: ArrayLike) -> tuple[NDArray[np.float64], NDArray
     NaN where a covariance is unknown.
     """
     given = np.asarray(covariances, dtype=float)
-    unknown = ~np.isfinite(given).all((-1, -2))
+    unknown = np.asarray(~np.isfinite(given).all((-1, -2)))
     variances, axes = np.linalg.eigh(np.where(unknown[..., None, None], np.eye(given.shape[-1]), given))
     deviations = np.sqrt(variances.clip(min=0))
     return (
@@ -75,12 +75,14 @@ def principal_axes(covariances: ArrayLike) -> tuple[NDArray[np.float64], NDArray
 
 def region_radius(probability: float, ndim: int) -> float:
     """Standard deviations to the border of the region of a normal distribution that holds that probability."""
-    return math.sqrt(2 * float(gammaincinv(ndim / 2, probability)))  # quantile of the chi-squared distribution
+    return math.sqrt(
+        2 * float(gammaincinv(ndim / 2, probability))
+    )  # quantile of the chi-squared distribution
 
 
 def _variances(covariances: NDArray[np.float64]) -> NDArray[np.float64]:
     """Variances (..., d) along the principal axes, ascending; NaN where unknown."""
-    unknown = ~np.isfinite(covariances).all((-1, -2))
+    unknown = np.asarray(~np.isfinite(covariances).all((-1, -2)))
     values = np.linalg.eigvalsh(np.where(unknown[..., None, None], 0.0, covariances))
     values = np.maximum(values, _SMALLEST_SHARE * values[..., -1:].clip(min=0))
     return np.where(unknown[..., None], np.nan, values)

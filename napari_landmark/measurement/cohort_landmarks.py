@@ -30,7 +30,10 @@ class CohortLandmarks:
         In array axis order along the axes of the image; millimetres where `has_spacing`, else pixels that are taken
         as square. NaN without a position.
     sigma : (n, m) array
-        Standard deviation of the error along each axis, in the unit of the positions; NaN where it is not known.
+        Standard deviation of the error along each axis, in the unit of the positions; NaN where it is not known. Where
+        the axes differ, that of errors of the same mean length that are alike in all directions.
+    roots : (n, m, ndim, ndim) array
+        Symmetric square roots of the covariances of the errors; NaN where they are not known.
     is_manual : (n, m) array of bool
         Where a person placed, corrected or marked the landmark.
     has_spacing : (n,) array of bool
@@ -42,6 +45,7 @@ class CohortLandmarks:
     names: tuple[str, ...]
     positions: NDArray[np.float64]
     sigma: NDArray[np.float64]
+    roots: NDArray[np.float64]
     is_manual: NDArray[np.bool_]
     has_spacing: NDArray[np.bool_]
     spacing_sources: tuple[str, ...]
@@ -90,6 +94,7 @@ class CohortLandmarks:
         ndim = ndims.pop() or 2 if ndims else 2
         shape = (len(sets), len(names))
         positions, errors = np.full((*shape, ndim), np.nan), np.full(shape, np.nan)
+        covariances = np.full((*shape, ndim, ndim), np.nan)
         manual, spacings = np.zeros(shape, bool), np.full((len(sets), ndim), np.nan)
         sources = []
         for row, (image, marks) in enumerate(sets.items()):
@@ -106,8 +111,18 @@ class CohortLandmarks:
                     positions[row, column] = mark.position
                 if mark.expected_error is not None:
                     errors[row, column] = mark.expected_error
+                if mark.covariance is not None:
+                    covariances[row, column] = mark.covariance
         return cls.from_arrays(
-            tuple(sets), tuple(names), positions, errors, manual, spacings, tuple(sources), reader_error
+            tuple(sets),
+            tuple(names),
+            positions,
+            errors,
+            manual,
+            spacings,
+            tuple(sources),
+            reader_error,
+            covariances=covariances,
         )
 
     @classmethod
@@ -121,6 +136,8 @@ class CohortLandmarks:
         spacings: NDArray[np.float64],
         spacing_sources: tuple[str, ...],
         reader_error: float | Mapping[str, float] | None = None,
+        *,
+        covariances: NDArray[np.float64] | None = None,
     ) -> Self:
         """Landmarks from arrays in pixels.
 
@@ -137,6 +154,8 @@ class CohortLandmarks:
         spacing_sources : tuple of str
         reader_error : float or mapping of str to float, optional
             As in `of`.
+        covariances : (n, m, ndim, ndim) array, optional
+            Of the errors in squared native pixels, NaN where unknown: such errors are taken as alike in all directions.
         """
         ndim = positions.shape[2]
         known = np.logical_and.reduce(np.isfinite(spacings), axis=1)
@@ -156,12 +175,25 @@ class CohortLandmarks:
                 known[:, None], given[None, :], np.nan
             )  # millimetres say nothing of unknown pixels
             errors = np.where(is_manual & np.isnan(errors), in_mm, errors)
+        sigma = errors * _PER_AXIS[ndim]
+        roots = sigma[..., None, None] * np.eye(ndim)
+        if covariances is not None:
+            scaled = covariances * factors[:, None, :, None] * factors[:, None, None, :]
+            known_extent = np.isfinite(scaled).all((2, 3)) & np.isfinite(errors)
+            roots[known_extent] = _symmetric_roots(scaled[known_extent])
         return cls(
             images,
             names,
             positions * factors[:, None, :],
-            errors * _PER_AXIS[ndim],
+            sigma,
+            roots,
             is_manual,
             known,
             spacing_sources,
         )
+
+
+def _symmetric_roots(covariances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Symmetric matrices (k, d, d) whose squares are covariances (k, d, d)."""
+    variances, axes = np.linalg.eigh(covariances)
+    return np.asarray((axes * np.sqrt(variances.clip(min=0))[:, None, :]) @ np.swapaxes(axes, 1, 2))

@@ -2,7 +2,8 @@
 
 Errors are propagated to first order: with J the derivatives of a value by the coordinates of its landmarks and C the
 covariance of those, the variance is J C J^T (GUM, JCGM 100:2008, 5.1 and 5.2). Errors of landmarks are taken as normal,
-of the same size along all axes and, unless correlations are given, independent of each other. The sign of a distance
+of the same size along all axes where their covariance is not known and, unless correlations are given, independent of
+each other. The sign of a distance
 of two points has its own probability to be wrong, which adds the variance of a value that is either.
 """
 
@@ -238,9 +239,12 @@ def measure_cohort(
     sources = np.full((count, columns), _CODES[ErrorSource.UNKNOWN], np.uint8)
     reasons = np.full((count, columns), "", dtype=object)
     mirrored, side_problem = _sides(schema, landmarks)
-    positions = landmarks.positions.copy()
+    positions, roots = landmarks.positions.copy(), landmarks.roots.copy()
     if landmarks.ndim == 2:
-        positions[..., 1] *= np.where(mirrored, -1.0, 1.0)[:, None]
+        signs = np.where(mirrored, -1.0, 1.0)[:, None]
+        positions[..., 1] *= signs
+        roots[..., 1, :] *= signs[..., None]
+        roots[..., :, 1] *= signs[..., None]
     for column, measurement in enumerate(schema.measurements):
         reason = _reasons(measurement, landmarks, side_problem)
         todo = np.flatnonzero(reason == "")
@@ -249,7 +253,7 @@ def measure_cohort(
         for start in range(0, len(todo), size):
             rows = todo[start : start + size]
             values[rows, column], errors[rows, column], sources[rows, column] = _measure(
-                measurement, landmarks, positions, rows, correlation
+                measurement, landmarks, positions, roots, rows, correlation
             )
         undefined = (reason == "") & np.isnan(values[:, column])
         reason[undefined] = _UNDEFINED
@@ -359,6 +363,7 @@ def _measure(
     measurement: Measurement,
     landmarks: CohortLandmarks,
     positions: Array,
+    roots: Array,
     rows: NDArray[np.int64],
     correlation: NDArray[np.float64] | None,
 ) -> tuple[Array, Array, NDArray[np.uint8]]:
@@ -387,13 +392,13 @@ def _measure(
     values = results[0]
     manual = landmarks.is_manual[rows[:, None], columns]
     exact = manual & np.isnan(sigma)
-    used = np.where(exact, 0.0, sigma)
+    used = np.where(exact[..., None, None], 0.0, roots[rows[:, None], columns])
     own = None if correlation is None else np.asarray(correlation, dtype=np.float64)[np.ix_(columns, columns)]
 
     def variance_of(results: Array) -> Array:
         differences = results[1::2] - results[2::2]
         jacobian = (differences / (2 * step)).T.reshape(len(rows), count, ndim)
-        scaled = jacobian * used[..., None]
+        scaled = np.einsum("nmij,nmj->nmi", used, jacobian)
         if own is None:
             return np.sum(scaled**2, axis=(1, 2))
         return np.maximum(np.einsum("nia,ij,nja->n", scaled, own, scaled), 0.0)

@@ -430,3 +430,43 @@ def test_planes_are_drawn_as_far_as_their_landmarks_reach():
     assert_allclose(sorted(map(tuple, ends[1])), [(0, 40), (30, 40)], atol=1e-9)
     assert_allclose(ends[2], [[0, 0], [0, 100]])
     assert construction_points(made.constructions[0], ("A", "B", "C"), positions * np.nan) is None
+
+
+class TestCovariances:
+    """Lengths between points whose errors are known by direction: 3 along the rows' axis, 1 along the columns'."""
+
+    measures = schema({"name": "length", "distance": ["A", "B"]})
+
+    def errors(self, positions, covariance, **more):
+        positions = np.array([positions], float)
+        n, m, ndim = positions.shape
+        landmarks = CohortLandmarks.from_arrays(
+            ("x",),
+            NAMES[:m],
+            positions,
+            np.full((n, m), 2.0),
+            np.zeros((n, m), bool),
+            np.array([more.get("spacing", (1.0,) * ndim)]),
+            ("user",),
+            covariances=np.broadcast_to(np.array(covariance, float), (n, m, ndim, ndim)),
+        )
+        return measure_cohort(self.measures, landmarks).errors[0, 0]
+
+    def test_along_and_across(self):
+        covariance = np.diag([9.0, 1.0])
+        assert self.errors([(0, 0), (10, 0)], covariance) == pytest.approx(3 * math.sqrt(2))
+        assert self.errors([(0, 0), (0, 10)], covariance) == pytest.approx(math.sqrt(2))
+
+    def test_millimetres_of_axes_that_differ(self):
+        found = self.errors([(0, 0), (10, 0)], np.diag([9.0, 1.0]), spacing=(0.5, 2.0))
+        assert found == pytest.approx(0.5 * 3 * math.sqrt(2))
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_any_direction(self, seed):
+        turn = rotation(2, seed)
+        covariance = turn @ np.diag([9.0, 1.0]) @ turn.T
+        assert self.errors([(0, 0), 10 * turn[:, 0]], covariance) == pytest.approx(3 * math.sqrt(2), rel=1e-4)
+
+    def test_unknown_ones_are_alike_in_all_directions(self):
+        known = self.errors([(0, 0), (10, 3)], np.full((2, 2), math.nan))
+        assert known == pytest.approx(2.0 / math.sqrt(math.pi / 2) * math.sqrt(2), rel=1e-4)

@@ -64,8 +64,8 @@ def read_csv(
 
     Needed are the columns image, landmark, x and y, for volumes also z: index coordinates, x = column,
     y = row, z = slice. Read are also status, confidence, expected_error_px, the covariances of the error, image_state
-    and covered; others are ignored. Without a status, a row with coordinates is placed and one without is missing. Columns may be
-    separated by commas, semicolons (then a decimal comma is understood, too) or tabs. Image names are
+    and covered; others are ignored. Without a status, a row with coordinates is placed and one without is missing.
+    Columns may be separated by commas, semicolons (then a decimal comma is understood, too) or tabs. Image names are
     taken as they are, spaces included; accents are composed (Unicode NFC).
 
     Parameters
@@ -138,7 +138,8 @@ def write_csv(
 
     A landmark without a position has a row with empty coordinates. Columns in millimetres are empty where the spacing
     is not known; there is a column image_state where a set has one, a column covered where a landmark is, and columns
-    of covariances where a landmark has one. A name that a spreadsheet would take for a formula gets an apostrophe in front, which reading removes.
+    of covariances where a landmark has one. A name that a spreadsheet would take for a formula gets an apostrophe in
+    front, which reading removes.
 
     Parameters
     ----------

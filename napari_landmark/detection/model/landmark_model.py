@@ -30,6 +30,7 @@ from napari_landmark.detection.model.detection import Detection
 from napari_landmark.detection.model.embedding_trials import EmbeddingTrials
 from napari_landmark.detection.model.expected_positions import expected_positions
 from napari_landmark.detection.model.judgement import UsualErrors, judge
+from napari_landmark.detection.model.stated_errors import StatedErrors
 from napari_landmark.detection.model.subjects import Box, find_beside, find_in_halves
 from napari_landmark.detection.model.uncertainty import (
     detector_error,
@@ -141,6 +142,9 @@ class LandmarkModel:
         Options, device, templates, data fingerprint and versions of the training.
     usual_errors : UsualErrors or None
         Expected errors in the images of the training; without them images get no state, and no landmark is missing.
+    stated_errors : StatedErrors or None
+        Level of the errors in the cohort of the training; without it predictions state what their own signs tell, and
+        no covariances.
     """
 
     def __init__(
@@ -159,6 +163,7 @@ class LandmarkModel:
         poses: Mapping[str, Pose] | None = None,
         record: dict | None = None,
         usual_errors: UsualErrors | None = None,
+        stated_errors: StatedErrors | None = None,
     ) -> None:
         self.schema, self.canvas, self.device = schema, tuple(canvas), device
         self.embedding = embedding.use_device(device).eval()
@@ -167,6 +172,7 @@ class LandmarkModel:
         self.patch_detector = patch_detector
         self.pose_options, self.poses = pose_options, dict(poses or {})
         self.record, self.usual_errors = record or {}, usual_errors
+        self.stated_errors = stated_errors
         if detector is not None:
             detector.eval()
 
@@ -193,6 +199,10 @@ class LandmarkModel:
             raise InputError(
                 f"{image.name}: has {image.geometry.ndim} dimensions, the model was trained on {kind}"
             )
+        return self._stated(self._detect_any(image, pose, heatmaps=heatmaps), image.geometry)
+
+    def _detect_any(self, image: MedicalImage, pose: Pose | None, *, heatmaps: bool) -> Detection:
+        """Predict as `detect`, with the errors that the signs of a prediction tell."""
         return self._told_apart(self._detect_whole(image, pose, heatmaps=heatmaps), image, heatmaps=heatmaps)
 
     def _detect_whole(
@@ -218,17 +228,23 @@ class LandmarkModel:
         pose. A cohort of another working size, or whose median proportions changed, is read from its files, and so
         are images refined on their native pixels.
         """
+        found = self._detect_in_cohort(cohort, number, heatmaps=heatmaps)
+        return self._stated(found, cohort.geometry(number))
+
+    def _detect_in_cohort(self, cohort: Cohort, number: int, *, heatmaps: bool) -> Detection:
+        """Predict as `detect_in_cohort`, with the errors that the signs of a prediction tell."""
         drawn, known = cohort.pose(number), self.poses.get(cohort.names[number])
         if tuple(cohort.canvas) != self.canvas or (known is not None and known != drawn):
             image = cohort.read(number)
-            found = None if known is None else self.detect(image, heatmaps=heatmaps, pose=known)
-            if found is None or self._is_unusual(found):  # another image of that name
-                return self.detect(image, heatmaps=heatmaps)
-            return found
+            if known is not None:
+                posed = self._detect_any(image, known, heatmaps=heatmaps)
+                if not self._is_unusual(posed):  # else another image of that name
+                    return posed
+            return self._detect_any(image, None, heatmaps=heatmaps)
         working = cohort.working(number)
         geometry, upright = cohort.geometry(number), working if drawn.is_upright else None
         if self.pose_options is not None and ContentBounds.of_image(geometry, self.canvas, upright).is_cut:
-            return self.detect(cohort.read(number), heatmaps=heatmaps)
+            return self._detect_any(cohort.read(number), None, heatmaps=heatmaps)
         canvas_transform, finer = cohort.canvas_transform(number), self.native_refiner
         wanted = finer is not None and finer.suits(canvas_transform)
         native = read_native(cohort, number) if wanted else None
@@ -244,6 +260,20 @@ class LandmarkModel:
         bounds = self._bounds(original, upright)
         found = self._in_better_pose(original, upright, found, bounds, heatmaps=heatmaps)
         return self._told_apart(self._judged(found, geometry), original, heatmaps=heatmaps)
+
+    def _stated(self, detection: Detection, geometry: Geometry) -> Detection:
+        """A detection with the errors that predictions of this cohort have, and their covariances."""
+        errors = self.stated_errors
+        if errors is None:
+            return detection
+        matrix = fit_canvas_transform(geometry, self.canvas, detection.pose).matrix
+        sides = Sides() if self.pose_options is None else self.pose_options.sides
+        rows = sides.rows(self.schema.names, mirrored=detection.pose.is_mirrored)
+        return replace(
+            detection,
+            landmarks=errors.state(detection.landmarks, matrix, rows),
+            subjects=tuple(errors.state(marks, matrix, rows) for marks in detection.subjects),
+        )
 
     def _judged(self, detection: Detection, geometry: Geometry) -> Detection:
         """A detection with the state of the image, and without landmarks that it does not show."""
@@ -561,6 +591,8 @@ class LandmarkModel:
             )
         if self.usual_errors is not None:
             total.update(json.dumps(self.usual_errors.to_json()).encode())
+        if self.stated_errors is not None:
+            total.update(json.dumps(self.stated_errors.to_json()).encode())
         for tensors in parts:
             for name, value in sorted(tensors.items()):
                 total.update(name.encode())

@@ -17,6 +17,7 @@ from napari_landmark.detection.embedding.embedding import Embedding, EmbeddingCo
 from napari_landmark.detection.embedding.template_matching import Descriptors
 from napari_landmark.detection.model.judgement import UsualErrors
 from napari_landmark.detection.model.landmark_model import LandmarkModel
+from napari_landmark.detection.model.stated_errors import StatedErrors
 from napari_landmark.detection.pose.options import PoseOptions
 from napari_landmark.detection.pose.pose_file import POSES, read_poses, write_poses
 from napari_landmark.detection.refinement.local_refinement import (
@@ -93,6 +94,7 @@ def save_model(model: LandmarkModel, folder: Path) -> None:
                 "is_alone": local.is_alone,
             },
             **({} if model.pose_options is None else {"pose": model.pose_options.to_json()}),
+            **({} if model.stated_errors is None else {"stated_errors": model.stated_errors.to_json()}),
             "usual_errors": None if model.usual_errors is None else model.usual_errors.to_json(),
             "training": model.record,
         },
@@ -126,6 +128,8 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         pose_options = PoseOptions.from_json(sidecar["pose"]) if "pose" in sidecar else None
         usual = sidecar.get("usual_errors")
         usual_errors = None if usual is None else UsualErrors.from_json(usual, len(schema))
+        stated = sidecar.get("stated_errors")
+        stated_errors = None if stated is None else StatedErrors.from_json(stated, len(schema), len(canvas))
         record = sidecar.get("training", {})
         if not isinstance(record, dict):
             raise TypeError("'training' is no object")
@@ -170,6 +174,7 @@ def read_model(folder: Path, *, device: Device | None = None) -> LandmarkModel:
         poses=read_poses(folder / POSES, len(canvas)),
         record=record,
         usual_errors=usual_errors,
+        stated_errors=stated_errors,
     )
 
 

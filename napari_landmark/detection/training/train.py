@@ -42,6 +42,7 @@ from napari_landmark.detection.training.stages import KEPT_LABELS, KEPT_POSES, S
 from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
 from napari_landmark.detection.training.template_choice import choose_templates
 from napari_landmark.detection.training.templates import find_annotated
+from napari_landmark.detection.training.transfer_errors import measure_stated_errors
 from napari_landmark.detection.training.update import Update, check_base
 from napari_landmark.detection.training.usual_errors import measure_usual_errors, measure_usual_match_error
 from napari_landmark.detection.training.volume_training import train_volume_model
@@ -263,6 +264,10 @@ def _learn(
                 usual_error=usual.mean,
                 usual_match_error=measure_usual_match_error(model, cohort, aside=aside),
             )
+        apart = {*aside, *(image.index for image in stages.task.annotated)}
+        model.stated_errors = measure_stated_errors(
+            model, cohort, aside=apart, progress=monitor.progress, cancel=monitor.cancel
+        )
     save_model(model, task.folder)
     return model, stages.task.cohort
 

@@ -14,6 +14,7 @@ from napari.layers import Layer, Points
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSet
+from napari_landmark.gui.layers.error_ellipses import ErrorEllipses
 from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, put
 from napari_landmark.gui.layers.mark_colors import mark_colors, shows_confidence
 from napari_landmark.gui.layers.single_drawing import points_drawn_once
@@ -36,6 +37,7 @@ class LandmarkLayer:
 
     Rows of the layer are identified by the landmark's name, never by their number. Marks are open rings of a constant
     size on the screen. A second layer below shows the expected errors, which are averages and no bounds, as rings.
+    Where the covariances of errors are known, ellipses show them instead of rings.
 
     Parameters
     ----------
@@ -54,6 +56,7 @@ class LandmarkLayer:
         self._editor = AnnotationEditor(session)
         self._layer: Points | None = None
         self._rings: Points | None = None
+        self._ellipses = ErrorEllipses(viewer, session)
         self._syncing = False
         self._grabbing = False
         self.has_overlay = False
@@ -75,7 +78,7 @@ class LandmarkLayer:
 
     def owns(self, layer: Layer) -> bool:
         """Whether a layer of the viewer is one of these layers."""
-        return layer in (self._layer, self._rings)
+        return layer in (self._layer, self._rings) or self._ellipses.owns(layer)
 
     def show_image(self) -> bool:
         """Show the landmarks of the current image; returns whether the layers were made anew."""
@@ -128,6 +131,7 @@ class LandmarkLayer:
             with self._drawn_once():
                 self._fill(layer, self._session.result())
                 self._mark_current()
+                self._ellipses.mark(self._session.current_landmark)
                 self._keep_distances()
         finally:
             self._syncing = False
@@ -187,6 +191,7 @@ class LandmarkLayer:
         marks = [mark for mark in result.values() if mark.position is not None]
         positions = np.array([mark.position for mark in marks], dtype=float).reshape(-1, layer.ndim)
         features, names = _features(result), _names(layer)
+        self._ellipses.show(marks)
         selected = {names[row] for row in layer.selected_data if row < len(names)}
         if layer.selected_data:
             layer.selected_data = set()
@@ -198,7 +203,9 @@ class LandmarkLayer:
             self._put_points(rings, positions, features[["name"]])
             rings.editable = False  # napari makes a layer editable with its new data
             if len(marks):
-                errors = [mark.expected_error or 0.0 for mark in marks]
+                # Ellipses instead of rings, where they are known.
+                drawn = set() if self._is_rendered() else self._ellipses.names
+                errors = [0.0 if mark.name in drawn else mark.expected_error or 0.0 for mark in marks]
                 # A ring of size 0 is not drawn, and neither is the shadow of its name.
                 sizes = np.maximum(2 * self._pixels_of_layer() * np.array(errors), 1e-3)
                 if not np.array_equal(rings.size, sizes):
@@ -348,6 +355,7 @@ class LandmarkLayer:
         if self.layer is not None and not self._syncing:
             with self._drawn_once():
                 self._mark_current()
+            self._ellipses.mark(self._session.current_landmark)
 
     def _mark_current(self) -> None:
         """Draw the current landmark larger and its ring brighter than the others."""

@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_landmark.calibration.corrections import Corrections
+from napari_landmark.data.error_covariance import isotropic
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
@@ -161,6 +163,34 @@ class LandmarkStore:
         left_out = np.array([self.decision(image) is ImageDecision.LEFT_OUT for image in images], bool)
         marked[left_out], found[left_out], errors[left_out] = np.nan, np.nan, np.nan
         return found, marked, errors
+
+    def covariances(self, images: Sequence[str], ndim: int) -> NDArray[np.float64]:
+        """(n, m, ndim, ndim) covariances of the errors of predictions in squared native pixels, NaN where unknown.
+
+        Landmarks that a person decided on have none.
+        """
+        manual = self._annotations.columns(images, self._study.schema).is_manual
+        predicted = self._predictions.columns(images, self._study.schema)
+        own = predicted.covariances[..., 3 - ndim :, 3 - ndim :]
+        return np.where(manual[..., None, None], np.nan, own)
+
+    def annotated_among(self, images: Collection[str]) -> list[str]:
+        """Those of the images that have an annotation and a prediction, in their order."""
+        annotated, predicted = self._annotations.images, self._predictions.images
+        return [image for image in images if image in annotated and image in predicted]
+
+    def corrections(self, images: Sequence[str], ndim: int) -> Corrections:
+        """Manual positions of images that have predictions, with what was predicted and stated there."""
+        schema = self._study.schema
+        annotated = self._annotations.columns(images, schema)
+        predicted = self._predictions.columns(images, schema)
+        both = annotated.is_manual & annotated.has_position & predicted.has_position
+        first = 3 - ndim
+        offsets = np.where(both[..., None], annotated.positions - predicted.positions, np.nan)[..., first:]
+        errors, own = predicted.expected_errors, predicted.covariances[..., first:, first:]
+        unknown = np.isnan(own).any((2, 3))
+        extent = np.where(unknown[..., None, None], isotropic(errors, ndim), own)
+        return Corrections(offsets, errors, extent)
 
     def state(self, image: str) -> str:
         """State of an image: 'annotated', 'corrected', 'predicted', or '' without any landmark."""

@@ -112,10 +112,12 @@ class Measurements:
         positions, errors, manual = session.require_store().result_arrays(images)
         ndim = cohort.ndim
         positions = positions[..., -ndim:]
+        covariances = session.require_store().covariances(images, ndim)
         for name, position in dragged.items():
             column = schema.index(name)
             positions[0, column] = position
             manual[0, column], errors[0, column] = True, np.nan
+            covariances[0, column] = np.nan
         geometries = [cohort.geometry(cohort.index(image)) for image in images]
         spacings = np.array([geometry.spacing or (np.nan,) * ndim for geometry in geometries])
         return CohortLandmarks.from_arrays(
@@ -126,4 +128,5 @@ class Measurements:
             manual,
             spacings.reshape(len(images), ndim),
             tuple(geometry.spacing_statement for geometry in geometries),
+            covariances=covariances,
         )

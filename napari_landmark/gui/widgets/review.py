@@ -23,6 +23,7 @@ from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.correction_advice import session_advice
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.odd_shapes import OddShapes
+from napari_landmark.gui.session.region_coverage import coverage_text
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.widgets.cohort_table import CohortTable
 from napari_landmark.gui.widgets.dock_widget import DockWidget
@@ -85,6 +86,7 @@ class ReviewWidget(DockWidget):
         )
         self.flag = note()
         self.shape = note()
+        self.coverage = note()
         self.confirm = button(
             "It is right", self._on_confirm, tip="This image shows the anatomy, whatever a model says"
         )
@@ -152,6 +154,7 @@ class ReviewWidget(DockWidget):
             (self.colors, self.heatmaps),
             (self.flag, self.confirm, self.leave_out),
             (self.shape,),
+            (self.coverage,),
             (self.about,),
             (self.table,),
             (self.accept, self.missing, self.back),
@@ -162,7 +165,7 @@ class ReviewWidget(DockWidget):
                     widget,
                     0
                     if isinstance(widget, QLabel)
-                    and widget not in (self.about, self.hint, self.flag, self.shape)
+                    and widget not in (self.about, self.hint, self.flag, self.shape, self.coverage)
                     else 1,
                 )
             stretch = 2 if self.cohort in widgets else 3 if self.table in widgets else 0
@@ -203,6 +206,9 @@ class ReviewWidget(DockWidget):
         self.colors.setCurrentIndex(0 if session.color_by_confidence else 1)
         self._show_flag(store)
         self._show_shape()
+        coverage = coverage_text(session)
+        self.coverage.setText(coverage)
+        self.coverage.setVisible(bool(coverage))
         mark = result.get(session.current_landmark)
         prediction = session.prediction().get(session.current_landmark)
         self.back.setEnabled(

@@ -1,0 +1,1 @@
+"""Calibration of stated errors by the images that a person corrected."""

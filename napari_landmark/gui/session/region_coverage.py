@@ -1,0 +1,79 @@
+"""Regions of predictions as the corrections of a study calibrate them, and how many corrections they have held."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_landmark.calibration.corrections import Corrections
+from napari_landmark.calibration.region_calibration import (
+    FEWEST_IMAGES,
+    RegionCalibration,
+    calibrate_regions,
+    choose_checks,
+    representation_weights,
+)
+from napari_landmark.gui.session.session import Session
+
+_FEW_TYPICAL = 0.25  # part of the cohort, by stated error, below which the best corrected image shall reach
+
+
+def region_calibration(session: Session) -> RegionCalibration | None:
+    """Calibration of the regions by images that a person corrected since the model was trained; None while too few."""
+    images = _corrected(session)
+    if len(images) < FEWEST_IMAGES:
+        return None
+    corrections = _corrections(session, images)
+    errors = _stated_errors(session, images, corrections)
+    weights = representation_weights([session.names.index(image) for image in images], errors)
+    return calibrate_regions(corrections.scores, corrections.error_ratios, weights=weights)
+
+
+def coverage_text(session: Session) -> str:
+    """How many corrections the regions as stated have held, and which images a random check would ask for."""
+    images = _corrected(session)
+    if not images:
+        return ""
+    corrections = _corrections(session, images)
+    scores = corrections.scores
+    known = np.isfinite(scores)
+    if not known.any():
+        return ""
+    count = len(images)
+    text = f"90% regions held {np.mean(scores[known] <= 1):.0%} of your {known.sum()} corrections in {count} "
+    text += "image" if count == 1 else "images"
+    if count < FEWEST_IMAGES:
+        more = FEWEST_IMAGES - count
+        return f"{text}; after {more} more {'image' if more == 1 else 'images'} they are fitted to them."
+    text += ", and are fitted to them."
+    errors = _stated_errors(session, images, corrections)
+    rows = [session.names.index(image) for image in images]
+    ranks = np.argsort(np.argsort(errors))[rows]
+    if ranks.min() > _FEW_TYPICAL * len(errors):  # only the worst ones were corrected
+        checks = [session.names[row] for row in choose_checks(errors, rows)]
+        text += f" All of these were among the worse ones. Correct some at random: {', '.join(checks)}."
+    return text
+
+
+def _corrected(session: Session) -> list[str]:
+    """Images with an annotation that the newest model has not learned."""
+    store = session.landmark_store
+    if store is None or session.require_study().reader:
+        return []
+    learned = session.models.learned_images
+    return [image for image in store.annotated_among(session.names) if image not in learned]
+
+
+def _corrections(session: Session, images: list[str]) -> Corrections:
+    return session.require_store().corrections(images, session.require_cohort().ndim)
+
+
+def _stated_errors(session: Session, images: list[str], corrections: Corrections) -> np.ndarray:
+    """(n,) mean stated error of every image of the study, NaN where nothing is predicted."""
+    stated = session.require_store().expected_errors(session.names)
+    errors = np.array([stated[name][0] for name in session.names])
+    errors[~np.isfinite(errors)] = np.nan
+    with np.errstate(invalid="ignore"):
+        known = np.isfinite(corrections.expected_errors)
+        means = np.where(known, corrections.expected_errors, 0).sum(1) / np.maximum(known.sum(1), 1)
+    errors[[session.names.index(image) for image in images]] = np.where(known.any(1), means, np.nan)
+    return errors
