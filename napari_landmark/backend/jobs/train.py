@@ -40,6 +40,8 @@ class TrainJob:
         Record a hash over every byte of the images.
     fingerprint : str, optional
         Of the images as the user has them: others are refused.
+    working_size : int, optional
+        Longest side of the working grid.
     steps : dict of str to int
         Steps of stages instead of those that suit the device, by name of the option such as `self_steps`.
     """
@@ -56,13 +58,15 @@ class TrainJob:
     resume: bool = False
     full_hash: bool = False
     fingerprint: str | None = None
+    working_size: int | None = None
     steps: dict[str, int] = field(default_factory=dict)
 
     def run(self, monitor: JobMonitor) -> dict[str, Any]:
         """Train; the predictions are also written to `RESULT_JOURNAL`."""
         from napari_landmark.detection.model.store import load_model
-        from napari_landmark.detection.training.options import default_options
+        from napari_landmark.detection.training.options import default_options, describe_budget
         from napari_landmark.detection.training.report import write_report
+        from napari_landmark.detection.training.summary import summarize
         from napari_landmark.detection.training.train import train
         from napari_landmark.learning.device import choose_device
 
@@ -77,10 +81,12 @@ class TrainJob:
         cohort = Cohort.from_folder(
             self.images,
             spacing=study.spacing,
+            working_size=self.working_size,
             extra=study.extra,
             progress=monitor.progress,
             cancel=monitor.cancel,
         )
+        monitor.device(str(device), describe_budget(options, cohort.canvas))
         for skipped in cohort.skipped_files:
             monitor.log(f"left out: {skipped.name}: {skipped.reason}")
         if self.fingerprint is not None and cohort.fingerprint(cancel=monitor.cancel) != self.fingerprint:
@@ -117,6 +123,7 @@ class TrainJob:
             "left_aside": dict(report.left_aside),
             "mirrored": report.mirrored,
             "not_found": report.not_found,
+            "summary": summarize(report, cohort).to_json(),
         }
 
 

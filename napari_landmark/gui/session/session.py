@@ -186,9 +186,9 @@ class Session:
             self.message.emit("warning", store.in_use)
 
     def close(self) -> None:
-        """Cancel long work, stop reading ahead and let other programs annotate the study."""
+        """Leave long work, stop reading ahead and let other programs annotate the study."""
         if self.job is not None:
-            self.job.cancel()
+            self.job.leave()
         if self._prefetcher is not None:
             self._prefetcher.close()
         if self.landmark_store is not None:

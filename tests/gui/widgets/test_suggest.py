@@ -40,7 +40,7 @@ def asked(monkeypatch):
     said = {"go": threading.Event(), "error": None}
     said["go"].set()
 
-    def suggest(cohort, *, count, minutes, device, progress, cancel):
+    def suggest(cohort, *, count, minutes, device, seed, progress, cancel):
         said.update(count=count, minutes=minutes, device=device)
         progress(ProgressEvent("judging the images", 0.5))
         while not said["go"].wait(0.01) and not cancel.cancelled:
