@@ -106,6 +106,7 @@ def test_nothing_else_is_started_meanwhile(panel, session, qtbot, asked):
 def test_cancelling_keeps_what_was_compared(panel, session, qtbot, asked, heard):
     asked["go"].clear()
     panel.run.click()
+    qtbot.waitUntil(lambda: session.job.last_event.stage == "judging the images", timeout=10_000)
     session.job.cancel()
     wait(session, qtbot)
     assert len(lines(panel)) == 4
