@@ -330,7 +330,10 @@ class ReviewWidget(DockWidget):
     def _on_again(self) -> None:
         def begin() -> None:
             # The Train widget shows the progress; all settings have their defaults.
+            host = self.compute.host
+            if host and not self.compute.confirms(self.session.require_cohort()):
+                return
             self.open_dock("Train")
-            self.session.run(train_job(self.session, device=Preferences.read().device))
+            self.session.run(train_job(self.session, device=Preferences.read().device, host=host))
 
         self.session.attempt(begin)
