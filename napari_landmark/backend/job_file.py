@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from napari_landmark.backend.jobs.detect import DetectJob
+from napari_landmark.backend.jobs.detect_study import DetectStudyJob
 from napari_landmark.backend.jobs.job import Job, job_parameters, parse_job
 from napari_landmark.backend.jobs.register_pair import RegisterPairJob
 from napari_landmark.backend.jobs.register_train import RegisterTrainJob
+from napari_landmark.backend.jobs.register_train_study import RegisterTrainStudyJob
 from napari_landmark.backend.jobs.suggest import SuggestJob
 from napari_landmark.backend.jobs.train import TrainJob
 from napari_landmark.data.errors import ErrorCode, InputError
@@ -18,8 +21,17 @@ PROTOCOL = 1
 """Raised when ``job.json``, ``progress.jsonl``, ``done.json`` or the requests to a host change their meaning."""
 
 JOB = "job.json"
-KINDS: dict[str, Any] = {
-    kind.KIND: kind for kind in (TrainJob, DetectJob, SuggestJob, RegisterPairJob, RegisterTrainJob)
+KINDS: Mapping[str, type[Any]] = {
+    kind.KIND: kind
+    for kind in (
+        TrainJob,
+        DetectJob,
+        DetectStudyJob,
+        SuggestJob,
+        RegisterPairJob,
+        RegisterTrainJob,
+        RegisterTrainStudyJob,
+    )
 }
 """Dataclasses of jobs by the name of their kind."""
 
@@ -30,8 +42,14 @@ def write_job(folder: Path, job: Job) -> None:
     write_json_object(folder / JOB, record)
 
 
-def read_job(folder: Path) -> Job:
+def read_job(folder: Path, kinds: Mapping[str, type[Any]] | None = None) -> Job:
     """The job that a folder describes; relative paths in it begin at the folder.
+
+    Parameters
+    ----------
+    folder : Path
+    kinds : mapping of str to type, optional
+        Jobs that are known, by the name of their kind; `KINDS` by default.
 
     Raises
     ------
@@ -47,12 +65,13 @@ def read_job(folder: Path) -> Job:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     check_protocol(content.get("protocol"), path)
     kind, parameters = content.get("kind"), content.get("parameters")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise InputError(f"{path}: is of the unknown kind {kind!r:.60}: known are {', '.join(KINDS)}")
+    kinds = KINDS if kinds is None else kinds
+    if not isinstance(kind, str) or kind not in kinds:
+        raise InputError(f"{path}: is of the unknown kind {kind!r:.60}: known are {', '.join(kinds)}")
     if not isinstance(parameters, dict):
         raise InputError(f"{path}: has no parameters")
     try:
-        job: Job = parse_job(KINDS[kind], parameters, folder)
+        job: Job = parse_job(kinds[kind], parameters, folder)
     except InputError as error:
         raise error.prefixed(path) from error
     return job

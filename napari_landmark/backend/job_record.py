@@ -84,6 +84,10 @@ class JobRecord:
         changed.save()
         return changed
 
+    def of_kind(self, kind: str) -> JobRecord:
+        """The record of a job whose kind is known by now."""
+        return replace(self, kind=kind)
+
     def save(self) -> None:
         """Write the record, whole or not at all."""
         values = {

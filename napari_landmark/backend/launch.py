@@ -68,6 +68,7 @@ def launch_worker(folder: Path, *, command: str = "", template: str = "") -> Non
         except OSError as error:
             raise InputError(f"{words[0]}: cannot be started ({error.strerror or error})") from error
     write_launched(folder, pid=process.pid, queued=False)
+    _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
     _CHILDREN.append(process)
 
 

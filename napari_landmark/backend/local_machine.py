@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 from napari_landmark.backend.job_folder import (
     KILL,
@@ -30,6 +31,9 @@ class LocalMachine:
     command : str
         Words that start napari-landmark, as a shell would read them; this Python's by default.
     """
+
+    outlives_client: ClassVar[bool] = True
+    """Whether a worker goes on when the process of its client ends."""
 
     def __init__(self, command: str = "") -> None:
         self._command = command

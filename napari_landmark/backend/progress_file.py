@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,48 @@ class PreviewLandmarks:
     positions: Mapping[str, tuple[float, ...] | None]
 
 
-Content = Started | Alive | LogLine | PreviewLandmarks | ProgressEvent
+@dataclass(frozen=True)
+class DeviceChosen:
+    """Device that the worker computes on.
+
+    Parameters
+    ----------
+    device : str
+    budget : str
+        Duration of the work in words; empty where it has none.
+    """
+
+    device: str
+    budget: str = ""
+
+
+@dataclass(frozen=True)
+class HostState:
+    """State of a job on a host, told by the worker here that follows it.
+
+    Parameters
+    ----------
+    host, job_id : str
+        Names of the host and of the job there.
+    state : str
+        A `client.JobState`.
+    since : float
+        Seconds since 1970.
+    sent : float
+        Part that was sent, 0..1.
+    reason : str
+        Last answer of a connection that failed.
+    """
+
+    host: str
+    job_id: str
+    state: str
+    since: float
+    sent: float = 0.0
+    reason: str = ""
+
+
+Content = Started | Alive | LogLine | PreviewLandmarks | DeviceChosen | HostState | ProgressEvent
 
 
 @dataclass(frozen=True)
@@ -94,7 +135,7 @@ class Entry:
     ----------
     time : float
         Seconds since 1970 by the clock of the worker.
-    content : Started, ProgressEvent, LogLine, PreviewLandmarks or Alive
+    content : Started, ProgressEvent, LogLine, PreviewLandmarks, DeviceChosen, HostState or Alive
     """
 
     time: float
@@ -152,6 +193,14 @@ class ProgressWriter:
             for mark in landmarks.values()
         }
         self._append("preview", image=image, positions=positions)
+
+    def device(self, device: str, budget: str) -> None:
+        """Append the device that is computed on, and the duration of the work in words."""
+        self._append("device", device=device, budget=budget)
+
+    def host_state(self, state: HostState) -> None:
+        """Append the state of a job on a host."""
+        self._append("host state", **asdict(state))
 
     def alive(self) -> None:
         """Append a sign of life if nothing else was written lately."""
@@ -293,11 +342,24 @@ def _preview(values: Mapping[str, Any]) -> PreviewLandmarks:
     )
 
 
+def _host_state(values: Mapping[str, Any]) -> HostState:
+    return HostState(
+        _text(values["host"]),
+        _text(values["job_id"]),
+        _text(values["state"]),
+        _number(values["since"]),
+        min(1.0, max(0.0, _number(values["sent"]))),
+        _text(values["reason"], _LONGEST_TEXT),
+    )
+
+
 _CONTENTS: dict[str, Callable[[Mapping[str, Any]], Content]] = {
     "started": _started,
     "progress": _progress,
     "log": _log,
     "preview": _preview,
+    "device": lambda values: DeviceChosen(_text(values["device"]), _text(values["budget"])),
+    "host state": _host_state,
     "alive": lambda values: Alive(),
 }
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,10 @@ from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.images.nrrd import write_nrrd
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.inference.detect import ImageReference, read_reference
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
+
+if TYPE_CHECKING:
+    from napari_landmark.detection.inference.detect import ImageReference
 
 LARGEST_WITHOUT_ASKING = 2 * 1024**3
 """Bytes that are sent without asking."""
@@ -89,6 +91,12 @@ def number_name(number: int) -> str:
     return f"{number:07d}.nrrd"
 
 
+def bytes_to_send(cohort: Cohort, *, reduced: bool = False) -> int:
+    """Estimate of the bytes of the images of a cohort, from their shapes."""
+    shapes = [cohort.canvas if reduced else cohort.geometry(k).shape for k in range(len(cohort))]
+    return sum(math.prod(shape) * _BYTES_PER_PIXEL for shape in shapes)
+
+
 def prepare_training(
     study: Study,
     cohort: Cohort,
@@ -126,8 +134,9 @@ def prepare_training(
         names, images = {name: name for name in cohort.names}, Path(there)
     else:
         names, images = {number_name(k): name for k, name in enumerate(cohort.names)}, Path(IMAGES)
-        shapes = [cohort.canvas if reduced else cohort.geometry(k).shape for k in range(len(cohort))]
-        _check_size(shapes, confirmed)
+        size = bytes_to_send(cohort, reduced=reduced)
+        if size > LARGEST_WITHOUT_ASKING and not confirmed:
+            raise _much(size)
     sent = SentNames(names, reduced and images == Path(IMAGES), cohort.canvas)
     record = new_record(job.KIND, host=host.name, about={"study": str(study.folder.absolute())})
     try:
@@ -180,6 +189,7 @@ def prepare_detection(
     InputError
         As `prepare_training`.
     """
+    from napari_landmark.detection.inference.detect import read_reference
     from napari_landmark.detection.model.store import load_model
 
     model = load_model(study, name=model_folder.name, device="cpu")
@@ -317,12 +327,6 @@ def _write_images(
         if progress is not None:
             progress(ProgressEvent("preparing to send", (number + 1) / count, step=number + 1))
     return total
-
-
-def _check_size(shapes: list[tuple[int, ...]], confirmed: bool) -> None:
-    total = sum(math.prod(shape) * _BYTES_PER_PIXEL for shape in shapes)
-    if total > LARGEST_WITHOUT_ASKING and not confirmed:
-        raise _much(total)
 
 
 def _much(size: int) -> InputError:

@@ -11,14 +11,15 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from filelock import BaseFileLock
 
 import napari_landmark
-from napari_landmark.backend.job_file import PROTOCOL, read_job
+from napari_landmark.backend.job_file import KINDS, PROTOCOL, read_job
 from napari_landmark.backend.job_folder import (
     DONE,
     KILL,
@@ -30,9 +31,9 @@ from napari_landmark.backend.job_folder import (
     check_private,
     write_done,
 )
-from napari_landmark.backend.jobs.job import JobMonitor
+from napari_landmark.backend.jobs.job import JobMonitor, KilledError
 from napari_landmark.backend.progress_file import HEARTBEAT_SECONDS, PROGRESS, ProgressWriter
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.file_lock import LockHeldError, acquire_lock
 from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.learning.out_of_memory import is_out_of_memory
@@ -44,11 +45,20 @@ _RESERVE, _RESERVED_BYTES = ".reserve", 256 * 1024
 _EXIT_STATUS = {Outcome.DONE: 0, Outcome.STOPPED: 130, Outcome.FAILED: 2, Outcome.KILLED: 137}
 
 
-def run_worker(folder: Path) -> int:
+def run_worker(folder: Path, *, kinds: Mapping[str, type[Any]] = KINDS, own_process: bool = True) -> int:
     """Do the job of a folder.
 
     A file ``stop`` in it, SIGTERM and SIGINT ask for a usable result as soon as possible; a file ``kill`` ends the
     process at once. ``done.json`` is written in the end whatever happens, but for a kill by the system.
+
+    Parameters
+    ----------
+    folder : Path
+    kinds : mapping of str to type
+        Jobs that it does, by the name of their kind.
+    own_process : bool
+        Whether it may listen to signals and end its process. A worker in a thread cannot be ended at once: it is
+        asked to stop.
 
     Returns
     -------
@@ -65,7 +75,7 @@ def run_worker(folder: Path) -> int:
     try:
         if (folder / DONE).exists():
             raise InputError(f"{folder}: this job is done already")
-        return _EXIT_STATUS[_work(folder)]
+        return _EXIT_STATUS[_work(folder, kinds, own_process)]
     finally:
         lock.release()
 
@@ -83,19 +93,23 @@ def _acquired(folder: Path) -> BaseFileLock:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def _work(folder: Path) -> Outcome:
+def _work(folder: Path, kinds: Mapping[str, type[Any]], own_process: bool) -> Outcome:
     started = time.monotonic()
     _reserve(folder)
     writer, token = ProgressWriter(folder / PROGRESS), CancelToken()
     writer.started(PROTOCOL, napari_landmark.__version__, socket.gethostname())
     ended = threading.Event()
     watch = threading.Thread(
-        target=_watch, args=(folder, writer, token, ended, started), name="requests", daemon=True
+        target=_watch,
+        args=(folder, writer, token, ended, started, own_process),
+        name="landmark job requests",
+        daemon=True,
     )
     watch.start()
     try:
-        with _stop_on_signals(token), _logged(writer):
-            done = _outcome(folder, writer, token, started)
+        listening = _stop_on_signals(token) if own_process else contextlib.nullcontext()
+        with listening, _logged(writer):
+            done = _outcome(folder, writer, token, started, kinds)
     finally:
         ended.set()
         watch.join(timeout=5)
@@ -104,7 +118,13 @@ def _work(folder: Path) -> Outcome:
     return done.outcome
 
 
-def _outcome(folder: Path, writer: ProgressWriter, token: CancelToken, started: float) -> Done:
+def _outcome(
+    folder: Path,
+    writer: ProgressWriter,
+    token: CancelToken,
+    started: float,
+    kinds: Mapping[str, type[Any]],
+) -> Done:
     """Do the work; any exception becomes an outcome."""
     monitor = JobMonitor(
         folder=folder,
@@ -113,17 +133,21 @@ def _outcome(folder: Path, writer: ProgressWriter, token: CancelToken, started: 
         log=writer.log,
         preview=writer.preview,
         watched=lambda: _watched(folder),
+        device=writer.device,
+        host_state=writer.host_state,
     )
 
     def seconds() -> float:
         return time.monotonic() - started
 
     try:
-        job = read_job(folder)
+        job = read_job(folder, kinds)
         token.raise_if_cancelled()
         result = job.run(monitor)
     except Cancelled:
         return Done(Outcome.STOPPED, seconds=seconds())
+    except KilledError:
+        return Done(Outcome.KILLED, seconds=seconds())
     except InputError as error:
         return Done(Outcome.FAILED, error, seconds=seconds())
     except BaseException as error:
@@ -139,7 +163,7 @@ def _unforeseen(error: BaseException) -> InputError:
     """Message of an error that no message foresees."""
     if is_out_of_memory(error):
         where = "this machine" if isinstance(error, MemoryError) else "the graphics card"
-        return InputError(f"the memory of {where} is used up: close other programs, or choose the processor")
+        return InputError(f"the memory of {where} is used up", code=ErrorCode.OUT_OF_MEMORY)
     if isinstance(error, OSError):
         return InputError(f"{error.filename or 'file system'}: {error.strerror or error}")
     return InputError(f"unexpected error: {type(error).__name__}: {error}")
@@ -158,15 +182,20 @@ def _finish(folder: Path, done: Done) -> None:
 
 
 def _watch(
-    folder: Path, writer: ProgressWriter, token: CancelToken, ended: threading.Event, started: float
+    folder: Path,
+    writer: ProgressWriter,
+    token: CancelToken,
+    ended: threading.Event,
+    started: float,
+    own_process: bool,
 ) -> None:
     """Look for requests, and tell that the worker lives."""
     beat = time.monotonic()
     while not ended.wait(_SECONDS_BETWEEN_LOOKS):
-        if (folder / KILL).exists():
+        if own_process and (folder / KILL).exists():
             _finish(folder, Done(Outcome.KILLED, seconds=time.monotonic() - started))
             os._exit(_EXIT_STATUS[Outcome.KILLED])
-        if not token.cancelled and (folder / STOP).exists():
+        if not token.cancelled and ((folder / STOP).exists() or (folder / KILL).exists()):
             token.cancel()
         if time.monotonic() - beat > HEARTBEAT_SECONDS:
             beat = time.monotonic()

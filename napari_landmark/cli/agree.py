@@ -256,8 +256,8 @@ def notes(readings: Readings, given: Mapping[str, Mapping[str, LandmarkSet]]) ->
         if count := statuses[Status.PREDICTED]:
             placed = sum(statuses[status] for status in statuses if status.has_position)
             lines.append(
-                f"{count} of {placed} positions of {reader} are predictions; where the model learned from the images of "
-                "another reader, it agrees with that reader more than in new images"
+                f"{count} of {placed} positions of {reader} are predictions; where the model learned from the images "
+                "of another reader, it agrees with that reader more than in new images"
             )
     if readings.unit == "px":
         lines.append("in pixels: give --images DIR or --spacing MM for millimetres")

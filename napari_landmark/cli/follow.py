@@ -10,13 +10,10 @@ from pathlib import Path
 import typer
 
 from napari_landmark.backend.client import JobClient, JobState, JobStatus
-from napari_landmark.backend.hosts import find_host
 from napari_landmark.backend.job_folder import WORKER_LOG
 from napari_landmark.backend.job_record import JobRecord, Step, read_record
-from napari_landmark.backend.local_machine import LocalMachine
-from napari_landmark.backend.machine import Machine
+from napari_landmark.backend.machines import machine_of
 from napari_landmark.backend.progress_file import LogLine
-from napari_landmark.backend.ssh_machine import SshMachine
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.cli.wording import word
 from napari_landmark.data.errors import InputError
@@ -39,11 +36,6 @@ STATE_WORDS = {
     JobState.KILLED: "killed",
     JobState.DIED: "died",
 }
-
-
-def machine_of(record: JobRecord) -> Machine:
-    """The machine that a job runs on; InputError where its host is not known any more."""
-    return SshMachine(find_host(record.host)) if record.host else LocalMachine()
 
 
 def follow(record: JobRecord) -> JobStatus:

@@ -12,8 +12,9 @@ from napari_landmark.backend.job_record import JobRecord, Step, list_records, re
 from napari_landmark.backend.jobs.detect import DetectJob
 from napari_landmark.backend.jobs.train import TrainJob
 from napari_landmark.backend.machine import Machine
+from napari_landmark.backend.machines import machine_of
 from napari_landmark.cli.detect import take_over_detection
-from napari_landmark.cli.follow import follow, machine_of
+from napari_landmark.cli.follow import follow
 from napari_landmark.cli.train import take_over_training
 from napari_landmark.data.errors import ErrorCode, InputError
 

@@ -27,6 +27,7 @@ REMEDIES = {
     ),
     ErrorCode.UNREACHABLE: "try again later; `napari-landmark hosts test` shows what is wrong",
     ErrorCode.MUCH_TO_SEND: "--yes sends it, --reduced sends the images at working resolution",
+    ErrorCode.OUT_OF_MEMORY: "close other programs, or use --device cpu",
     ErrorCode.INVALID_OPTION: "change --{option}",
 }
 """Remedy by code; `{option}` is the name of the option."""

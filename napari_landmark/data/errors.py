@@ -45,6 +45,8 @@ class ErrorCode(StrEnum):
     """A host does not answer now."""
     MUCH_TO_SEND = "much_to_send"
     """More is to be sent to a host than is sent without asking. Parameter `size`: bytes."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The memory of the machine or of its graphics card does not suffice."""
     INVALID_OPTION = "invalid_option"
     """The value of an option cannot be used. Parameter `option`: its name as a Python identifier."""
 

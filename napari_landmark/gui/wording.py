@@ -27,6 +27,7 @@ REMEDIES = {
     ),
     ErrorCode.UNREACHABLE: "try again later",
     ErrorCode.MUCH_TO_SEND: "confirm it, or send the images at working resolution",
+    ErrorCode.OUT_OF_MEMORY: "close other programs, or choose a smaller working resolution",
     ErrorCode.INVALID_OPTION: "change the {option}",
 }
 """Remedy by code; `{option}` is the name of the option."""

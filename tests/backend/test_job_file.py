@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from napari_landmark.backend.job_file import JOB, KINDS, read_job, write_job
 from napari_landmark.backend.jobs.detect import DetectJob
+from napari_landmark.backend.jobs.detect_study import DetectStudyJob
 from napari_landmark.backend.jobs.register_pair import RegisterPairJob
 from napari_landmark.backend.jobs.register_train import RegisterTrainJob
+from napari_landmark.backend.jobs.register_train_study import RegisterTrainStudyJob
 from napari_landmark.backend.jobs.suggest import SuggestJob
 from napari_landmark.backend.jobs.train import TrainJob
 from napari_landmark.data.errors import ErrorCode, InputError
@@ -25,6 +27,8 @@ JOBS = [
     SuggestJob(images=A, extra=(B, A), spacing=0.2),
     RegisterPairJob(fixed=A, moving=B, out=A, steps=0, region_weights={"3": 2.0}),
     RegisterTrainJob(images=A, labels=B, out=A, resume=True),
+    DetectStudyJob(study=A, images=B, model="001", working_size=512),
+    RegisterTrainStudyJob(study=A, labels=B, landmarks=True, resume=A, region_weights={"3": 2.0}),
 ]
 
 

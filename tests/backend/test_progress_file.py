@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from napari_landmark.backend import progress_file
 from napari_landmark.backend.progress_file import (
     Alive,
+    DeviceChosen,
+    HostState,
     LogLine,
     PreviewLandmarks,
     ProgressReader,
@@ -36,6 +38,8 @@ def write_all(path, phantoms):
     writer = ProgressWriter(path)
     writer.started(1, "0.1", "host")
     writer.progress(ProgressEvent("training embedding", 0.25, 12.5, 0.75, 7, True))
+    writer.device("cuda:0", "for 3 minutes")
+    writer.host_state(HostState("lab", "1", "unreachable", 5.0, 0.5, "cut"))
     writer.log("left out: ä.png: is broken")
     writer.preview("ä.png", phantoms[0].landmarks)
     writer.progress(ProgressEvent("training embedding", 1.0, float("nan"), float("inf")))
@@ -44,9 +48,11 @@ def write_all(path, phantoms):
 
 def test_what_is_written_is_read(path, phantoms):
     write_all(path, phantoms)
-    started, event, line, preview, last = contents(ProgressReader(path).read())
+    started, event, device, host, line, preview, last = contents(ProgressReader(path).read())
     assert started == Started(1, "0.1", os.getpid(), "host")
     assert event == ProgressEvent("training embedding", 0.25, 12.5, 0.75, 7, True)
+    assert device == DeviceChosen("cuda:0", "for 3 minutes")
+    assert host == HostState("lab", "1", "unreachable", 5.0, 0.5, "cut")
     assert line == LogLine("left out: ä.png: is broken")
     assert isinstance(preview, PreviewLandmarks) and preview.image == "ä.png"
     for mark in phantoms[0].landmarks.values():

@@ -12,6 +12,7 @@ pytest.importorskip("napari")
 
 from napari.components import ViewerModel
 
+from napari_landmark.backend.machines import WORKERS
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
@@ -51,6 +52,11 @@ def preferences(monkeypatch, tmp_path_factory) -> Preferences:
     """Work that is small and leaves nothing behind."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("NAPARI_LANDMARK_CACHE", str(cache))
+    jobs = tmp_path_factory.mktemp("jobs")
+    jobs.chmod(0o700)
+    monkeypatch.setenv("NAPARI_LANDMARK_JOBS", str(jobs))
+    monkeypatch.setenv("NAPARI_LANDMARK_CONFIG", str(cache / "config"))
+    monkeypatch.setenv(WORKERS, "thread")  # a process takes seconds to import torch
     chosen = Preferences("cpu", 128, cache)
     monkeypatch.setattr(Preferences, "read", classmethod(lambda cls: chosen))
     return chosen
@@ -93,6 +99,21 @@ def viewer(study, cohort) -> ViewerModel:
 @pytest.fixture
 def layer_manager(viewer) -> LayerManager:
     return get_layer_manager(viewer)
+
+
+@pytest.fixture
+def stage_steps(monkeypatch):
+    """Sets the steps of all stages of the trainings that follow."""
+    from napari_landmark.detection.training import options
+
+    def choose(*steps: int) -> None:
+        monkeypatch.setattr(
+            options,
+            "default_options",
+            lambda device, *, seed=0, minutes=None: options.TrainingOptions(None, "cpu", seed, *steps),
+        )
+
+    return choose
 
 
 def predict(

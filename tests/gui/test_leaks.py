@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QApplication
 
 from napari_landmark.detection import template_selection as template
 from napari_landmark.detection.template_selection import Suggestion
-from napari_landmark.detection.training.options import TrainingOptions
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs import train as training
@@ -105,12 +104,8 @@ def test_closing_the_viewer(window, qtbot, truth):
     assert top_level() == set()
 
 
-def test_closing_while_a_training_runs(window, qtbot, truth, monkeypatch):
-    monkeypatch.setattr(
-        training,
-        "training_options",
-        lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 5000, 5000, 5000, 5000, 5000),
-    )
+def test_closing_while_a_training_runs(window, qtbot, truth, stage_steps):
+    stage_steps(5000, 5000, 5000, 5000, 5000)
     session = get_session(window)
     AnnotationEditor(session).place("capitate", truth[session.current_image][3])
     docks = [open_dock(window, name)[0] for name in WIDGETS]

@@ -13,10 +13,8 @@ from qtpy.QtWidgets import QApplication
 from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.landmarks import Status
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.training.options import TrainingOptions
 from napari_landmark.gui.dialogs.export import export
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
-from napari_landmark.gui.jobs import train as training
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.layers.layer_transforms import camera_of
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
@@ -25,15 +23,11 @@ from napari_landmark.synthetic import hand_phantom, sample
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
+def small(monkeypatch, stage_steps):
     """Few images and few steps."""
     monkeypatch.setattr(sample, "TRAINING_IMAGES", 4)
     monkeypatch.setattr(sample, "HELD_OUT_IMAGES", 1)
-    monkeypatch.setattr(
-        training,
-        "training_options",
-        lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 3, 2, 3, 3, 2),
-    )
+    stage_steps(3, 2, 3, 3, 2)
 
 
 @pytest.fixture
@@ -223,14 +217,10 @@ def trained_on(dock, qtbot, study, cohort, truth):
 
 class TestCancelling:
     @pytest.fixture(autouse=True)
-    def long(self, monkeypatch, small):
-        monkeypatch.setattr(
-            training,
-            "training_options",
-            lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 5000, 5000, 5000, 5000, 5000),
-        )
+    def long(self, stage_steps, small):
+        stage_steps(5000, 5000, 5000, 5000, 5000)
 
-    def test_it_leaves_a_model_and_a_working_widget(self, trained_on, qtbot, monkeypatch):
+    def test_it_leaves_a_model_and_a_working_widget(self, trained_on, qtbot, stage_steps):
         _, session, widget = trained_on
         widget.run.click()
         qtbot.waitUntil(lambda: bool(widget.plot.stages), timeout=60_000)
@@ -242,11 +232,7 @@ class TestCancelling:
         assert "Stopped" in widget.stage_text.text()
         assert session.models.names == ("001",)
         assert not widget.resume.isHidden()
-        monkeypatch.setattr(
-            training,
-            "training_options",
-            lambda device, seed, minutes: TrainingOptions(None, "cpu", seed, 2, 1, 2, 2, 1),
-        )
+        stage_steps(2, 1, 2, 2, 1)
         widget.run.click()
         wait_for_job(qtbot, session)
         assert session.models.names == ("002", "001")

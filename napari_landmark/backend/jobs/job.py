@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from napari_landmark.backend.progress_file import HostState
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.progress import CancelToken, Progress
@@ -40,6 +41,10 @@ class JobMonitor:
         See `ShowPreview`.
     watched : callable
         Name of the image that the user looks at; empty where nobody does.
+    device : callable
+        Called with the name of the device that is computed on and the duration of the work in words.
+    host_state : callable
+        Called with the state of the job on a host that this job follows.
     """
 
     folder: Path
@@ -48,6 +53,12 @@ class JobMonitor:
     log: Log
     preview: ShowPreview
     watched: Callable[[], str]
+    device: Callable[[str, str], None]
+    host_state: Callable[[HostState], None]
+
+
+class KilledError(Exception):
+    """The work was ended at once elsewhere: there is no result."""
 
 
 class Job(Protocol):

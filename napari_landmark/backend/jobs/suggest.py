@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 from napari_landmark.backend.jobs.job import JobMonitor
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.study.settings import Spacing
+from napari_landmark.progress import Cancelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,8 @@ class SuggestJob:
     seed : int
     spacing : float or tuple of float, optional
         Millimetres per pixel, in array axis order.
+    working_size : int, optional
+        Longest side of the working grid.
     """
 
     KIND: ClassVar[str] = "suggest"
@@ -37,6 +41,7 @@ class SuggestJob:
     device: str = "auto"
     seed: int = 0
     spacing: Spacing = None
+    working_size: int | None = None
 
     def run(self, monitor: JobMonitor) -> dict[str, Any]:
         """Rank the images; the result has their names and scores, the best first."""
@@ -45,18 +50,24 @@ class SuggestJob:
         cohort = Cohort.from_folder(
             self.images,
             spacing=self.spacing,
+            working_size=self.working_size,
             extra=self.extra,
             progress=monitor.progress,
             cancel=monitor.cancel,
         )
-        best = suggest(
-            cohort,
-            count=self.count,
-            minutes=self.minutes or DEFAULT_MINUTES,
-            device=self.device,
-            seed=self.seed,
-            progress=monitor.progress,
-            cancel=monitor.cancel,
-        )
+        try:
+            best = suggest(
+                cohort,
+                count=self.count,
+                minutes=self.minutes or DEFAULT_MINUTES,
+                device=self.device,
+                seed=self.seed,
+                progress=monitor.progress,
+                cancel=monitor.cancel,
+            )
+        except InputError:
+            if monitor.cancel.cancelled:  # without a comparison there is no ranking, which is no failure then
+                raise Cancelled from None
+            raise
         ranked = [{"image": item.image, "score": item.score} for item in best]
         return {"suggestions": ranked, "cancelled": monitor.cancel.cancelled}

@@ -36,10 +36,14 @@ class TrainJob:
         See `TrainingOptions`; those that suit the device if not given.
     resume : bool
         Continue the interrupted training of the study.
+    update : bool
+        Go on from the newest model with the corrections made since; anew where none fits.
     full_hash : bool
         Record a hash over every byte of the images.
     fingerprint : str, optional
         Of the images as the user has them: others are refused.
+    working_size : int, optional
+        Longest side of the working grid.
     steps : dict of str to int
         Steps of stages instead of those that suit the device, by name of the option such as `self_steps`.
     """
@@ -54,16 +58,20 @@ class TrainJob:
     limit_minutes: float | None = None
     overtime: float | None = None
     resume: bool = False
+    update: bool = False
     full_hash: bool = False
     fingerprint: str | None = None
+    working_size: int | None = None
     steps: dict[str, int] = field(default_factory=dict)
 
     def run(self, monitor: JobMonitor) -> dict[str, Any]:
         """Train; the predictions are also written to `RESULT_JOURNAL`."""
         from napari_landmark.detection.model.store import load_model
-        from napari_landmark.detection.training.options import default_options
+        from napari_landmark.detection.training.options import default_options, describe_budget
         from napari_landmark.detection.training.report import write_report
+        from napari_landmark.detection.training.summary import summarize
         from napari_landmark.detection.training.train import train
+        from napari_landmark.detection.training.update import can_update
         from napari_landmark.learning.device import choose_device
 
         device = choose_device(self.device)
@@ -77,10 +85,15 @@ class TrainJob:
         cohort = Cohort.from_folder(
             self.images,
             spacing=study.spacing,
+            working_size=self.working_size,
             extra=study.extra,
             progress=monitor.progress,
             cancel=monitor.cancel,
         )
+        if self.update and can_update(study, cohort):
+            options = options.for_update()
+        budget = describe_budget(options, cohort.canvas, annotated=len(study.annotations()))
+        monitor.device(str(device), budget)
         for skipped in cohort.skipped_files:
             monitor.log(f"left out: {skipped.name}: {skipped.reason}")
         if self.fingerprint is not None and cohort.fingerprint(cancel=monitor.cancel) != self.fingerprint:
@@ -117,6 +130,7 @@ class TrainJob:
             "left_aside": dict(report.left_aside),
             "mirrored": report.mirrored,
             "not_found": report.not_found,
+            "summary": summarize(report, cohort).to_json(),
         }
 
 

@@ -58,6 +58,8 @@ class Cohort:
         Folder of the images.
     canvas : tuple of int
         Shape of the working grid, onto which every image is resampled.
+    working_size : int
+        Longest side that was asked for; another process that asks for the same one shares the cache.
     skipped_files : tuple of SkippedFile
         Files that were left out.
 
@@ -77,9 +79,11 @@ class Cohort:
         cache: WorkingCache,
         rows: Sequence[int],
         spacing: float | Sequence[float] | None,
+        working_size: int,
     ) -> None:
         self.folder = folder
         self.canvas = canvas
+        self.working_size = working_size
         self.skipped_files = tuple(skipped_files)
         self._entries = tuple(entries)
         self._cache = cache
@@ -171,7 +175,9 @@ class Cohort:
         if not rows:
             raise InputError(_nothing_usable(folder, skipped_files))
         skipped_files.sort(key=lambda skipped: natural_order(skipped.name))
-        return cls(folder, canvas, [entries[i] for i in rows], skipped_files, cache, rows, spacing)
+        return cls(
+            folder, canvas, [entries[i] for i in rows], skipped_files, cache, rows, spacing, working_size
+        )
 
     def selection(self, names: Sequence[str]) -> Cohort:
         """Some of the images, in another order; they share the caches of this cohort.
@@ -190,7 +196,14 @@ class Cohort:
         entries = [self._entries[number] for number in numbers]
         rows = [self._rows[number] for number in numbers]
         result = Cohort(
-            self.folder, self.canvas, entries, self.skipped_files, self._cache, rows, self._spacing
+            self.folder,
+            self.canvas,
+            entries,
+            self.skipped_files,
+            self._cache,
+            rows,
+            self._spacing,
+            self.working_size,
         )
         new = {number: row for row, number in enumerate(numbers)}
         result._poses = {new[number]: pose for number, pose in self._poses.items() if number in new}

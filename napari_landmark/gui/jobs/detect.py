@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_landmark.backend.host_jobs import DetectOnHostJob
+from napari_landmark.backend.job_record import JobRecord
+from napari_landmark.backend.jobs.detect_study import DetectStudyJob
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.dicom_view import read_stated_views
-from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.model_cache import model_cache
 from napari_landmark.gui.jobs.predictions import JobPredictions, not_found_statement
-from napari_landmark.gui.session.running_job import JobKind
+from napari_landmark.gui.jobs.process_job import ProcessJob
+from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
@@ -47,11 +52,69 @@ class Heatmaps:
     offset: NDArray[np.float64]
 
 
-def detect_job(session: Session, *, model: str | None, device: str = "auto", image: str | None = None) -> Job:
-    """Detect the landmarks of one image, or of all.
+def detect_job(session: Session, *, model: str | None, image: str, device: str = "auto") -> Job:
+    """Detect the landmarks of one image, in a thread.
 
-    Succeeds with the predictions by name of the image. They are in the study's files when it ends; annotations
-    stay as they are.
+    Succeeds with the name of the image. Its prediction is in the study's files when it ends; annotations stay as they
+    are.
+
+    Parameters
+    ----------
+    session : Session
+        With an open study.
+    model : str or None
+        Name of the study's model; None for the default one.
+    image : str
+        Name of the image.
+    device : str, optional
+    """
+    study, cohort, cache = session.require_study(), session.require_cohort(), model_cache(session)
+    saved = JobPredictions(session, (image,))
+
+    def work(progress: Progress, cancel: CancelToken) -> str:
+        progress(ProgressEvent("Loading the model", 0.0))
+        loaded = cache.load(study, name=model, device=device)
+        number = cohort.index(image)
+        detection = loaded.detect_in_cohort(cohort, number)
+        study.save_predictions(image, detection.landmarks, cohort.geometry(number))
+        _write_poses(study, cohort, {image: detection.pose})
+        return image
+
+    job = Job(JobKind.DETECT, saved.read_after(work))
+    _tell_end(session, job, saved, lambda _: _found_statement(1, {}, stopped=False))
+    return job
+
+
+@dataclass(frozen=True)
+class DetectedImages:
+    """Result of a detection in all images of a study.
+
+    Parameters
+    ----------
+    count : int
+        Images that were looked at.
+    not_found : mapping of str to str
+        Those without a prediction, by name, with the reason.
+    cancelled : bool
+        Whether it was stopped before the last image.
+    """
+
+    count: int
+    not_found: Mapping[str, str]
+    cancelled: bool = False
+
+
+def detect_all_job(
+    session: Session,
+    *,
+    model: str | None,
+    device: str = "auto",
+    host: str = "",
+    record: JobRecord | None = None,
+) -> ProcessJob:
+    """Detect the landmarks of all images of the study.
+
+    Succeeds with `DetectedImages`. The predictions are in the study's files when it ends; annotations stay as they are.
 
     Parameters
     ----------
@@ -60,59 +123,75 @@ def detect_job(session: Session, *, model: str | None, device: str = "auto", ima
     model : str or None
         Name of the study's model; None for the default one.
     device : str, optional
-    image : str, optional
-        Name of the only image to detect in.
+    host : str, optional
+        Name of the host that detects; this computer by default.
+    record : JobRecord, optional
+        Detection that an earlier viewer started, to be followed instead of a new one.
     """
-    study, cohort, cache = session.require_study(), session.require_cohort(), model_cache(session)
-    saved = JobPredictions(session, None if image is None else (image,))
-    not_found: dict[str, str] = {}
+    study, cohort = session.require_study(), session.require_cohort()
+    saved, folder = JobPredictions(session), study.folder.absolute()
 
-    def work(progress: Progress, cancel: CancelToken) -> dict[str, LandmarkSet]:
-        from napari_landmark.detection.training.train import predict_cohort
+    def make(_: Path) -> DetectStudyJob | DetectOnHostJob:
+        size = cohort.working_size
+        if host:
+            return DetectOnHostJob(study=folder, host=host, model=model, device=device, working_size=size)
+        images = study.require_images().absolute()
+        return DetectStudyJob(study=folder, images=images, model=model, device=device, working_size=size)
 
-        progress(ProgressEvent("Loading the model", 0.0))
-        loaded = cache.load(study, name=model, device=device)
-        if image is None:
-            poses: dict[str, Pose] = {}
-            found = predict_cohort(
-                loaded,
-                cohort,
-                study=study,
-                poses=poses,
-                not_found=not_found,
-                progress=progress,
-                cancel=cancel,
-            )
-            _write_poses(study, cohort, poses)
-            return found
-        number = cohort.index(image)
-        detection = loaded.detect_in_cohort(cohort, number)
-        study.save_predictions(image, detection.landmarks, cohort.geometry(number))
-        _write_poses(study, cohort, {image: detection.pose})
-        return {image: detection.landmarks}
-
-    job = Job(JobKind.DETECT, saved.read_after(work))
-
-    def done(predictions: dict[str, LandmarkSet]) -> None:
-        if predictions:
-            saved.show()
-        number = len(predictions) - len(not_found)
-        count = "1 image" if number == 1 else f"{number} images"
-        stopped = "Stopped. " if job.cancelled else ""
-        lost = f" {not_found_statement(not_found)}" if not_found else ""
-        session.message.emit(
-            "warning" if lost else "info",
-            f"{stopped}Landmarks found in {count}. What you placed or corrected stayed as it is.{lost}",
+    def finish(result: dict[str, Any]) -> DetectedImages:
+        return DetectedImages(
+            int(result.get("images", 0)),
+            dict(result.get("not_found", {})),
+            result.get("cancelled", True) is not False,
         )
+
+    job = ProcessJob(
+        JobKind.DETECT,
+        make,
+        finish=finish,
+        about={"study": str(folder)},
+        record=record,
+        host=host,
+        after=saved.read,
+    )
+    job.told.connect(lambda text: session.message.emit("info", text))
+    _tell_end(
+        session,
+        job,
+        saved,
+        lambda found: _found_statement(
+            found.count - len(found.not_found), found.not_found, stopped=found.cancelled
+        ),
+    )
+    return job
+
+
+def _tell_end(
+    session: Session, job: RunningJob, saved: JobPredictions, statement: Callable[[Any], str]
+) -> None:
+    """Show the predictions of a detection and tell its end, whichever widgets are open then."""
+
+    def done(found: Any) -> None:
+        if isinstance(found, DetectedImages) and not found.count:
+            saved.show_new()
+        else:
+            saved.show()
+        lost = isinstance(found, DetectedImages) and found.not_found
+        session.message.emit("warning" if lost else "info", statement(found))
 
     def failed(text: str) -> None:
         saved.show_new()
         session.message.emit("error", text)
 
-    # Connected here and not in a widget, which may be closed meanwhile.
     job.succeeded.connect(done)
     job.failed.connect(failed)
-    return job
+
+
+def _found_statement(number: int, not_found: Mapping[str, str], *, stopped: bool) -> str:
+    count = "1 image" if number == 1 else f"{number} images"
+    early = "Stopped. " if stopped else ""
+    lost = f" {not_found_statement(not_found)}" if not_found else ""
+    return f"{early}Landmarks found in {count}. What you placed or corrected stayed as it is.{lost}"
 
 
 def _write_poses(study: Study, cohort: Cohort, poses: Mapping[str, Pose]) -> None:

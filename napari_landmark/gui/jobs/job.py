@@ -97,9 +97,28 @@ class Job(QObject):
             self.cancelling.emit()
 
     @property
+    def place(self) -> str:
+        """Empty: a thread computes here."""
+        return ""
+
+    @property
     def cancelled(self) -> bool:
         """Whether the work was asked to stop."""
         return self._token.cancelled
+
+    @property
+    def can_cancel(self) -> bool:
+        """Whether asking to stop has an effect: once, a thread cannot be ended at once."""
+        return not self.cancelled
+
+    @property
+    def cancel_text(self) -> str:
+        """Text of the button that asks to stop."""
+        return "Cancelling…" if self.cancelled else "Cancel"
+
+    def leave(self) -> None:
+        """Ask the work to stop since the viewer closes: its thread ends with the viewer."""
+        self.cancel()
 
     def show(self, result: object) -> None:
         """Send an intermediate result; called by the work in its thread."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from napari_landmark.backend.job_record import JobRecord
 from napari_landmark.data.cohort.cohort import DEFAULT_WORKING_SIZE, Cohort
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet
@@ -14,6 +16,7 @@ from napari_landmark.data.study.creation import create_study
 from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
+from napari_landmark.gui.jobs.unfinished import unfinished_job, unfinished_record
 from napari_landmark.gui.preferences import WORKING_SIZES, Preferences
 from napari_landmark.gui.session.prepared_study import PreparedStudy
 from napari_landmark.gui.session.running_job import JobKind
@@ -116,6 +119,7 @@ def open_job(
     preferences = preferences or Preferences.read()
 
     earlier = session.landmark_store
+    left: list[JobRecord] = []  # of an earlier viewer
 
     def work(progress: Progress, cancel: CancelToken) -> PreparedStudy | None:
         try:
@@ -129,6 +133,7 @@ def open_job(
                 known = {name: marks for name, marks in (annotations or {}).items() if name in cohort.names}
                 study = create_study(folder, cohort, annotations=known, **create)
             progress(ProgressEvent("reading landmarks", 0.0))
+            left.extend(filter(None, [unfinished_record(study.folder)]))
             return PreparedStudy.read(study, cohort, image=image, earlier=earlier)
         except Cancelled:
             return None
@@ -141,6 +146,8 @@ def open_job(
             return
         session.attempt(lambda: session.show_study(prepared, adding=adding))
         _report_skipped_files(session, prepared.cohort)
+        if left and session.job is None and not prepared.study.reader:
+            session.attempt(lambda: _follow(session, left[0]))
 
     job.succeeded.connect(show)
     job.failed.connect(lambda text: session.message.emit("error", text))
@@ -156,6 +163,14 @@ def reread_job(session: Session, *, preferences: Preferences | None = None) -> J
         adding=session.adding,
         preferences=preferences,
     )
+
+
+def _follow(session: Session, record: JobRecord) -> None:
+    """Follow work that an earlier viewer started."""
+    job = unfinished_job(session, record)
+    since = datetime.fromisoformat(record.created).astimezone()
+    session.message.emit("info", f"{job.title}, begun {since:%d %b %H:%M}, goes on.")
+    session.run(job)
 
 
 def _report_skipped_files(session: Session, cohort: Cohort) -> None:

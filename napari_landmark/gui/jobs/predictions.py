@@ -35,12 +35,16 @@ class JobPredictions:
             try:
                 return work(progress, cancel)
             finally:
-                try:
-                    self._saved = SavedPredictions.read(self._study, self._images)
-                except InputError as error:  # shown later: the work's own error comes first
-                    self._problem = word(error)
+                self.read()
 
         return whole
+
+    def read(self) -> None:
+        """Read the predictions, in a thread; a fault is told when they are to be shown."""
+        try:
+            self._saved = SavedPredictions.read(self._study, self._images)
+        except InputError as error:  # shown later: the work's own error comes first
+            self._problem = word(error)
 
     def show(self) -> None:
         """Show the predictions, if the study of the job is still the open one."""

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_landmark.data.errors import InputError
-from napari_landmark.data.study.lock import TRAINING, StudyLock
-from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.jobs.open_study import read_cohort
-from napari_landmark.gui.preferences import Preferences
-from napari_landmark.gui.session.registration_models import new_registration_folder, read_run_record
+from napari_landmark.backend.job_record import JobRecord
+from napari_landmark.backend.jobs.register_train_study import RegisterTrainStudyJob
+from napari_landmark.data.study.registration_folders import registration_models_dir
+from napari_landmark.gui.jobs.process_job import ProcessJob
+from napari_landmark.gui.session.registration_models import read_run_record
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
-from napari_landmark.progress import Cancelled, CancelToken, Progress, ProgressEvent
-
-# Modules that need torch are imported where they are used: opening a widget does not wait for it.
 
 _MEMORY_ADVICE = (
     "Close other programs; if that does not help, crop the images or save them at a lower resolution."
@@ -33,7 +29,7 @@ class TrainedRegistration:
     folder : Path
         Of the model.
     record : mapping
-        Record of the training, as in the model's description.
+        Duration in `seconds`, and whether it was `cancelled`.
     """
 
     folder: Path
@@ -50,13 +46,14 @@ class TrainedRegistration:
 def train_registration_job(
     session: Session,
     *,
-    labels: Path | None,
+    labels: Path | None = None,
     minutes: float | None = None,
     weights: Mapping[int, float] | None = None,
     landmarks: bool = False,
     device: str = "auto",
     resume: Path | None = None,
-) -> Job:
+    record: JobRecord | None = None,
+) -> ProcessJob:
     """Train a registration model on the images of the open study.
 
     Succeeds with a `TrainedRegistration`, cancelled or not; None where it was cancelled before the training.
@@ -76,51 +73,38 @@ def train_registration_job(
     device : str, optional
     resume : Path, optional
         Folder of an interrupted training to resume.
+    record : JobRecord, optional
+        Training that an earlier viewer started, to be followed instead of a new one.
     """
-    study, store, ndim = session.require_study(), session.require_store(), session.require_cohort().ndim
+    study = session.require_study()
     if resume is not None:
         landmarks = bool(read_run_record(resume).get("landmarks"))
-    names, result = frozenset(session.names if landmarks else ()), store.results()
 
-    def work(progress: Progress, cancel: CancelToken) -> TrainedRegistration | None:
-        with StudyLock(study.folder, TRAINING):
-            return train(progress, cancel)
+    def make(_: Path) -> RegisterTrainStudyJob:
+        return RegisterTrainStudyJob(
+            study=study.folder.absolute(),
+            labels=None if labels is None else labels.absolute(),
+            landmarks=landmarks,
+            minutes=minutes,
+            device=device,
+            resume=None if resume is None else resume.absolute(),
+            region_weights={str(label): weight for label, weight in (weights or {}).items()},
+        )
 
-    def train(progress: Progress, cancel: CancelToken) -> TrainedRegistration | None:
-        progress(ProgressEvent("Preparing", 0.0))
-        from napari_landmark.learning.device import choose_device
-        from napari_landmark.registration.label_map import find_label_maps
-        from napari_landmark.registration.losses import LossWeights
-        from napari_landmark.registration.options import WORKING_SIZE, default_registration_options
-        from napari_landmark.registration.training.train import train_registration
-
-        preferences = replace(Preferences.read(), working_size=WORKING_SIZE[ndim])
-        try:
-            cohort = read_cohort(study, preferences, progress=progress, cancel=cancel)
-        except Cancelled:
+    def finish(result: dict[str, Any]) -> TrainedRegistration | None:
+        if not result:
             return None
-        maps = {} if labels is None else find_label_maps(labels, cohort.names)
-        if resume is not None and not maps and read_run_record(resume).get("labelled"):
-            raise InputError(
-                "choose the folder of label maps that this training began with, then press Resume."
-            )
-        options = default_registration_options(
-            choose_device(device), minutes=minutes, weights=LossWeights(regions=dict(weights or {}))
-        )
-        folder = resume or new_registration_folder(study)
-        model = train_registration(
-            cohort,
-            maps,
-            options=options,
-            landmarks={name: result(name) for name in cohort.names if name in names},
-            folder=folder,
-            resume=resume is not None,
-            progress=progress,
-            cancel=cancel,
-        )
-        return TrainedRegistration(folder, model.record)
+        return TrainedRegistration(registration_models_dir(study) / str(result["folder"]), result)
 
-    job = Job(JobKind.TRAIN_REGISTRATION, work, memory_advice=_MEMORY_ADVICE)
+    job = ProcessJob(
+        JobKind.TRAIN_REGISTRATION,
+        make,
+        finish=finish,
+        about={"study": str(study.folder.absolute())},
+        record=record,
+        memory_advice=_MEMORY_ADVICE,
+    )
+    job.told.connect(lambda text: session.message.emit("info", text))
     job.succeeded.connect(
         lambda done: session.message.emit("info", "Cancelled." if done is None else done.describe())
     )

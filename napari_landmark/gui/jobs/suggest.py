@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from napari_landmark.backend.job_record import JobRecord
+from napari_landmark.backend.jobs.suggest import SuggestJob
 from napari_landmark.data.errors import InputError
-from napari_landmark.detection.template_selection import DEFAULT_MINUTES
-from napari_landmark.gui.jobs.job import Job
+from napari_landmark.detection.template_selection import DEFAULT_MINUTES, Suggestion
+from napari_landmark.gui.jobs.process_job import ProcessJob
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.session.suggested_images import SuggestedImages
-from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 PARTIAL = " Stopped early: only a part of the images was compared."
 _COUNT = 5
@@ -17,7 +21,13 @@ _MEMORY_ADVICE = (
 )
 
 
-def suggest_job(session: Session, *, minutes: float = DEFAULT_MINUTES, device: str = "auto") -> Job:
+def suggest_job(
+    session: Session,
+    *,
+    minutes: float = DEFAULT_MINUTES,
+    device: str = "auto",
+    record: JobRecord | None = None,
+) -> ProcessJob:
     """Rank the images of the open study as templates.
 
     Succeeds with `SuggestedImages`, which the session keeps; None where it was cancelled before an image was
@@ -30,24 +40,30 @@ def suggest_job(session: Session, *, minutes: float = DEFAULT_MINUTES, device: s
     minutes : float, optional
         Time of the training before the comparison.
     device : str, optional
+    record : JobRecord, optional
+        Comparison that an earlier viewer started, to be followed instead of a new one.
     """
     study, cohort = session.require_study(), session.require_cohort()
 
-    def work(progress: Progress, cancel: CancelToken) -> SuggestedImages | None:
-        progress(ProgressEvent("Preparing", 0.0))
-        from napari_landmark.detection.template_selection import suggest
+    def make(_: Path) -> SuggestJob:
+        return SuggestJob(
+            images=study.require_images().absolute(),
+            extra=tuple(path.absolute() for path in study.extra),
+            count=_COUNT,
+            minutes=minutes,
+            device=device,
+            spacing=study.spacing,
+            working_size=cohort.working_size,
+        )
 
-        try:
-            best = suggest(
-                cohort, count=_COUNT, minutes=minutes, device=device, progress=progress, cancel=cancel
-            )
-        except InputError:
-            if cancel.cancelled:  # without a comparison there is no ranking, which is no failure then
-                return None
-            raise
-        return SuggestedImages(tuple(best), cancel.cancelled)
-
-    job = Job(JobKind.SUGGEST, work, memory_advice=_MEMORY_ADVICE)
+    job = ProcessJob(
+        JobKind.SUGGEST,
+        make,
+        finish=_suggested,
+        about={"study": str(study.folder.absolute())},
+        record=record,
+        memory_advice=_MEMORY_ADVICE,
+    )
 
     def done(suggested: SuggestedImages | None) -> None:
         if suggested is None:
@@ -61,3 +77,13 @@ def suggest_job(session: Session, *, minutes: float = DEFAULT_MINUTES, device: s
     job.succeeded.connect(done)
     job.failed.connect(lambda text: session.message.emit("error", text))
     return job
+
+
+def _suggested(result: dict[str, Any]) -> SuggestedImages | None:
+    if not result:
+        return None
+    try:
+        best = tuple(Suggestion(str(item["image"]), float(item["score"])) for item in result["suggestions"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(f"the comparison of the images is damaged ({error}); compare them again") from error
+    return SuggestedImages(best, result.get("cancelled") is not False)

@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
-from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.backend.host_jobs import TrainOnHostJob, preview_landmarks
+from napari_landmark.backend.job_record import JobRecord
+from napari_landmark.backend.jobs.train import TrainJob
+from napari_landmark.backend.progress_file import DeviceChosen, PreviewLandmarks
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.gui.jobs.job import Job
+from napari_landmark.detection.training.summary import FLAT_HEATMAPS, TrainingSummary
 from napari_landmark.gui.jobs.predictions import JobPredictions, not_found_statement
+from napari_landmark.gui.jobs.process_job import ProcessJob
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
-from napari_landmark.progress import CancelToken, Progress, ProgressEvent
-
-if TYPE_CHECKING:
-    from napari_landmark.detection.model.predictor import Predictor
-    from napari_landmark.detection.training.options import TrainingOptions
-    from napari_landmark.detection.training.train import TrainingReport
 
 _FEWEST_STEPS = 20
 _MOST_OFFSETS = 3  # told in one message
-
-# Modules that need torch are imported where they are used: opening a widget does not wait for it.
-
-
-@dataclass(frozen=True)
-class TrainingStart:
-    """Device and duration of a training that begins.
-
-    Parameters
-    ----------
-    device : str
-    budget : str
-        Duration in words.
-    """
-
-    device: str
-    budget: str
 
 
 @dataclass(frozen=True)
@@ -55,22 +36,6 @@ class Preview:
     landmarks: LandmarkSet
 
 
-def training_options(device: str, *, seed: int, minutes: float | None) -> TrainingOptions:
-    """Options of a training, the same as in the terminal.
-
-    Parameters
-    ----------
-    device : str
-    seed : int
-    minutes : float or None
-        Duration; None for the default of the device.
-    """
-    from napari_landmark.detection.training.options import default_options
-    from napari_landmark.learning.device import choose_device
-
-    return default_options(choose_device(device), seed=seed, minutes=minutes)
-
-
 def train_job(
     session: Session,
     *,
@@ -79,7 +44,9 @@ def train_job(
     minutes: float | None = None,
     resume: bool = False,
     update: bool = False,
-) -> Job:
+    host: str = "",
+    record: JobRecord | None = None,
+) -> ProcessJob:
     """Train on the open study; succeeds with its `TrainingOutcome`, cancelled or not.
 
     Parameters
@@ -93,46 +60,51 @@ def train_job(
     resume : bool, optional
         Whether to resume the training that was interrupted.
     update : bool, optional
-        Whether to go on from the newest model with the corrections; anew where none fits.
+        Whether to go on from the newest model with the corrections; anew where none fits, and on a host.
+    host : str, optional
+        Name of the host that trains; this computer by default.
+    record : JobRecord, optional
+        Training that an earlier viewer started, to be followed instead of a new one.
     """
     study, cohort = session.require_study(), session.require_cohort()
-    saved = JobPredictions(session)
+    saved, folder = JobPredictions(session), study.folder.absolute()
 
-    def work(progress: Progress, cancel: CancelToken) -> TrainingOutcome:
-        from napari_landmark.detection.training.options import describe_budget
-        from napari_landmark.detection.training.report import write_report
-        from napari_landmark.detection.training.train import train
-        from napari_landmark.detection.training.update import can_update
-        from napari_landmark.learning.device import choose_device
-
-        progress(ProgressEvent("Preparing", 0.0))
-        options = training_options(device, seed=seed, minutes=minutes)
-        if update and can_update(study, cohort):
-            options = options.for_update()
-        budget = describe_budget(options, cohort.canvas, annotated=len(study.annotations()))
-        job.show(TrainingStart(str(choose_device(device)), budget))
-
-        def preview(model: Predictor) -> None:
-            # Read once: the user may show another image meanwhile, and either will do.
-            image = session.current_image
-            if image in cohort.names:
-                found = model.detect_in_cohort(cohort, cohort.index(image))
-                job.show(Preview(image, found.landmarks))
-
-        report = train(
-            study,
-            cohort,
-            options=options,
+    def make(_: Path) -> TrainJob | TrainOnHostJob:
+        if host:
+            return TrainOnHostJob(
+                study=folder,
+                host=host,
+                device=device,
+                seed=seed,
+                minutes=minutes,
+                working_size=cohort.working_size,
+            )
+        return TrainJob(
+            study=folder,
+            images=study.require_images().absolute(),
+            device=device,
+            seed=seed,
+            minutes=minutes,
             resume=resume,
-            progress=progress,
-            cancel=cancel,
-            preview=preview,
+            update=update,
+            working_size=cohort.working_size,
         )
-        if not report.cancelled:  # else the report of the model before would be replaced by an empty one
-            write_report(study, cohort, report)
-        return training_outcome(report, cohort)
 
-    job = Job(JobKind.TRAIN, saved.read_after(work))
+    def finish(result: dict[str, Any]) -> TrainingOutcome:
+        if "summary" not in result:
+            return TrainingOutcome("Stopped before anything was learned.", False, cancelled=True)
+        return training_outcome(TrainingSummary.from_json(result["summary"]))
+
+    job = ProcessJob(
+        JobKind.TRAIN,
+        make,
+        finish=finish,
+        about={"study": str(folder)},
+        record=record,
+        host=host,
+        watched=lambda: session.current_image if session.study is study else "",
+        after=saved.read,
+    )
 
     def done(outcome: TrainingOutcome) -> None:
         if outcome.cancelled:
@@ -145,25 +117,35 @@ def train_job(
         saved.show_new()
         session.message.emit("error", text)
 
-    def shown(result: object) -> None:
-        if isinstance(result, TrainingStart):
-            _show_device(session, result)
+    def shown(content: object) -> None:
+        if isinstance(content, DeviceChosen):
+            _show_device(session, content, host)
 
     # Connected here and not in a widget, which may be closed meanwhile.
     job.shown.connect(shown)
+    job.told.connect(lambda text: session.message.emit("info", text))
     job.succeeded.connect(done)
     job.failed.connect(failed)
     return job
 
 
-def _show_device(session: Session, start: TrainingStart) -> None:
+def preview_of(shown: object, session: Session) -> Preview | None:
+    """The prediction that a running training has shown; None for anything else."""
+    if isinstance(shown, Preview) or session.schema is None:
+        return shown if isinstance(shown, Preview) else None
+    if not isinstance(shown, PreviewLandmarks):
+        return None
+    return Preview(shown.image, preview_landmarks(shown, session.schema))
+
+
+def _show_device(session: Session, chosen: DeviceChosen, host: str) -> None:
     """Show the device of a training; a missing graphics card is told at the first training of a viewer."""
     first = not session.device
-    session.device = start.device
+    session.device = f"{chosen.device} on {host}" if host else chosen.device
     session.view_changed.emit()
-    if first and start.device.startswith("cpu"):
+    if first and not host and chosen.device.startswith("cpu"):
         session.message.emit(
-            "info", f"No graphics card in use: training runs on the processor, {start.budget}."
+            "info", f"No graphics card in use: training runs on the processor, {chosen.budget}."
         )
 
 
@@ -184,22 +166,16 @@ class TrainingOutcome:
     cancelled: bool = False
 
 
-def training_outcome(report: TrainingReport, cohort: Cohort) -> TrainingOutcome:
-    """Summarize a training: duration, images and median expected error, or what makes its model useless.
+def training_outcome(summary: TrainingSummary) -> TrainingOutcome:
+    """Put a training into words: duration, images and median expected error, or what makes its model useless.
 
     A model is called useless where a stage made hardly any steps, or has one of `find_shortcomings`.
-
-    Parameters
-    ----------
-    report : TrainingReport
-    cohort : Cohort
-        Images of the training.
     """
-    minutes, model = f"{report.seconds / 60:.1f} minutes", report.model_dir.name
-    shortest = min(report.histories, key=lambda history: history.steps, default=None)
-    barely = shortest is not None and shortest.steps < _FEWEST_STEPS
-    steps = "" if shortest is None else f"{shortest.steps} step{'s' if shortest.steps != 1 else ''}"
-    if report.cancelled:
+    minutes, model = f"{summary.seconds / 60:.1f} minutes", summary.model
+    shortest = summary.shortest_steps
+    barely = shortest is not None and shortest < _FEWEST_STEPS
+    steps = "" if shortest is None else f"{shortest} step{'s' if shortest != 1 else ''}"
+    if summary.cancelled:
         if barely:
             text = (
                 f"Stopped after {minutes} and {steps}: model {model} learned next to nothing. Press Resume."
@@ -213,22 +189,16 @@ def training_outcome(report: TrainingReport, cohort: Cohort) -> TrainingOutcome:
             f"{done} is useless: a stage made only {steps}. Train again with more time, under Advanced.",
             False,
         )
-    from napari_landmark.detection.training.shortcomings import ShortcomingKind, find_shortcomings
-
-    errors = []
-    for name, marks in report.predictions.items():
-        spacing = cohort.geometry(cohort.index(name)).mean_spacing or 1.0
-        errors += [
-            mark.expected_error * spacing for mark in marks.values() if mark.expected_error is not None
-        ]
-    unit = "mm" if all(cohort.geometry(n).has_spacing for n in range(len(cohort))) else "pixels"
-    off = f", about {median(errors):.1f} {unit} off on average" if errors else ""
-    for lack in find_shortcomings(report, cohort):
-        if lack.kind is ShortcomingKind.FLAT_HEATMAPS:
+    error = summary.median_error
+    off = "" if error is None else f", about {error:.1f} {summary.unit} off on average"
+    if summary.shortcomings:
+        if any(kind == FLAT_HEATMAPS for kind, _ in summary.shortcomings):
             off = ""  # expected errors mean nothing without a peak
+        _, lack = summary.shortcomings[0]
         remedy = "Train again with more time, under Advanced, or annotate more images."
-        return TrainingOutcome(f"{done} is poor{off}: {lack.text}. {remedy}", False)
-    found = len(report.predictions) - len(report.not_found)
-    lost = f" {not_found_statement(report.not_found)}" if report.not_found else ""
-    learned = "".join(f" Learned: {line}." for line in report.offsets[:_MOST_OFFSETS])
-    return TrainingOutcome(f"✓ {done}. Landmarks were found in {found} images{off}.{lost}{learned}", True)
+        return TrainingOutcome(f"{done} is poor{off}: {lack}. {remedy}", False)
+    lost = f" {not_found_statement(summary.not_found)}" if summary.not_found else ""
+    learned = "".join(f" Learned: {line}." for line in summary.offsets[:_MOST_OFFSETS])
+    return TrainingOutcome(
+        f"✓ {done}. Landmarks were found in {summary.images} images{off}.{lost}{learned}", True
+    )

@@ -10,6 +10,7 @@ from typing import Any
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.small_file import read_small_text
+from napari_landmark.data.study.registration_folders import registration_models_dir
 from napari_landmark.data.study.study import Study
 
 
@@ -39,31 +40,21 @@ class RegistrationModelInfo:
 
 def registration_models(study: Study) -> list[RegistrationModelInfo]:
     """Complete registration models of a study, newest first."""
-    files = sorted(_models_dir(study).glob("*/model.json"), key=lambda path: path.parent.name, reverse=True)
+    files = sorted(
+        registration_models_dir(study).glob("*/model.json"), key=lambda path: path.parent.name, reverse=True
+    )
     return [RegistrationModelInfo.read(path.parent) for path in files]
 
 
 def interrupted_registration(study: Study) -> Path | None:
     """Folder of the newest registration training that can be resumed; None where there is none."""
-    stopped = (path.parent for path in _models_dir(study).glob("*/checkpoint.safetensors"))
+    stopped = (path.parent for path in registration_models_dir(study).glob("*/checkpoint.safetensors"))
     return max((folder for folder in stopped if (folder / "run.json").exists()), default=None)
-
-
-def new_registration_folder(study: Study) -> Path:
-    """Make the folder of the study's next registration model."""
-    numbers = [int(path.name) for path in _models_dir(study).glob("*") if path.name.isdigit()]
-    folder = _models_dir(study) / f"{max(numbers, default=0) + 1:03d}"
-    folder.mkdir(parents=True)
-    return folder
 
 
 def read_run_record(folder: Path) -> dict[str, Any]:
     """Options of a training that can be resumed; empty where unreadable, which the training reports."""
     return _read_json(folder / "run.json")
-
-
-def _models_dir(study: Study) -> Path:
-    return study.folder / "registration"
 
 
 def _region_weights(training: Mapping[str, Any]) -> dict[int, float]:

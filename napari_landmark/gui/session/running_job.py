@@ -1,4 +1,4 @@
-"""Long work as the session sees it: its kind, its progress and its signals, free of threads and Qt."""
+"""Long work as the session sees it: its kind, its progress and its signals, free of threads, processes and Qt."""
 
 from __future__ import annotations
 
@@ -59,8 +59,20 @@ class RunningJob(Protocol):
         """Name of the work for the user."""
 
     @property
+    def place(self) -> str:
+        """Host and device that compute; empty for this computer."""
+
+    @property
     def cancelled(self) -> bool:
         """Whether the work was asked to stop."""
+
+    @property
+    def can_cancel(self) -> bool:
+        """Whether asking to stop, or once more to end at once, has an effect now."""
+
+    @property
+    def cancel_text(self) -> str:
+        """Text of the button that asks to stop."""
 
     @property
     def ended(self) -> JobSignal:
@@ -91,10 +103,13 @@ class RunningJob(Protocol):
         """Signal that the job is deleted, after which no signal may be disconnected."""
 
     def start(self) -> None:
-        """Begin in a thread."""
+        """Begin, beside the viewer."""
 
     def cancel(self) -> None:
         """Ask the work to stop."""
 
+    def leave(self) -> None:
+        """The viewer closes: end work that cannot go on without it, and leave the other to itself."""
+
     def wait(self, seconds: float) -> bool:
-        """Wait for the end of the thread; returns whether it ended."""
+        """Wait until nothing of the work is left in this process; returns whether that is so."""

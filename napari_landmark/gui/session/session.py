@@ -197,9 +197,9 @@ class Session:
             self.message.emit("warning", store.in_use)
 
     def close(self) -> None:
-        """Cancel long work, stop reading ahead and let other programs annotate the study."""
+        """Leave long work, stop reading ahead and let other programs annotate the study."""
         if self.job is not None:
-            self.job.cancel()
+            self.job.leave()
         if self._prefetcher is not None:
             self._prefetcher.close()
         if self.crops is not None:

@@ -80,8 +80,8 @@ class RegisterWidget(DockWidget):
         """Show the state of the registration and its result."""
         running, result = self._registering, self.layer_manager.registration.result
         idle = running is None
-        self.run.setText("Register" if running is None else "Cancelling…" if running.cancelled else "Cancel")
-        self.run.setEnabled(self.session.job is None if running is None else not running.cancelled)
+        self.run.setText("Register" if running is None else running.cancel_text)
+        self.run.setEnabled(self.session.job is None if running is None else running.can_cancel)
         emphasise(self.run, idle)
         self.form.setEnabled(idle)
         text = self._problem

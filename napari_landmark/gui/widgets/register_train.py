@@ -95,8 +95,8 @@ class RegistrationTraining(Listener):
             self.run.setText("Train on the study")
             self.run.setEnabled(ready)
         else:
-            self.run.setText("Cancelling…" if training.cancelled else "Cancel")
-            self.run.setEnabled(not training.cancelled)
+            self.run.setText(training.cancel_text)
+            self.run.setEnabled(training.can_cancel)
         self.resume.setVisible(idle and self.session.models.interrupted_registration is not None)
         self.resume.setEnabled(ready)
         self.form.setEnabled(idle and study is not None)

@@ -9,12 +9,12 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel
 
 from napari_landmark.data.image_state import ImageState
-from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.landmarks import Status
 from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.detection.correction_advice import CorrectionAdvice
 from napari_landmark.gui.controls import button, emphasise, note
 from napari_landmark.gui.dialogs.export import ExportButton
-from napari_landmark.gui.jobs.detect import Heatmaps, detect_job, heatmap_job
+from napari_landmark.gui.jobs.detect import Heatmaps, detect_all_job, detect_job, heatmap_job
 from napari_landmark.gui.jobs.odd_shapes import odd_shapes_job
 from napari_landmark.gui.jobs.train import train_job
 from napari_landmark.gui.keys import keys_text
@@ -24,8 +24,9 @@ from napari_landmark.gui.session.correction_advice import session_advice
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.odd_shapes import OddShapes
 from napari_landmark.gui.session.region_coverage import coverage_text
-from napari_landmark.gui.session.running_job import JobKind
+from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.widgets.cohort_table import CohortTable
+from napari_landmark.gui.widgets.compute_choice import ComputeChoice
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
 
@@ -57,6 +58,7 @@ class ReviewWidget(DockWidget):
         self.detect_one = button(
             "In this", lambda: self._on_detect(self.session.current_image), tip="Only in the current image"
         )
+        self.compute = ComputeChoice(self.session)
         self.heatmaps = QCheckBox("Heatmap of the landmark")
         self.heatmaps.setToolTip("Heatmap of the model for the current landmark: brighter is more likely")
         self.heatmaps.toggled.connect(self._on_heatmaps)
@@ -149,6 +151,7 @@ class ReviewWidget(DockWidget):
         for widgets in (
             (self.hint,),
             (QLabel("Model"), self.models, self.detect_all, self.detect_one),
+            (self.compute,),
             (self.order,),
             (self.cohort,),
             (self.colors, self.heatmaps),
@@ -199,6 +202,7 @@ class ReviewWidget(DockWidget):
         self.hint.setText("There is no model yet: annotate one image and <b>train</b> first.")
         for widget in (self.detect_all, self.detect_one, self.again):
             widget.setEnabled(idle and bool(names))
+        self.compute.setEnabled(idle)
         self.heatmaps.setEnabled(bool(names))
         emphasise(self.detect_all, bool(names) and not anything)
         self.accept.setEnabled(predicted)
@@ -294,18 +298,21 @@ class ReviewWidget(DockWidget):
         session = self.session
 
         def begin() -> None:
-            job = detect_job(
-                session,
-                model=self.models.currentData(),
-                device=Preferences.read().device,
-                image=image,
-            )
+            model, device = self.models.currentData(), Preferences.read().device
+            job: RunningJob
+            if image is not None:
+                job = detect_job(session, model=model, device=device, image=image)
+            else:
+                host = self.compute.host
+                if host and not self.compute.confirms(session.require_cohort()):
+                    return
+                job = detect_all_job(session, model=model, device=device, host=host)
             self.follow(job, (job.succeeded, self._on_found), until=(job.succeeded, job.failed))
             session.run(job)
 
         session.attempt(begin)
 
-    def _on_found(self, found: dict[str, LandmarkSet]) -> None:
+    def _on_found(self, _: object) -> None:
         if self.heatmaps.isChecked():
             self._pause.start()
 
@@ -357,8 +364,13 @@ class ReviewWidget(DockWidget):
     def _on_again(self) -> None:
         def begin() -> None:
             # The Train widget shows the progress; all settings have their defaults.
+            host = self.compute.host
+            if host and not self.compute.confirms(self.session.require_cohort()):
+                return
             self.open_dock("Train")
-            self.session.run(train_job(self.session, device=Preferences.read().device, update=True))
+            self.session.run(
+                train_job(self.session, device=Preferences.read().device, host=host, update=True)
+            )
 
         self.session.attempt(begin)
 

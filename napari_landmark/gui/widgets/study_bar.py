@@ -187,8 +187,7 @@ class StudyBar(Listener):
         for widget in (self.new, self.open):
             widget.setEnabled(job is None)
         if job is not None:
-            self.cancel.setEnabled(not job.cancelled)
-            self.cancel.setText("Cancelling…" if job.cancelled else "Cancel")
+            self._on_job_cancelling()
             self.progress.setFormat(job.title)
             self.follow(
                 job,
@@ -218,8 +217,10 @@ class StudyBar(Listener):
             self.session.job.cancel()
 
     def _on_job_cancelling(self) -> None:
-        self.cancel.setEnabled(False)
-        self.cancel.setText("Cancelling…")
+        job = self.session.job
+        if job is not None:
+            self.cancel.setEnabled(job.can_cancel)
+            self.cancel.setText(job.cancel_text)
 
 
 def open_layers_count(viewer: ViewerModel) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from html import escape
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QUrl
@@ -15,11 +16,12 @@ from napari_landmark.data.sides import Mirroring
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import reread_job
-from napari_landmark.gui.jobs.train import Preview, TrainingOutcome, train_job
+from napari_landmark.gui.jobs.train import TrainingOutcome, preview_of, train_job
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
 from napari_landmark.gui.session.model_list import LandmarkModelInfo
 from napari_landmark.gui.session.prepared_study import PreparedStudy
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
+from napari_landmark.gui.widgets.compute_choice import ComputeChoice
 from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.loss_plot import LossPlot
 from napari_landmark.progress import ProgressEvent
@@ -44,6 +46,7 @@ class TrainWidget(DockWidget):
         self.ready = note()
         self.run = button("Train", self._on_run)
         self.resume = button("Resume", self._on_resume, tip="Resume the training that was stopped")
+        self.compute = ComputeChoice(self.session)
         self.stage_text = note()
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
@@ -56,6 +59,7 @@ class TrainWidget(DockWidget):
         self._advanced()
         for widget in (
             self.ready,
+            self.compute,
             self.run,
             self.resume,
             self.stage_text,
@@ -92,14 +96,15 @@ class TrainWidget(DockWidget):
             images = "one image" if count == 1 else f"{count} images"
             marks = "one landmark" if placed == 1 else f"{placed} landmarks"
             self.ready.setText(f"Trains on {len(session.names)} images, with {marks} annotated in {images}.")
-        self.run.setText("Train" if training is None else "Cancelling…" if training.cancelled else "Cancel")
-        free = session.job is None if training is None else not training.cancelled
+        self.run.setText("Train" if training is None else training.cancel_text)
+        free = session.job is None if training is None else training.can_cancel
         self.run.setEnabled(bool(annotated) and free)
         names = session.models.names
         emphasise(self.run, idle and not names)
         stopped = session.models.interrupted_training if idle else None
         self.resume.setVisible(stopped is not None)
         self.resume.setEnabled(session.job is None)
+        self.compute.setEnabled(idle)
         self.progress.setVisible(not idle)
         self.stage_text.setText(self._outcome if idle else self.stage_text.text())
         self.stage_text.setVisible(bool(self.stage_text.text()))
@@ -201,6 +206,9 @@ class TrainWidget(DockWidget):
             if mirroring is not study.sides.mirroring:
                 study.choose_mirroring(mirroring)
             self._outcome, self._failed = "", False
+            host = "" if resume else self.compute.host
+            if host and not self.compute.confirms(self.session.require_cohort()):
+                return
             self.plot.clear()
             self.session.run(
                 train_job(
@@ -209,6 +217,7 @@ class TrainWidget(DockWidget):
                     seed=self.seed.value(),
                     minutes=self.minutes.value() or None,
                     resume=resume,
+                    host=host,
                 )
             )
 
@@ -227,6 +236,8 @@ class TrainWidget(DockWidget):
             return
         self._training = job
         self.stage_text.setText("Preparing…")
+        if job.last_event is not None:
+            self._on_progress(job.last_event)
         self.follow(
             job,
             (job.progressed, self._on_progress),
@@ -242,14 +253,17 @@ class TrainWidget(DockWidget):
         self.plot.add(event)
         self.progress.setValue(round(1000 * event.fraction))
         left = time_left(event)
-        self.stage_text.setText(f"{event.stage[:1].upper()}{event.stage[1:]}{' · ' + left if left else ''}")
+        loss = "" if event.loss is None else f"loss {event.loss:.3g}"
+        place = "" if self._training is None or event.loss is None else self._training.place
+        stage = escape(f"{event.stage[:1].upper()}{event.stage[1:]}")  # a host may have written it
+        parts = [stage, left, loss, escape(place)]
+        self.stage_text.setText(" · ".join(filter(None, parts)))
         self.stage_text.setVisible(True)
 
     def _on_shown(self, shown: object) -> None:
-        if not isinstance(shown, Preview) or self._training is None:
-            return
-        if shown.image == self.session.current_image:
-            self.layer_manager.preview.show(shown.landmarks)
+        preview = preview_of(shown, self.session)
+        if preview is not None and self._training is not None and preview.image == self.session.current_image:
+            self.layer_manager.preview.show(preview.landmarks)
 
     def _on_done(self, outcome: TrainingOutcome) -> None:
         self._outcome, self._failed = outcome.text, not outcome.usable

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.detection.model import store
 from napari_landmark.detection.pose.pose_table import POSE_TABLE
 from napari_landmark.detection.training import train as pipeline
-from napari_landmark.gui.jobs.detect import detect_job
+from napari_landmark.gui.jobs.detect import detect_all_job
 from napari_landmark.gui.jobs.model_cache import ModelCache
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.model_list import LandmarkModelInfo, ModelList
@@ -37,8 +40,8 @@ def test_detecting_without_any_widget(session, layer_manager, qtbot, monkeypatch
         return {"hand_000.png": marks}
 
     monkeypatch.setattr(pipeline, "predict_cohort", predict_cohort)
-    monkeypatch.setattr(ModelCache, "load", lambda *_, **__: None)
-    session.run(detect_job(session, model=None))
+    monkeypatch.setattr(store, "load_model", lambda *_, **__: SimpleNamespace(device="cpu"))
+    session.run(detect_all_job(session, model=None))
     qtbot.waitUntil(lambda: session.job is None, timeout=10_000)
     assert session.landmark_store.state("hand_000.png") == "predicted"
     table = (session.study.folder / POSE_TABLE).read_text().splitlines()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from napari_landmark.backend.jobs import train as train_worker
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.detection.model import store
 from napari_landmark.detection.training import report
 from napari_landmark.detection.training import train as pipeline
-from napari_landmark.detection.training.options import TrainingOptions
+from napari_landmark.detection.training.summary import summarize
 from napari_landmark.detection.training.train import TrainingReport
-from napari_landmark.gui.jobs import train as training
 from napari_landmark.gui.jobs.train import Preview, train_job, training_outcome
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
@@ -34,7 +36,7 @@ def heard(session):
 
 
 @pytest.fixture
-def finish(monkeypatch, truth):
+def finish(monkeypatch, truth, stage_steps):
     """A training with given predictions and a given end."""
     event, end = threading.Event(), {"images": list(truth), "cancelled": False, "error": None}
 
@@ -53,9 +55,9 @@ def finish(monkeypatch, truth):
 
     monkeypatch.setattr(pipeline, "train", train)
     monkeypatch.setattr(report, "write_report", lambda *_: None)
-    monkeypatch.setattr(
-        training, "training_options", lambda *_, **__: TrainingOptions(None, "cpu", 0, 1, 1, 1, 1, 1)
-    )
+    monkeypatch.setattr(train_worker, "_write_journal", lambda *_: None)
+    monkeypatch.setattr(store, "load_model", lambda *_, **__: SimpleNamespace(digest=lambda: ""))
+    stage_steps(1, 1, 1, 1, 1)
 
     def run(session, qtbot, **ending):
         end.update(ending)
@@ -130,7 +132,7 @@ class TestOutcome:
             }
             histories = [History("matching", 600), History("detector", steps, least_steps=75)]
             done = TrainingReport(study.models_dir / "001", histories, found, cancelled, 90.0)
-            return training_outcome(done, cohort)
+            return training_outcome(summarize(done, cohort))
 
         return make
 

@@ -40,7 +40,7 @@ def asked(monkeypatch):
     said = {"go": threading.Event(), "error": None}
     said["go"].set()
 
-    def suggest(cohort, *, count, minutes, device, progress, cancel):
+    def suggest(cohort, *, count, minutes, device, seed, progress, cancel):
         said.update(count=count, minutes=minutes, device=device)
         progress(ProgressEvent("judging the images", 0.5))
         while not said["go"].wait(0.01) and not cancel.cancelled:
@@ -106,6 +106,7 @@ def test_nothing_else_is_started_meanwhile(panel, session, qtbot, asked):
 def test_cancelling_keeps_what_was_compared(panel, session, qtbot, asked, heard):
     asked["go"].clear()
     panel.run.click()
+    qtbot.waitUntil(lambda: session.job.last_event.stage == "judging the images", timeout=10_000)
     session.job.cancel()
     wait(session, qtbot)
     assert len(lines(panel)) == 4
