@@ -16,7 +16,7 @@ from napari.utils import Colormap
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, put
-from napari_landmark.gui.layers.single_drawing import points_drawn_once
+from napari_landmark.gui.layers.single_drawing import points_drawn_once, sliders_kept
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
@@ -112,7 +112,10 @@ class LandmarkLayer:
     @contextlib.contextmanager
     def _drawn_once(self) -> Iterator[None]:
         """Draw both layers once, the rings first; the points tell the viewer of the extent of both."""
+        viewer = self._viewer()
         with contextlib.ExitStack() as drawn:
+            if viewer is not None and self.layer is not None:
+                drawn.enter_context(sliders_kept(viewer, self.layer))
             for layer, tell in ((self._layer, True), (self._rings, False)):
                 if layer is not None:
                     drawn.enter_context(points_drawn_once(layer, tell=tell))

@@ -12,6 +12,7 @@ from napari.utils.notifications import show_error, show_info, show_warning
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.gui.layers.deferred_canvas import DeferredCanvas
 from napari_landmark.gui.layers.heatmap_layers import HeatmapLayers
 from napari_landmark.gui.layers.landmark_layer import LandmarkLayer
 from napari_landmark.gui.layers.layer_source import source_file
@@ -20,7 +21,7 @@ from napari_landmark.gui.layers.link_layer import LinkLayer
 from napari_landmark.gui.layers.preview_layer import PreviewLayer
 from napari_landmark.gui.layers.registration_layers import RegistrationLayers
 from napari_landmark.gui.layers.rendering import Rendering
-from napari_landmark.gui.layers.single_drawing import drawn_once
+from napari_landmark.gui.layers.single_drawing import drawn_once, sliders_kept
 from napari_landmark.gui.layers.superimposition_layer import SuperimpositionLayers
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
@@ -54,6 +55,9 @@ class LayerManager:
         self._session = session
         self._image: Image | None = None
         self._opened = False  # a study of which no image was shown yet
+        self._canvas = DeferredCanvas(viewer)
+        for signal in (session.image_changed, session.study_changed, session.landmarks_changed):
+            signal.connect(self._canvas.defer)  # before anything draws
         self.landmarks = LandmarkLayer(viewer, session)
         self.links = LinkLayer(viewer, session)
         self.superimposition = SuperimpositionLayers(viewer, session)
@@ -214,7 +218,7 @@ class LayerManager:
         try:
             if layer is None or first:
                 layer = self._add_image(viewer, image.array, place)
-            with drawn_once(layer):
+            with sliders_kept(viewer, layer), drawn_once(layer):
                 if layer.data is not image.array:
                     layer.data = image.array
                 put(layer, place)
