@@ -1,8 +1,9 @@
-"""Drawing of a viewer's canvas in a turn of the event loop of its own."""
+"""Drawing of a viewer's canvas, and changes of its layers, in turns of the event loop of their own."""
 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QTimer
@@ -30,9 +31,28 @@ class DeferredCanvas:
         if widget is None or not widget.updatesEnabled():
             return
         widget.setUpdatesEnabled(False)
+        self._next_turn(widget, lambda: widget.setUpdatesEnabled(True))
+
+    def in_turns(self, *steps: Callable[[], object]) -> None:
+        """Call functions one after another, each in a turn of the event loop; at once in a viewer without a window."""
+        widget = self._widget()
+        if widget is None:
+            for step in steps:
+                step()
+            return
+
+        def next_one() -> None:
+            steps[0]()
+            if steps[1:]:
+                self.in_turns(*steps[1:])
+
+        self._next_turn(widget, next_one)
+
+    @staticmethod
+    def _next_turn(widget: QWidget, action: Callable[[], object]) -> None:
         timer = QTimer(widget)  # deleted with the canvas, so that it cannot fire afterwards
         timer.setSingleShot(True)
-        timer.timeout.connect(lambda: widget.setUpdatesEnabled(True))
+        timer.timeout.connect(action)
         timer.timeout.connect(timer.deleteLater)
         timer.start(0)
 

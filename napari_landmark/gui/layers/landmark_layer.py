@@ -81,7 +81,8 @@ class LandmarkLayer:
         place = layer_place(geometry)
         made = self.layer is None or self.layer.ndim != geometry.ndim
         if made:
-            self._remove()
+            if self._layer is not None:
+                self._remove()
             self._make(viewer, geometry.ndim, place)
         for layer in (self._rings, self._layer):
             if layer is not None:
@@ -121,21 +122,35 @@ class LandmarkLayer:
                     drawn.enter_context(points_drawn_once(layer, tell=tell))
             yield
 
-    def _make(self, viewer: ViewerModel, ndim: int, place: dict[str, Any]) -> None:
-        features = _features(LandmarkSet(self._session.require_study().schema))
-        rings = viewer.add_points(
-            np.empty((0, ndim)),
-            ndim=ndim,
+    def make_rings(self) -> None:
+        """Make the layer of the rings, where there is none yet; `show_image` makes what is missing."""
+        viewer = self._viewer()
+        if viewer is None or not self._session.current_image:
+            return
+        geometry = self._session.geometry()
+        if self._rings is not None and self._rings in viewer.layers and self._rings.ndim == geometry.ndim:
+            return
+        self._remove()
+        rings = self._rings = viewer.add_points(
+            np.empty((0, geometry.ndim)),
+            ndim=geometry.ndim,
             name=_RINGS,
-            features=features[["name"]],
+            features=_features(LandmarkSet(self._session.require_study().schema))[["name"]],
             face_color="transparent",
             border_color="#ffd34d",
             border_width=1.0,
             border_width_is_relative=False,
             text={"string": "{name}", "color": "black", "anchor": "upper_left", "size": 10},
-            **place,
+            **layer_place(geometry),
         )
         rings.editable = False
+
+    def _make(self, viewer: ViewerModel, ndim: int, place: dict[str, Any]) -> None:
+        self.make_rings()
+        rings = self._rings
+        if rings is None:
+            return
+        features = _features(LandmarkSet(self._session.require_study().schema))
         layer = viewer.add_points(
             np.empty((0, ndim)),
             ndim=ndim,
@@ -152,7 +167,7 @@ class LandmarkLayer:
         layer.events.set_data.connect(self._on_set_data)
         layer.events.mode.connect(self._on_mode)
         layer.selected_data.events.items_changed.connect(self._on_selected)
-        self._rings, self._layer, self._bar_drawn = rings, layer, False
+        self._layer, self._bar_drawn = layer, False
         self._painted, self._ring_colors = None, []
         self._on_zoom()
 

@@ -55,6 +55,7 @@ class LayerManager:
         self._session = session
         self._image: Image | None = None
         self._opened = False  # a study of which no image was shown yet
+        self._first = False  # whether the layer of the image was made, and its landmarks are not shown yet
         self._canvas = DeferredCanvas(viewer)
         for signal in (session.image_changed, session.study_changed, session.landmarks_changed):
             signal.connect(self._canvas.defer)  # before anything draws
@@ -197,14 +198,22 @@ class LayerManager:
             self._opened = True
 
     def _on_image_changed(self) -> None:
+        if self._session.in_turns and self.image is None:
+            # Without layers there is nothing yet that a click could place or move.
+            self._canvas.in_turns(self._show_picture, self.landmarks.make_rings, self._show_landmarks)
+        elif self._show_picture():
+            self._show_landmarks()
+
+    def _show_picture(self) -> bool:
+        """Show the pixels of the current image; returns whether they could be read."""
         viewer, session = self._viewer(), self._session
         if viewer is None or not session.current_image:
-            return
+            return False
         try:
             image = session.read_image()
         except InputError as error:
             show_error(word(error))
-            return
+            return False
         self.preview.clear()
         self.heatmaps.clear()
         self.superimposition.clear()
@@ -214,6 +223,7 @@ class LayerManager:
         layer = self.image
         first = layer is None or layer.ndim != image.array.ndim
         other_size = not first and layer is not None and image.array.shape != layer.data.shape
+        self._first = self._first or first
         self._syncing = True
         try:
             if layer is None or first:
@@ -228,13 +238,22 @@ class LayerManager:
             self._syncing = False
         if other_size:
             viewer.reset_view()
+        return True
+
+    def _show_landmarks(self) -> None:
+        """Show the landmarks of the current image over its pixels."""
+        viewer, session, first = self._viewer(), self._session, self._first
+        if viewer is None or not session.current_image or self.image is None:
+            return
+        self._first = False
         made = self.landmarks.show_image()
         self.links.show_image()
+        geometry = session.geometry()
         if first:
             viewer.reset_view()
-            if image.geometry.ndim == 3:
+            if geometry.ndim == 3:
                 # A point shows in the slices next to its own, too; the image itself stays sharp.
-                thick = (1.5 * place["scale"][0], 0.0, 0.0)
+                thick = (1.5 * layer_place(geometry)["scale"][0], 0.0, 0.0)
                 viewer.dims.margin_left = viewer.dims.margin_right = thick
         self._on_crosshair(centre=True)
         if first or made or self._opened:
