@@ -144,7 +144,7 @@ def open_job(
         if prepared is None:
             session.message.emit("info", "Reading was cancelled; what was read is kept for the next time.")
             return
-        session.attempt(lambda: session.show_study(prepared, adding=adding))
+        session.attempt(lambda: session.show_study(prepared, adding=adding, in_turns=True))
         _report_skipped_files(session, prepared.cohort)
         if left and session.job is None and not prepared.study.reader:
             session.attempt(lambda: _follow(session, left[0]))

@@ -17,7 +17,7 @@ from napari_landmark.data.landmarks import Landmark, LandmarkSet
 from napari_landmark.gui.layers.error_ellipses import ErrorEllipses
 from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, put
 from napari_landmark.gui.layers.mark_colors import mark_colors, shows_confidence
-from napari_landmark.gui.layers.single_drawing import points_drawn_once
+from napari_landmark.gui.layers.single_drawing import points_drawn_once, sliders_kept
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.mark_options import MarkShape
 from napari_landmark.gui.session.session import Session
@@ -89,7 +89,8 @@ class LandmarkLayer:
         place = layer_place(geometry)
         made = self.layer is None or self.layer.ndim != geometry.ndim
         if made:
-            self._remove()
+            if self._layer is not None:
+                self._remove()
             self._make(viewer, geometry.ndim, place)
         for layer in (self._rings, self._layer):
             if layer is not None:
@@ -139,26 +140,43 @@ class LandmarkLayer:
     @contextlib.contextmanager
     def _drawn_once(self) -> Iterator[None]:
         """Draw both layers once, the rings first; the points tell the viewer of the extent of both."""
+        viewer = self._viewer()
         with contextlib.ExitStack() as drawn:
+            if viewer is not None and self.layer is not None:
+                drawn.enter_context(sliders_kept(viewer, self.layer))
             for layer, tell in ((self._layer, True), (self._rings, False)):
                 if layer is not None:
                     drawn.enter_context(points_drawn_once(layer, tell=tell))
             yield
 
-    def _make(self, viewer: ViewerModel, ndim: int, place: dict[str, Any]) -> None:
-        features = _features(LandmarkSet(self._session.require_study().schema))
-        rings = viewer.add_points(
-            np.empty((0, ndim)),
-            ndim=ndim,
+    def make_rings(self) -> None:
+        """Make the layer of the rings, where there is none yet; `show_image` makes what is missing."""
+        viewer = self._viewer()
+        if viewer is None or not self._session.current_image:
+            return
+        geometry = self._session.geometry()
+        if self._rings is not None and self._rings in viewer.layers and self._rings.ndim == geometry.ndim:
+            return
+        self._remove()
+        rings = self._rings = viewer.add_points(
+            np.empty((0, geometry.ndim)),
+            ndim=geometry.ndim,
             name=_RINGS,
-            features=features[["name"]],
+            features=_features(LandmarkSet(self._session.require_study().schema))[["name"]],
             face_color="transparent",
             border_color="#ffd34d",
             border_width=1.0,
             border_width_is_relative=False,
-            **place,
+            **layer_place(geometry),
         )
         rings.editable = False
+
+    def _make(self, viewer: ViewerModel, ndim: int, place: dict[str, Any]) -> None:
+        self.make_rings()
+        rings = self._rings
+        if rings is None:
+            return
+        features = _features(LandmarkSet(self._session.require_study().schema))
         layer = viewer.add_points(
             np.empty((0, ndim)),
             ndim=ndim,
@@ -175,7 +193,7 @@ class LandmarkLayer:
         layer.events.set_data.connect(self._on_set_data)
         layer.events.mode.connect(self._on_mode)
         layer.selected_data.events.items_changed.connect(self._on_selected)
-        self._rings, self._layer = rings, layer
+        self._layer = layer
         self._painted, self._ring_colors = None, []
         self._show_names()
         self._on_zoom()

@@ -12,6 +12,7 @@ from napari.utils.notifications import show_error, show_info, show_warning
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import MedicalImage
+from napari_landmark.gui.layers.deferred_canvas import DeferredCanvas
 from napari_landmark.gui.layers.heatmap_layers import HeatmapLayers
 from napari_landmark.gui.layers.landmark_layer import LandmarkLayer
 from napari_landmark.gui.layers.layer_source import source_file
@@ -21,7 +22,7 @@ from napari_landmark.gui.layers.local_contrast import LocalContrast
 from napari_landmark.gui.layers.preview_layer import PreviewLayer
 from napari_landmark.gui.layers.registration_layers import RegistrationLayers
 from napari_landmark.gui.layers.rendering import Rendering
-from napari_landmark.gui.layers.single_drawing import drawn_once
+from napari_landmark.gui.layers.single_drawing import drawn_once, sliders_kept
 from napari_landmark.gui.layers.superimposition_layer import SuperimpositionLayers
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
@@ -56,6 +57,10 @@ class LayerManager:
         self._session = session
         self._image: Image | None = None
         self._opened = False  # a study of which no image was shown yet
+        self._first = False  # whether the layer of the image was made, and its landmarks are not shown yet
+        self._canvas = DeferredCanvas(viewer)
+        for signal in (session.image_changed, session.study_changed, session.landmarks_changed):
+            signal.connect(self._canvas.defer)  # before anything draws
         self.landmarks = LandmarkLayer(viewer, session)
         self.links = LinkLayer(viewer, session)
         self.superimposition = SuperimpositionLayers(viewer, session)
@@ -228,14 +233,22 @@ class LayerManager:
             self._opened = True
 
     def _on_image_changed(self) -> None:
+        if self._session.in_turns and self.image is None:
+            # Without layers there is nothing yet that a click could place or move.
+            self._canvas.in_turns(self._show_picture, self.landmarks.make_rings, self._show_landmarks)
+        elif self._show_picture():
+            self._show_landmarks()
+
+    def _show_picture(self) -> bool:
+        """Show the pixels of the current image; returns whether they could be read."""
         viewer, session = self._viewer(), self._session
         if viewer is None or not session.current_image:
-            return
+            return False
         try:
             image = session.read_image()
         except InputError as error:
             show_error(word(error))
-            return
+            return False
         self.preview.clear()
         self.heatmaps.clear()
         self.superimposition.clear()
@@ -245,11 +258,12 @@ class LayerManager:
         layer = self.image
         first = layer is None or layer.ndim != image.array.ndim
         before = None if first or layer is None else layer.extent.world
+        self._first = self._first or first
         self._syncing = True
         try:
             if layer is None or first:
                 layer = self._add_image(viewer, image.array, place)
-            with drawn_once(layer):
+            with sliders_kept(viewer, layer), drawn_once(layer):
                 if layer.data is not image.array:
                     layer.data = image.array
                 put(layer, place)
@@ -260,13 +274,22 @@ class LayerManager:
         self._show_contrast()
         if before is not None and not _similar(before, layer.extent.world):
             viewer.reset_view()
+        return True
+
+    def _show_landmarks(self) -> None:
+        """Show the landmarks of the current image over its pixels."""
+        viewer, session, first = self._viewer(), self._session, self._first
+        if viewer is None or not session.current_image or self.image is None:
+            return
+        self._first = False
         made = self.landmarks.show_image()
         self.links.show_image()
+        geometry = session.geometry()
         if first:
             viewer.reset_view()
-            if image.geometry.ndim == 3:
+            if geometry.ndim == 3:
                 # A point shows in the slices next to its own, too; the image itself stays sharp.
-                thick = (1.5 * place["scale"][0], 0.0, 0.0)
+                thick = (1.5 * layer_place(geometry)["scale"][0], 0.0, 0.0)
                 viewer.dims.margin_left = viewer.dims.margin_right = thick
         self._on_crosshair(centre=True)
         if first or made or self._opened:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from napari.components import ViewerModel
 from napari.layers import Layer, Points
 from napari.layers.base import ActionType
 
@@ -53,6 +54,37 @@ def points_drawn_once(layer: Points, *, tell: bool = True) -> Iterator[None]:
             vertex_indices=((),),
         )
         layer.events.features()
+
+
+@contextlib.contextmanager
+def sliders_kept(viewer: ViewerModel, *layers: Layer) -> Iterator[None]:
+    """Change the data of layers; the viewer's sliders are set at the end, once, where the extent is another.
+
+    napari sets them at every change of data, mostly to what they are: several milliseconds each. Other listeners of
+    the data are told as usual.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    *layers : Layer
+        Layers of the viewer.
+    """
+    set_sliders = getattr(viewer, "_on_layers_change", None)  # private; without it they are set each time
+    if set_sliders is None:
+        yield
+        return
+    # Disconnected, as a blocked callback stays a key of the emitter and would keep the viewer alive.
+    for layer in layers:
+        layer.events.data.disconnect(set_sliders)
+    try:
+        yield
+    finally:
+        for layer in viewer.layers:
+            if layer in layers:
+                layer.events.data.connect(set_sliders, position="first")
+    extent = viewer.layers.extent
+    if viewer.dims.range != tuple(zip(*extent.world, extent.step, strict=True)):
+        set_sliders()
 
 
 def _undrawn(layer: Layer) -> contextlib.AbstractContextManager[None]:

@@ -30,17 +30,11 @@ class LandmarkColumns:
     has_position : (n, m) array of bool
     expected_errors : (n, m) array
         In native pixels, NaN where unknown.
-    positions : (n, m, 3) array
-        Index coordinates in array axis order, of pictures with NaN in front; NaN without a position.
-    covariances : (n, m, 3, 3) array
-        Of the errors in squared native pixels, in the same order; NaN where unknown.
     """
 
     status: NDArray[np.uint8]
     has_position: NDArray[np.bool_]
     expected_errors: NDArray[np.float64]
-    positions: NDArray[np.float64]
-    covariances: NDArray[np.float64]
 
     @property
     def is_manual(self) -> NDArray[np.bool_]:
@@ -133,24 +127,40 @@ class LandmarkArrays:
 
     def columns(self, images: Collection[str], schema: LandmarkSchema) -> LandmarkColumns:
         """Landmarks of many images, in the order of their names and of the schema."""
-        rows = np.fromiter(map(self._rows.get, images, repeat(-1)), int, len(images))
-        columns = np.array([self._columns.get(name, -1) for name in schema.names])
-        shape = (len(rows), len(columns))
-        made = LandmarkColumns(
-            np.zeros(shape, np.uint8),
-            np.zeros(shape, bool),
-            np.full(shape, np.nan),
-            np.full((*shape, _LARGEST_NDIM), np.nan),
-            np.full((*shape, _LARGEST_NDIM, _LARGEST_NDIM), np.nan),
+        rows, columns = self._cells(images, schema)
+        has_position = ~np.isnan(self._positions[..., -1])  # of all: cheaper than to take all coordinates
+        return LandmarkColumns(
+            _taken(self._status, _CODES[Status.UNPLACED], rows, columns),
+            _taken(has_position, False, rows, columns),
+            _taken(self._errors, np.nan, rows, columns),
         )
-        own, known = np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0)
-        target, source = np.ix_(own, known), np.ix_(rows[own], columns[known])
-        made.status[target] = self._status[source]
-        made.positions[target] = self._positions[source]
-        made.has_position[target] = ~np.isnan(made.positions[..., -1][target])
-        made.expected_errors[target] = self._errors[source]
-        made.covariances[target] = self._covariances[source]
-        return made
+
+    def positions(self, images: Collection[str], schema: LandmarkSchema) -> NDArray[np.float64]:
+        """Positions of many images, in the order of their names and of the schema.
+
+        Returns
+        -------
+        (n, m, 3) array
+            Index coordinates in array axis order, of pictures with NaN in front; NaN without a position.
+        """
+        return _taken(self._positions, np.nan, *self._cells(images, schema))
+
+    def covariances(self, images: Collection[str], schema: LandmarkSchema) -> NDArray[np.float64]:
+        """Covariances of the errors of many images, in the order of their names and of the schema.
+
+        Returns
+        -------
+        (n, m, 3, 3) array
+            In squared native pixels, in array axis order, of pictures with NaN in front; NaN where unknown.
+        """
+        return _taken(self._covariances, np.nan, *self._cells(images, schema))
+
+    def _cells(
+        self, images: Collection[str], schema: LandmarkSchema
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows of images and columns of landmarks; -1 for those without."""
+        rows = np.fromiter(map(self._rows.get, images, repeat(-1)), np.intp, len(images))
+        return rows, np.array([self._columns.get(name, -1) for name in schema.names], np.intp)
 
     def copy(self) -> Self:
         """A copy that later changes do not reach, such as for a thread."""
@@ -245,3 +255,12 @@ class LandmarkArrays:
         matrix = self._covariances[row, column, first:, first:].tolist()
         known = ndim > 0 and all(value == value for values in matrix for value in values)
         return tuple(map(tuple, matrix)) if known else None
+
+def _taken(array: NDArray, empty: float, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray:
+    """Cells of an array in some order; those of a negative row or column are empty."""
+    if not array.shape[0] or not array.shape[1]:
+        return np.full((len(rows), len(columns), *array.shape[2:]), empty, array.dtype)
+    made = array.take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")
+    made[rows < 0] = empty
+    made[:, columns < 0] = empty
+    return made

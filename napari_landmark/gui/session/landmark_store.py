@@ -25,6 +25,7 @@ from napari_landmark.gui.wording import word
 
 _NO_FACTS = ImageFacts()
 _NO_ERROR = (-math.inf, -math.inf)
+_STATES = ("", "predicted", "annotated", "corrected")
 
 
 class LandmarkStore:
@@ -87,10 +88,11 @@ class LandmarkStore:
         self._summarize_all()
 
     def take_over(self, newer: LandmarkStore) -> None:
-        """Take over what a store of the same study read from its files, such as in a thread."""
+        """Take over what a store of the same study read from its files, such as in a thread; that one is used up."""
         self._annotations, self._predictions = newer._annotations, newer._predictions
         self._facts = newer._facts
-        self._summarized = None
+        self._states, self._errors, self._summarized = newer._states, newer._errors, newer._summarized
+        self._counted = None
 
     def keep_annotations(self, earlier: LandmarkStore) -> None:
         """Keep the annotations of the earlier store of the same study, to which a person may have added since.
@@ -145,7 +147,7 @@ class LandmarkStore:
         annotated = self._annotations.columns(images, self._study.schema)
         predicted = self._predictions.columns(images, self._study.schema)
         manual = annotated.is_manual
-        positions = np.where(manual[..., None], annotated.positions, predicted.positions)
+        positions = self._result_positions(images, manual)
         return positions, np.where(manual, annotated.expected_errors, predicted.expected_errors), manual
 
     def correction_arrays(
@@ -156,10 +158,12 @@ class LandmarkStore:
         Index coordinates in array axis order, errors of the predictions in native pixels. Images that the user left
         out have neither.
         """
-        annotated = self._annotations.columns(images, self._study.schema)
-        predicted = self._predictions.columns(images, self._study.schema)
-        marked = np.where(annotated.is_manual[..., None], annotated.positions, np.nan)[..., 3 - ndim :]
-        found, errors = predicted.positions[..., 3 - ndim :].copy(), predicted.expected_errors.copy()
+        schema = self._study.schema
+        manual = self._annotations.columns(images, schema).is_manual
+        placed = self._annotations.positions(images, schema)
+        marked = np.where(manual[..., None], placed, np.nan)[..., 3 - ndim :]
+        found = self._predictions.positions(images, schema)[..., 3 - ndim :]
+        errors = self._predictions.columns(images, schema).expected_errors
         left_out = np.array([self.decision(image) is ImageDecision.LEFT_OUT for image in images], bool)
         marked[left_out], found[left_out], errors[left_out] = np.nan, np.nan, np.nan
         return found, marked, errors
@@ -170,8 +174,7 @@ class LandmarkStore:
         Landmarks that a person decided on have none.
         """
         manual = self._annotations.columns(images, self._study.schema).is_manual
-        predicted = self._predictions.columns(images, self._study.schema)
-        own = predicted.covariances[..., 3 - ndim :, 3 - ndim :]
+        own = self._predictions.covariances(images, self._study.schema)[..., 3 - ndim :, 3 - ndim :]
         return np.where(manual[..., None, None], np.nan, own)
 
     def annotated_among(self, images: Collection[str]) -> list[str]:
@@ -186,8 +189,10 @@ class LandmarkStore:
         predicted = self._predictions.columns(images, schema)
         both = annotated.is_manual & annotated.has_position & predicted.has_position
         first = 3 - ndim
-        offsets = np.where(both[..., None], annotated.positions - predicted.positions, np.nan)[..., first:]
-        errors, own = predicted.expected_errors, predicted.covariances[..., first:, first:]
+        apart = self._annotations.positions(images, schema) - self._predictions.positions(images, schema)
+        offsets = np.where(both[..., None], apart, np.nan)[..., first:]
+        errors = predicted.expected_errors
+        own = self._predictions.covariances(images, schema)[..., first:, first:]
         unknown = np.isnan(own).any((2, 3))
         extent = np.where(unknown[..., None, None], isotropic(errors, ndim), own)
         return Corrections(offsets, errors, extent)
@@ -298,11 +303,20 @@ class LandmarkStore:
         Images that the user left out have none.
         """
         annotated = self._annotations.columns(images, self._study.schema)
-        predicted = self._predictions.columns(images, self._study.schema)
-        found = np.where(annotated.is_manual[..., None], annotated.positions, predicted.positions)
+        found = self._result_positions(images, annotated.is_manual)
         left_out = [self.decision(image) is ImageDecision.LEFT_OUT for image in images]
         found[np.array(left_out, bool)] = np.nan
         return found[..., 3 - ndim :]
+
+    def _result_positions(
+        self, images: Sequence[str], is_manual: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        schema = self._study.schema
+        annotated, predicted = (
+            self._annotations.positions(images, schema),
+            self._predictions.positions(images, schema),
+        )
+        return np.where(is_manual[..., None], annotated, predicted)
 
     def placed_counts(self, images: Collection[str]) -> dict[str, int]:
         """Number of manual positions by image, for those of the named images that have any."""
@@ -381,37 +395,32 @@ class LandmarkStore:
     def _summarize_all(self) -> None:
         """Compute the states and errors of all images, unless they are known for the landmarks of the study."""
         schema = self._study.schema
-        if self._summarized is not schema:
+        if self._summarized is schema:
+            return
+        if self._summarized != schema:  # not another object alone, such as one that was read again
             self._states.clear()
             self._reviewed.clear()
             self._errors.clear()
-            self._summarized = schema
             self._summarize(
                 tuple({**dict.fromkeys(self._annotations.images), **dict.fromkeys(self._predictions.images)})
             )
+        self._summarized = schema
 
     def _summarize(self, images: Sequence[str]) -> None:
         self._counted = self._reviewed_counted = None
         annotated = self._annotations.columns(images, self._study.schema)
         predicted = self._predictions.columns(images, self._study.schema)
         manual = annotated.is_manual
-        states = np.select(
-            [
-                annotated.has_status(Status.CORRECTED).any(axis=1),
-                manual.any(axis=1),
-                predicted.has_position.any(axis=1),
-            ],
-            ["corrected", "annotated", "predicted"],
-            "",
-        )
-        self._states.update(zip(images, states.tolist(), strict=True))
+        states = np.where(predicted.has_position.any(axis=1), 1, 0)
+        states[manual.any(axis=1)] = 2
+        states[annotated.has_status(Status.CORRECTED).any(axis=1)] = 3
+        self._states.update(zip(images, map(_STATES.__getitem__, states.tolist()), strict=True))
         undecided = predicted.has_position & ~manual
-        self._reviewed.update(
-            zip(images, (manual.any(axis=1) & ~undecided.any(axis=1)).tolist(), strict=True)
-        )
+        reviewed = manual.any(axis=1) & ~undecided.any(axis=1)
+        self._reviewed.update(zip(images, reviewed.tolist(), strict=True))
         known = undecided & ~np.isnan(predicted.expected_errors)
-        errors = np.where(known, predicted.expected_errors, 0.0)
-        counts = known.sum(axis=1)
-        means = np.where(counts > 0, errors.sum(axis=1) / np.maximum(counts, 1), -np.inf)
-        largest = np.where(known, predicted.expected_errors, -np.inf).max(axis=1, initial=-np.inf)
+        errors = np.where(known, predicted.expected_errors, 0.0)  # none is negative
+        counts, largest = known.sum(axis=1), errors.max(axis=1, initial=0.0)
+        means = errors.sum(axis=1) / np.maximum(counts, 1)
+        means[counts == 0] = largest[counts == 0] = -np.inf
         self._errors.update(zip(images, zip(means.tolist(), largest.tolist(), strict=True), strict=True))

@@ -79,6 +79,8 @@ class Session:
         How landmarks are marked on images.
     crops : CropReader or None
         Reader of crops of the images of the open study.
+    in_turns : bool
+        Whether a study is being shown for which a viewer may make its layers in several turns of the event loop.
     """
 
     study_changed = Signal()
@@ -130,6 +132,7 @@ class Session:
         self.display = ImageDisplay()
         self.marks = MarkOptions()
         self.crops: CropReader | None = None
+        self.in_turns = False
         self._prefetcher: ImagePrefetcher | None = None
 
     # -- study ----------------------------------------------------------------------------------------
@@ -159,7 +162,9 @@ class Session:
         prepared = PreparedStudy.read(study, cohort, image=image, earlier=self.landmark_store)
         self.show_study(prepared, adding=adding)
 
-    def show_study(self, prepared: PreparedStudy, *, adding: bool = False) -> None:
+    def show_study(
+        self, prepared: PreparedStudy, *, adding: bool = False, in_turns: bool = False
+    ) -> None:
         """Make a study the open one.
 
         Annotations that were placed in the same study while it was read again are kept.
@@ -169,6 +174,8 @@ class Session:
         prepared : PreparedStudy
         adding : bool, optional
             Whether a click after the last landmark defines a new one.
+        in_turns : bool, optional
+            Whether a viewer may make its layers in several turns of the event loop instead of at once.
         """
         study, store, earlier = prepared.study, prepared.landmark_store, self.landmark_store
         if earlier is not None and earlier.is_of(study):
@@ -189,8 +196,12 @@ class Session:
         self.current_image = ""
         self.color_by_confidence = store.any_prediction
         self.placing = not store.any_prediction
-        self.study_changed.emit()
-        self.show(prepared.first)
+        self.in_turns = in_turns
+        try:
+            self.study_changed.emit()
+            self.show(prepared.first)
+        finally:
+            self.in_turns = False
         if prepared.problem:
             self.message.emit("warning", f"{prepared.problem}; {prepared.first} is shown instead")
         if store.in_use:

@@ -1,0 +1,64 @@
+"""Drawing of a viewer's canvas, and changes of its layers, in turns of the event loop of their own."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+
+from napari.components import ViewerModel
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QWidget
+
+
+class DeferredCanvas:
+    """Defers the drawing of a canvas to the next turn of the event loop.
+
+    Qt draws what changed right after the handler of a key or a click, so that both are one block of the main thread,
+    the drawing without a graphics card being the longer one. In between, the event loop gets a turn: the layers and the
+    session are at the new state by then, and only the picture on the screen is late by that turn.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = weakref.ref(viewer)
+
+    def defer(self, *_: object) -> None:
+        """Draw nothing until the next turn of the event loop; a viewer without a window has nothing to draw."""
+        widget = self._widget()
+        if widget is None or not widget.updatesEnabled():
+            return
+        widget.setUpdatesEnabled(False)
+        self._next_turn(widget, lambda: widget.setUpdatesEnabled(True))
+
+    def in_turns(self, *steps: Callable[[], object]) -> None:
+        """Call functions one after another, each in a turn of the event loop; at once in a viewer without a window."""
+        widget = self._widget()
+        if widget is None:
+            for step in steps:
+                step()
+            return
+
+        def next_one() -> None:
+            steps[0]()
+            if steps[1:]:
+                self.in_turns(*steps[1:])
+
+        self._next_turn(widget, next_one)
+
+    @staticmethod
+    def _next_turn(widget: QWidget, action: Callable[[], object]) -> None:
+        timer = QTimer(widget)  # deleted with the canvas, so that it cannot fire afterwards
+        timer.setSingleShot(True)
+        timer.timeout.connect(action)
+        timer.timeout.connect(timer.deleteLater)
+        timer.start(0)
+
+    def _widget(self) -> QWidget | None:
+        """Widget of the canvas, for which napari has private means only; without those drawing is not deferred."""
+        window = getattr(self._viewer(), "window", None)
+        canvas = getattr(getattr(window, "_qt_viewer", None), "canvas", None)
+        native = getattr(canvas, "native", None)
+        return native if isinstance(native, QWidget) else None
