@@ -264,7 +264,7 @@ def _landmarks(
             marks.append(Landmark(name))
         else:
             # Only a covariance is a list of its own; entries of earlier versions have none.
-            covariance = values[-1] if isinstance(values[-1], list) else None
+            covariance = tuple(map(tuple, values[-1])) if isinstance(values[-1], list) else None
             *position, confidence, error = values if covariance is None else values[:-1]
             status = Status.PREDICTED if position else Status.PREDICTED_MISSING
             marks.append(
