@@ -12,7 +12,9 @@ loop, as by a key or a mouse, in a window with all landmark widgets open. Printe
 
 Percentiles are of the blocks longer than a tick, of which a step has one or a few; those of a viewer at rest are the
 first row. The canvas drawn again, unchanged, is napari's own in every step. A study is opened twice: the first time
-in a program napari makes its layers, their controls and shaders.
+in a program napari makes its layers, their controls and shaders. What those cost without this package is measured
+first, in a program of its own: the rows of "napari alone" are an image and two layers of as many points with names,
+each of them added by one call in a bare window, then new pixels and new points in these layers.
 
 Images are noise of 48 x 40 pixels: what is measured grows with their number, not with their size (others:
 `--size`).
@@ -23,6 +25,8 @@ from __future__ import annotations
 import argparse
 import cProfile
 import pstats
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,6 +37,7 @@ import napari
 import numpy as np
 from PIL import Image
 from qtpy.QtCore import QEventLoop, QObject, Qt, QTimer
+from qtpy.QtWidgets import QWidget
 
 from napari_landmark.data.files import atomic
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
@@ -42,6 +47,7 @@ from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.jobs.predictions import JobPredictions
 from napari_landmark.gui.layers.viewer_session import get_session
+from napari_landmark.gui.layers.warm_up import warm_up
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.running_job import JobKind
@@ -106,7 +112,9 @@ def run_events(seconds: float) -> None:
     loop.exec()
 
 
-def measure(name: str, action: Callable[[], object], session: Session, *, times: int, profile: bool) -> None:
+def measure(
+    name: str, action: Callable[[], object], session: Session | None, *, times: int, profile: bool
+) -> None:
     """Print the row of a step: the action is called by the event loop, which then runs until no job does."""
     profiler = cProfile.Profile(time.thread_time)
     run_events(0.5)
@@ -117,12 +125,12 @@ def measure(name: str, action: Callable[[], object], session: Session, *, times:
     for _ in range(times):
         QTimer.singleShot(0, action)
         run_events(0.2)
-        while session.job is not None:
+        while session is not None and session.job is not None:
             run_events(0.1)
     run_events(0.3)
     profiler.disable()
     watchdog.stop()
-    cells = [f"{name:24}", f"{times:2}", f"{time.perf_counter() - started:6.1f}"]
+    cells = [f"{name:33}", f"{times:2}", f"{time.perf_counter() - started:6.1f}"]
     for column in np.array(watchdog.blocks).T:
         long = column[column > TICK_MS + 1]
         long = long if len(long) else column
@@ -153,6 +161,38 @@ def make_study(folder: Path, count: int, size: tuple[int, int]) -> Study:
     return study
 
 
+def measure_napari_alone(size: tuple[int, int]) -> None:
+    """Print rows of what napari itself needs for layers of that size, in a window without anything of this package."""
+    viewer = napari.Viewer()
+    viewer.window.add_dock_widget(QWidget(), name="empty", tabify=True)
+    time_canvas(type(viewer.window._qt_viewer.canvas._scene_canvas.native))
+    # Loaded before a study is shown, hence not a part of any step; see `warm_up`.
+    warm_up()
+    noise, points = np.random.default_rng(0), np.empty((0, 2))
+
+    def pixels() -> np.ndarray:
+        return noise.integers(0, 255, size, dtype=np.uint8)
+
+    def add_points() -> None:
+        layer = viewer.add_points(points, ndim=2, features={"name": np.array([], object)}, text="{name}")
+        layer.data = noise.uniform(2, min(size) - 2, (len(NAMES), 2))
+        layer.features = {"name": np.array(NAMES, object)}
+
+    def move_points() -> None:
+        for layer in viewer.layers[1:]:
+            layer.data = noise.uniform(2, min(size) - 2, (len(NAMES), 2))
+
+    for name, times, action in (
+        ("image layer", 1, lambda: viewer.add_image(pixels())),
+        ("first points layer", 1, add_points),
+        ("second points layer", 1, add_points),
+        ("other pixels", 10, lambda: setattr(viewer.layers[0], "data", pixels())),
+        ("other points", 10, move_points),
+    ):
+        measure(f"napari alone: {name}", action, None, times=times, profile=False)
+    viewer.close()
+
+
 def detection(session: Session) -> None:
     """Run a job that ends as a detection in all images does: its predictions are in the study's files."""
     saved = JobPredictions(session)
@@ -178,7 +218,17 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(48, 40), help="height and width of the images")
     parser.add_argument("--steps", nargs="*", help="names of the steps to measure, besides the opening")
     parser.add_argument("--profile", action="store_true", help="print where the main thread spends its time")
+    parser.add_argument("--napari-alone", action="store_true", help="measure napari's own part alone")
     options = parser.parse_args()
+    if options.napari_alone:
+        measure_napari_alone(tuple(options.size))
+        return
+    print("p50 / p99 / max in ms")
+    print("| step | times | s | by the clock | computing | without the canvas |")
+    print("|---|---|---|---|---|---|", flush=True)
+    subprocess.run(
+        [sys.executable, __file__, "--napari-alone", "--size", *map(str, options.size)], check=True
+    )
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary) / "work"
         if not folder.exists():
@@ -218,9 +268,6 @@ def main() -> None:
             "after a training": (1, lambda: detection(session)),
             "renaming a landmark": (1, lambda: rename(session)),
         }
-        print("p50 / p99 / max in ms")
-        print("| step | times | s | by the clock | computing | without the canvas |")
-        print("|---|---|---|---|---|---|")
         for name, (times, action) in steps.items():
             if options.steps and name not in (*options.steps, "opening"):
                 continue

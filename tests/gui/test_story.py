@@ -123,6 +123,7 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     dialog.deleteLater()
     wait_for_job(qtbot, session)
     assert session.current_image == "hand_000.png"
+    qtbot.waitUntil(lambda: len(viewer.layers) == 4, timeout=60_000)  # a layer a turn of the event loop
     assert [layer.name for layer in viewer.layers] == [
         "hand_000.png",
         "Links",

@@ -308,9 +308,7 @@ class LandmarkStore:
         found[np.array(left_out, bool)] = np.nan
         return found[..., 3 - ndim :]
 
-    def _result_positions(
-        self, images: Sequence[str], is_manual: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
+    def _result_positions(self, images: Sequence[str], is_manual: NDArray[np.bool_]) -> NDArray[np.float64]:
         schema = self._study.schema
         annotated, predicted = (
             self._annotations.positions(images, schema),

@@ -162,9 +162,7 @@ class Session:
         prepared = PreparedStudy.read(study, cohort, image=image, earlier=self.landmark_store)
         self.show_study(prepared, adding=adding)
 
-    def show_study(
-        self, prepared: PreparedStudy, *, adding: bool = False, in_turns: bool = False
-    ) -> None:
+    def show_study(self, prepared: PreparedStudy, *, adding: bool = False, in_turns: bool = False) -> None:
         """Make a study the open one.
 
         Annotations that were placed in the same study while it was read again are kept.

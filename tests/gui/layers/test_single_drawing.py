@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image, Points
 
-from napari_landmark.gui.layers.single_drawing import drawn_once, points_drawn_once
+from napari_landmark.gui.layers.single_drawing import drawn_once, points_drawn_once, sliders_kept
 
 
 def counted(emitter) -> list:
@@ -108,3 +108,29 @@ def test_an_image_is_drawn_once():
         layer.contrast_limits = (0, 2)
     assert len(drawn) == 1
     np.testing.assert_array_equal(layer._slice.image.view, np.ones((30, 20)))
+
+
+def test_sliders_are_set_where_the_extent_changed_alone():
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((40, 40)), scale=(0.5, 0.5))
+    points = viewer.add_points(np.zeros((1, 2)))
+    told, ranges = counted(image.events.data), counted(viewer.dims.events.range)
+    with sliders_kept(viewer, image, points):
+        image.data = np.ones((40, 40))
+        points.data = np.full((1, 2), 3.0)
+    assert len(told) == 1, "other listeners hear of it"
+    assert not ranges
+    with sliders_kept(viewer, image):
+        image.data = np.zeros((60, 40))
+    assert viewer.dims.range[0].stop == pytest.approx(29.5)
+    points.data = np.array([[90.0, 5.0]])
+    assert viewer.dims.range[0].stop == pytest.approx(90), "nothing stays disconnected"
+
+
+def test_sliders_are_set_again_after_an_error():
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((40, 40)))
+    with pytest.raises(ZeroDivisionError), sliders_kept(viewer, image):
+        raise ZeroDivisionError
+    image.data = np.zeros((60, 40))
+    assert viewer.dims.range[0].stop == 59

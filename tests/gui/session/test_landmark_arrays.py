@@ -106,3 +106,13 @@ def test_what_was_asked_for_before_a_change_is_not_given_after_it():
     arrays.put("y", PICTURE)
     assert arrays.get("y", SCHEMA) == PICTURE
     assert arrays.copy().get("y", SCHEMA) == PICTURE
+
+
+def test_positions_of_unknown_images_and_names_are_none():
+    arrays = LandmarkArrays.gather([("picture", PICTURE), ("volume", VOLUME)])
+    found = arrays.positions(["unknown", "volume", "picture"], LandmarkSchema(("new", "b")))
+    none = [np.nan] * 3
+    np.testing.assert_array_equal(
+        found, [[none, none], [none, [1.0, 2.0, 3.0]], [none, [np.nan, 0.0, -0.5]]]
+    )
+    assert np.isnan(LandmarkArrays().positions(["a", "b"], SCHEMA)).all()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.schema_editor import SchemaEditor
 
 from ..conftest import predict
 
@@ -59,3 +61,17 @@ def test_states_are_counted_and_flagged_as_they_are_now(session, truth):
     assert store.result(first)["thumb_tip"].position == pytest.approx(truth[first][0], abs=1e-6)
     predict(session, first, truth[first] + 1)
     assert store.result(first)["thumb_tip"].position == pytest.approx(truth[first][0] + 1, abs=1e-6)
+
+
+def test_states_are_those_of_the_landmarks_of_now_after_a_change_of_names(session, truth):
+    name, store = session.current_image, session.require_store()
+    predict(session, name, truth[name], error=2.0)
+    AnnotationEditor(session).place("thumb_tip", (5, 5))
+    assert store.state_counts(session.names)["corrected"] == 1
+    schema = session.schema
+    names = ("thumb", *schema.names[1:])
+    SchemaEditor(session).set_schema(replace(schema, names=names), {"thumb_tip": "thumb"})
+    assert store.state_counts(session.names)["corrected"] == 1
+    assert store.result(name)["thumb"].position == (5, 5)
+    SchemaEditor(session).set_schema(session.schema.part(names[1:]))
+    assert store.state_counts(session.names) == {"predicted": 1, "": len(session.names) - 1}
