@@ -360,9 +360,8 @@ class LandmarkStore:
         )
         self._states.update(zip(images, states.tolist(), strict=True))
         undecided = predicted.has_position & ~manual
-        self._reviewed.update(
-            zip(images, (manual.any(axis=1) & ~undecided.any(axis=1)).tolist(), strict=True)
-        )
+        reviewed = np.asarray(manual.any(axis=1) & ~undecided.any(axis=1))
+        self._reviewed.update(zip(images, reviewed.tolist(), strict=True))
         known = undecided & ~np.isnan(predicted.expected_errors)
         errors = np.where(known, predicted.expected_errors, 0.0)
         counts = known.sum(axis=1)

@@ -16,7 +16,7 @@ from napari_landmark.gui.dialogs.export import ExportButton
 from napari_landmark.gui.jobs.detect import Heatmaps, detect_job, heatmap_job
 from napari_landmark.gui.jobs.odd_shapes import odd_shapes_job
 from napari_landmark.gui.jobs.train import train_job
-from napari_landmark.gui.keys import keys_text
+from napari_landmark.gui.keys import keys_text, review_queue
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.landmark_store import LandmarkStore
@@ -62,6 +62,13 @@ class ReviewWidget(DockWidget):
             "of what persons placed. Choose it again to compare anew."
         )
         self.order.activated.connect(self._on_order)
+        self.progress = note()
+        self.sheet = button(
+            "Contact sheet",
+            lambda: self.open_dock("Contact sheet"),
+            tip="Crops of one landmark in all images, the most doubtful first; drag in one to correct",
+        )
+        self.queue = review_queue(napari_viewer, self.session)
         self.cohort = CohortTable(self.session)
         self.about = note()
         self.table = LandmarkTable(self.session, with_errors=True)
@@ -120,7 +127,8 @@ class ReviewWidget(DockWidget):
         for widgets in (
             (self.hint,),
             (QLabel("Model"), self.models, self.detect_all, self.detect_one),
-            (self.order,),
+            (self.progress,),
+            (self.order, self.sheet),
             (self.cohort,),
             (self.colors, self.heatmaps),
             (self.flag, self.confirm, self.leave_out),
@@ -135,13 +143,13 @@ class ReviewWidget(DockWidget):
                     widget,
                     0
                     if isinstance(widget, QLabel)
-                    and widget not in (self.about, self.hint, self.flag, self.shape)
+                    and widget not in (self.about, self.hint, self.flag, self.shape, self.progress)
                     else 1,
                 )
             stretch = 2 if self.cohort in widgets else 3 if self.table in widgets else 0
             self.body.addLayout(row, stretch)
         self.keys = note(
-            f"<small>Drag a point to correct it. {keys_text('.', ',', 'k', 'u', 'Control-Z')}</small>"
+            f"<small>Drag a point to correct it. {keys_text('d', 'y', 'k', 'u', 'e', 'arrows', 'Control-Z')}</small>"
         )
         self.body.addWidget(self.keys)
         row = QHBoxLayout()
@@ -173,6 +181,7 @@ class ReviewWidget(DockWidget):
         self.accept.setEnabled(predicted)
         emphasise(self.accept, predicted)
         self.colors.setCurrentIndex(0 if session.color_by_confidence else 1)
+        self.progress.setText(self.queue.progress.text)
         self._show_flag(store)
         self._show_shape()
         mark = result.get(session.current_landmark)
