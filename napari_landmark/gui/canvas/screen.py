@@ -38,7 +38,10 @@ class Screen:
     def is_flat(self) -> bool:
         """Whether one canvas shows slices; positions in a rendering, and in a grid of canvases, are not known."""
         viewer = self._viewer()
-        return viewer is not None and viewer.dims.ndisplay == 2 and not viewer.grid.enabled
+        if viewer is None or viewer.dims.ndisplay != 2:
+            return False
+        canvas = getattr(viewer, "canvas", None)  # since napari 0.9 it has the grid
+        return not (canvas if hasattr(canvas, "grid") else viewer).grid.enabled
 
     @property
     def shape(self) -> tuple[float, float]:

@@ -68,6 +68,11 @@ class ReviewWidget(DockWidget):
             lambda: self.open_dock("Contact sheet"),
             tip="Crops of one landmark in all images, the most doubtful first; drag in one to correct",
         )
+        self.doubtful = button(
+            "Next doubtful ▸",
+            self._on_doubtful,
+            tip=f"Most doubtful landmark of all images: {keys_text('d', 'y')}",
+        )
         self.queue = review_queue(napari_viewer, self.session)
         self.cohort = CohortTable(self.session)
         self.about = note()
@@ -127,7 +132,7 @@ class ReviewWidget(DockWidget):
         for widgets in (
             (self.hint,),
             (QLabel("Model"), self.models, self.detect_all, self.detect_one),
-            (self.progress,),
+            (self.progress, self.doubtful),
             (self.order, self.sheet),
             (self.cohort,),
             (self.colors, self.heatmaps),
@@ -181,6 +186,7 @@ class ReviewWidget(DockWidget):
         self.accept.setEnabled(predicted)
         emphasise(self.accept, predicted)
         self.colors.setCurrentIndex(0 if session.color_by_confidence else 1)
+        self.doubtful.setEnabled(anything)
         self.progress.setText(self.queue.progress.text)
         self._show_flag(store)
         self._show_shape()
@@ -309,6 +315,13 @@ class ReviewWidget(DockWidget):
     def _on_maps(self, maps: Heatmaps) -> None:
         if maps.image == self.session.current_image:
             self.layer_manager.heatmaps.show(maps.names, maps.heatmaps, maps.matrix, maps.offset)
+
+    def _on_doubtful(self) -> None:
+        def go() -> None:
+            self.queue.go_to_next()
+            self.layer_manager.center_on(self.session.current_landmark)
+
+        self.session.attempt(go)
 
     def _on_accept(self) -> None:
         self.session.attempt(self.editor.accept)
