@@ -40,8 +40,9 @@ class Screen:
         viewer = self._viewer()
         if viewer is None or viewer.dims.ndisplay != 2:
             return False
-        canvas = getattr(viewer, "canvas", None)  # since napari 0.9 it has the grid
-        return not (canvas if hasattr(canvas, "grid") else viewer).grid.enabled
+        # Since napari 0.9 the canvas has the grid.
+        grid = getattr(getattr(viewer, "canvas", None), "grid", None) or viewer.grid
+        return not grid.enabled
 
     @property
     def shape(self) -> tuple[float, float]:
