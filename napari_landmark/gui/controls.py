@@ -9,7 +9,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QHeaderView, QLabel, QPushButton, QSizePolicy, QTableView
 
-NARROWEST = 330
+NARROWEST = 390
 """Least width of a dock in pixels."""
 
 

@@ -13,6 +13,7 @@ from napari_landmark.data.images.edges import strongest_edge
 from napari_landmark.gui.layers.layer_transforms import camera_of
 from napari_landmark.gui.layers.viewer_session import get_layer_manager
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.review_queue import ReviewQueue
 from napari_landmark.gui.session.session import Session
 
 KEYS: dict[str, tuple[str, str]] = {
@@ -23,6 +24,8 @@ KEYS: dict[str, tuple[str, str]] = {
     "u": ("U", "landmark is missing"),
     "h": ("H", "landmark is covered, or seen"),
     "k": ("K", "accept this image"),
+    "d": ("D", "next doubtful landmark"),
+    "y": ("Y", "landmark is right, next doubtful one"),
     "e": ("E", "snap to the strongest edge nearby"),
     "i": ("I", "invert the greys"),
     "l": ("L", "loupe x4, x8, off"),
@@ -38,6 +41,7 @@ _NUDGE, _FINE_NUDGE = 1.0, 0.1  # pixels of the image
 _EDGE_REACH = 12.0  # pixels of the screen
 _LEAST_EDGE_REACH = 3.0  # pixels of the image
 
+_QUEUES: weakref.WeakKeyDictionary[ViewerModel, ReviewQueue] = weakref.WeakKeyDictionary()
 _BOUND: weakref.WeakSet[ViewerModel] = weakref.WeakSet()
 
 
@@ -48,6 +52,16 @@ def bind_keys(viewer: ViewerModel, session: Session) -> None:
         return
     _BOUND.add(viewer)
     editor = AnnotationEditor(session)
+    queue = review_queue(viewer, session)
+
+    def go_to_doubtful() -> None:
+        queue.go_to_next()
+        get_layer_manager(viewer).center_on(session.current_landmark)
+
+    def accept_landmark() -> None:
+        editor.accept_landmark(session.current_landmark)
+        go_to_doubtful()
+
     actions: dict[str, Callable[[], object]] = {
         ".": lambda: session.step(1),
         ",": lambda: session.step(-1),
@@ -56,6 +70,8 @@ def bind_keys(viewer: ViewerModel, session: Session) -> None:
         "u": lambda: editor.mark_missing(session.current_landmark),
         "h": lambda: editor.toggle_covered(session.current_landmark),
         "k": editor.accept,
+        "d": go_to_doubtful,
+        "y": accept_landmark,
         "e": lambda: snap_to_edge(viewer, session),
         "i": lambda: session.display.set_look(inverted=not session.display.inverted),
         "l": session.marks.next_magnification,
@@ -69,6 +85,14 @@ def bind_keys(viewer: ViewerModel, session: Session) -> None:
     for key, direction in _ARROWS.items():
         viewer.bind_key(key, _arrow_handler(session, key, direction, _NUDGE), overwrite=True)
         viewer.bind_key(f"Shift-{key}", _arrow_handler(session, key, direction, _FINE_NUDGE), overwrite=True)
+
+
+def review_queue(viewer: ViewerModel, session: Session) -> ReviewQueue:
+    """The order of review of a viewer, shared by its keys and widgets; made at the first call."""
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    if viewer not in _QUEUES:
+        _QUEUES[viewer] = ReviewQueue(session)
+    return _QUEUES[viewer]
 
 
 def snap_to_edge(viewer: ViewerModel, session: Session) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from napari_landmark.data.images.display import display_range, scale_to_unit
 
 _TILE = 1 / 8  # of the shorter side
-_CLIP = 0.01  # share of a histogram that one intensity may have
+_CLIP = 0.03  # share of a histogram that one intensity may have
 
 
 def equalized(array: NDArray) -> NDArray[np.float32]:

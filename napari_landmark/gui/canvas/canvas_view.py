@@ -160,7 +160,7 @@ class CanvasView(QObject):
     def _hover(self, name: str) -> None:
         if name != self.overlay.hovered:
             self.overlay.hovered = name
-            self.overlay.update()
+            self.overlay.redraw()
 
     def _data_at(self, at: QPointF) -> tuple[float, ...] | None:
         layer = self._layers.landmarks.layer
@@ -209,7 +209,7 @@ class CanvasView(QObject):
     # -- changes ----------------------------------------------------------------------------------------
 
     def _on_dragged(self, name: str, position: tuple[float, ...]) -> None:
-        self.overlay.update()
+        self.overlay.redraw()
         self._show_loupe(position)
 
     def _on_changed(self, *_: object) -> None:
@@ -218,7 +218,7 @@ class CanvasView(QObject):
                 self._followed.add(layer)
                 layer.events.visible.connect(self._on_changed)
                 layer.events.set_data.connect(self._on_points)
-        self.overlay.update()
+        self.overlay.redraw()
         image = self._layers.image
         if image is None or not self._screen.is_flat:
             self.template.hide()
@@ -228,4 +228,4 @@ class CanvasView(QObject):
         self.template.follow(pixel=self._screen.pixel(image), axes=(axes[0], axes[1]))
 
     def _on_points(self, event: object = None) -> None:
-        self.overlay.update()
+        self.overlay.redraw()

@@ -9,7 +9,7 @@ import numpy as np
 from napari.components import ViewerModel
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, Qt
-from qtpy.QtGui import QColor, QFont, QFontMetricsF, QLinearGradient, QPainter, QPaintEvent, QPen
+from qtpy.QtGui import QColor, QFont, QFontMetricsF, QLinearGradient, QPainter, QPaintEvent, QPen, QPixmap
 from qtpy.QtWidgets import QWidget
 
 from napari_landmark.data.landmarks import Landmark
@@ -72,6 +72,7 @@ class MarkOverlay(QWidget):
         self._session = session
         self._landmarks = landmarks
         self.hovered = ""
+        self._picture: QPixmap | None = None
         self.setGeometry(canvas.rect())
         self.show()
 
@@ -131,14 +132,33 @@ class MarkOverlay(QWidget):
         nearest = int(np.argmin(away))
         return marks[nearest].landmark.name if away[nearest] <= reach else ""
 
+    def redraw(self) -> None:
+        """Draw the marks anew, with the next drawing of the canvas."""
+        self._picture = None
+        self.update()
+
     def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Show the marks; what moves over them, such as the loupe, does not draw them anew."""
+        ratio = self.devicePixelRatioF()
+        if self._picture is None or self._picture.size() != self.size() * ratio:
+            self._picture = QPixmap(self.size() * ratio)
+            self._picture.setDevicePixelRatio(ratio)
+            self._picture.fill(Qt.GlobalColor.transparent)
+            self._draw(QPainter(self._picture))
+        painter = QPainter(self)
+        if event is not None:
+            painter.setClipRect(event.rect())
+        painter.drawPixmap(0, 0, self._picture)
+        painter.end()
+
+    def _draw(self, painter: QPainter) -> None:
         """Draw lines to names, then marks, then names."""
         marks = self.marks()
-        if not marks:
-            return
         inside = [mark for mark in marks if self._is_near(mark.at)]
+        if not inside:
+            painter.end()
+            return
         labels = self.labels(inside)
-        painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for mark in inside:
             box = labels.get(mark.landmark.name)

@@ -38,7 +38,11 @@ class Screen:
     def is_flat(self) -> bool:
         """Whether one canvas shows slices; positions in a rendering, and in a grid of canvases, are not known."""
         viewer = self._viewer()
-        return viewer is not None and viewer.dims.ndisplay == 2 and not viewer.grid.enabled
+        if viewer is None or viewer.dims.ndisplay != 2:
+            return False
+        # Since napari 0.9 the canvas has the grid.
+        grid = getattr(getattr(viewer, "canvas", None), "grid", None) or viewer.grid
+        return not grid.enabled
 
     @property
     def shape(self) -> tuple[float, float]:

@@ -30,6 +30,12 @@ MARK_RADIUS, CURRENT_MARK_RADIUS = 6.0, 9.0
 _LINE = 1.6  # pixels of the screen
 _ANY_SIZE, _SPHERE_LIMITS = (2, 10_000), (15, 40)  # pixels of the screen
 _SPHERE = 1 / 80  # of the longest side of a volume
+_NO_PASTING = (
+    "The pasted points were taken back: each landmark is in an image once. Drag its point to move it"
+)
+_NO_NEW_ROWS = (
+    "Points that were set at once were taken back: add, drag and delete single points, or import a file"
+)
 
 
 class LandmarkLayer:
@@ -58,7 +64,7 @@ class LandmarkLayer:
         self._rings: Points | None = None
         self._ellipses = ErrorEllipses(viewer, session)
         self._syncing = False
-        self._grabbing = False
+        self._grabbing = self._changing = False
         self.has_overlay = False
         # What the layers were drawn from: each of their attributes takes napari some milliseconds.
         self._painted: object = None
@@ -271,9 +277,15 @@ class LandmarkLayer:
         the camera's plane, and not of the structure under the mouse. Clicks are taken by `Rendering`.
         """
         action, layer, session = str(event.action), self._layer, self._session
-        if layer is None or self._syncing or action not in ("added", "changed", "removed"):
+        if layer is None or self._syncing:
+            return
+        self._changing = action in ("adding", "changing", "removing")
+        if action not in ("added", "changed", "removed"):
             return
         names = _names(layer)
+        if action == "changed" and names != self._shown_names():
+            self._take_back(_NO_NEW_ROWS)
+            return
         before = session.result()
         self._syncing = True  # the changes of the session are drawn once, at the end
         try:
@@ -302,7 +314,12 @@ class LandmarkLayer:
     def _on_set_data(self, event: Any = None) -> None:
         """Tell of a point that is being dragged: napari moves it at each step, and reports the change at the end."""
         layer, session = self._layer, self._session
-        if layer is None or self._syncing or len(layer.selected_data) != 1 or not session.current_image:
+        if layer is None or self._syncing or not session.current_image or session.study is None:
+            return
+        if not self._changing and len(layer.data) > len(self._shown_names()):
+            self._take_back(_NO_PASTING)  # napari tells of pasted points by this event alone
+            return
+        if len(layer.selected_data) != 1:
             return
         (row,) = layer.selected_data
         names = _names(layer)
@@ -316,6 +333,15 @@ class LandmarkLayer:
         saved = session.result()[names[row]].position
         if saved is not None and len(saved) == len(position) and not np.allclose(position, saved, atol=1e-6):
             session.landmark_dragged.emit(names[row], position)
+
+    def _shown_names(self) -> list[str]:
+        """Names of the landmarks that have a position, as the rows of the layer are."""
+        return [name for name, mark in self._session.result().items() if mark.position is not None]
+
+    def _take_back(self, reason: str) -> None:
+        """Show the landmarks of the session again, and say why."""
+        self.refresh()
+        self._session.message.emit("warning", reason)
 
     def _is_rendered(self) -> bool:
         viewer = self._viewer()

@@ -277,7 +277,7 @@ class AnnotationEditor:
         """
         self._show(
             self._session.undo_stack.undo(
-                lambda change: [self._save(part.image, part.before) for part in change.parts]
+                lambda change: self._save_all({part.image: part.before for part in change.parts})
             )
         )
 
@@ -285,7 +285,7 @@ class AnnotationEditor:
         """Redo the change that was undone last and show its image; raises as `undo`."""
         self._show(
             self._session.undo_stack.redo(
-                lambda change: [self._save(part.image, part.after) for part in change.parts]
+                lambda change: self._save_all({part.image: part.after for part in change.parts})
             )
         )
 
@@ -300,6 +300,10 @@ class AnnotationEditor:
         session.require_store().annotate(image, annotation, session.geometry(image))
         session.undo_stack.push(Change(image, before, annotation, label), merged=merged)
         session.landmarks_changed.emit(image)
+
+    def _save_all(self, annotations: dict[str, LandmarkSet]) -> None:
+        for image, annotation in annotations.items():
+            self._save(image, annotation)
 
     def _save(self, image: str, annotation: LandmarkSet) -> None:
         session, schema = self._session, self._session.require_study().schema

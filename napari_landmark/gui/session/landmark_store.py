@@ -414,7 +414,7 @@ class LandmarkStore:
         states[annotated.has_status(Status.CORRECTED).any(axis=1)] = 3
         self._states.update(zip(images, map(_STATES.__getitem__, states.tolist()), strict=True))
         undecided = predicted.has_position & ~manual
-        reviewed = manual.any(axis=1) & ~undecided.any(axis=1)
+        reviewed = np.asarray(manual.any(axis=1) & ~undecided.any(axis=1))
         self._reviewed.update(zip(images, reviewed.tolist(), strict=True))
         known = undecided & ~np.isnan(predicted.expected_errors)
         errors = np.where(known, predicted.expected_errors, 0.0)  # none is negative

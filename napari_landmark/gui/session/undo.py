@@ -32,8 +32,8 @@ class Change:
 
     @property
     def parts(self) -> tuple[Change, ...]:
-        """This change and those that belong to it."""
-        return self, *self.more
+        """Changes of one image each, this one first."""
+        return (self, *self.more)
 
     @property
     def names(self) -> tuple[str, ...]:

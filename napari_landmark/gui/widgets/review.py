@@ -17,7 +17,7 @@ from napari_landmark.gui.dialogs.export import ExportButton
 from napari_landmark.gui.jobs.detect import Heatmaps, detect_all_job, detect_job, heatmap_job
 from napari_landmark.gui.jobs.odd_shapes import odd_shapes_job
 from napari_landmark.gui.jobs.train import train_job
-from napari_landmark.gui.keys import keys_text
+from napari_landmark.gui.keys import keys_text, review_queue
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.correction_advice import session_advice
@@ -73,6 +73,18 @@ class ReviewWidget(DockWidget):
             "of what persons placed. Choose it again to compare anew."
         )
         self.order.activated.connect(self._on_order)
+        self.progress = note()
+        self.sheet = button(
+            "Contact sheet",
+            lambda: self.open_dock("Contact sheet"),
+            tip="Crops of one landmark in all images, the most doubtful first; drag in one to correct",
+        )
+        self.doubtful = button(
+            "Next doubtful ▸",
+            self._on_doubtful,
+            tip=f"Most doubtful landmark of all images: {keys_text('d', 'y')}",
+        )
+        self.queue = review_queue(napari_viewer, self.session)
         self.cohort = CohortTable(self.session)
         self.about = note()
         self.table = LandmarkTable(self.session, with_errors=True)
@@ -152,7 +164,8 @@ class ReviewWidget(DockWidget):
             (self.hint,),
             (QLabel("Model"), self.models, self.detect_all, self.detect_one),
             (self.compute,),
-            (self.order,),
+            (self.progress, self.doubtful),
+            (self.order, self.sheet),
             (self.cohort,),
             (self.colors, self.heatmaps),
             (self.flag, self.confirm, self.leave_out),
@@ -168,13 +181,14 @@ class ReviewWidget(DockWidget):
                     widget,
                     0
                     if isinstance(widget, QLabel)
-                    and widget not in (self.about, self.hint, self.flag, self.shape, self.coverage)
+                    and widget
+                    not in (self.about, self.hint, self.flag, self.shape, self.coverage, self.progress)
                     else 1,
                 )
             stretch = 2 if self.cohort in widgets else 3 if self.table in widgets else 0
             self.body.addLayout(row, stretch)
         self.keys = note(
-            f"<small>Drag a point to correct it. {keys_text('.', ',', 'k', 'u', 'Control-Z')}</small>"
+            f"<small>Drag a point to correct it. {keys_text('d', 'y', 'k', 'u', 'e', 'arrows', 'Control-Z')}</small>"
         )
         self.body.addWidget(self.keys)
         self.body.addWidget(self.advice)
@@ -208,6 +222,8 @@ class ReviewWidget(DockWidget):
         self.accept.setEnabled(predicted)
         emphasise(self.accept, predicted)
         self.colors.setCurrentIndex(0 if session.color_by_confidence else 1)
+        self.doubtful.setEnabled(anything)
+        self.progress.setText(self.queue.progress.text)
         self._show_flag(store)
         self._show_shape()
         coverage = coverage_text(session)
@@ -341,6 +357,13 @@ class ReviewWidget(DockWidget):
     def _on_maps(self, maps: Heatmaps) -> None:
         if maps.image == self.session.current_image:
             self.layer_manager.heatmaps.show(maps.names, maps.heatmaps, maps.matrix, maps.offset)
+
+    def _on_doubtful(self) -> None:
+        def go() -> None:
+            self.queue.go_to_next()
+            self.layer_manager.center_on(self.session.current_landmark)
+
+        self.session.attempt(go)
 
     def _on_accept(self) -> None:
         self.session.attempt(self.editor.accept)

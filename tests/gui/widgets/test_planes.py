@@ -9,6 +9,7 @@ from qtpy.QtTest import QTest
 
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.image_display import PARTS
 from napari_landmark.gui.widgets.planes import PlanesWidget
 
 from ..conftest import on_disk
@@ -161,7 +162,8 @@ def test_windows_of_ct_are_offered_for_ct_alone(planes, session, volume_study):
     assert session.display.window == "As adjusted" == planes.window_level.currentText()
     write_volume(volume_study[1].paths[0], np.arange(np.prod(SHAPE), dtype=np.uint16).reshape(SHAPE))
     session.display.show_image(volume_study[1].read(0), volume_study[1].paths[0])
-    assert [planes.window_level.itemText(row) for row in range(planes.window_level.count())] == ["Automatic"]
+    offered = [planes.window_level.itemText(row) for row in range(planes.window_level.count())]
+    assert offered == ["Automatic", *PARTS]
 
 
 def test_the_drawing_shows_the_slice(planes, session):
