@@ -34,7 +34,8 @@ class TestTrain:
         left = {path.name for path in report.model_dir.iterdir()}
         assert left == {
             "model.json", "embedding.safetensors", "templates.safetensors", "close_up.safetensors",
-            "close_templates.safetensors", "detector.safetensors", "run.json", "history.json", "poses.json", "MODEL_CARD.md",
+            "close_templates.safetensors", "detector.safetensors", "run.json", "history.json", "poses.json",
+            "MODEL_CARD.md",
         }  # fmt: skip
         assert json.loads((report.model_dir / "history.json").read_text())["cancelled"] is False
         log = [json.loads(line) for line in (study.folder / "log.jsonl").read_text().splitlines()]
