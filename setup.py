@@ -18,7 +18,8 @@ def absolute_links(text: str, source: str, revision: str) -> str:
         start, target, end = match.groups()
         if re.match(r"[a-z]+:|#", target):
             return match.group()
-        kind = "raw" if Path(target.partition("#")[0]).suffix in (".png", ".webp") else "blob"
+        path = ROOT / target.partition("#")[0]
+        kind = "raw" if path.suffix in (".png", ".webp") else "tree" if path.is_dir() else "blob"
         return f"{start}{source}/{kind}/{revision}/{target}{end}"
 
     return re.sub(r"(\]\()([^)\s]+)(\))", replaced, text)

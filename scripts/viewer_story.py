@@ -1,7 +1,7 @@
 """The whole job in a viewer, with an installed package alone: sample data, annotate, train, review, export.
 
-``scripts/test_dist.sh`` runs it from the wheel in an empty environment, on a virtual screen. It ends with status 0 and one line
-where everything was done, and fails where a file of a checkout was used.
+``scripts/test_dist.sh`` runs it from the wheel in an empty environment, on a virtual screen. It ends with status 0 and
+one line, which names the folder of the package, where everything was done.
 """
 
 from __future__ import annotations

@@ -78,8 +78,9 @@ def test_links_of_the_long_description_work_outside_of_the_repository():
         kind, revision, path = target.strip("/").split("/", 2)
         path = path.partition("#")[0]
         assert revision == f"v{settings()['version']}"
-        assert (ROOT / path).is_file()
-        assert kind == ("raw" if path.endswith((".png", ".webp")) else "blob")
+        assert (ROOT / path).exists()
+        picture = path.endswith((".png", ".webp"))
+        assert kind == ("raw" if picture else "tree" if (ROOT / path).is_dir() else "blob")
 
 
 def test_addresses_of_the_project_stand_in_one_place():

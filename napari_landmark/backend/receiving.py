@@ -31,7 +31,7 @@ from napari_landmark.detection.model.volume_model import VolumeModel
 from napari_landmark.detection.model.volume_model_files import save_volume_model
 from napari_landmark.detection.pose.pose_file import POSES, write_poses
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, write_pose_table
-from napari_landmark.detection.training.card import write_landmark_card
+from napari_landmark.detection.training.landmark_card import write_landmark_card
 from napari_landmark.detection.training.train import TrainingReport
 from napari_landmark.learning.loop import History
 from napari_landmark.learning.training_record import write_record

@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.detection.model.store import model_folders
-from napari_landmark.detection.training.card import write_landmark_card
+from napari_landmark.detection.training.landmark_card import write_landmark_card
 from napari_landmark.learning.model_card import ModelCard
 
 

@@ -34,7 +34,7 @@ from napari_landmark.detection.model.store import (
 from napari_landmark.detection.model.volume_model_files import save_volume_model
 from napari_landmark.detection.pose.pose_file import POSES, write_poses
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, write_pose_table
-from napari_landmark.detection.training.card import write_landmark_card
+from napari_landmark.detection.training.landmark_card import write_landmark_card
 from napari_landmark.detection.training.options import TrainingOptions
 from napari_landmark.detection.training.preview import Preview
 from napari_landmark.detection.training.record import recorded_options, resume_state, training_record

@@ -22,9 +22,9 @@ from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.options import RegistrationOptions
 from napari_landmark.registration.training.batches import RegistrationBatches
-from napari_landmark.registration.training.card import write_registration_card
 from napari_landmark.registration.training.dataset import LabelSource, RegistrationDataset
 from napari_landmark.registration.training.record import InterruptedRun, training_record
+from napari_landmark.registration.training.registration_card import write_registration_card
 from napari_landmark.registration.training.trainer import Trainer
 
 _LEARNING_RATE = 2e-3

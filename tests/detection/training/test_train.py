@@ -35,7 +35,7 @@ class TestTrain:
         assert left == {
             "model.json", "embedding.safetensors", "templates.safetensors", "close_up.safetensors",
             "close_templates.safetensors", "detector.safetensors", "patch_detector.safetensors",
-            "run.json", "history.json", "poses.json",
+            "run.json", "history.json", "poses.json", "MODEL_CARD.md",
         }  # fmt: skip
         assert json.loads((report.model_dir / "history.json").read_text())["cancelled"] is False
         log = [json.loads(line) for line in (study.folder / "log.jsonl").read_text().splitlines()]
