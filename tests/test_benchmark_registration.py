@@ -140,7 +140,7 @@ class TestBaselines:
         expected = np.stack([z, 35 - x, y], -1)  # rot90 carries axis 2 to axis 1
         inner = (slice(10, -10),) * 3
         off = np.linalg.norm((np.stack([z, y, x], -1) + field - expected)[inner], axis=-1)
-        assert off.mean() < 3  # an initialization; unturned it is 8.7 voxels
+        assert off.mean() < 3  # an initialization; unturned it is 8.6 voxels
 
     def test_greedy_maps_fixed_to_moving(self):
         pytest.importorskip("picsl_greedy")
