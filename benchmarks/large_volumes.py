@@ -28,8 +28,8 @@ _ENLARGED = 4  # voxels along each axis of one that is drawn
 _NOISE = 25  # HU
 
 
-def draw(folder: Path, side: int) -> list[Path]:
-    """Write eight different heads and the landmarks of the first."""
+def draw(folder: Path, side: int, count: int) -> list[Path]:
+    """Write different heads and the landmarks of the first."""
     import nibabel
     from nibabel.nifti1 import Nifti1Image
 
@@ -39,7 +39,7 @@ def draw(folder: Path, side: int) -> list[Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for seed in range(DRAWN):
+    for seed in range(count):
         head = head_phantom(seed, size=side // _ENLARGED)
         array = head.image.array
         for axis in range(3):
@@ -118,7 +118,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True)
     try:
-        drawn = draw(options.out / "drawn", options.side)
+        drawn = draw(options.out / "drawn", options.side, min(DRAWN, max(options.counts)))
         print("drawn", flush=True)
         figures = [measure(options, drawn, count) for count in options.counts]
     finally:

@@ -1,4 +1,4 @@
-"""Diffeomorphic registration of volumes by other packages: ANTs SyN, greedy, dipy SyN.
+"""Diffeomorphic registration of volumes by other packages: ANTs SyN and greedy.
 
 Each is an affine registration of its own package followed by the diffeomorphic one, with the settings that the package
 recommends or defaults to. Functions take two SimpleITK images and return the displacement of each voxel of the first to
@@ -17,8 +17,6 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 Field = NDArray[np.float32]
-
-_MARGIN = 32  # voxels around the moving image in which positions are still known
 
 
 def ants_syn(fixed: sitk.Image, moving: sitk.Image, *, kind: str = "SyN") -> Field:
@@ -66,45 +64,6 @@ def greedy(fixed: sitk.Image, moving: sitk.Image) -> Field:
     return _components(program["composed"])
 
 
-def dipy_syn(fixed: sitk.Image, moving: sitk.Image) -> Field:
-    """dipy's tutorials: affine by mutual information, SyN by local correlation with 10, 10 and 5 steps."""
-    from dipy.align.imaffine import AffineRegistration, MutualInformationMetric, transform_centers_of_mass
-    from dipy.align.imwarp import SymmetricDiffeomorphicRegistration
-    from dipy.align.metrics import CCMetric
-    from dipy.align.transforms import AffineTransform3D, RigidTransform3D, TranslationTransform3D
-
-    a, b = _array(fixed), _array(moving)
-    grid_a, grid_b = _grid(fixed), _grid(moving)
-    affine = transform_centers_of_mass(a, grid_a, b, grid_b)
-    registration = AffineRegistration(
-        metric=MutualInformationMetric(32, None),
-        level_iters=[1000, 100, 10],
-        sigmas=[3.0, 1.0, 0.0],
-        factors=[4, 2, 1],
-        verbosity=0,
-    )
-    for kind in (TranslationTransform3D(), RigidTransform3D(), AffineTransform3D()):
-        affine = registration.optimize(a, b, kind, None, grid_a, grid_b, starting_affine=affine.affine)
-    smooth = SymmetricDiffeomorphicRegistration(CCMetric(3), level_iters=[10, 10, 5])
-    smooth.verbosity = 0
-    mapping = smooth.optimize(
-        a, b, static_grid2world=grid_a, moving_grid2world=grid_b, prealign=affine.affine
-    )
-    # Positions are warped as images are, three coordinates that go on around the moving image.
-    index = np.indices([n + 2 * _MARGIN for n in b.shape], dtype=np.float64) - _MARGIN
-    grid = grid_b.copy()
-    grid[:3, 3] -= grid_b[:3, :3] @ np.full(3, _MARGIN)
-    positions = [
-        mapping.transform(
-            np.tensordot(grid_b[axis, :3], index, 1) + grid_b[axis, 3], image_world2grid=np.linalg.inv(grid)
-        )
-        for axis in range(3)
-    ]
-    own = np.tensordot(grid_a[:3, :3], np.indices(a.shape), 1) + grid_a[:3, 3, None, None, None]
-    # x, y, z components on axes x, y, z -> the reverse of both.
-    return (np.stack(positions) - own).transpose(3, 2, 1, 0)[..., ::-1].astype(np.float32)
-
-
 def _for_ants(image: sitk.Image, ants: object) -> object:
     return ants.from_numpy(  # type: ignore[attr-defined]
         _array(image),
@@ -117,14 +76,6 @@ def _for_ants(image: sitk.Image, ants: object) -> object:
 def _array(image: sitk.Image) -> NDArray[np.float64]:
     """Values with axes x, y, z."""
     return np.ascontiguousarray(sitk.GetArrayFromImage(image).astype(np.float64).T)
-
-
-def _grid(image: sitk.Image) -> NDArray[np.float64]:
-    """(4, 4) from index x, y, z to world."""
-    grid = np.eye(4)
-    grid[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    grid[:3, 3] = image.GetOrigin()
-    return grid
 
 
 def _sampled(transform: sitk.Transform, fixed: sitk.Image) -> Field:
@@ -145,12 +96,11 @@ def _components(field: sitk.Image) -> Field:
     return sitk.GetArrayFromImage(field)[..., ::-1].astype(np.float32)
 
 
-_MODULES = {"ants": "antspyx", "picsl_greedy": "picsl-greedy", "dipy": "dipy"}
+_MODULES = {"ants": "antspyx", "picsl_greedy": "picsl-greedy"}
 PROGRAMS: dict[str, tuple[str, Callable[[sitk.Image, sitk.Image], Field]]] = {
     "ANTs SyN": ("ants", ants_syn),
     "ANTs SyN, correlation": ("ants", ants_syn_correlation),
     "greedy": ("picsl_greedy", greedy),
-    "dipy SyN": ("dipy", dipy_syn),
 }
 """By name: module that is needed, and function."""
 

@@ -142,9 +142,10 @@ def register_pair(
 
 def default_working_size(dims: int, maps: LabelMaps) -> int:
     """Longest side of the working grid of a pair without a model, for which all regions fit into memory."""
-    if maps[0] is None or maps[1] is None:
+    fixed, moving = maps
+    if fixed is None or moving is None:
         return PAIR_SIZE[dims]
-    common = len(np.intersect1d(*(np.unique(label_map) for label_map in maps)))
+    common = len(np.intersect1d(np.unique(fixed), np.unique(moving)))
     cells = (PAIR_VALUES / max(common, 1)) ** (1 / dims)
     return min(PAIR_SIZE[dims], max(DOWNSAMPLING * int(cells), _LEAST_SIZE))
 
