@@ -178,7 +178,7 @@ class TestRefusals:
         base = load_model(trained, device="cpu")
         assert updating.check_base(base, trained, cohort, name="001") is base
         base.canvas = (128, 192)
-        with pytest.raises(InputError, match="model 001: .* working grid has 192 x 128 pixels") as caught:
+        with pytest.raises(InputError, match=r"model 001: .* working grid has 192 x 128 pixels") as caught:
             updating.check_base(base, trained, cohort, name="001")
         assert caught.value.code is ErrorCode.NO_UPDATE
 
