@@ -23,7 +23,7 @@ _AHEAD, _ENOUGH = (
     10,
     0.03,
 )  # further corrections, and the share of the error that they must bring to be worth it
-_CLEAR = 3.0  # standard errors from which on an offset is told
+_CLEAR = 2.0  # standard errors from which on an offset is told: by chance one of fifty in pictures
 _LEAST_OFFSET = 0.3  # of the expected error: a smaller offset is of no interest
 
 

@@ -41,7 +41,7 @@ def test_a_training_is_stopped_and_resumed(study_on_card, cohort, cancel_in):
     assert train(study_on_card, cohort, options=FEW, cancel=cancel_in("detector", 1)).cancelled
     report = train(study_on_card, cohort, options=FEW, resume=True)
     assert not report.cancelled
-    assert [history.steps for history in report.histories] == [3, 2, 5, 3, 2]
+    assert [history.steps for history in report.histories] == [3, 2, 5, 3, 2, 2]
     assert set(report.predictions) == set(cohort.names)
 
 

@@ -86,6 +86,6 @@ class TestRecord:
         record = json.loads(path.read_text())
         path.write_text(json.dumps({**record, "device": "cuda (a card)"}))
         resumed = train(study, cohort, options=few, resume=True)
-        assert [h.steps for h in resumed.histories] == [3, 2, 4, 4, 2]
+        assert [h.steps for h in resumed.histories] == [3, 2, 4, 4, 2, 3]
         options = json.loads(path.read_text())["options"]
         assert (options["batch_factor"], options["patch_steps"], options["seed"]) == (1, 4, 4)

@@ -28,7 +28,7 @@ class TestTrain:
         study, events = fresh(), []
         report = train(study, cohort, options=few, progress=events.append)
         assert not report.cancelled
-        assert [history.steps for history in report.histories] == [3, 2, 4, 4, 2]
+        assert [history.steps for history in report.histories] == [3, 2, 4, 4, 2, 3]
         assert set(report.predictions) == set(cohort.names) == set(study.predictions())
         assert report.model_dir == study.models_dir / "001"
         left = {path.name for path in report.model_dir.iterdir()}
@@ -103,7 +103,7 @@ class TestTrain:
         study = Study.create(tmp_path / "s", schema=SCHEMA, images=data / "images", template="hand_000.png")
         study.save_annotations("hand_000.png", phantoms[0].landmarks)
         report = train(study, alone, options=few)
-        assert [history.steps for history in report.histories] == [3, 4, 4, 2]
+        assert [history.steps for history in report.histories] == [3, 4, 4, 2, 3]
         assert load_model(study, device="cpu").refiner.typical is None  # there is no other image
         assert list(report.predictions) == ["hand_000.png"]
 

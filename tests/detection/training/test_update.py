@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.study import Study
@@ -175,13 +174,13 @@ class TestRefusals:
         assert error.code is ErrorCode.NO_UPDATE
         assert "model 001" in str(error)
 
-    def test_another_working_grid(self, trained, cohort, tmp_path):
-        larger = Cohort.from_folder(
-            cohort.folder, working_size=2 * max(cohort.canvas), cache_dir=tmp_path / "cache"
-        )
-        error = self.refused(trained, larger)
-        assert error.code is ErrorCode.NO_UPDATE
-        assert "working grid" in str(error)
+    def test_another_working_grid(self, trained, cohort):
+        base = load_model(trained, device="cpu")
+        assert updating.check_base(base, trained, cohort, name="001") is base
+        base.canvas = (128, 192)
+        with pytest.raises(InputError, match=r"model 001: .* working grid has 192 x 128 pixels") as caught:
+            updating.check_base(base, trained, cohort, name="001")
+        assert caught.value.code is ErrorCode.NO_UPDATE
 
     def test_a_training_that_was_stopped_early(self, fresh, cohort, cancel_in, few):
         study = fresh()
