@@ -2,9 +2,10 @@
 
     python benchmarks/calibration.py --predictions TABLE.csv|STUDY --truth landmarks.csv [--corrected 10] [--draws 40]
 
-The truth has the form that `cephalometric.py` reads. Images are "corrected" by their truth: drawn at random, the worst by
-stated error first, or seven of the worst and three at random. Scored are all other images: share of the true positions in
-their regions, with its range over draws; the same of the landmark with the smallest share; mean factor of the regions.
+The truth has the form that `cephalometric.py` reads. Images are "corrected" by their truth: drawn at random, the
+worst by stated error first, or seven of the worst and three at random. Scored are all other images: share of the true
+positions in their regions, with its range over draws; the same of the landmark with the smallest share; mean factor
+of the regions.
 """
 
 from __future__ import annotations
