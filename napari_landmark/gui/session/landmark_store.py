@@ -170,7 +170,7 @@ class LandmarkStore:
         first = 3 - ndim
         offsets = np.where(both[..., None], annotated.positions - predicted.positions, np.nan)[..., first:]
         errors, own = predicted.expected_errors, predicted.covariances[..., first:, first:]
-        unknown = np.isnan(own).any((2, 3))
+        unknown = np.asarray(np.isnan(own).any((2, 3)))
         extent = np.where(unknown[..., None, None], isotropic(errors, ndim), own)
         return Corrections(offsets, errors, extent)
 
