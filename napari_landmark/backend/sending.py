@@ -255,7 +255,7 @@ def to_native(marks: LandmarkSet, transform: CanvasTransform) -> LandmarkSet:
 
 
 def _moved(
-    marks: LandmarkSet, transform: Callable[[Any], NDArray[np.float64]], matrix: NDArray[np.float64]
+    marks: LandmarkSet, transform: Callable[[Any], NDArray[np.float64]], matrix: NDArray[np.floating]
 ) -> LandmarkSet:
     """Landmarks after an affine transform with that matrix."""
     scale, moved = abs(np.linalg.det(matrix)) ** (1 / len(matrix)), []

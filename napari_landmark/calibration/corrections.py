@@ -52,4 +52,5 @@ class Corrections:
     @property
     def images(self) -> NDArray[np.int64]:
         """Rows of the images with a correction."""
-        return np.flatnonzero(np.isfinite(self.offsets).all(2).any(1))
+        known = np.isfinite(self.offsets).reshape(len(self.offsets), -1)
+        return np.flatnonzero(known.any(axis=1))

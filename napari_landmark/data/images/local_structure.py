@@ -103,7 +103,7 @@ def _structure_tensor(
         for start, margin, side in zip(low, reach, array.shape, strict=False)
     ]
     patch = gaussian_filter(np.asarray(array[np.ix_(*indices)], dtype=float), 0.5 * scales, mode="nearest")
-    gradients = np.stack(np.gradient(patch, *spacing))
+    gradients = np.array(np.gradient(patch, *spacing))
     grid = np.meshgrid(
         *((start + np.arange(n) - centre) / scale
           for start, n, centre, scale in zip(low, patch.shape, position, scales, strict=True)),

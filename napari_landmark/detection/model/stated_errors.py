@@ -7,12 +7,11 @@ between the images of the training (`training.transfer_errors`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_landmark.data.error_covariance import with_mean_radial_error
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
@@ -35,7 +34,7 @@ class StatedErrors:
     factors: NDArray[np.float64]
     covariances: NDArray[np.float64]
 
-    def state(self, marks: LandmarkSet, matrix: NDArray[np.float64], rows: Sequence[int]) -> LandmarkSet:
+    def state(self, marks: LandmarkSet, matrix: NDArray[np.float64], rows: ArrayLike) -> LandmarkSet:
         """Predictions with stated errors instead of expected ones, and with covariances.
 
         Parameters
@@ -44,11 +43,12 @@ class StatedErrors:
             In native index coordinates.
         matrix : (d, d) array
             Of the transform from the working grid to the native image.
-        rows : sequence of int
+        rows : (n,) array_like of int
             Landmark of the template that each of these is in the image as it was drawn: another one in mirror images.
         """
-        carried = matrix @ self.covariances[rows] @ matrix.T
-        errors = marks.expected_errors() * self.factors[rows]
+        own = np.asarray(rows, dtype=int)
+        carried = matrix @ self.covariances[own] @ matrix.T
+        errors = marks.expected_errors() * self.factors[own]
         stated = with_mean_radial_error(carried, errors)
         return LandmarkSet(
             marks.schema,

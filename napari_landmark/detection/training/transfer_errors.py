@@ -139,7 +139,7 @@ def _summarize(
     """Stated errors by offsets (n_transfers, n, d), expected errors (n_images, n) and templates (k, n, d)."""
     count, ndim = offsets.shape[1:]
     shown = np.isfinite(templates).all(2).sum(0)
-    known = np.isfinite(offsets).all(2)
+    known = np.asarray(np.isfinite(offsets).all(2))
     used = (known.sum(0) >= _FEWEST_TRANSFERS) & np.isfinite(expected).any(0) & (shown > 0)
     if not used.any():
         return None

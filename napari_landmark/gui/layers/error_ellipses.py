@@ -19,7 +19,7 @@ from napari_landmark.gui.session.session import Session
 
 NAME = "90% regions"
 _SIDES = 40  # of the polygon that is drawn for an ellipse
-_COLOR, _FAINT = "#ffd34d", "#ffd34d66"
+_COLOR, _FAINT = "#ffd34d", "#ffd34d99"
 
 
 class ErrorEllipses:
@@ -106,5 +106,5 @@ def ellipse(mark: Landmark, factor: float = 1.0) -> NDArray[np.float64]:
     deviations, axes = principal_axes(np.array(mark.covariance))
     angles = np.linspace(0, 2 * np.pi, _SIDES + 1)
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    points = mark.position + factor * region_radius(REGION, 2) * (circle * deviations) @ axes.T
+    points = np.asarray(mark.position) + factor * region_radius(REGION, 2) * (circle * deviations) @ axes.T
     return np.stack([points[:-1], np.diff(points, axis=0)], axis=1)

@@ -193,7 +193,7 @@ class LandmarkStore:
         offsets = np.where(both[..., None], apart, np.nan)[..., first:]
         errors = predicted.expected_errors
         own = self._predictions.covariances(images, schema)[..., first:, first:]
-        unknown = np.isnan(own).any((2, 3))
+        unknown = np.asarray(np.isnan(own).any((2, 3)))
         extent = np.where(unknown[..., None, None], isotropic(errors, ndim), own)
         return Corrections(offsets, errors, extent)
 

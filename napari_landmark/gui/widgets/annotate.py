@@ -29,6 +29,7 @@ from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
 from napari_landmark.gui.widgets.reading_bar import ReadingBar
 from napari_landmark.gui.widgets.suggest import SuggestImage
+from napari_landmark.gui.widgets.template_check import TemplateCheck
 
 
 class AnnotateWidget(DockWidget):
@@ -59,6 +60,7 @@ class AnnotateWidget(DockWidget):
         self.curves = QMenu(self.curve)
         self.curve.setMenu(self.curves)
         self.reading = ReadingBar(self.session)
+        self.check = TemplateCheck(self.viewer, self.session, self.layer_manager)
         self.table = LandmarkTable(self.session)
         self.table.picked.connect(self.layer_manager.center_on)
         self.undo = button("Undo", lambda: self.session.attempt(self.editor.undo), tip=_UNDO)
@@ -96,6 +98,7 @@ class AnnotateWidget(DockWidget):
             (self.definition,),
             (self.place, self.missing, self.covered, self.skip, self.clear),
             (self.curve,),
+            (self.check,),
             (self.table,),
             (self.undo, self.redo, self.edit, self.load),
             (self.spacing, self.calibrate, self.uncalibrate),
@@ -104,7 +107,9 @@ class AnnotateWidget(DockWidget):
         ):
             row = QHBoxLayout()
             for widget in widgets:
-                row.addWidget(widget, 1 if widget in (self.place, self.table, self.spacing) else 0)
+                row.addWidget(
+                    widget, 1 if widget in (self.place, self.table, self.spacing, self.check) else 0
+                )
             self.body.addLayout(row, 1 if self.table in widgets else 0)
         self.keys = note(f"<small>{keys_text('n', 'j', 'u', '.', ',', 'Control-Z')}</small>")
         self.body.addWidget(self.keys)
@@ -139,6 +144,7 @@ class AnnotateWidget(DockWidget):
         self.task.setText(
             f"<span style='font-size:15px'>{task}</span>&nbsp;&nbsp;({done} of {len(schema)} done)"
         )
+        self.check.refresh()
         self.definition.setText(schema.definitions[row])
         self.definition.setVisible(bool(schema.definitions[row]))
         self.place.setChecked(session.placing)
