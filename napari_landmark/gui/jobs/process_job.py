@@ -389,7 +389,7 @@ def _text_there(told: HostState) -> str:
         JobState.SENDING: f"sending to {told.host}",
         JobState.QUEUED: f"queued on {told.host} since {since}",
         JobState.SILENT: f"nothing was heard of {told.host} since {since}; waiting",
-        JobState.UNREACHABLE: f"{told.host} is not reachable since {since}, the job goes on there{reason}",
+        JobState.UNREACHABLE: f"not reachable since {since}, the job on {told.host} goes on{reason}",
         JobState.FETCHING: f"fetching from {told.host}",
         JobState.DONE: f"taking the results of {told.host} over",
         JobState.STOPPED: f"taking the results of {told.host} over",

@@ -67,9 +67,7 @@ def worker_pid(job) -> int:
     return job._client.status.worker.pid
 
 
-def test_a_training_goes_on_without_its_viewer_and_is_found_again(
-    processes, annotated, study, qtbot
-):
+def test_a_training_goes_on_without_its_viewer_and_is_found_again(processes, annotated, study, qtbot):
     job = train_job(annotated, device="cpu", minutes=60)
     annotated.run(job)
     qtbot.waitUntil(lambda: learns(job), timeout=PATIENCE)
@@ -83,9 +81,7 @@ def test_a_training_goes_on_without_its_viewer_and_is_found_again(
     widget = TrainWidget(viewer)
     qtbot.addWidget(widget)
     session.run(open_job(session, study.folder))
-    qtbot.waitUntil(
-        lambda: session.job is not None and session.job.kind is JobKind.TRAIN, timeout=PATIENCE
-    )
+    qtbot.waitUntil(lambda: session.job is not None and session.job.kind is JobKind.TRAIN, timeout=PATIENCE)
     assert any("Training, begun" in text and "goes on" in text for text in told)
     again = session.job
     qtbot.waitUntil(lambda: learns(again) and again.last_event.step > before, timeout=PATIENCE)
@@ -100,9 +96,7 @@ def test_a_training_goes_on_without_its_viewer_and_is_found_again(
     session.close()
 
 
-def test_a_killed_worker_is_told_with_its_remedy_and_the_study_is_whole(
-    processes, annotated, heard, qtbot
-):
+def test_a_killed_worker_is_told_with_its_remedy_and_the_study_is_whole(processes, annotated, heard, qtbot):
     job = train_job(annotated, device="cpu", minutes=60)
     annotated.run(job)
     qtbot.waitUntil(lambda: learns(job), timeout=PATIENCE)
@@ -150,7 +144,7 @@ def test_the_viewer_starts_a_training_without_torch():
     [
         (JobState.SENDING, "sending to lab"),
         (JobState.QUEUED, "queued on lab since"),
-        (JobState.UNREACHABLE, "lab is not reachable since"),
+        (JobState.UNREACHABLE, "not reachable since"),
         (JobState.FETCHING, "fetching from lab"),
         (JobState.RUNNING, ""),
     ],
