@@ -288,7 +288,9 @@ def main() -> None:
         "--study", type=Path, help="show this study of the sample data again; nothing is trained"
     )
     parser.add_argument("--theme", default="dark", choices=["dark", "light"])
-    parser.add_argument("--only", choices=["register", "measure", "hosts"], help="only the pictures of this widget")
+    parser.add_argument(
+        "--only", choices=["register", "measure", "hosts"], help="only the pictures of this widget"
+    )
     parser.add_argument(
         "--volumes",
         type=Path,

@@ -175,7 +175,9 @@ class ProcessJob(QObject):
         client = self._client
         if client is None:
             # A job that is being prepared stays ready, and begins when the study is opened again.
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads.shutdown(wait=False)
+            if self._preparing is not None:
+                self._preparing.add_done_callback(_give_up)
             return
         if not (self._outlives_viewer and self._machine.outlives_client):
             self._stops = 2 if self._machine.outlives_client else 1
@@ -217,7 +219,11 @@ class ProcessJob(QObject):
         try:
             client.close()
             if status.state in (JobState.DONE, JobState.STOPPED):
-                value = self._finish({} if status.done is None else status.done.result)
+                try:
+                    value = self._finish({} if status.done is None else status.done.result)
+                except BaseException:
+                    client.record.at(Step.FINISHED)  # kept, but no other viewer tries the same again
+                    raise
                 client.record.remove()
                 return value
             if status.state is JobState.KILLED:
@@ -360,6 +366,12 @@ _REMEDY = {
     JobKind.REGISTER: "press Register",
     JobKind.TRAIN_REGISTRATION: "press Resume, or Train on the study",
 }
+
+
+def _give_up(prepared: Future[JobClient]) -> None:
+    """Let others follow a job whose client was never started."""
+    if prepared.exception() is None:
+        prepared.result().close()
 
 
 def _thinned(events: list[ProgressEvent]) -> list[ProgressEvent]:
