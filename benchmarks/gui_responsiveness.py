@@ -94,7 +94,11 @@ def main() -> None:
         for widget in ("Annotate template", "Train", "Detect and review"):
             viewer.window.add_plugin_dock_widget("napari-landmark", widget, tabify=True)
         run_events(2)
-        result = {"workers": options.workers, "image": list(session.read_image().array.shape), "images": len(cohort)}
+        result = {
+            "workers": options.workers,
+            "image": list(session.read_image().array.shape),
+            "images": len(cohort),
+        }
         result |= steps(session)
         result |= training(session, options.seconds)
         print(json.dumps(result, indent=1))

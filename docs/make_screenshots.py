@@ -8,6 +8,7 @@ earlier run is shown again. Pictures are named after their theme where that is n
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDockWidget, QWidget
 
+from napari_landmark.backend.hosts import Host, save_host
+from napari_landmark.gui.dialogs.hosts import HostsDialog
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.open_study import open_job
@@ -327,6 +330,21 @@ def show_volumes(camera: Camera, folder: Path, size: str) -> None:
     camera.take(f"volumes-review-{size}")
 
 
+def show_hosts(camera: Camera) -> None:
+    """The dialog of other computers, with one that is described."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NAPARI_LANDMARK_CONFIG"] = folder
+        command = "~/landmarks/bin/napari-landmark"
+        save_host(
+            Host(name="lab", address="me@workstation", command=command, paths={"/data/xrays": "/mnt/xrays"})
+        )
+        dialog = HostsDialog(camera.viewer.window._qt_window)
+        dialog.show()
+        camera.wait(0.5)
+        dialog.grab().save(str(camera.folder / f"hosts{camera.suffix}.png"))
+        dialog.close()
+
+
 def show_error(camera: Camera) -> None:
     """What a failure looks like in the Train widget."""
 
@@ -355,7 +373,9 @@ def main() -> None:
     )
     parser.add_argument("--theme", default="dark", choices=["dark", "light"])
     parser.add_argument(
-        "--only", choices=["film", "register", "measure"], help="only the pictures of this widget"
+        "--only",
+        choices=["film", "register", "measure", "hosts"],
+        help="only the pictures of this widget",
     )
     parser.add_argument(
         "--volumes",
@@ -377,6 +397,10 @@ def main() -> None:
         return
     if options.only == "film":
         film_all(camera, options.study)
+        camera.viewer.close()
+        return
+    if options.only == "hosts":
+        show_hosts(camera)
         camera.viewer.close()
         return
     if options.only == "measure":

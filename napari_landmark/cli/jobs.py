@@ -40,7 +40,8 @@ def run_follow(job_id: str) -> None:
         TrainJob.KIND: take_over_training,
         DetectJob.KIND: take_over_detection,
     }
-    if not record.host or record.kind not in finish:
+    of_viewer = (record.about or {}).get("of_study") is True
+    if not record.host or record.kind not in finish or of_viewer:
         raise InputError(f"{job_id}: was started by the viewer, which takes its results over")
     finish[record.kind](record, follow(record))
 

@@ -175,7 +175,9 @@ class ProcessJob(QObject):
         client = self._client
         if client is None:
             # A job that is being prepared stays ready, and begins when the study is opened again.
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads.shutdown(wait=False)
+            if self._preparing is not None:
+                self._preparing.add_done_callback(_give_up)
             return
         if not (self._outlives_viewer and self._machine.outlives_client):
             self._stops = 2 if self._machine.outlives_client else 1
@@ -217,7 +219,11 @@ class ProcessJob(QObject):
         try:
             client.close()
             if status.state in (JobState.DONE, JobState.STOPPED):
-                value = self._finish({} if status.done is None else status.done.result)
+                try:
+                    value = self._finish({} if status.done is None else status.done.result)
+                except BaseException:
+                    client.record.at(Step.FINISHED)  # kept, but no other viewer tries the same again
+                    raise
                 client.record.remove()
                 return value
             if status.state is JobState.KILLED:
@@ -362,6 +368,12 @@ _REMEDY = {
 }
 
 
+def _give_up(prepared: Future[JobClient]) -> None:
+    """Let others follow a job whose client was never started."""
+    if prepared.exception() is None:
+        prepared.result().close()
+
+
 def _thinned(events: list[ProgressEvent]) -> list[ProgressEvent]:
     """Some of many events, the last of each stage among them: a job of an earlier viewer has thousands."""
     if len(events) <= _MOST_EVENTS_AT_ONCE:
@@ -389,7 +401,7 @@ def _text_there(told: HostState) -> str:
         JobState.SENDING: f"sending to {told.host}",
         JobState.QUEUED: f"queued on {told.host} since {since}",
         JobState.SILENT: f"nothing was heard of {told.host} since {since}; waiting",
-        JobState.UNREACHABLE: f"{told.host} is not reachable since {since}, the job goes on there{reason}",
+        JobState.UNREACHABLE: f"not reachable since {since}, the job on {told.host} goes on{reason}",
         JobState.FETCHING: f"fetching from {told.host}",
         JobState.DONE: f"taking the results of {told.host} over",
         JobState.STOPPED: f"taking the results of {told.host} over",

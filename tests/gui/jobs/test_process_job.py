@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from napari.components import ViewerModel
@@ -14,13 +15,19 @@ from napari.components import ViewerModel
 import napari_landmark
 from napari_landmark.backend import machines
 from napari_landmark.backend.client import JobState
+from napari_landmark.backend.host_jobs import ALL_KINDS, TrainOnHostJob
+from napari_landmark.backend.job_file import read_job, write_job
 from napari_landmark.backend.job_folder import WORKER_LOG
-from napari_landmark.backend.job_record import list_records
+from napari_landmark.backend.job_record import Step, list_records, new_record
+from napari_landmark.backend.jobs.train import TrainJob
 from napari_landmark.backend.local_machine import LocalMachine
 from napari_landmark.backend.progress_file import HostState
+from napari_landmark.detection import template_selection
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.jobs.process_job import _text_there
+from napari_landmark.gui.jobs.suggest import suggest_job
 from napari_landmark.gui.jobs.train import train_job
+from napari_landmark.gui.jobs.unfinished import unfinished_record
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.running_job import JobKind
@@ -67,9 +74,7 @@ def worker_pid(job) -> int:
     return job._client.status.worker.pid
 
 
-def test_a_training_goes_on_without_its_viewer_and_is_found_again(
-    processes, annotated, study, qtbot
-):
+def test_a_training_goes_on_without_its_viewer_and_is_found_again(processes, annotated, study, qtbot):
     job = train_job(annotated, device="cpu", minutes=60)
     annotated.run(job)
     qtbot.waitUntil(lambda: learns(job), timeout=PATIENCE)
@@ -83,9 +88,7 @@ def test_a_training_goes_on_without_its_viewer_and_is_found_again(
     widget = TrainWidget(viewer)
     qtbot.addWidget(widget)
     session.run(open_job(session, study.folder))
-    qtbot.waitUntil(
-        lambda: session.job is not None and session.job.kind is JobKind.TRAIN, timeout=PATIENCE
-    )
+    qtbot.waitUntil(lambda: session.job is not None and session.job.kind is JobKind.TRAIN, timeout=PATIENCE)
     assert any("Training, begun" in text and "goes on" in text for text in told)
     again = session.job
     qtbot.waitUntil(lambda: learns(again) and again.last_event.step > before, timeout=PATIENCE)
@@ -100,9 +103,7 @@ def test_a_training_goes_on_without_its_viewer_and_is_found_again(
     session.close()
 
 
-def test_a_killed_worker_is_told_with_its_remedy_and_the_study_is_whole(
-    processes, annotated, heard, qtbot
-):
+def test_a_killed_worker_is_told_with_its_remedy_and_the_study_is_whole(processes, annotated, heard, qtbot):
     job = train_job(annotated, device="cpu", minutes=60)
     annotated.run(job)
     qtbot.waitUntil(lambda: learns(job), timeout=PATIENCE)
@@ -150,7 +151,7 @@ def test_the_viewer_starts_a_training_without_torch():
     [
         (JobState.SENDING, "sending to lab"),
         (JobState.QUEUED, "queued on lab since"),
-        (JobState.UNREACHABLE, "lab is not reachable since"),
+        (JobState.UNREACHABLE, "not reachable since"),
         (JobState.FETCHING, "fetching from lab"),
         (JobState.RUNNING, ""),
     ],
@@ -159,3 +160,33 @@ def test_states_of_a_host_in_words(state, text):
     found = _text_there(HostState("lab", "20260101-000000-00000000", state, 0.0))
     assert found.startswith(text)
     assert bool(found) == bool(text)
+
+
+def test_a_damaged_result_is_told_and_not_tried_again(annotated, heard, study, qtbot, monkeypatch):
+    found = [SimpleNamespace(image="hand_000.png", score="good")]
+    monkeypatch.setattr(template_selection, "suggest", lambda *_, **__: found)
+    annotated.run(suggest_job(annotated))
+    qtbot.waitUntil(lambda: annotated.job is None, timeout=PATIENCE)
+    (text,) = [text for kind, text in heard if kind == "error"]
+    assert "is damaged" in text
+    assert unfinished_record(study.folder) is None
+
+
+def test_a_job_whose_viewer_closed_while_it_was_prepared_is_found(annotated, study, qtbot):
+    job = suggest_job(annotated)
+    annotated.run(job)
+    job.leave()
+    qtbot.waitUntil(lambda: unfinished_record(study.folder) is not None, timeout=PATIENCE)
+    assert unfinished_record(study.folder).step is Step.READY
+    assert unfinished_record(study.folder.parent) is None  # another study
+
+
+def test_a_job_on_a_host_whose_worker_here_ended_gets_another_one(study):
+    record = new_record(TrainJob.KIND, host="lab", about={"study": str(study.folder)})
+    write_job(record.folder, TrainJob(study=Path("study"), images=Path("images"), working_size=512))
+    record.at(Step.STARTED)
+    found = unfinished_record(study.folder)
+    assert (found.kind, found.host, found.step) == (TrainOnHostJob.KIND, "", Step.READY)
+    job = read_job(found.folder, ALL_KINDS)
+    assert (job.host, job.job_id, job.working_size) == ("lab", record.job_id, 512)
+    assert unfinished_record(study.folder) == found  # not one more each time
