@@ -240,7 +240,7 @@ def _state(path: Path) -> list[int]:
         return []
 
 
-def _plain_values(landmarks: LandmarkSet) -> list[list[float | None] | None]:
+def _plain_values(landmarks: LandmarkSet) -> list[list[Any] | None]:
     # All digits: lengths in mm are computed from these, and a resumed run writes the same table to the last byte.
     return [
         [

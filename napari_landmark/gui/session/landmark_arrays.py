@@ -256,6 +256,7 @@ class LandmarkArrays:
         known = ndim > 0 and all(value == value for values in matrix for value in values)
         return tuple(map(tuple, matrix)) if known else None
 
+
 def _taken(array: NDArray, empty: float, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray:
     """Cells of an array in some order; those of a negative row or column are empty."""
     if not array.shape[0] or not array.shape[1]:
