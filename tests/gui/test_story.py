@@ -275,7 +275,7 @@ class TestCancelling:
         wait_for_job(qtbot, session)
         qtbot.waitUntil(lambda: widget.run.text() == "Train", timeout=5000)
 
-    def test_closing_the_viewer_ends_it(self, trained_on, qtbot):
+    def test_closing_the_viewer_ends_work_in_its_threads(self, trained_on, qtbot):
         viewer, session, widget = trained_on
         widget.run.click()
         job = session.job
