@@ -207,12 +207,11 @@ def _clear_offsets(
     landmarks: Sequence[str], offsets: CorrectionOffsets, usual: float
 ) -> tuple[LandmarkOffset, ...]:
     """Offsets that are large beside their uncertainty, the largest first."""
-    if offsets.scatter is None:
+    if offsets.medians is None or offsets.standard_errors is None:
         return ()
-    length = np.linalg.norm(offsets.offsets, axis=1)
-    uncertain = np.sqrt(offsets.scatter / np.maximum(offsets.counts, 1))
-    clear = np.flatnonzero((length > _CLEAR * uncertain) & (length > _LEAST_OFFSET * usual))
+    length = np.linalg.norm(offsets.medians, axis=1)
+    clear = np.flatnonzero((length > _CLEAR * offsets.standard_errors) & (length > _LEAST_OFFSET * usual))
     return tuple(
-        LandmarkOffset(landmarks[row], tuple(offsets.offsets[row].tolist()), int(offsets.counts[row]))
+        LandmarkOffset(landmarks[row], tuple(offsets.medians[row].tolist()), int(offsets.counts[row]))
         for row in clear[np.argsort(-length[clear])]
     )

@@ -35,6 +35,10 @@ class CorrectionOffsets:
         Variance (sum over axes) of the offsets of the landmarks, in squared pixels.
     scatter : (n,) float array or None
         Variance (sum over axes) of single corrections of each landmark around their mean; None with too few.
+    medians : (n, d) float array or None
+        The offsets before they are shrunk; 0 where nothing is known.
+    standard_errors : (n,) float array or None
+        Of the medians.
     """
 
     reference: np.ndarray
@@ -42,6 +46,8 @@ class CorrectionOffsets:
     counts: np.ndarray
     between: float = 0.0
     scatter: np.ndarray | None = None
+    medians: np.ndarray | None = None
+    standard_errors: np.ndarray | None = None
 
     def apply(self, positions: np.ndarray) -> np.ndarray:
         """Predictions (batch, n, d) with their offsets, in each image's own pose."""
@@ -86,7 +92,9 @@ def learn_offsets(
     of_median = np.where(count > 2, _MEDIAN_VARIANCE, 1.0) * variance / np.maximum(count, 1)
     between = max(0.0, float(np.square(median[known]).sum(-1).mean() - of_median[known].mean()))
     share = np.where(known, between / np.maximum(between + of_median, 1e-12), 0.0)
-    return CorrectionOffsets(reference, share[:, None] * median, count, between, variance)
+    return CorrectionOffsets(
+        reference, share[:, None] * median, count, between, variance, median, np.sqrt(of_median)
+    )
 
 
 def _poses(reference: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

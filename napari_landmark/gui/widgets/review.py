@@ -420,5 +420,5 @@ def _advice_text(advice: CorrectionAdvice) -> str:
         lines.append(f"Correct next, for the others: {links} ({advice.next_line()}).")
     elif advice.images:
         lines.append(f"{advice.next_line().capitalize()}.")
-    lines += [f"{escape(line[:1].upper() + line[1:])}." for line in advice.offset_lines()[:_MOST_OFFSETS]]
+    lines += [f"{escape(line)}." for line in advice.offset_lines()[:_MOST_OFFSETS]]
     return "<br>".join(lines)
