@@ -112,7 +112,5 @@ def test_positions_of_unknown_images_and_names_are_none():
     arrays = LandmarkArrays.gather([("picture", PICTURE), ("volume", VOLUME)])
     found = arrays.positions(["unknown", "volume", "picture"], LandmarkSchema(("new", "b")))
     none = [np.nan] * 3
-    np.testing.assert_array_equal(
-        found, [[none, none], [none, [1.0, 2.0, 3.0]], [none, [np.nan, 0.0, -0.5]]]
-    )
+    np.testing.assert_array_equal(found, [[none, none], [none, [1.0, 2.0, 3.0]], [none, [np.nan, 0.0, -0.5]]])
     assert np.isnan(LandmarkArrays().positions(["a", "b"], SCHEMA)).all()
