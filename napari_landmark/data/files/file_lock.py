@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
@@ -36,13 +37,14 @@ def acquire_lock(file: Path) -> BaseFileLock:
         The file cannot be written.
     """
     # Not one state a thread: the lock is released by whichever thread drops its last reference.
-    lock: BaseFileLock = FileLock(file, thread_local=False)
+    # Falling back is done here: in some versions of filelock a lock that fell back does not tell so.
+    lock: BaseFileLock = FileLock(file, thread_local=False, fallback_to_soft=False)
     try:
         try:
             _try_twice(lock)
-        except (
-            NotImplementedError
-        ):  # a file system without locks, in versions of filelock that do not fall back
+        except OSError as error:
+            if isinstance(error, Timeout) or error.errno != errno.ENOSYS:
+                raise
             lock = SoftFileLock(file.with_suffix(".softlock"), thread_local=False)
             _try_twice(lock)
     except Timeout:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -68,10 +67,8 @@ def test_states_are_those_of_the_landmarks_of_now_after_a_change_of_names(sessio
     predict(session, name, truth[name], error=2.0)
     AnnotationEditor(session).place("thumb_tip", (5, 5))
     assert store.state_counts(session.names)["corrected"] == 1
-    schema = session.schema
-    names = ("thumb", *schema.names[1:])
-    SchemaEditor(session).set_schema(replace(schema, names=names), {"thumb_tip": "thumb"})
+    SchemaEditor(session).rename("thumb_tip", "thumb")
     assert store.state_counts(session.names)["corrected"] == 1
     assert store.result(name)["thumb"].position == (5, 5)
-    SchemaEditor(session).set_schema(session.schema.part(names[1:]))
+    SchemaEditor(session).set_schema(session.schema.part(session.schema.names[1:]))
     assert store.state_counts(session.names) == {"predicted": 1, "": len(session.names) - 1}
