@@ -17,6 +17,7 @@ from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
+from napari_landmark.gui import mark_preferences
 from napari_landmark.gui.layers.layer_manager import LayerManager
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.preferences import Preferences
@@ -59,6 +60,7 @@ def preferences(monkeypatch, tmp_path_factory) -> Preferences:
     monkeypatch.setenv(WORKERS, "thread")  # a process takes seconds to import torch
     chosen = Preferences("cpu", 128, cache)
     monkeypatch.setattr(Preferences, "read", classmethod(lambda cls: chosen))
+    monkeypatch.setattr(mark_preferences, "_section", lambda: None)  # neither read nor write the user's
     return chosen
 
 

@@ -8,7 +8,7 @@ from qtpy.QtGui import QColor, QFont, QPainter, QPainterPath, QPen
 from napari_landmark.gui.layers.landmark_layer import CURRENT_MARK_RADIUS, MARK_RADIUS
 from napari_landmark.gui.session.mark_options import MarkShape
 
-_FREE = 0.4  # of the radius: the open middle of a cross
+_FREE = 0.5  # of the radius: the open middle of a cross
 _LINE, _CURRENT_LINE, _RIM = 1.6, 2.4, 2.0
 _DARK = QColor(0, 0, 0, 190)
 
@@ -35,12 +35,13 @@ def draw_mark(
     width = _CURRENT_LINE if is_current else _LINE
     path = _path(at, radius_of(is_current), shape)
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.setPen(QPen(_DARK, width + _RIM))
+    # Flat ends: others would reach into the open middle of a cross.
+    flat = Qt.PenCapStyle.FlatCap
+    painter.setPen(QPen(_DARK, width + _RIM, Qt.PenStyle.SolidLine, flat))
     painter.drawPath(path)
-    pen = QPen(color, width)
+    pen = QPen(color, width, Qt.PenStyle.SolidLine, flat)
     if not is_manual:
         pen.setDashPattern([2.2, 1.1])
-        pen.setCapStyle(Qt.PenCapStyle.FlatCap)
     painter.setPen(pen)
     painter.drawPath(path)
 
