@@ -26,39 +26,47 @@ def model(study):
 
 
 @pytest.fixture
+def unjudging(model):
+    """The model without judgement: after a few steps it puts landmarks anywhere, and sees one subject beside another."""
+    model.usual_errors = model.pose_options = None
+    model.poses = {}
+    return model
+
+
+@pytest.fixture
 def image(phantoms):
     return phantoms[2].image
 
 
 class TestDetect:
-    def test_landmarks_of_an_image(self, model, image):
-        found = model.detect(image).landmarks
-        assert found.schema == model.schema
+    def test_landmarks_of_an_image(self, unjudging, image):
+        found = unjudging.detect(image).landmarks
+        assert found.schema == unjudging.schema
         assert all(mark.status is Status.PREDICTED for mark in found.values())
         assert np.isfinite(found.positions()).all()
         assert ((found.confidences() >= 0) & (found.confidences() <= 1)).all()
         assert (found.expected_errors() > 0).all()
 
-    def test_the_same_again(self, model, image):
-        assert model.detect(image).landmarks == model.detect(image).landmarks
+    def test_the_same_again(self, unjudging, image):
+        assert unjudging.detect(image).landmarks == unjudging.detect(image).landmarks
 
-    def test_size_and_spacing_of_the_file_do_not_matter(self, model, image):
+    def test_size_and_spacing_of_the_file_do_not_matter(self, unjudging, image):
         large = MedicalImage(np.kron(image.array, np.ones((3, 3), np.uint8)), Geometry((192, 192)), "large")
-        small, large = model.detect(image).landmarks, model.detect(large).landmarks
+        small, large = unjudging.detect(image).landmarks, unjudging.detect(large).landmarks
         # Pixel i of the small image is the middle of the pixels 3 i to 3 i + 2 of the large one.
         np.testing.assert_allclose((large.positions() - 1) / 3, small.positions(), atol=0.5)
         np.testing.assert_allclose(large.expected_errors(), 3 * small.expected_errors(), rtol=0.1)
 
     @pytest.mark.parametrize("value", [0, 255])
-    def test_a_blank_image(self, model, value):
+    def test_a_blank_image(self, unjudging, value):
         blank = MedicalImage(np.full((70, 50), value, np.uint8), Geometry((70, 50)), "blank")
-        assert np.isfinite(model.detect(blank).landmarks.positions()).all()
+        assert np.isfinite(unjudging.detect(blank).landmarks.positions()).all()
 
-    def test_heatmaps(self, model, image):
-        assert model.detect(image).heatmaps is None
-        detection = model.detect(image, heatmaps=True)
+    def test_heatmaps(self, unjudging, image):
+        assert unjudging.detect(image).heatmaps is None
+        detection = unjudging.detect(image, heatmaps=True)
         assert detection.heatmaps.dtype == np.float32
-        assert len(detection.heatmaps) == len(model.schema)
+        assert len(detection.heatmaps) == len(unjudging.schema)
         np.testing.assert_allclose(detection.heatmaps.max((1, 2)), 1, atol=1e-6)
         assert detection.heatmaps.min() >= 0
         # The grid covers the image: its corners lie half a step beyond the corners of the canvas.
@@ -70,47 +78,59 @@ class TestDetect:
         np.testing.assert_allclose(corner, [-0.5, -0.5], atol=1e-9)
         np.testing.assert_allclose(end, np.array(image.array.shape) - 0.5, atol=1e-9)
 
-    def test_a_cohort_drawn_at_another_size_is_read_from_its_files(self, model, data):
+    def test_a_cohort_drawn_at_another_size_is_read_from_its_files(self, unjudging, data):
         for path in (data / "images").iterdir():
             Image.fromarray(np.kron(np.asarray(Image.open(path)), np.ones((3, 3), np.uint8))).save(path)
         same = Cohort.from_folder(data / "images", working_size=64)
         other = Cohort.from_folder(data / "images", working_size=192)
-        assert other.canvas == (192, 192) != model.canvas == same.canvas
-        expected = model.detect_in_cohort(same, 2).landmarks
-        unjudged = model.detect_working(same.working(2), same.canvas_transform(2)).landmarks
+        assert other.canvas == (192, 192) != unjudging.canvas == same.canvas
+        expected = unjudging.detect_in_cohort(same, 2).landmarks
+        unjudged = unjudging.detect_working(same.working(2), same.canvas_transform(2)).landmarks
         assert dict(expected) == dict(unjudged)
         assert unjudged.image_state is None
-        found = model.detect_in_cohort(other, 2, heatmaps=True)
-        assert found.landmarks == model.detect(other.read(2)).landmarks
-        assert found.heatmaps.shape[1:] == model.detect_in_cohort(same, 2, heatmaps=True).heatmaps.shape[1:]
-        assert predict_cohort(model, other)["hand_002.png"] == found.landmarks
+        found = unjudging.detect_in_cohort(other, 2, heatmaps=True)
+        assert found.landmarks == unjudging.detect(other.read(2)).landmarks
+        assert (
+            found.heatmaps.shape[1:] == unjudging.detect_in_cohort(same, 2, heatmaps=True).heatmaps.shape[1:]
+        )
+        assert predict_cohort(unjudging, other)["hand_002.png"] == found.landmarks
 
-    def test_a_volume_for_a_model_of_pictures(self, model):
+    def test_a_volume_for_a_model_of_pictures(self, unjudging):
         volume = MedicalImage(np.zeros((8, 9, 10), np.uint8), Geometry((8, 9, 10)), "head.nii")
         with pytest.raises(InputError, match=r"head\.nii: has 3 dimensions, the model was trained on 2-D"):
-            model.detect(volume)
+            unjudging.detect(volume)
 
-    def test_without_a_detector_the_embedding_answers(self, model, image):
+    def test_without_a_detector_the_embedding_answers(self, unjudging, image):
         alone = LandmarkModel(
-            model.schema, model.canvas, model.embedding, model.descriptors, None, device=model.device
+            unjudging.schema,
+            unjudging.canvas,
+            unjudging.embedding,
+            unjudging.descriptors,
+            None,
+            device=unjudging.device,
         )
         detection = alone.detect(image, heatmaps=True)
         assert np.isfinite(detection.landmarks.positions()).all()
         np.testing.assert_allclose(detection.heatmaps.max((1, 2)), 1, atol=1e-6)
 
-    def test_the_template_is_matched_with_itself(self, model, phantoms):
+    def test_the_template_is_matched_with_itself(self, unjudging, phantoms):
         # However little the network has learned: a point is most like itself.
         alone = LandmarkModel(
-            model.schema, model.canvas, model.embedding, model.descriptors, None, device=model.device
+            unjudging.schema,
+            unjudging.canvas,
+            unjudging.embedding,
+            unjudging.descriptors,
+            None,
+            device=unjudging.device,
         )
         found = alone.detect(phantoms[0].image).landmarks.positions()
         error = np.linalg.norm(found - phantoms[0].landmarks.positions(), axis=1)
         assert np.median(error) < 4  # a cell of the finest map
 
-    def test_refinement_moves_positions_and_changes_their_expected_error(self, model, image):
-        refined = model.detect(image, heatmaps=True)
-        model.refiner = None
-        plain = model.detect(image, heatmaps=True)
+    def test_refinement_moves_positions_and_changes_their_expected_error(self, unjudging, image):
+        refined = unjudging.detect(image, heatmaps=True)
+        unjudging.refiner = None
+        plain = unjudging.detect(image, heatmaps=True)
         moved = np.linalg.norm(refined.landmarks.positions() - plain.landmarks.positions(), axis=1)
         assert moved.max() > 0.1
         assert moved.max() < 32  # from the middle of a window to its corner
@@ -118,33 +138,33 @@ class TestDetect:
         np.testing.assert_array_equal(refined.heatmaps, plain.heatmaps)
 
     @pytest.mark.parametrize("detector", [True, False])
-    def test_what_no_template_shows_is_not_predicted(self, model, image, detector):
-        model.descriptors.positions[:, 3] = float("nan")
-        model.refiner.descriptors.offsets[:, 3] = float("nan")
+    def test_what_no_template_shows_is_not_predicted(self, unjudging, image, detector):
+        unjudging.descriptors.positions[:, 3] = float("nan")
+        unjudging.refiner.descriptors.offsets[:, 3] = float("nan")
         model = LandmarkModel(
-            model.schema,
-            model.canvas,
-            model.embedding,
-            model.descriptors,
-            model.detector if detector else None,
-            refiner=model.refiner,
-            device=model.device,
+            unjudging.schema,
+            unjudging.canvas,
+            unjudging.embedding,
+            unjudging.descriptors,
+            unjudging.detector if detector else None,
+            refiner=unjudging.refiner,
+            device=unjudging.device,
         )
-        detection = model.detect(image, heatmaps=True)
+        detection = unjudging.detect(image, heatmaps=True)
         marks = list(detection.landmarks.values())
         assert marks[3].position is None
         assert marks[3].status is Status.UNPLACED
         assert all(mark.position is not None for k, mark in enumerate(marks) if k != 3)
         assert (detection.heatmaps[3] == 0).all()
 
-    def test_what_no_template_shows_does_not_make_the_others_doubtful(self, model, image):
-        before = model.detect(image).landmarks.expected_errors()
+    def test_what_no_template_shows_does_not_make_the_others_doubtful(self, unjudging, image):
+        before = unjudging.detect(image).landmarks.expected_errors()
         shown = [0, 1, 2, 3]
-        for positions in (model.descriptors.positions, model.refiner.descriptors.offsets):
+        for positions in (unjudging.descriptors.positions, unjudging.refiner.descriptors.offsets):
             absent = torch.ones(positions.shape[1], dtype=torch.bool)
             absent[shown] = False
             positions[:, absent] = float("nan")
-        after = model.detect(image).landmarks.expected_errors()
+        after = unjudging.detect(image).landmarks.expected_errors()
         assert np.flatnonzero(np.isfinite(after)).tolist() == shown
         # Counted as without consensus, the others would raise the error of the whole image by a fifth and more.
         np.testing.assert_allclose(after[shown] / before[shown], 1, atol=0.1)
@@ -159,13 +179,14 @@ class TestNativePixels:
         return Cohort.from_folder(data / "images", working_size=64)
 
     @pytest.fixture
-    def native(self, model, large, phantoms):
+    def native(self, unjudging, large, phantoms):
         """The model with a refinement on native pixels."""
         positions = large.canvas_transform(0).to_working(4 * phantoms[0].landmarks.positions() + 1.5)
         templates = [Template(0, positions)]
-        model.native_refiner = build_native_refiner(model.refiner.network, large, templates, model.device)
-        model.pose_options = None  # after so short a training the best pose is a matter of rounding
-        return model
+        unjudging.native_refiner = build_native_refiner(
+            unjudging.refiner.network, large, templates, unjudging.device
+        )
+        return unjudging
 
     def test_positions_and_expected_errors_follow_them(self, native, large):
         image = large.read(2)

@@ -54,7 +54,9 @@ def model(study, picture, monkeypatch):
     def predict(self, pixels, *, heatmaps=False):
         error = USUAL + 100 * abs(pixels - known).mean()
         heat = np.zeros((count, 4, 4), np.float32) if heatmaps else None
-        return landmark_model._Prediction(positions, np.ones(count), np.full(count, error), heat, 16)
+        return landmark_model._Prediction(
+            positions, np.ones(count), np.full(count, error), heat, 16, np.ones(count)
+        )
 
     def matching(self, upright):
         def evaluate(pose):
@@ -122,7 +124,8 @@ def test_a_part_is_found_at_once_with_the_others_missing(model, picture, monkeyp
     def predict(self, pixels, *, heatmaps=False):
         calls.append(1)
         errors = np.where(inside, USUAL, 12 * USUAL)
-        return landmark_model._Prediction(positions, np.ones(len(inside)), errors, None, 16)
+        sure = np.ones(len(inside))
+        return landmark_model._Prediction(positions, sure, errors, None, 16, sure)
 
     monkeypatch.setattr(LandmarkModel, "_predict", predict)
     found = detected(model, part).landmarks

@@ -185,6 +185,7 @@ def test_typical_consensus_may_be_unknown(folder, model, image):
     path.write_text(json.dumps({**json.loads(path.read_text()), "typical_support": None}))
     again = read_model(folder, device=model.device)
     assert again.refiner.typical is None
+    again.usual_errors = None  # after a few steps, what is called missing means nothing
     assert np.isfinite(again.detect(image).landmarks.expected_errors()).all()
 
 
