@@ -202,9 +202,9 @@ def _write_training(
 def _renamed_record(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Record of a training with the names that images have here."""
     renamed = dict(record)
-    templates = record.get("templates")
-    if isinstance(templates, list):
-        renamed["templates"] = [names.get(str(name), str(name)) for name in templates]
+    for key in ("templates", "annotated"):
+        if isinstance(given := record.get(key), list):
+            renamed[key] = [names.get(str(name), str(name)) for name in given]
     poses = record.get("poses")
     if isinstance(poses, dict) and isinstance(aside := poses.get("left_aside"), dict):
         renamed["poses"] = poses | {

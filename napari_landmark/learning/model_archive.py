@@ -27,7 +27,7 @@ _MANIFEST, _SIDECAR = "manifest.json", "model.json"
 _WEIGHTS = re.compile(r"(?!checkpoint)[a-z][a-z_]*\.safetensors")
 _LARGEST_TEXT = 16 * 1024**2
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest of a zip file: the same model gives the same bytes
-_NAMES_OF_IMAGES = ("templates", "labelled")  # in the record of a training, beside its poses
+_NAMES_OF_IMAGES = ("templates", "annotated", "labelled")  # in the record of a training, beside its poses
 
 
 def write_archive(folder: Path, path: Path) -> str:

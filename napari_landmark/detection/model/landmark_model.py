@@ -324,7 +324,10 @@ class LandmarkModel:
         """Part of the image that is shown as the template is; None where that is most of the image."""
         if self.pose_options is None or len(self.canvas) != 2:
             return None
-        inner = self._as_trial(geometry, detection).to_template(self._template, self.canvas)
+        trial = self._as_trial(geometry, detection)
+        if trial.is_scattered(self._template, self.canvas):
+            return None
+        inner = trial.to_template(self._template, self.canvas)
         pose = detection.pose if inner is None else detection.pose.then(inner)
         if pose.scale > _MOST_OF_IMAGE:
             return None

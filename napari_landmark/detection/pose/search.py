@@ -20,6 +20,7 @@ _SCALES = (0.6, 1.6, 2.2)
 _SCALED = 3  # candidates that other scales are tried of
 _GOOD = 1.3  # times the usual error: the search ends
 _INNER_SCALES = (0.4, 2.5)  # of a refinement; beyond, the fit is none
+_SCATTERED = 0.5  # median distance from a fitted template over its extent, where positions are no shape of it
 _LARGEST_ANGLE, _LARGEST_SCALE = 20.0, 1.3  # of found landmarks, up to which an image is taken as it is
 
 
@@ -62,6 +63,16 @@ class PoseTrial:
         if inner is None or not _INNER_SCALES[0] < inner.scale < _INNER_SCALES[1]:
             return None
         return inner
+
+    def is_scattered(self, template: NDArray[np.float64], canvas: tuple[int, ...]) -> bool:
+        """Whether no pose brings the template's landmarks near the found ones, as where a network knows little."""
+        inner = self.to_template(template, canvas)
+        if inner is None:
+            return True
+        centre = (np.asarray(canvas) - 1) / 2
+        moved = (template - centre) @ inner.matrix.T + inner.shift * max(canvas) + centre
+        extent = math.sqrt(float(np.nanvar(moved, axis=0).sum()))
+        return float(np.nanmedian(np.linalg.norm(moved - self.positions, axis=1))) > _SCATTERED * extent
 
     def is_off(self, template: NDArray[np.float64], canvas: tuple[int, ...]) -> bool:
         """Whether the found landmarks are turned or scaled by more than the networks are trained for."""

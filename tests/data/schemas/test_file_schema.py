@@ -217,7 +217,7 @@ def test_tables_of_landmarks(tmp_path):
         ("study", {"landmarks": ["tip"]}),
         ("study", {"template": None}),
         ("study", {"sides": {"mirrored": "left", "pairs": []}}),
-        ("landmark-model", {"version": 5}),
+        ("landmark-model", {"version": 6}),
         ("landmark-model", {"canvas": [64]}),
         ("landmark-model", {"embedding": None}),
         ("landmark-model", {"format": "napari-landmark volume model"}),

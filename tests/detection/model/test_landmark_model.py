@@ -27,7 +27,7 @@ def model(study):
 
 @pytest.fixture
 def unjudging(model):
-    """The model without judgement: after a few steps it puts landmarks anywhere, and sees one subject beside another."""
+    """The model without judgement: after a few steps it puts landmarks anywhere, and calls some of them missing."""
     model.usual_errors = model.pose_options = None
     model.poses = {}
     return model
@@ -150,7 +150,7 @@ class TestDetect:
             refiner=unjudging.refiner,
             device=unjudging.device,
         )
-        detection = unjudging.detect(image, heatmaps=True)
+        detection = model.detect(image, heatmaps=True)
         marks = list(detection.landmarks.values())
         assert marks[3].position is None
         assert marks[3].status is Status.UNPLACED

@@ -111,3 +111,15 @@ def test_the_known_trial_stays_where_no_candidate_is_better():
     assert search.first_good(known, worse, USUAL) is known
     turned = PoseTrial(Pose.of_rotation(turn(180)), 50.0, TEMPLATE, np.full(10, 50.0))
     assert search.first_good(turned, [known, *worse], USUAL).pose.is_upright
+
+
+def test_positions_that_are_no_shape_of_the_template_are_scattered():
+    rng = np.random.default_rng(1)
+
+    def trial(positions):
+        return PoseTrial(Pose.upright(2), 5.0, positions, np.full(len(positions), 5.0))
+
+    turned = (TEMPLATE - TEMPLATE.mean(0)) @ turn(30).T * 0.6 + TEMPLATE.mean(0)
+    assert not trial(turned + rng.normal(0, 4, TEMPLATE.shape)).is_scattered(TEMPLATE, CANVAS)
+    assert trial(rng.uniform(0, min(CANVAS), TEMPLATE.shape)).is_scattered(TEMPLATE, CANVAS)
+    assert trial(np.full(TEMPLATE.shape, np.nan)).is_scattered(TEMPLATE, CANVAS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -172,7 +174,7 @@ class TestBatches:
                 honest(images, numbers, centres, side),
             )[1],
         )
-        monkeypatch.setattr(patch_training, "_JITTER", 0.0)
+        monkeypatch.setattr(patch_training, "draw_view", partial(patch_training.draw_view, jitter=0.0))
         truth = torch.from_numpy(cohort.truth).float()
         known = [(0, 2), (0, 3), (3, 3)]
         positions = torch.full_like(truth, float("nan"))

@@ -21,7 +21,7 @@ class TestPage:
         page = write_report(study, cohort, training_report)
         text = page.read_text(encoding="utf-8")
         sources = re.findall(r"""(?:src|href)\s*=\s*["']([^"']*)""", text)
-        assert len(sources) == 5 + 1 + 4  # losses, template, predictions
+        assert len(sources) == 6 + 1 + 4  # losses, template, predictions
         assert all(re.match("data:image/(png|jpeg);base64,", source) for source in sources)
         assert "http" not in re.sub(r'base64,[^"]*', "", text)
         assert "<script" not in text
@@ -36,7 +36,7 @@ class TestPage:
         summary = json.loads((study.report_dir / "report.json").read_text())
         assert summary["images"] == 4
         assert summary["cancelled"] is False
-        assert [stage["steps"] for stage in summary["stages"]] == [3, 2, 2, 3, 2]
+        assert [stage["steps"] for stage in summary["stages"]] == [3, 2, 2, 3, 2, 2]
         errors = list(summary["expected_error_px"].values())
         assert len(errors) == 4
         assert errors == sorted(errors, reverse=True)
