@@ -11,9 +11,11 @@ from qtpy.QtWidgets import QApplication
 
 from napari_landmark.detection import template_selection as template
 from napari_landmark.detection.template_selection import Suggestion
+from napari_landmark.gui.canvas.canvas_view import show_canvas_view
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs import train as training
+from napari_landmark.gui.keys import review_queue
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 
@@ -78,6 +80,9 @@ def use(viewer, widget, truth):
 
 def test_closing_the_docks(window, qtbot, truth):
     session = get_session(window)
+    # These are the viewer's: the first dock makes them, and they stay.
+    show_canvas_view(window)
+    review_queue(window, session)
     heard = len(session.study_changed), len(session.job_changed), len(window.layers.events.inserted.callbacks)
     for name in WIDGETS:
         dock, widget = open_dock(window, name)
@@ -105,7 +110,7 @@ def test_closing_the_viewer(window, qtbot, truth):
 
 
 def test_closing_while_a_training_runs(window, qtbot, truth, stage_steps):
-    stage_steps(5000, 5000, 5000, 5000, 5000)
+    stage_steps(5000, 5000, 5000, 5000, 5000, 5000)
     session = get_session(window)
     AnnotationEditor(session).place("capitate", truth[session.current_image][3])
     docks = [open_dock(window, name)[0] for name in WIDGETS]

@@ -27,7 +27,7 @@ def small(monkeypatch, stage_steps):
     """Few images and few steps."""
     monkeypatch.setattr(sample, "TRAINING_IMAGES", 4)
     monkeypatch.setattr(sample, "HELD_OUT_IMAGES", 1)
-    stage_steps(3, 2, 3, 3, 2)
+    stage_steps(3, 2, 3, 3, 2, 2)
 
 
 @pytest.fixture
@@ -187,7 +187,9 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     review.detect_all.click()
     wait_for_job(qtbot, session)
     assert session.result()[name] == corrected
-    assert sum(mark.status is Status.PREDICTED for mark in session.result().values()) == 22
+    # After so few steps a landmark may be called missing.
+    decided = {Status.PREDICTED, Status.PREDICTED_MISSING}
+    assert sum(mark.status in decided for mark in session.result().values()) == 22
 
     assert export(session, tmp_path / "all.csv", suffix=".csv", whole=True) == 4
     written = read_landmarks(tmp_path / "all.csv")
@@ -201,7 +203,8 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     assert reopened.current_image == "hand_000.png"
     reopened.show(worst)
     assert reopened.result() == session.result()
-    assert len(again.layers["Landmarks"].data) == 23
+    placed = sum(mark.position is not None for mark in session.result().values())
+    assert len(again.layers["Landmarks"].data) == placed
     assert reopened.models.names == ("001",)
 
 
@@ -219,7 +222,7 @@ def trained_on(dock, qtbot, study, cohort, truth):
 class TestCancelling:
     @pytest.fixture(autouse=True)
     def long(self, stage_steps, small):
-        stage_steps(5000, 5000, 5000, 5000, 5000)
+        stage_steps(5000, 5000, 5000, 5000, 5000, 5000)
 
     def test_it_leaves_a_model_and_a_working_widget(self, trained_on, qtbot, stage_steps):
         _, session, widget = trained_on
@@ -233,7 +236,7 @@ class TestCancelling:
         assert "Stopped" in widget.stage_text.text()
         assert session.models.names == ("001",)
         assert not widget.resume.isHidden()
-        stage_steps(2, 1, 2, 2, 1)
+        stage_steps(2, 1, 2, 2, 1, 2)
         widget.run.click()
         wait_for_job(qtbot, session)
         assert session.models.names == ("002", "001")

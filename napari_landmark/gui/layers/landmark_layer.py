@@ -61,6 +61,7 @@ class LandmarkLayer:
         self._session = session
         self._editor = AnnotationEditor(session)
         self._layer: Points | None = None
+        self._drawn: list[str] = []  # landmarks of the rows, which may still be those of the image before
         self._rings: Points | None = None
         self._ellipses = ErrorEllipses(viewer, session)
         self._syncing = False
@@ -199,7 +200,7 @@ class LandmarkLayer:
         layer.events.set_data.connect(self._on_set_data)
         layer.events.mode.connect(self._on_mode)
         layer.selected_data.events.items_changed.connect(self._on_selected)
-        self._layer = layer
+        self._layer, self._drawn = layer, []
         self._painted, self._ring_colors = None, []
         self._show_names()
         self._on_zoom()
@@ -220,6 +221,7 @@ class LandmarkLayer:
         if layer.selected_data:
             layer.selected_data = set()
         self._put_points(layer, positions, features)
+        self._drawn = [mark.name for mark in marks]
         self._paint(layer, marks, result)
         if rows := {row for row, mark in enumerate(marks) if mark.name in selected}:
             layer.selected_data = rows
@@ -283,7 +285,7 @@ class LandmarkLayer:
         if action not in ("added", "changed", "removed"):
             return
         names = _names(layer)
-        if action == "changed" and names != self._shown_names():
+        if action == "changed" and names != self._drawn:
             self._take_back(_NO_NEW_ROWS)
             return
         before = session.result()
@@ -316,7 +318,7 @@ class LandmarkLayer:
         layer, session = self._layer, self._session
         if layer is None or self._syncing or not session.current_image or session.study is None:
             return
-        if not self._changing and len(layer.data) > len(self._shown_names()):
+        if not self._changing and len(layer.data) > len(self._drawn):
             self._take_back(_NO_PASTING)  # napari tells of pasted points by this event alone
             return
         if len(layer.selected_data) != 1:
@@ -333,10 +335,6 @@ class LandmarkLayer:
         saved = session.result()[names[row]].position
         if saved is not None and len(saved) == len(position) and not np.allclose(position, saved, atol=1e-6):
             session.landmark_dragged.emit(names[row], position)
-
-    def _shown_names(self) -> list[str]:
-        """Names of the landmarks that have a position, as the rows of the layer are."""
-        return [name for name, mark in self._session.result().items() if mark.position is not None]
 
     def _take_back(self, reason: str) -> None:
         """Show the landmarks of the session again, and say why."""

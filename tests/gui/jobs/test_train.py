@@ -57,7 +57,7 @@ def finish(monkeypatch, truth, stage_steps):
     monkeypatch.setattr(report, "write_report", lambda *_: None)
     monkeypatch.setattr(train_worker, "_write_journal", lambda *_: None)
     monkeypatch.setattr(store, "load_model", lambda *_, **__: SimpleNamespace(digest=lambda: ""))
-    stage_steps(1, 1, 1, 1, 1)
+    stage_steps(1, 1, 1, 1, 1, 1)
 
     def run(session, qtbot, **ending):
         end.update(ending)

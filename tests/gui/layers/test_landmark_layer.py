@@ -40,6 +40,20 @@ class TestPoints:
         assert list(layer.features["name"]) == ["thumb_tip"]
         assert session.current_landmark == "index_tip"
 
+    def test_an_image_with_fewer_landmarks_is_no_pasting(self, session, layer, truth):
+        """While the next image comes, the layer still has the rows of the one before."""
+        for row in range(3):
+            layer.add([20 + row, 15])
+        told = []
+        session.message.connect(lambda kind, text: told.append(text))
+        session.step(1)
+        layer.refresh()
+        layer.events.set_data()
+        assert told == []
+        assert len(layer.data) == 0
+        session.step(-1)
+        assert len(layer.data) == 3
+
     def test_rows_are_known_by_name(self, session, layer):
         session.select_landmark("capitate")
         layer.add([20, 15])
