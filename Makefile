@@ -24,7 +24,7 @@ SUITE = python -m pytest -q -n 2 --dist worksteal --durations=25
 QUICKLY = python -m pytest -q -n 2 --dist worksteal -m "not slow"
 check test test-newest test-lowest: export OMP_NUM_THREADS = 1
 
-# What a change is most often caught by, in less than 90 seconds on idle cores: what trains, draws or opens a viewer is left to
+# What a change is most often caught by, in about a minute or two: what trains, draws or opens a viewer is left to
 # `make test`.
 QUICK = tests/agreement tests/data tests/measurement tests/shape tests/test_docs.py tests/test_doctests.py tests/test_package.py
 
@@ -33,7 +33,7 @@ QUICK = tests/agreement tests/data tests/measurement tests/shape tests/test_docs
 
 help:
 	@echo "make demo         train, detect and evaluate on the sample data (result in $(DEMO)/)"
-	@echo "make check        linting and the quick tests, less than 90 seconds"
+	@echo "make check        linting and the quick tests"
 	@echo "make test         linting, plugin manifest and tests, on a virtual screen"
 	@echo "make test-long    kill -9, full disks and fuzzing, about an hour"
 	@echo "make test-newest  the tests with the newest versions of all packages"
