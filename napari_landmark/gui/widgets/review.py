@@ -40,6 +40,7 @@ _FLAGS = {
 }
 
 
+_LINK = "#4a90d9"  # legible on light and dark; Qt's own blue is not
 _MOST_OFFSETS = 3  # landmarks that are told at a time
 
 
@@ -416,7 +417,9 @@ def _advice_text(advice: CorrectionAdvice) -> str:
     """Advice as rich text with links to the images."""
     lines = []
     if advice.images and not advice.is_enough:
-        links = ", ".join(f'<a href="{escape(name)}">{escape(name)}</a>' for name in advice.images)
+        links = ", ".join(
+            f'<a style="color: {_LINK}" href="{escape(name)}">{escape(name)}</a>' for name in advice.images
+        )
         lines.append(f"Correct next, for the others: {links} ({advice.next_line()}).")
     elif advice.images:
         lines.append(f"{advice.next_line().capitalize()}.")
