@@ -19,10 +19,8 @@ from napari_landmark.detection.detector.correction_offsets import CorrectionOffs
 
 NEXT_IMAGES = 3
 """Images proposed at a time."""
-_AHEAD, _ENOUGH = (
-    10,
-    0.03,
-)  # further corrections, and the share of the error that they must bring to be worth it
+_AHEAD = 10  # further corrections
+_ENOUGH = 0.03  # share of the error that these must bring to be worth it
 _CLEAR = 2.0  # standard errors from which on an offset is told: by chance one of fifty in pictures
 _LEAST_OFFSET = 0.3  # of the expected error: a smaller offset is of no interest
 

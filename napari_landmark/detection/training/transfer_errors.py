@@ -27,6 +27,7 @@ from napari_landmark.detection.embedding.template_matching import (
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.stated_errors import StatedErrors
 from napari_landmark.detection.refinement.local_refinement import (
+    LocalRefiner,
     build_local_refiner,
     embedding_prior,
     refine_positions,
@@ -42,9 +43,8 @@ _CLICK = 0.002
 # Median offsets, of the landmark or of all, beyond which a transfer has failed: how often it does so says nothing of a
 # detector that has seen the whole cohort.
 _GROSS = 3.0
-_COMMON_SHARE = (
-    0.3  # of the logarithm of a level: five images as templates tell single landmarks only roughly
-)
+# Of the logarithm of a level: five images as templates tell single landmarks only roughly.
+_COMMON_SHARE = 0.3
 # Transfers beyond a multiple of the median say how often a match fails, and little of the direction of other errors.
 _FAR = 2.0
 _ISOTROPIC_SHARE = 0.3  # of the covariance: two dozen transfers tell an extent by direction only roughly
@@ -87,7 +87,7 @@ def measure_stated_errors(
     for done, start in enumerate(starts, 1):
         if cancel is not None and cancel.cancelled:
             return None
-        offsets.append(_transfer(model, cohort, chosen, positions, start))
+        offsets.append(_transfer(model, model.refiner, cohort, chosen, positions, start))
         if progress:
             progress(ProgressEvent("measuring errors", done / len(starts)))
     templates = model.descriptors.positions.cpu().numpy()
@@ -108,11 +108,14 @@ def _predict(
 
 
 def _transfer(
-    model: LandmarkModel, cohort: Cohort, numbers: list[int], positions: NDArray[np.float64], start: int
+    model: LandmarkModel,
+    refiner: LocalRefiner,
+    cohort: Cohort,
+    numbers: list[int],
+    positions: NDArray[np.float64],
+    start: int,
 ) -> NDArray[np.float64]:
     """Offsets (n_images - 1, n, d) from the predictions in all other images when that one is the template."""
-    refiner = model.refiner
-    assert refiner is not None
     template = Template(numbers[start], positions[start])
     local = build_local_refiner(refiner.network, cohort, [template], model.device)
     descriptors = describe_templates(model.embedding, cohort, [template], model.device)

@@ -24,7 +24,7 @@ def region_calibration(session: Session) -> RegionCalibration | None:
         return None
     corrections = _corrections(session, images)
     errors = _stated_errors(session, images, corrections)
-    weights = representation_weights([session.names.index(image) for image in images], errors)
+    weights = representation_weights(_rows(session, images), errors)
     return calibrate_regions(corrections.scores, corrections.error_ratios, weights=weights)
 
 
@@ -46,7 +46,7 @@ def coverage_text(session: Session) -> str:
         return f"{text}; after {more} more {'image' if more == 1 else 'images'} they are fitted to them."
     text += ", and are fitted to them."
     errors = _stated_errors(session, images, corrections)
-    rows = [session.names.index(image) for image in images]
+    rows = _rows(session, images)
     ranks = np.argsort(np.argsort(errors))[rows]
     if ranks.min() > _FEW_TYPICAL * len(errors):  # only the worst ones were corrected
         checks = [session.names[row] for row in choose_checks(errors, rows)]
@@ -67,6 +67,11 @@ def _corrections(session: Session, images: list[str]) -> Corrections:
     return session.require_store().corrections(images, session.require_cohort().ndim)
 
 
+def _rows(session: Session, images: list[str]) -> list[int]:
+    known = {image: row for row, image in enumerate(session.names)}
+    return [known[image] for image in images]
+
+
 def _stated_errors(session: Session, images: list[str], corrections: Corrections) -> np.ndarray:
     """(n,) mean stated error of every image of the study, NaN where nothing is predicted."""
     stated = session.require_store().expected_errors(session.names)
@@ -75,5 +80,5 @@ def _stated_errors(session: Session, images: list[str], corrections: Corrections
     with np.errstate(invalid="ignore"):
         known = np.isfinite(corrections.expected_errors)
         means = np.where(known, corrections.expected_errors, 0).sum(1) / np.maximum(known.sum(1), 1)
-    errors[[session.names.index(image) for image in images]] = np.where(known.any(1), means, np.nan)
+    errors[_rows(session, images)] = np.where(known.any(1), means, np.nan)
     return errors
