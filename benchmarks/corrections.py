@@ -4,7 +4,7 @@
 
 STUDY is trained on the images of DIR with one template; it is copied, never changed. CSV holds their true landmarks, as
 for benchmarks/cephalometric.py. For each count and order the true landmarks of so many images are saved as corrections,
-the model is updated, and the images that are neither template nor corrected are scored. `--long` trains as long as a
+the model is updated, and the images that are neither template nor corrected are scored; "held" is the share of truths in their 90% regions. `--long` trains as long as a
 full training with so many labels does after its embedding. `--hold N` scores N images only, which are never corrected:
 the same ones for all counts. `--out` keeps the study of the last update.
 """
@@ -12,6 +12,7 @@ the same ones for all counts. `--out` keeps the study of the last update.
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import tempfile
 import time
@@ -40,8 +41,10 @@ def main() -> None:
         cohort = Cohort.from_folder(
             arguments.images, spacing=arguments.spacing, cache_dir=arguments.cache or work / "cache"
         )
-        print("| corrected | order | draw | before, mm | after, mm | 2 mm, % | CPU minutes |")
-        print("|---|---|---|---|---|---|---|")
+        print(
+            "| corrected | order | draw | before, mm | after, mm | 2 mm, % | stated / true | held, % | CPU minutes |"
+        )
+        print("|---|---|---|---|---|---|---|---|---|")
         for count in arguments.counts:
             for order in arguments.orders:
                 for draw in arguments.draws if order == "random" else [0]:
@@ -100,8 +103,10 @@ def run(
     after = evaluate(*of(held, report.predictions, truth), spacing=arguments.spacing)
     if arguments.verbose:
         print({name: round(row.mre_mm or 0, 2) for name, row in after.per_landmark.items()})
-    figures = f"{before.mre_mm:.3f} | {after.mre_mm:.3f} | {after.sdr['2']:.1f} | {minutes:.1f}"
-    return f"| {count} | {order} | {draw} | {figures} |"
+    stated = (after.stated or math.nan) / (after.mre_mm or math.nan)
+    held_in = math.nan if after.coverage is None else after.coverage
+    errors = f"{before.mre_mm:.3f} | {after.mre_mm:.3f} | {after.sdr['2']:.1f} | {stated:.2f} | {held_in:.0f}"
+    return f"| {count} | {order} | {draw} | {errors} | {minutes:.1f} |"
 
 
 def choose(study: Study, cohort: Cohort, pool: list[str], count: int, order: str, draw: int) -> list[str]:

@@ -68,6 +68,11 @@ class Stages:
     record : dict
         Goes into the model; `run` notes there whether the training is complete.
     monitor : TrainingMonitor
+
+    Attributes
+    ----------
+    labels : PseudoLabels or None
+        That the patch detector learned from; None before it.
     """
 
     def __init__(self, task: TrainingTask, record: dict[str, Any], monitor: TrainingMonitor) -> None:
@@ -77,6 +82,7 @@ class Stages:
         self.native_refiner: NativeRefiner | None = None
         self.patch_detector: PatchDetector | None = None
         self.descriptors: Descriptors | None = None
+        self.labels: PseudoLabels | None = None
         self.poses = CohortPoses()
         self._upright = task.cohort
         self._with_less_memory = False
@@ -302,6 +308,7 @@ class Stages:
         if self.monitor.cancelled or self.refiner is None:
             return
         task, config = self.task, self.refiner.network.config
+        self.labels = self._with_annotations(labels)
         detector = self.patch_detector
         if detector is None:
             network = DetectorNetwork(patch_detector_config(len(task.study.schema), config))
@@ -311,7 +318,7 @@ class Stages:
         history = train_patch_detector(
             detector,
             task.cohort,
-            self._with_annotations(labels),
+            self.labels,
             device=task.device,
             generator=generator,
             budget=budget,

@@ -23,6 +23,7 @@ from napari_landmark.detection.inference.journal import DetectionJournal
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.predictor import PoseNotFoundError, Predictor
 from napari_landmark.detection.model.serialization import save_model
+from napari_landmark.detection.model.stated_errors import StatedErrors
 from napari_landmark.detection.model.store import (
     default_folder,
     learned_images,
@@ -34,6 +35,7 @@ from napari_landmark.detection.model.store import (
 from napari_landmark.detection.model.volume_model_files import save_volume_model
 from napari_landmark.detection.pose.pose_file import POSES, write_poses
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, write_pose_table
+from napari_landmark.detection.training.held_out_errors import held_out_errors
 from napari_landmark.detection.training.landmark_card import write_landmark_card
 from napari_landmark.detection.training.options import TrainingOptions
 from napari_landmark.detection.training.preview import Preview
@@ -264,12 +266,32 @@ def _learn(
                 usual_error=usual.mean,
                 usual_match_error=measure_usual_match_error(model, cohort, aside=aside),
             )
-        apart = {*aside, *(image.index for image in stages.task.annotated)}
-        model.stated_errors = measure_stated_errors(
-            model, cohort, aside=apart, progress=monitor.progress, cancel=monitor.cancel
-        )
+        model.stated_errors = _stated_errors(model, stages, monitor)
     save_model(model, task.folder)
     return model, stages.task.cohort
+
+
+def _stated_errors(model: LandmarkModel, stages: Stages, monitor: TrainingMonitor) -> StatedErrors | None:
+    task, held_out = stages.task, None
+    if stages.labels is not None:
+        held_out = held_out_errors(
+            model,
+            task.cohort,
+            stages.labels,
+            budget=task.options.budget("patch_detector"),
+            seed=task.options.seed,
+            progress=monitor.progress,
+            cancel=monitor.cancel,
+        )
+    return measure_stated_errors(
+        model,
+        task.cohort,
+        aside=stages.poses.aside,
+        annotated={image.index for image in task.annotated},
+        held_out=held_out,
+        progress=monitor.progress,
+        cancel=monitor.cancel,
+    )
 
 
 def _finish(study: Study, report: TrainingReport) -> None:

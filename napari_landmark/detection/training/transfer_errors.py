@@ -7,6 +7,8 @@ where a contour is alike at every position, transfers slide along it; where a st
 
 The truth is an annotation, too, as the template is: both were placed by a person who had as much to go by. So the
 variance of a transfer counts once for the image and once for the template; with k templates the latter share is 1 / k.
+
+Annotated images that were held out (`held_out_errors`) tell it better, the more of them there are.
 """
 
 from __future__ import annotations
@@ -14,24 +16,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.error_covariance import isotropic, with_mean_radial_error
-from napari_landmark.detection.embedding.template_matching import (
-    Template,
-    describe_templates,
-    match_templates,
-)
+from napari_landmark.detection.embedding.template_matching import Template
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.stated_errors import StatedErrors
-from napari_landmark.detection.refinement.local_refinement import (
-    LocalRefiner,
-    build_local_refiner,
-    embedding_prior,
-    refine_positions,
-)
+from napari_landmark.detection.refinement.patch_embedding import PatchEmbedding
+from napari_landmark.detection.training.transfer import Transfer
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 _IMAGES, _TEMPLATES = 18, 5  # images that transfers end in, and those among them that they start from
@@ -49,6 +42,8 @@ _COMMON_SHARE = 0.3
 _FAR = 2.0
 _ISOTROPIC_SHARE = 0.3  # of the covariance: two dozen transfers tell an extent by direction only roughly
 _LEAST_ERROR = 0.1  # pixels of the working grid
+# Images held out that count as much as transfers do, for a single landmark and for all together.
+_OWN_IMAGES, _ALL_IMAGES = 4.0, 1.0
 
 
 def measure_stated_errors(
@@ -56,10 +51,12 @@ def measure_stated_errors(
     cohort: Cohort,
     *,
     aside: Collection[int] = (),
+    annotated: Collection[int] = (),
+    held_out: NDArray[np.float64] | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> StatedErrors | None:
-    """Errors of predictions by transfers between images of a training.
+    """Errors of predictions by transfers between images of a training, and by annotations that were held out.
 
     Parameters
     ----------
@@ -68,7 +65,11 @@ def measure_stated_errors(
     cohort : Cohort
         As the images were drawn in the training.
     aside : collection of int
-        Images that nothing was learned from, and annotated ones.
+        Images that nothing was learned from.
+    annotated : collection of int
+        They count where hardly any other image is there.
+    held_out : (k, n, d) array, optional
+        Offsets as `held_out_errors` returns them.
     progress : Progress, optional
     cancel : CancelToken, optional
 
@@ -77,7 +78,9 @@ def measure_stated_errors(
     StatedErrors or None
         None with too few images, for a model that was not trained to its end, or after a cancel.
     """
-    numbers = [number for number in range(len(cohort)) if number not in aside]
+    numbers = [number for number in range(len(cohort)) if number not in aside and number not in annotated]
+    if len(numbers) < _FEWEST_IMAGES:
+        numbers = [number for number in range(len(cohort)) if number not in aside]
     if model.refiner is None or model.detector is None or len(numbers) < _FEWEST_IMAGES:
         return None
     chosen = [numbers[row] for row in _spread(len(numbers), _IMAGES)]
@@ -87,11 +90,11 @@ def measure_stated_errors(
     for done, start in enumerate(starts, 1):
         if cancel is not None and cancel.cancelled:
             return None
-        offsets.append(_transfer(model, model.refiner, cohort, chosen, positions, start))
+        offsets.append(_transfer(model, model.refiner.network, cohort, chosen, positions, start))
         if progress:
             progress(ProgressEvent("measuring errors", done / len(starts)))
     templates = model.descriptors.positions.cpu().numpy()
-    return _summarize(np.concatenate(offsets), expected, templates, model.canvas)
+    return _summarize(np.concatenate(offsets), expected, templates, model.canvas, held_out)
 
 
 def _predict(
@@ -109,27 +112,21 @@ def _predict(
 
 def _transfer(
     model: LandmarkModel,
-    refiner: LocalRefiner,
+    patches: PatchEmbedding,
     cohort: Cohort,
     numbers: list[int],
     positions: NDArray[np.float64],
     start: int,
 ) -> NDArray[np.float64]:
     """Offsets (n_images - 1, n, d) from the predictions in all other images when that one is the template."""
-    template = Template(numbers[start], positions[start])
-    local = build_local_refiner(refiner.network, cohort, [template], model.device)
-    descriptors = describe_templates(model.embedding, cohort, [template], model.device)
+    transfer = Transfer(model, patches, cohort, [Template(numbers[start], positions[start])])
     offsets = []
     for row, number in enumerate(numbers):
         if row == start:
             continue
-        pixels = cohort.working(number)
-        image = model.device.to(torch.from_numpy(np.ascontiguousarray(pixels))[None, None])
-        coarse = match_templates(model.embedding, descriptors, model.embedding.embed(image)).positions
-        prior = embedding_prior(model.embedding)
-        refined = refine_positions(local, pixels, coarse, model.device, prior=prior).positions
         absent = np.isnan(positions[start]).any(1) | np.isnan(positions[row]).any(1)
-        offsets.append(np.where(absent[:, None], np.nan, refined - positions[row]))
+        found = transfer.to(cohort.working(number))
+        offsets.append(np.where(absent[:, None], np.nan, found - positions[row]))
     return np.stack(offsets)
 
 
@@ -138,8 +135,12 @@ def _summarize(
     expected: NDArray[np.float64],
     templates: NDArray[np.float64],
     canvas: Sequence[int],
+    held_out: NDArray[np.float64] | None = None,
 ) -> StatedErrors | None:
-    """Stated errors by offsets (n_transfers, n, d), expected errors (n_images, n) and templates (k, n, d)."""
+    """Stated errors by offsets (n_transfers, n, d), expected errors (n_images, n) and templates (k, n, d).
+
+    Those of annotated images that were held out, (m, n, d), count the more the more there are.
+    """
     count, ndim = offsets.shape[1:]
     shown = np.isfinite(templates).all(2).sum(0)
     known = np.asarray(np.isfinite(offsets).all(2))
@@ -153,12 +154,38 @@ def _summarize(
     levels = np.hypot(np.nanmean(np.minimum(lengths, gross), axis=0), click)
     logs = np.log(levels)
     levels = np.exp(logs.mean() + (1 - _COMMON_SHARE) * (logs - logs.mean())) * np.sqrt(1 + 1 / shown[used])
+    if held_out is not None:
+        levels = _with_held_out(levels, held_out[:, used])
+        offsets = np.concatenate([offsets, held_out])
+        known = np.asarray(np.isfinite(offsets).all(2))
     factors, covariances = np.full(count, np.nan), np.full((count, ndim, ndim), np.nan)
     factors[used] = levels / np.nanmean(expected[:, used], axis=0).clip(min=1e-6)
     for level, column in zip(levels, np.flatnonzero(used), strict=True):
         own = offsets[known[:, column], column]
         covariances[column] = _covariance(own, click, float(level))
     return StatedErrors(factors, covariances)
+
+
+def _with_held_out(levels: NDArray[np.float64], offsets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Levels (n,) by transfers, moved towards the mean errors by offsets (m, n, d) of images that were held out.
+
+    All of them together tell the level of all landmarks; each landmark its own, as far as it has enough of them.
+    """
+    lengths = np.linalg.norm(offsets, axis=2)
+    counts = np.isfinite(lengths).sum(0)
+    told = counts > 0
+    if not told.any():
+        return levels
+    usual = np.where(told, np.nanmedian(np.where(told, lengths, 0.0), axis=0), np.nan)
+    gross = _GROSS * np.fmax(usual, np.nanmedian(usual)) + _LEAST_ERROR
+    means = np.nanmean(np.minimum(lengths, gross)[:, told], axis=0).clip(min=_LEAST_ERROR)
+    ratios = np.zeros(len(levels))
+    ratios[told] = np.log(means / levels[told])
+    common = float(np.average(ratios[told], weights=counts[told]))
+    shares = counts / (counts + _OWN_IMAGES)
+    images = int(counts.max())
+    moved = images / (images + _ALL_IMAGES) * common * (1 - shares) + shares * ratios
+    return levels * np.exp(moved)
 
 
 def _covariance(offsets: NDArray[np.float64], click: float, error: float) -> NDArray[np.float64]:
