@@ -4,9 +4,10 @@
 
 STUDY is trained on the images of DIR with one template; it is copied, never changed. CSV holds their true landmarks, as
 for benchmarks/cephalometric.py. For each count and order the true landmarks of so many images are saved as corrections,
-the model is updated, and the images that are neither template nor corrected are scored; "held" is the share of truths in their 90% regions. `--long` trains as long as a
-full training with so many labels does after its embedding. `--hold N` scores N images only, which are never corrected:
-the same ones for all counts. `--out` keeps the study of the last update.
+the model is updated, and the images that are neither template nor corrected are scored; "held" is the share of truths
+in their 90% regions. `--long` trains as long as a full training with so many labels does after its embedding, `--steps`
+as many steps of detector and patch detector as given. `--hold N` scores N images only, which are never corrected: the
+same ones for all counts. `--out` keeps the study of the last update.
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--draws", type=int, nargs="+", default=[0, 1, 2], help="seeds of the random order")
     parser.add_argument("--hold", type=int, default=0, help="images that are scored and never corrected")
     parser.add_argument("--long", action="store_true", help="as many steps as a full training has")
+    parser.add_argument(
+        "--steps", type=int, nargs=2, help="of detector and patch detector, instead of the defaults"
+    )
     parser.add_argument("--spacing", type=float, default=0.2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cache", type=Path)
@@ -123,6 +127,10 @@ def choose(study: Study, cohort: Cohort, pool: list[str], count: int, order: str
 
 def options_of(arguments: argparse.Namespace, count: int, cohort: Cohort) -> TrainingOptions:
     options = default_options(choose_device(arguments.device), seed=0)
+    if arguments.steps:
+        return replace(
+            options.for_update(), retrain_steps=arguments.steps[0], patch_detector_steps=arguments.steps[1]
+        )
     if not arguments.long:
         return options.for_update()
     full = replace(options, limit_minutes=None).for_canvas(cohort.canvas).for_labels(count + 1)
