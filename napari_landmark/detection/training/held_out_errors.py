@@ -32,7 +32,7 @@ FEWEST_ANNOTATED = 6
 """Annotated images, with the template, from which on some are held out."""
 _MOST_HELD = 30
 _MOST_TEMPLATES = 3  # matched in the images held out
-_STEPS_SHARE, _MOST_STEPS = 0.5, 800  # of those of the patch detector that is used
+_STEPS_SHARE, _MOST_STEPS = 0.75, 800  # of those of the patch detector that is used
 
 
 def held_out_errors(

@@ -176,9 +176,8 @@ def _with_held_out(levels: NDArray[np.float64], offsets: NDArray[np.float64]) ->
     told = counts > 0
     if not told.any():
         return levels
-    usual = np.where(told, np.nanmedian(np.where(told, lengths, 0.0), axis=0), np.nan)
-    gross = _GROSS * np.fmax(usual, np.nanmedian(usual)) + _LEAST_ERROR
-    means = np.nanmean(np.minimum(lengths, gross)[:, told], axis=0).clip(min=_LEAST_ERROR)
+    # Not limited as those of transfers: an outlier here is one of the model that is used.
+    means = np.nanmean(lengths[:, told], axis=0).clip(min=_LEAST_ERROR)
     ratios = np.zeros(len(levels))
     ratios[told] = np.log(means / levels[told])
     common = float(np.average(ratios[told], weights=counts[told]))
