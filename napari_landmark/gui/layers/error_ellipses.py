@@ -14,7 +14,7 @@ from napari_landmark.calibration.corrections import REGION
 from napari_landmark.data.error_covariance import principal_axes, region_radius
 from napari_landmark.data.landmarks import Landmark
 from napari_landmark.gui.layers.layer_transforms import layer_place, put
-from napari_landmark.gui.session.region_coverage import region_calibration
+from napari_landmark.gui.session.region_coverage import region_coverage
 from napari_landmark.gui.session.session import Session
 
 NAME = "90% regions"
@@ -94,7 +94,7 @@ class ErrorEllipses:
 
     def _factors(self) -> dict[str, float]:
         """Factors of the regions by name, as the corrections of the study calibrate them."""
-        calibration = region_calibration(self._session)
+        calibration = region_coverage(self._session).calibration
         if calibration is None:
             return {}
         names = self._session.require_study().schema.names

@@ -299,9 +299,15 @@ class LayerManager:
     def _add_image(self, viewer: ViewerModel, array: np.ndarray, place: dict[str, Any]) -> Image:
         if self.image is not None:
             viewer.layers.remove(self._image)
-        paths = {str(path.resolve()) for path in self._session.require_cohort().paths}
+        shown = {
+            layer: file
+            for layer in viewer.layers
+            if isinstance(layer, Image) and (file := source_file(layer))
+        }
+        # The paths of thousands of images are resolved only where there is something to compare.
+        paths = {str(path.resolve()) for path in self._session.require_cohort().paths} if shown else set()
         for layer in list(viewer.layers):
-            if isinstance(layer, Image) and source_file(layer) in paths:
+            if shown.get(layer) in paths:
                 viewer.layers.remove(layer)  # shown from now on as part of the study
             elif not (self.landmarks.owns(layer) or self.links.owns(layer)):
                 layer.visible = False  # a layer above would hide the image

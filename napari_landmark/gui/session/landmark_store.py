@@ -68,6 +68,7 @@ class LandmarkStore:
         self._reviewed: dict[str, bool] = {}
         self._reviewed_counted: tuple[Collection[str], int] | None = None
         self._summarized: LandmarkSchema | None = None
+        self._revision = 0
         self._annotations, self._predictions = LandmarkArrays(), LandmarkArrays()
         self._facts: dict[str, ImageFacts] = {}
         self._counted: tuple[Collection[str], Counter[str]] | None = None
@@ -92,7 +93,8 @@ class LandmarkStore:
         self._annotations, self._predictions = newer._annotations, newer._predictions
         self._facts = newer._facts
         self._states, self._errors, self._summarized = newer._states, newer._errors, newer._summarized
-        self._counted = None
+        self._counted = self._reviewed_counted = None
+        self._reviewed, self._revision = newer._reviewed, self._revision + 1
 
     def keep_annotations(self, earlier: LandmarkStore) -> None:
         """Keep the annotations of the earlier store of the same study, to which a person may have added since.
@@ -196,6 +198,12 @@ class LandmarkStore:
         unknown = np.asarray(np.isnan(own).any((2, 3)))
         extent = np.where(unknown[..., None, None], isotropic(errors, ndim), own)
         return Corrections(offsets, errors, extent)
+
+    @property
+    def revision(self) -> int:
+        """Number that grows with every change of the landmarks."""
+        self._summarize_all()
+        return self._revision
 
     def state(self, image: str) -> str:
         """State of an image: 'annotated', 'corrected', 'predicted', or '' without any landmark."""
@@ -405,6 +413,7 @@ class LandmarkStore:
         self._summarized = schema
 
     def _summarize(self, images: Sequence[str]) -> None:
+        self._revision += 1
         self._counted = self._reviewed_counted = None
         annotated = self._annotations.columns(images, self._study.schema)
         predicted = self._predictions.columns(images, self._study.schema)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from dataclasses import dataclass
+
 import numpy as np
 
 from napari_landmark.calibration.corrections import Corrections
@@ -12,6 +15,7 @@ from napari_landmark.calibration.region_calibration import (
     choose_checks,
     representation_weights,
 )
+from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.session import Session
 
 _FEW_TYPICAL = 0.25  # part of the cohort, by stated error, below which the best corrected image shall reach
@@ -20,8 +24,40 @@ _FEW_TYPICAL = 0.25  # part of the cohort, by stated error, below which the best
 _MOST_FITTED = 60
 
 
-def region_calibration(session: Session) -> RegionCalibration | None:
-    """Calibration of the regions by images that a person corrected since the model was trained; None while too few."""
+@dataclass(frozen=True)
+class RegionCoverage:
+    """What the corrections of a study tell of the regions of its predictions.
+
+    Attributes
+    ----------
+    calibration : RegionCalibration or None
+        Of the regions by images that a person corrected since the model was trained; None while too few.
+    text : str
+        How many corrections the regions as stated have held, and which images a random check would ask for.
+    """
+
+    calibration: RegionCalibration | None = None
+    text: str = ""
+
+
+def region_coverage(session: Session) -> RegionCoverage:
+    """What the corrections of the session's study tell; kept until a landmark changes."""
+    store = session.landmark_store
+    if store is None or session.require_study().reader:
+        return RegionCoverage()
+    state = store.revision, session.models.learned_images, id(session.cohort)
+    kept = _KEPT.get(store)
+    if kept is None or kept[0] != state:
+        _KEPT[store] = kept = state, RegionCoverage(_calibration(session), _text(session))
+    return kept[1]
+
+
+_KEPT: weakref.WeakKeyDictionary[LandmarkStore, tuple[tuple[int, frozenset[str], int], RegionCoverage]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _calibration(session: Session) -> RegionCalibration | None:
     images = _corrected(session)
     images = images[:: -(-len(images) // _MOST_FITTED) or 1]
     if len(images) < FEWEST_IMAGES:
@@ -32,8 +68,7 @@ def region_calibration(session: Session) -> RegionCalibration | None:
     return calibrate_regions(corrections.scores, corrections.error_ratios, weights=weights)
 
 
-def coverage_text(session: Session) -> str:
-    """How many corrections the regions as stated have held, and which images a random check would ask for."""
+def _text(session: Session) -> str:
     images = _corrected(session)
     if not images:
         return ""
@@ -61,7 +96,7 @@ def coverage_text(session: Session) -> str:
 def _corrected(session: Session) -> list[str]:
     """Images with an annotation that the newest model has not learned."""
     store = session.landmark_store
-    if store is None or session.require_study().reader:
+    if store is None:
         return []
     learned = session.models.learned_images
     return [image for image in store.annotated_among(session.names) if image not in learned]

@@ -23,7 +23,7 @@ from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.correction_advice import session_advice
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.odd_shapes import OddShapes
-from napari_landmark.gui.session.region_coverage import coverage_text
+from napari_landmark.gui.session.region_coverage import region_coverage
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.widgets.cohort_table import CohortTable
 from napari_landmark.gui.widgets.compute_choice import ComputeChoice
@@ -227,7 +227,7 @@ class ReviewWidget(DockWidget):
         self.progress.setText(self.queue.progress.text)
         self._show_flag(store)
         self._show_shape()
-        coverage = coverage_text(session)
+        coverage = region_coverage(session).text
         self.coverage.setText(coverage)
         self.coverage.setVisible(bool(coverage))
         mark = result.get(session.current_landmark)
