@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.gui.jobs.responsiveness import responsive_window
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.wording import word
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
@@ -129,17 +129,14 @@ class Job(QObject):
         return self._finished.wait(seconds)
 
     def _run(self) -> tuple[Any, BaseException | None]:
-        # While the work computes in Python, the window gets its turn five times as often as by default.
-        usual = sys.getswitchinterval()
-        sys.setswitchinterval(min(usual, 0.001))
         try:
-            return self._work(self._report, self._token), None
+            with responsive_window():
+                return self._work(self._report, self._token), None
         except Exception as error:  # the user is told of any failure in the thread
             if not isinstance(error, InputError):
                 logger.exception("%s failed", self.title)
             return None, error
         finally:
-            sys.setswitchinterval(usual)
             self._finished.set()
 
     def _report(self, event: ProgressEvent) -> None:
