@@ -6,6 +6,7 @@ import weakref
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_landmark.calibration.corrections import Corrections
 from napari_landmark.calibration.region_calibration import (
@@ -48,7 +49,7 @@ def region_coverage(session: Session) -> RegionCoverage:
     state = store.revision, session.models.learned_images, id(session.cohort)
     kept = _KEPT.get(store)
     if kept is None or kept[0] != state:
-        _KEPT[store] = kept = state, RegionCoverage(_calibration(session), _text(session))
+        _KEPT[store] = kept = state, _tell(session)
     return kept[1]
 
 
@@ -57,67 +58,50 @@ _KEPT: weakref.WeakKeyDictionary[LandmarkStore, tuple[tuple[int, frozenset[str],
 )
 
 
-def _calibration(session: Session) -> RegionCalibration | None:
-    images = _corrected(session)
-    images = images[:: -(-len(images) // _MOST_FITTED) or 1]
-    if len(images) < FEWEST_IMAGES:
-        return None
-    corrections = _corrections(session, images)
-    errors = _stated_errors(session, images, corrections)
-    weights = representation_weights(_rows(session, images), errors)
-    return calibrate_regions(corrections.scores, corrections.error_ratios, weights=weights)
-
-
-def _text(session: Session) -> str:
+def _tell(session: Session) -> RegionCoverage:
     images = _corrected(session)
     if not images:
-        return ""
-    corrections = _corrections(session, images)
+        return RegionCoverage()
+    corrections = session.require_store().corrections(images, session.require_cohort().ndim)
     scores = corrections.scores
     known = np.isfinite(scores)
     if not known.any():
-        return ""
+        return RegionCoverage()
     count = len(images)
     text = f"90% regions held {np.mean(scores[known] <= 1):.0%} of your {known.sum()} corrections in {count} "
     text += "image" if count == 1 else "images"
     if count < FEWEST_IMAGES:
         more = FEWEST_IMAGES - count
-        return f"{text}; after {more} more {'image' if more == 1 else 'images'} they are fitted to them."
+        text += f"; after {more} more {'image' if more == 1 else 'images'} they are fitted to them."
+        return RegionCoverage(text=text)
     text += ", and are fitted to them."
-    errors = _stated_errors(session, images, corrections)
-    rows = _rows(session, images)
+    row_of = {image: row for row, image in enumerate(session.names)}
+    rows = np.array([row_of[image] for image in images])
+    errors = _stated_errors(session, rows, corrections)
     ranks = np.argsort(np.argsort(errors))[rows]
     if ranks.min() > _FEW_TYPICAL * len(errors):  # only the worst ones were corrected
         checks = [session.names[row] for row in choose_checks(errors, rows)]
         text += f" All of these were among the worse ones. Correct some at random: {', '.join(checks)}."
-    return text
+    fitted = np.arange(0, count, -(-count // _MOST_FITTED))
+    weights = representation_weights(rows[fitted], errors)
+    ratios = corrections.error_ratios
+    return RegionCoverage(calibrate_regions(scores[fitted], ratios[fitted], weights=weights), text)
 
 
 def _corrected(session: Session) -> list[str]:
     """Images with an annotation that the newest model has not learned."""
-    store = session.landmark_store
-    if store is None:
-        return []
-    learned = session.models.learned_images
+    store, learned = session.require_store(), session.models.learned_images
     return [image for image in store.annotated_among(session.names) if image not in learned]
 
 
-def _corrections(session: Session, images: list[str]) -> Corrections:
-    return session.require_store().corrections(images, session.require_cohort().ndim)
-
-
-def _rows(session: Session, images: list[str]) -> list[int]:
-    known = {image: row for row, image in enumerate(session.names)}
-    return [known[image] for image in images]
-
-
-def _stated_errors(session: Session, images: list[str], corrections: Corrections) -> np.ndarray:
+def _stated_errors(
+    session: Session, rows: NDArray[np.int64], corrections: Corrections
+) -> NDArray[np.float64]:
     """(n,) mean stated error of every image of the study, NaN where nothing is predicted."""
     stated = session.require_store().expected_errors(session.names)
     errors = np.array([stated[name][0] for name in session.names])
     errors[~np.isfinite(errors)] = np.nan
-    with np.errstate(invalid="ignore"):
-        known = np.isfinite(corrections.expected_errors)
-        means = np.where(known, corrections.expected_errors, 0).sum(1) / np.maximum(known.sum(1), 1)
-    errors[_rows(session, images)] = np.where(known.any(1), means, np.nan)
+    known = np.isfinite(corrections.expected_errors)
+    means = np.where(known, corrections.expected_errors, 0).sum(1) / np.maximum(known.sum(1), 1)
+    errors[rows] = np.where(known.any(1), means, np.nan)
     return errors
