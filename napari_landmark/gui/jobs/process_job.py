@@ -33,6 +33,9 @@ from napari_landmark.progress import ProgressEvent
 logger = logging.getLogger(__name__)
 
 _MILLISECONDS_BETWEEN_LOOKS = 100
+# Of work that goes on for longer. Each look ends in a drawing, and without a graphics card the smallest drawing in a
+# window with a canvas takes its thread some milliseconds.
+_MILLISECONDS_LATER, _LATER_SECONDS = 1000, 5.0
 _SECONDS_UNTIL_KILL = 3.0
 _MOST_EVENTS_AT_ONCE = 100
 _SECONDS_TO_STOP = 10.0
@@ -115,6 +118,7 @@ class ProcessJob(QObject):
         self._host_state: HostState | None = None
         self._device = ""
         self._stops, self._stopped_at = 0, 0.0
+        self._started_at = 0.0
         self._over = False
         self._timer = QTimer(self)
         self._timer.setInterval(_MILLISECONDS_BETWEEN_LOOKS)
@@ -156,11 +160,13 @@ class ProcessJob(QObject):
         """Begin, or follow the job of an earlier viewer."""
         self._preparing = self._threads.submit(self._prepare)
         self._timer.start()
+        self._started_at = time.monotonic()
         self._tell(ProgressEvent("starting" if self._record is None else "reading what was done", 0.0))
 
     def cancel(self) -> None:
         """Ask the worker for a usable result; asked a second time, end it at once."""
         self._stops += 1
+        self._timer.setInterval(_MILLISECONDS_BETWEEN_LOOKS)  # the user waits
         self._stopped_at = time.monotonic()
         if self._client is not None:
             self._request_stop(self._client)
@@ -283,12 +289,15 @@ class ProcessJob(QObject):
             self._client.start()
             for _ in range(self._stops):
                 self._client.stop()
+        if not self._stops and time.monotonic() - self._started_at > _LATER_SECONDS:
+            self._timer.setInterval(_MILLISECONDS_LATER)
         client = self._client
         self._status = status = client.status
         self._take(client.take_entries())
         self._show_state(status)
         self._ask_for_previews(client)
         if status.state.is_final:
+            self._timer.setInterval(_MILLISECONDS_BETWEEN_LOOKS)
             self._take(client.take_entries())
             self._finishing = self._threads.submit(self._conclude, client, status)
 

@@ -16,6 +16,7 @@ from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.session.session import Session
+from napari_landmark.gui.widgets.live_text import LiveText
 from napari_landmark.gui.widgets.loss_plot import LossPlot
 from napari_landmark.gui.widgets.region_weights import RegionWeights
 from napari_landmark.progress import ProgressEvent
@@ -69,10 +70,11 @@ class RegistrationTraining(Listener):
         self.run = button("Train on the study", self._on_run)
         self.resume = button("Resume", self._on_resume, tip="Resume the training that was stopped")
         self.stage_text = note()
+        self.live = LiveText("State of the training")
         self.plot = LossPlot()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.about, self.form, self.run, self.resume, self.stage_text, self.plot):
+        for widget in (self.about, self.form, self.run, self.resume, self.stage_text, self.live, self.plot):
             layout.addWidget(widget)
         for signal in (session.study_changed, session.models_changed):
             self.listen(signal, self.refresh)
@@ -100,7 +102,8 @@ class RegistrationTraining(Listener):
         self.resume.setVisible(idle and self.session.models.interrupted_registration is not None)
         self.resume.setEnabled(ready)
         self.form.setEnabled(idle and study is not None)
-        self.stage_text.setText(self._outcome if idle else self.stage_text.text())
+        self.live.setVisible(not idle)
+        self.stage_text.setText(self._outcome if idle else "")
         self.stage_text.setVisible(bool(self.stage_text.text()))
         self.plot.setVisible(not idle or bool(self.plot.stages))
 
@@ -155,8 +158,7 @@ class RegistrationTraining(Listener):
 
     def _on_progress(self, event: ProgressEvent) -> None:
         self.plot.add(event)
-        self.stage_text.setText(f"{event.stage[:1].upper()}{event.stage[1:]}")
-        self.stage_text.setVisible(True)
+        self.live.show_text(f"{event.stage[:1].upper()}{event.stage[1:]}")
         self.plot.setVisible(True)
 
     def _on_done(self, done: Any) -> None:

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
     QListView,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -30,6 +28,7 @@ from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.display_button import DisplayButton
 from napari_landmark.gui.widgets.image_list_model import ImageListModel
+from napari_landmark.gui.widgets.progress_bar import ProgressBar
 from napari_landmark.progress import ProgressEvent
 
 
@@ -59,8 +58,7 @@ class StudyBar(Listener):
         self.next = self._arrow("▶", 1, ".")
         self.count = QLabel()
         self.display = DisplayButton(session)
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
+        self.progress = ProgressBar()
         self.cancel = button("Cancel", self._on_cancel)
         self.state = note()
         self._lay_out()
@@ -198,19 +196,9 @@ class StudyBar(Listener):
             if job.last_event is not None:
                 self._on_progress(job.last_event)
 
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Draw the progress that was made while the bar was hidden."""
-        super().showEvent(event)
-        job = self.session.job
-        if job is not None and job.last_event is not None:
-            self._on_progress(job.last_event)
-
     def _on_progress(self, event: ProgressEvent) -> None:
-        if not self.isVisible():  # setting a hidden bar lays the window out as well
-            return
-        self.progress.setValue(round(1000 * event.fraction))
         left = time_left(event)
-        self.progress.setFormat(f"{event.stage}{', ' + left if left else ''}")
+        self.progress.show_part(event.fraction, f"{event.stage}{', ' + left if left else ''}")
 
     def _on_cancel(self) -> None:
         if self.session.job is not None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html import escape
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QProgressBar, QSpinBox, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QSpinBox, QWidget
 from superqt import QCollapsible
 
 from napari_landmark.data.cohort.cohort import Cohort
@@ -23,7 +22,9 @@ from napari_landmark.gui.session.prepared_study import PreparedStudy
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.widgets.compute_choice import ComputeChoice
 from napari_landmark.gui.widgets.dock_widget import DockWidget
+from napari_landmark.gui.widgets.live_text import LiveText
 from napari_landmark.gui.widgets.loss_plot import LossPlot
+from napari_landmark.gui.widgets.progress_bar import ProgressBar
 from napari_landmark.progress import ProgressEvent
 
 _MIRRORED = {
@@ -48,8 +49,8 @@ class TrainWidget(DockWidget):
         self.resume = button("Resume", self._on_resume, tip="Resume the training that was stopped")
         self.compute = ComputeChoice(self.session)
         self.stage_text = note()
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
+        self.live = LiveText("State of the training")
+        self.progress = ProgressBar()
         self.plot = LossPlot()
         self.onward = button("Next: review the predictions ▸", lambda: self.open_dock("Detect and review"))
         self.report = button(
@@ -63,6 +64,7 @@ class TrainWidget(DockWidget):
             self.run,
             self.resume,
             self.stage_text,
+            self.live,
             self.progress,
             self.plot,
             self.onward,
@@ -106,7 +108,8 @@ class TrainWidget(DockWidget):
         self.resume.setEnabled(session.job is None)
         self.compute.setEnabled(idle)
         self.progress.setVisible(not idle)
-        self.stage_text.setText(self._outcome if idle else self.stage_text.text())
+        self.live.setVisible(not idle)
+        self.stage_text.setText(self._outcome if idle else "")
         self.stage_text.setVisible(bool(self.stage_text.text()))
         done = idle and bool(names)
         self.onward.setVisible(done)
@@ -251,14 +254,12 @@ class TrainWidget(DockWidget):
 
     def _on_progress(self, event: ProgressEvent) -> None:
         self.plot.add(event)
-        self.progress.setValue(round(1000 * event.fraction))
+        self.progress.show_part(event.fraction)
         left = time_left(event)
         loss = "" if event.loss is None else f"loss {event.loss:.3g}"
         place = "" if self._training is None or event.loss is None else self._training.place
-        stage = escape(f"{event.stage[:1].upper()}{event.stage[1:]}")  # a host may have written it
-        parts = [stage, left, loss, escape(place)]
-        self.stage_text.setText(" · ".join(filter(None, parts)))
-        self.stage_text.setVisible(True)
+        stage = f"{event.stage[:1].upper()}{event.stage[1:]}"
+        self.live.show_text(" · ".join(filter(None, [stage, left, loss, place])))
 
     def _on_shown(self, shown: object) -> None:
         preview = preview_of(shown, self.session)
