@@ -5,8 +5,9 @@
 DIR holds `images/` and `landmarks.csv` with the columns image, landmark and x, y; or <reader>_x, <reader>_y for several
 readers, whose mean is the truth (or `--reader` names one, for template and truth alike); and optionally split: the
 images of split `train` are trained on (without their landmarks, except those of the template) and those of the splits
-`--score` are scored. Without splits all images are trained on and all but the template scored. The ISBI 2015
-cephalograms (0.2 mm a pixel, template 125.jpg) and any other set in this form work alike.
+`--score` are scored. Without splits all images are trained on and all but the template scored. Images that the table
+does not name are trained on, too. The ISBI 2015 cephalograms (0.2 mm a pixel, template 125.jpg) and any other set in
+this form work alike.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 from napari_landmark.cli.evaluate import evaluation_table
 from napari_landmark.cli.terminal_progress import terminal_progress
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.images.image import read_image
 from napari_landmark.data.images.local_structure import certain_directions
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
@@ -54,6 +56,7 @@ def main() -> None:
     arguments = parse_arguments()
     truth, splits = read_truth(arguments.data / "landmarks.csv", arguments.reader)
     trained_on = [name for name in truth if splits[name] in ("train", "")]
+    trained_on += [name for name, _ in image_files(arguments.data / "images")[0] if name not in truth]
     wanted = {name for name in truth if splits[name] in (*arguments.score, "")} - {*arguments.templates}
     scored = {name: truth[name] for name in truth if name in wanted}
     with tempfile.TemporaryDirectory() as scratch:
