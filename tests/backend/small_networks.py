@@ -1,6 +1,8 @@
 """The program with small networks, for workers of tests: a training takes a second."""
 
+import os
 import sys
+from dataclasses import replace
 
 import torch
 
@@ -8,7 +10,10 @@ from napari_landmark.backend import launch
 from napari_landmark.cli.app import main
 from napari_landmark.detection.embedding.embedding import EmbeddingConfig
 from napari_landmark.detection.refinement.patch_embedding import PatchEmbeddingConfig
-from napari_landmark.detection.training import stages
+from napari_landmark.detection.training import options, stages
+
+STEPS = "NAPARI_LANDMARK_TEST_STEPS"
+"""Environment variable: see `make_short`."""
 
 
 def make_small(setattr_=setattr):
@@ -19,8 +24,18 @@ def make_small(setattr_=setattr):
     setattr_(PatchEmbeddingConfig, "for_canvas", staticmethod(lambda canvas: patches))
 
 
+def make_short(steps, setattr_=setattr):
+    """Let trainings take so many steps a stage in this process, where a job does not say how many."""
+    names = ("self", "cross", "patch", "detector", "retrain", "patch_detector")
+    few = {f"{name}_steps": steps for name in names}
+    usual = options.default_options
+    setattr_(options, "default_options", lambda *words, **known: replace(usual(*words, **known), **few))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     make_small()
+    if STEPS in os.environ:
+        make_short(int(os.environ[STEPS]))
     launch.OWN_PROGRAM = (sys.executable, __file__)
     main()
