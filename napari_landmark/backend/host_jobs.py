@@ -77,7 +77,7 @@ class TrainOnHostJob:
         from napari_landmark.detection.training.summary import summarize
 
         report = receive_training(record, study, cohort)
-        _tidy_up(record)
+        tidy_up(record)
         if report is None:
             raise Cancelled
         if not report.cancelled:
@@ -145,7 +145,7 @@ class DetectOnHostJob:
         record = read_record(self.job_id) if self.job_id else self._prepare(study, cohort, monitor)
         _require_result(follow_on_host(record, study.schema, monitor))
         not_found = _take_over(record, study, cohort, geometries)
-        _tidy_up(record)
+        tidy_up(record)
         return {"images": len(cohort), "not_found": not_found, "cancelled": False}
 
     def _prepare(self, study: Study, cohort: Cohort, monitor: JobMonitor) -> JobRecord:
@@ -293,8 +293,8 @@ def _take_over(
     return {skipped.name: skipped.reason for skipped in found.skipped_files}
 
 
-def _tidy_up(record: JobRecord) -> None:
-    """Remove the job there and here."""
-    with contextlib.suppress(InputError):  # its folder there stays; the results are here
+def tidy_up(record: JobRecord) -> None:
+    """Remove a job on a host there and here; where it cannot be reached, its folder there stays."""
+    with contextlib.suppress(InputError):
         machine_of(record).remove(record.job_id, record.folder)
     record.remove()

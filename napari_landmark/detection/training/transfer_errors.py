@@ -67,7 +67,7 @@ def measure_stated_errors(
     aside : collection of int
         Images that nothing was learned from.
     annotated : collection of int
-        They count where hardly any other image is there.
+        They count only where hardly any other image is there, and some of them were held out.
     held_out : (k, n, d) array, optional
         Offsets as `held_out_errors` returns them.
     progress : Progress, optional
@@ -79,7 +79,7 @@ def measure_stated_errors(
         None with too few images, for a model that was not trained to its end, or after a cancel.
     """
     numbers = [number for number in range(len(cohort)) if number not in aside and number not in annotated]
-    if len(numbers) < _FEWEST_IMAGES:
+    if len(numbers) < _FEWEST_IMAGES and held_out is not None:
         numbers = [number for number in range(len(cohort)) if number not in aside]
     if model.refiner is None or model.detector is None or len(numbers) < _FEWEST_IMAGES:
         return None

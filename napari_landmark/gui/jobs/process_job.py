@@ -12,7 +12,7 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_landmark.backend.client import JobClient, JobState, JobStatus
-from napari_landmark.backend.host_jobs import ALL_KINDS
+from napari_landmark.backend.host_jobs import ALL_KINDS, tidy_up
 from napari_landmark.backend.job_file import write_job
 from napari_landmark.backend.job_folder import WORKER_LOG
 from napari_landmark.backend.job_record import JobRecord, Step, new_record, read_record
@@ -232,8 +232,10 @@ class ProcessJob(QObject):
                     raise
                 client.record.remove()
                 return value
-            if status.state is JobState.KILLED:
+            # On a host the worker was killed from here, which its follower takes for a death.
+            if status.state is JobState.KILLED or self._stops > 1:
                 client.record.remove()
+                self._forget_on_host()
                 raise InputError(f"{self.title} was ended at once.")
             raise self._explained(client, status)
         finally:
@@ -257,6 +259,14 @@ class ProcessJob(QObject):
             return InputError(f"{error}. This should not happen: please report it with {log}")
         client.record.remove()
         return error
+
+    def _forget_on_host(self) -> None:
+        """Remove a job that was ended at once there and here."""
+        if self._host_state is not None:
+            try:
+                tidy_up(read_record(self._host_state.job_id))
+            except InputError as error:
+                logger.warning("%s", error)
 
     def _goes_on_there(self) -> bool:
         known = self._host_state

@@ -144,4 +144,5 @@ def test_ended_at_once(host, server, viewer, annotated, open_train, qtbot):
     assert told[-1] == ("error", "Training was ended at once.")
     assert worker not in server.pids()
     assert list_records() == []
+    assert not list((server.home / "jobs of mine").glob("*/job.json"))
     assert job.wait(0)
