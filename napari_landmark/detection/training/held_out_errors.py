@@ -26,6 +26,7 @@ from napari_landmark.detection.embedding.template_matching import Template
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.training.transfer import Transfer
 from napari_landmark.learning.loop import Budget
+from napari_landmark.learning.seeding import seeded
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 FEWEST_ANNOTATED = 6
@@ -74,7 +75,8 @@ def held_out_errors(
     learned = tuple(number for number in annotated if number not in held)
     patches = model.refiner.network
     config = patch_detector_config(labels.weights.shape[1], patches.config)
-    network = DetectorNetwork(config)
+    with seeded(seed, model.device.torch_device):
+        network = DetectorNetwork(config)
     network.pyramid.load_state_dict(patches.pyramid.state_dict())
     detector = PatchDetector(network, patches.config.window)
     history = train_patch_detector(
