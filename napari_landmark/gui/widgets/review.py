@@ -34,8 +34,8 @@ _FLAGS = {
     ImageState.DOUBTFUL: "The model is less sure of this image than usual.",
     ImageState.FOREIGN: "This image seems to show something else, or in a pose that the model does not know.",
     ImageState.SEVERAL: (
-        "This image seems to show several subjects; the landmarks are of one of them. "
-        "In a terminal, napari-landmark detect writes those of all."
+        "This image seems to show several subjects; the landmarks are of the one that is found best. "
+        "Exports have those of the others, too."
     ),
 }
 
@@ -100,6 +100,12 @@ class ReviewWidget(DockWidget):
             tip="Remove the annotation of this landmark: its prediction is shown again",
         )
         self.flag = note()
+        self.subjects = QCheckBox("Show the other subjects")
+        self.subjects.setToolTip(
+            "Landmarks of the second subject and on, as the model found them. They cannot be edited: to annotate them, "
+            "save each subject as an image of its own"
+        )
+        self.subjects.toggled.connect(self._on_subjects)
         self.shape = note()
         self.coverage = note()
         self.confirm = button(
@@ -170,6 +176,7 @@ class ReviewWidget(DockWidget):
             (self.cohort,),
             (self.colors, self.heatmaps),
             (self.flag, self.confirm, self.leave_out),
+            (self.subjects,),
             (self.shape,),
             (self.coverage,),
             (self.about,),
@@ -252,6 +259,7 @@ class ReviewWidget(DockWidget):
         self.flag.setText(_FLAGS[state] if flagged and state is not None else "")
         for widget in (self.flag, self.confirm, self.leave_out):
             widget.setVisible(flagged or decision is not None)
+        self.subjects.setVisible(state is ImageState.SEVERAL)
         self.confirm.setChecked(decision is ImageDecision.CONFIRMED)
         self.leave_out.setChecked(decision is ImageDecision.LEFT_OUT)
 
@@ -368,6 +376,9 @@ class ReviewWidget(DockWidget):
 
     def _on_accept(self) -> None:
         self.session.attempt(self.editor.accept)
+
+    def _on_subjects(self, wanted: bool) -> None:
+        self.layer_manager.subjects.show(wanted)
 
     def _on_confirm(self) -> None:
         self._decide(ImageDecision.CONFIRMED if self.confirm.isChecked() else None)
