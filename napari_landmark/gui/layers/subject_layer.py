@@ -19,9 +19,10 @@ _SYMBOLS = ("diamond", "square", "triangle_up")  # of the second subject, the th
 
 
 class SubjectLayer:
-    """A layer of points with names, which cannot be edited: annotations of an image are of one subject.
+    """A layer of points that cannot be edited: annotations of an image are of one subject.
 
-    It exists where it was asked for and the current image has further subjects.
+    Colours are those of the landmarks. The layer exists where it was asked for and the current image has further
+    subjects.
 
     Parameters
     ----------
@@ -96,7 +97,8 @@ class SubjectLayer:
             border_color=colors,
             border_width=0.15,
             features={"landmark": [f"{mark.name} ({number + 2})" for number, mark in rows]},
-            text={"string": "{landmark}", "size": 8, "color": "white", "translation": [-4, 0]},
+            # Names of two subjects would cover each other; "display text" of the layer shows them.
+            text={"string": "{landmark}", "size": 8, "color": "white", "visible": False},
             **layer_place(geometry),
         )
         layer.editable = False
