@@ -2,6 +2,7 @@
 
     python benchmarks/robustness.py --study STUDY --images DIR --truth CSV [--split NAME] [--count 30]
                                     [--foreign DIR ...] [--conditions REGEX] [--seed 0] [--json FILE]
+                                    [--fill dark | border]
 
 Each condition changes the same images: mirrored, turned (right angles and any other), inverted, of another zoom, three
 of these at once, two subjects side by side, cut so that landmarks are outside. Foreign ones are those of other folders,
@@ -56,12 +57,15 @@ class Subject:
         Pixels per pixel of the image as it was.
     names : tuple of str
         Of the images that the subjects are from.
+    fill : float, optional
+        Grey value outside of the image where it is turned or made smaller; the darkest one of the image otherwise.
     """
 
     pixels: np.ndarray
     truths: list[np.ndarray]
     zoom: float = 1.0
     names: tuple[str, ...] = ()
+    fill: float | None = None
 
 
 Change = Callable[[Subject, np.random.Generator], Subject]
@@ -76,8 +80,9 @@ def mirrored(subject: Subject, generator: np.random.Generator) -> Subject:
 
 
 def inverted(subject: Subject, generator: np.random.Generator) -> Subject:
-    pixels = subject.pixels
-    return replace(subject, pixels=pixels.max() - pixels + pixels.min())
+    pixels, fill = subject.pixels, subject.fill
+    ends = pixels.max() + pixels.min()
+    return replace(subject, pixels=ends - pixels, fill=None if fill is None else float(ends - fill))
 
 
 def turned(degrees: float | None) -> Change:
@@ -158,7 +163,7 @@ CONDITIONS: dict[str, Change] = {
 
 
 def affine(subject: Subject, matrix: np.ndarray, shape: tuple[int, ...]) -> Subject:
-    """Map a subject by a matrix about its centre to a frame of some shape; outside it is as dark as the image gets."""
+    """Map a subject by a matrix about its centre to a frame of some shape, filled with the subject's `fill`."""
     pixels = subject.pixels.astype(np.float32)
     middle, new_middle = ((np.array(size) - 1) / 2 for size in (pixels.shape, shape))
     inverse = np.linalg.inv(matrix)
@@ -166,11 +171,12 @@ def affine(subject: Subject, matrix: np.ndarray, shape: tuple[int, ...]) -> Subj
     source = (
         ndimage.gaussian_filter(pixels, 0.5 * scale) if scale > 1.2 else pixels
     )  # averaged where it shrinks
+    fill = float(pixels.min()) if subject.fill is None else subject.fill
     changed = ndimage.affine_transform(
-        source, inverse, middle - inverse @ new_middle, tuple(shape), order=1, cval=float(pixels.min())
+        source, inverse, middle - inverse @ new_middle, tuple(shape), order=1, cval=fill
     )
     truths = [(truth - middle) @ matrix.T + new_middle for truth in subject.truths]
-    return Subject(changed, truths, subject.zoom / scale, subject.names)
+    return replace(subject, pixels=changed, truths=truths, zoom=subject.zoom / scale)
 
 
 def side_by_side(first: Subject, second: Subject) -> Subject:
@@ -273,6 +279,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=30, help="images a condition")
     parser.add_argument("--foreign", type=Path, nargs="*", default=[], metavar="DIR")
     parser.add_argument("--conditions", default="", help="only conditions whose name matches this expression")
+    parser.add_argument(
+        "--fill",
+        choices=("dark", "border"),
+        default="dark",
+        help="grey value around turned images: the darkest one, or the median along the border",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, help="keep the results of every image here")
@@ -290,6 +302,8 @@ def main() -> None:
         )
         for name in (usable[k] for k in sorted(chosen))
     ]
+    if arguments.fill == "border":
+        subjects = [replace(subject, fill=_border(subject.pixels)) for subject in subjects]
     kept: dict[str, list[dict[str, Any]]] = {}
     if arguments.json is not None and arguments.json.exists():
         kept = json.loads(arguments.json.read_text())
@@ -308,6 +322,11 @@ def main() -> None:
         if name == "as it is":
             usual = {image["name"]: image["errors"] for image in images}
         print(Row(images).line(name, unit, usual), flush=True)
+
+
+def _border(pixels: np.ndarray) -> float:
+    """Median grey value along the border of an image."""
+    return float(np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])))
 
 
 def run(

@@ -287,7 +287,11 @@ def _take_over(
     found = receive_detections(record, [], geometries)
     if found.cancelled:
         raise Cancelled
-    study.save_all_predictions(found.landmarks, {name: geometries[name] for name in found.landmarks})
+    study.save_all_predictions(
+        found.landmarks,
+        {name: geometries[name] for name in found.landmarks},
+        further_subjects=found.further_subjects,
+    )
     files = [(name, cohort.paths[cohort.index(name)]) for name in found.poses]
     update_pose_table(study.folder / POSE_TABLE, found.poses, read_stated_views(files))
     return {skipped.name: skipped.reason for skipped in found.skipped_files}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from napari_landmark.data.cohort.folder import SkippedFile
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.json_file import read_json_object, write_json_object
 from napari_landmark.data.geometry import Geometry
-from napari_landmark.data.landmarks import check_axes
+from napari_landmark.data.landmarks import LandmarkSet, check_axes
 from napari_landmark.data.study.lock import TRAINING, StudyLock
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.inference.detect import Detections
@@ -71,21 +71,25 @@ def receive_training(record: JobRecord, study: Study, cohort: Cohort) -> Trainin
     report = TrainingReport(Path(), _read_histories(record.folder / STUDY / "models" / name / "history.json"))
     report.cancelled = done.result.get("cancelled") is not False
     report.seconds = done.seconds
+    further: dict[str, list[LandmarkSet]] = {}
     for there, (marks, _, pose) in content.all_found().items():
         if there not in sent.names or sent.names[there] not in cohort.names:
             continue
         image = sent.names[there]
         number = cohort.index(image)
+        subjects = [marks, *content.further_subjects(there)]
         if sent.reduced:
-            marks = to_native(marks, cohort.canvas_transform(number))
-        check_axes(marks.values(), cohort.geometry(number), image=image)
-        report.predictions[image], report.poses[image] = marks, pose
+            subjects = [to_native(found, cohort.canvas_transform(number)) for found in subjects]
+        for found in subjects:
+            check_axes(found.values(), cohort.geometry(number), image=image)
+        report.predictions[image], *further[image] = subjects
+        report.poses[image] = pose
     report.predictions = {n: report.predictions[n] for n in cohort.names if n in report.predictions}
     report.poses = {n: report.poses[n] for n in report.predictions}
     report.left_aside = _texts(done.result.get("left_aside"), sent)
     report.not_found = _texts(done.result.get("not_found"), sent)
     report.mirrored = sum(pose.is_mirrored for pose in report.poses.values())
-    _write_training(record, study, cohort, model, sent, report)
+    _write_training(record, study, cohort, model, sent, report, further)
     return report
 
 
@@ -170,6 +174,7 @@ def _write_training(
     model: Predictor,
     sent: SentNames,
     report: TrainingReport,
+    further_subjects: Mapping[str, Sequence[LandmarkSet]],
 ) -> None:
     names = sent.names
     model.record = _renamed_record(model.record, names) | {"host": record.host, "job": record.job_id}
@@ -186,7 +191,7 @@ def _write_training(
         summary = {"cancelled": report.cancelled, "seconds": round(report.seconds, 1), "stages": stages}
         write_json_object(folder / "history.json", summary, indent=None)
         geometries = {name: cohort.geometry(cohort.index(name)) for name in report.predictions}
-        study.save_all_predictions(report.predictions, geometries)
+        study.save_all_predictions(report.predictions, geometries, further_subjects=further_subjects)
         predicted = {} if report.cancelled else report.predictions
         write_landmark_card(
             folder, cohort, model.schema, model.record, predicted, minutes=report.seconds / 60

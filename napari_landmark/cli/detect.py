@@ -24,6 +24,7 @@ from napari_landmark.data.geometry import Geometry, SpacingSource
 from napari_landmark.data.study.provenance import describe_spacing
 from napari_landmark.data.study.settings import Spacing
 from napari_landmark.data.study.study import Study
+from napari_landmark.data.subjects import subject_name
 from napari_landmark.progress import Cancelled, CancelToken, Progress, ProgressEvent
 
 if TYPE_CHECKING:
@@ -336,8 +337,6 @@ def finish_detection(
 
 def _further_subjects(found: Detections) -> str:
     """One line on the rows of the second subject and on."""
-    from napari_landmark.detection.inference.detect import subject_name
-
     example = subject_name(next(iter(found.further_subjects)), 2)
     return (
         f"further subjects in {len(found.further_subjects)} of the images have rows of their own, such as "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -125,8 +126,9 @@ def predict(
     *,
     error: float = 2.0,
     image_state: ImageState | None = None,
+    further: Sequence[np.ndarray] = (),
 ) -> None:
-    """Put a model's landmarks into the study and the session."""
+    """Put a model's landmarks into the study and the session; `further` are positions of further subjects."""
     marks = LandmarkSet.from_array(
         session.schema,
         positions,
@@ -135,7 +137,15 @@ def predict(
         np.full(len(positions), error),
     )
     marks = LandmarkSet(marks.schema, marks.values(), image_state=image_state)
-    session.study.save_predictions(name, marks, session.geometry(name))
+    subjects = [
+        LandmarkSet(
+            session.schema,
+            LandmarkSet.from_array(session.schema, found, Status.PREDICTED).values(),
+            image_state=image_state,
+        )
+        for found in further
+    ]
+    session.study.save_predictions(name, marks, session.geometry(name), further_subjects=subjects)
     session.load_predictions({name: marks})
 
 

@@ -165,12 +165,23 @@ class ReaderStudy(Study):
         """Refused, see `update`."""
         self._refuse()
 
-    def save_predictions(self, name: str, landmarks: LandmarkSet, geometry: Geometry | None = None) -> None:
+    def save_predictions(
+        self,
+        name: str,
+        landmarks: LandmarkSet,
+        geometry: Geometry | None = None,
+        *,
+        further_subjects: Sequence[LandmarkSet] = (),
+    ) -> None:
         """Refused, see `update`."""
         self._refuse()
 
     def save_all_predictions(
-        self, predictions: Mapping[str, LandmarkSet], geometries: Mapping[str, Geometry]
+        self,
+        predictions: Mapping[str, LandmarkSet],
+        geometries: Mapping[str, Geometry],
+        *,
+        further_subjects: Mapping[str, Sequence[LandmarkSet]] | None = None,
     ) -> None:
         """Refused, see `update`."""
         self._refuse()

@@ -31,6 +31,7 @@ from napari_landmark.data.study.settings import (
     checked_spacing,
     relative_and_absolute,
 )
+from napari_landmark.data.subjects import image_of_subject, subject_name
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 
@@ -41,6 +42,7 @@ class _Unchanged(Enum):
 
 
 _ANNOTATIONS, _PREDICTIONS = "annotations", "predictions"
+_SUBJECTS = f"{_PREDICTIONS}/subjects"  # of the second subject of an image and on, each under its own name
 _LEVELS_UP = 4
 _UNCHANGED = _Unchanged.UNCHANGED
 _VERSION = 1
@@ -52,7 +54,8 @@ class Study:
 
     The folder holds ``study.json``, ``annotations/*.csv`` (manual landmarks), ``predictions/*.csv`` (landmarks of
     models), ``models/``, ``report/`` and ``log.jsonl``; annotations of further readers are in
-    ``annotations/READER/*.csv`` (`data.study.readers`). Annotations and predictions are separate files, so that a
+    ``annotations/READER/*.csv`` (`data.study.readers`), predictions of further subjects of an image in
+    ``predictions/subjects/*.csv``. Annotations and predictions are separate files, so that a
     prediction cannot replace an annotation. Use `Study.create` and `Study.open`.
 
     Parameters
@@ -366,7 +369,7 @@ class Study:
             renamed=_composed_renames(self._settings.renamed, renamed),
             measurements=self.measurements.renamed(renamed),
         )
-        kinds = (_ANNOTATIONS, *self._reader_kinds(), _PREDICTIONS)
+        kinds = (_ANNOTATIONS, *self._reader_kinds(), _PREDICTIONS, _SUBJECTS)
         total = sum(len(self._files(kind)) for kind in kinds)
         done = 0
         with allowed(self.folder, ANNOTATING), FileReplacement(self.folder) as files:
@@ -376,7 +379,7 @@ class Study:
                         cancel.raise_if_cancelled()
                     if progress is not None:
                         progress(ProgressEvent("renaming", done / total, step=done))
-                    files.add(*self._file(kind, image, change(marks), geometry(image)))
+                    files.add(*self._file(kind, image, change(marks), geometry(image_of_subject(image))))
                     done += 1
             files.add(PurePath(_FILE), json_content(settings.to_json(), indent=2).encode())
             files.commit(progress=progress, cancel=cancel)
@@ -447,19 +450,51 @@ class Study:
             self._check_not_replacing()
             self._save_set(self._annotations, name, kept, geometry)
 
-    def save_predictions(self, name: str, landmarks: LandmarkSet, geometry: Geometry | None = None) -> None:
+    def load_further_subjects(self, name: str) -> tuple[LandmarkSet, ...]:
+        """Predicted landmarks of the second subject of an image and on; none of an image of one subject."""
+        found: list[LandmarkSet] = []
+        while (path := self._subject_file(name, len(found) + 2)).exists():
+            subject = subject_name(composed_name(name), len(found) + 2)
+            marks = self._read(path).get(subject)
+            if marks is None:
+                raise InputError(f"{path}: holds no landmarks of {subject!r}: remove it and detect again")
+            found.append(self._of_schema(marks))
+        return tuple(found)
+
+    def save_predictions(
+        self,
+        name: str,
+        landmarks: LandmarkSet,
+        geometry: Geometry | None = None,
+        *,
+        further_subjects: Sequence[LandmarkSet] = (),
+    ) -> None:
         """Save the predicted landmarks of one image; the annotations stay untouched.
 
         Landmarks that were renamed after the model was trained get their new names. Parameters as in
-        `save_annotations`.
+        `save_annotations`; `further_subjects` are those of the second subject and on, which replace earlier ones.
         """
-        self._save_set(_PREDICTIONS, name, self._renamed(landmarks), geometry)
+        known = {} if geometry is None else {name: geometry}
+        self.save_all_predictions({name: landmarks}, known, further_subjects={name: further_subjects})
 
     def save_all_predictions(
-        self, predictions: Mapping[str, LandmarkSet], geometries: Mapping[str, Geometry]
+        self,
+        predictions: Mapping[str, LandmarkSet],
+        geometries: Mapping[str, Geometry],
+        *,
+        further_subjects: Mapping[str, Sequence[LandmarkSet]] | None = None,
     ) -> None:
         """Save the predicted landmarks of many images, as `save_predictions` does those of one, in less time."""
+        further = further_subjects or {}
         files = {}
+        for name in predictions:
+            # Before the first subject is another one: what is left of an earlier prediction is never shown beside it.
+            self._remove_subjects(name)
+            for number, marks in enumerate(further.get(name, ()), start=2):
+                subject = subject_name(name, number)
+                in_order = self._in_order(subject, self._renamed(marks))
+                path, content = self._file(_SUBJECTS, subject, in_order, geometries.get(name))
+                files[self.folder / path] = content
         for name, landmarks in predictions.items():
             in_order = self._in_order(name, self._renamed(landmarks))
             path, content = self._file(_PREDICTIONS, name, in_order, geometries.get(name))
@@ -467,6 +502,18 @@ class Study:
         atomic_write_all(files)
         for name in predictions:
             self._remove_earlier(_PREDICTIONS, composed_name(name))
+
+    def _subject_file(self, name: str, number: int) -> Path:
+        return self.folder / _SUBJECTS / f"{file_stem(subject_name(composed_name(name), number))}.csv"
+
+    def _remove_subjects(self, name: str) -> None:
+        number = 2
+        while (path := self._subject_file(name, number)).exists():
+            try:
+                path.unlink()
+            except OSError as error:
+                raise InputError(f"{path}: cannot be removed ({error.strerror})") from error
+            number += 1
 
     def _renamed(self, landmarks: LandmarkSet) -> LandmarkSet:
         """Predicted landmarks with their current names."""

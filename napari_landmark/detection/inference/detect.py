@@ -15,6 +15,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage, read_geometry, read_image
 from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.subjects import subject_name
 from napari_landmark.detection.inference.heatmap_files import write_heatmaps
 from napari_landmark.detection.inference.journal import DetectionJournal, JournalContent, read_journal
 from napari_landmark.detection.inference.shard import Shard
@@ -84,8 +85,7 @@ class Detections:
     def by_subject(self) -> tuple[dict[str, LandmarkSet], dict[str, Geometry]]:
         """Landmarks and geometries of all subjects in the order of the images.
 
-        The first subject has the name of its image, further ones the names of `subject_name`, which no image format
-        ends with: no reader takes them for landmarks of the first one.
+        Their names are those of `subject_name`.
         """
         landmarks: dict[str, LandmarkSet] = {}
         geometries: dict[str, Geometry] = {}
@@ -95,17 +95,6 @@ class Detections:
                 name = subject_name(image, number)
                 landmarks[name], geometries[name] = marks, self.geometries[image]
         return landmarks, geometries
-
-
-def subject_name(image: str, number: int) -> str:
-    """Name of a subject of an image in tables, counted from 1.
-
-    Examples
-    --------
-    >>> subject_name("hands.png", 1), subject_name("hands.png", 2)
-    ('hands.png', 'hands.png (subject 2)')
-    """
-    return image if number == 1 else f"{image} (subject {number})"
 
 
 @thread_limit()

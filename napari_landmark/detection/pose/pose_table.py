@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from napari_landmark.data.cohort.pose import Pose
@@ -19,6 +21,45 @@ _HEADER = (
     *("image", "mirrored", "rotation_degrees", "scale", "inverted"),
     *("stated_laterality", "stated_view"),
 )
+_TOLD_ANGLE = 20.0  # degrees; smaller ones are usual in upright images
+
+
+@dataclass(frozen=True)
+class TabledPose:
+    """Row of a table: pose of an image, and the side and view that its header states.
+
+    Parameters
+    ----------
+    mirrored, inverted : bool
+    rotation : float
+        Degrees, counterclockwise, after the reflection.
+    view : StatedView
+    """
+
+    mirrored: bool
+    rotation: float
+    inverted: bool
+    view: StatedView
+
+    @property
+    def in_words(self) -> str:
+        """A line for people; empty of an upright image whose header states nothing.
+
+        Examples
+        --------
+        >>> TabledPose(True, 90.0, False, StatedView("L", "PA")).in_words
+        'mirror image, turned by 90°; its header states side L, view PA'
+        """
+        turned = abs(self.rotation) >= _TOLD_ANGLE
+        found = [
+            *(["mirror image"] if self.mirrored else []),
+            *([f"turned by {self.rotation:.0f}°"] if turned else []),
+            *(["negative"] if self.inverted else []),
+        ]
+        side, position = self.view.laterality, self.view.position
+        stated = [*([f"side {side}"] if side else []), *([f"view {position}"] if position else [])]
+        header = f"its header states {', '.join(stated)}" if stated else ""
+        return "; ".join(part for part in (", ".join(found), header) if part)
 
 
 def pose_table_path(table: Path) -> Path:
@@ -53,6 +94,16 @@ def update_pose_table(
     """
     new = {name: _row(name, pose, (views or {}).get(name, NO_VIEW)) for name, pose in poses.items()}
     _write(path, _read(path) | new)
+
+
+def read_pose_table(path: Path) -> dict[str, TabledPose]:
+    """Rows of a table by name of the image; none of a missing or damaged file, which the next detection replaces."""
+    found = {}
+    for name, (_, mirrored, rotation, _, inverted, side, position) in _read(path).items():
+        with suppress(ValueError):
+            view = StatedView(unguarded_name(side), unguarded_name(position))
+            found[name] = TabledPose(mirrored == "yes", float(rotation), inverted == "yes", view)
+    return found
 
 
 def _row(name: str, pose: Pose, view: StatedView) -> tuple[str, ...]:

@@ -349,6 +349,7 @@ def predict_cohort(
     """
     kept = None if journal is None else DetectionJournal(journal, {"model": model.digest()}, model.schema)
     found: dict[str, LandmarkSet] = {}
+    further: dict[str, tuple[LandmarkSet, ...]] = {}
     written = 0
 
     def write() -> None:
@@ -356,7 +357,9 @@ def predict_cohort(
         if study is not None:
             names = cohort.names[written : len(found)]
             geometries = {name: cohort.geometry(written + k) for k, name in enumerate(names)}
-            study.save_all_predictions({name: found[name] for name in names}, geometries)
+            study.save_all_predictions(
+                {name: found[name] for name in names}, geometries, further_subjects=further
+            )
         written = len(found)
 
     try:
@@ -367,6 +370,7 @@ def predict_cohort(
             earlier = None if kept is None else kept.content.find(name, path)
             if earlier is not None and earlier[1] == geometry:
                 found[name], _, pose = earlier
+                further[name] = kept.content.further_subjects(name) if kept is not None else ()
             else:
                 try:
                     detection = model.detect_in_cohort(cohort, number)
@@ -378,8 +382,11 @@ def predict_cohort(
                         not_found[name] = str(error).removeprefix(f"{name}: ")
                 else:
                     found[name], pose = detection.landmarks, detection.pose
+                    further[name] = detection.subjects[1:]
                     if kept is not None:
-                        kept.add(name, path, found[name], geometry, pose)
+                        kept.add(
+                            name, path, found[name], geometry, pose, further_subjects=detection.subjects[1:]
+                        )
             if poses is not None:
                 poses[name] = pose
             if len(found) - written >= _WRITTEN_AT_ONCE:

@@ -13,9 +13,11 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.file_stem import file_stem
 from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.data.formats.registry import format_of_suffix, landmark_formats, write_landmarks
+from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.data.study.provenance import write_run_record
+from napari_landmark.data.subjects import subject_name
 from napari_landmark.gui.session.session import Session
 
 
@@ -59,6 +61,8 @@ class ExportButton(QPushButton):
 def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> int:
     """Write the landmarks of the current image or of all images, and a record of their provenance beside them.
 
+    Predictions of further subjects of an image have the names of `subject_name`.
+
     Parameters
     ----------
     path : str or Path
@@ -77,11 +81,17 @@ def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> i
     store = session.require_store()
     used = tuple(name for name in session.names if store.decision(name) is not ImageDecision.LEFT_OUT)
     names = used if whole else (session.current_image,)
-    sets = {name: session.result(name) for name in names}
-    sets = {name: marks for name, marks in sets.items() if _any_landmark(marks)}
+    sets, geometries, count = {}, {}, 0
+    for name in names:
+        result = session.result(name)
+        if not _any_landmark(result):
+            continue
+        count += 1
+        for number, marks in enumerate((result, *store.further_subjects(name)), start=1):
+            subject = subject_name(name, number)
+            sets[subject], geometries[subject] = marks, session.geometry(name)
     if not sets:
         raise InputError("No landmark is annotated or predicted yet: there is nothing to export.")
-    geometries = {name: session.geometry(name) for name in sets}
     files: list[Path] = []
     if whole and format_of_suffix(suffix).one_image:
         for name, marks in sets.items():
@@ -93,15 +103,21 @@ def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> i
         if not path.name.lower().endswith(suffix):
             path = path.with_name(path.name + suffix)
         write_landmarks(path, sets, geometries=geometries)
-    _record(session, path, files, sets, whole=whole)
+    _record(session, path, files, sets, geometries, whole=whole)
     known = format_of_suffix(suffix)
     if known.note is not None and (note := known.note(sets, geometries=geometries)):
         session.message.emit("warning", f"{path.name}: {note}")
-    return len(sets)
+    return count
 
 
 def _record(
-    session: Session, path: Path, files: list[Path], sets: dict[str, LandmarkSet], *, whole: bool
+    session: Session,
+    path: Path,
+    files: list[Path],
+    sets: dict[str, LandmarkSet],
+    geometries: dict[str, Geometry],
+    *,
+    whole: bool,
 ) -> None:
     """Write the record: number of landmarks of each status, and the training records of the models."""
     study = session.require_study()
@@ -115,10 +131,10 @@ def _record(
         "export",
         {"study": study.folder, "image": None if whole else session.current_image},
         files=files,
-        geometries=[session.geometry(name) for name in sets],
+        geometries=geometries.values(),
         landmarks=dict(statuses),
         models=models,
-        images={"count": len(sets)},
+        images={"count": len(sets.keys() & set(session.names))},
     )
 
 

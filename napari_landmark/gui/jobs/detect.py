@@ -76,7 +76,8 @@ def detect_job(session: Session, *, model: str | None, image: str, device: str =
         loaded = cache.load(study, name=model, device=device)
         number = cohort.index(image)
         detection = loaded.detect_in_cohort(cohort, number)
-        study.save_predictions(image, detection.landmarks, cohort.geometry(number))
+        geometry, further = cohort.geometry(number), detection.subjects[1:]
+        study.save_predictions(image, detection.landmarks, geometry, further_subjects=further)
         _write_poses(study, cohort, {image: detection.pose})
         return image
 

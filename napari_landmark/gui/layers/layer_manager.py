@@ -23,6 +23,7 @@ from napari_landmark.gui.layers.preview_layer import PreviewLayer
 from napari_landmark.gui.layers.registration_layers import RegistrationLayers
 from napari_landmark.gui.layers.rendering import Rendering
 from napari_landmark.gui.layers.single_drawing import drawn_once, sliders_kept
+from napari_landmark.gui.layers.subject_layer import SubjectLayer
 from napari_landmark.gui.layers.superimposition_layer import SuperimpositionLayers
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.wording import word
@@ -43,6 +44,7 @@ class LayerManager:
     ----------
     landmarks : LandmarkLayer
     links : LinkLayer
+    subjects : SubjectLayer
     superimposition : SuperimpositionLayers
     heatmaps : HeatmapLayers
     registration : RegistrationLayers
@@ -63,6 +65,7 @@ class LayerManager:
             signal.connect(self._canvas.defer)  # before anything draws
         self.landmarks = LandmarkLayer(viewer, session)
         self.links = LinkLayer(viewer, session)
+        self.subjects = SubjectLayer(viewer, session)
         self.superimposition = SuperimpositionLayers(viewer, session)
         self.heatmaps = HeatmapLayers(viewer, session)
         self.registration = RegistrationLayers(viewer)
@@ -284,6 +287,7 @@ class LayerManager:
         self._first = False
         made = self.landmarks.show_image()
         self.links.show_image()
+        self.subjects.refresh()
         geometry = session.geometry()
         if first:
             viewer.reset_view()
@@ -309,7 +313,7 @@ class LayerManager:
         for layer in list(viewer.layers):
             if shown.get(layer) in paths:
                 viewer.layers.remove(layer)  # shown from now on as part of the study
-            elif not (self.landmarks.owns(layer) or self.links.owns(layer)):
+            elif not (self.landmarks.owns(layer) or self.links.owns(layer) or self.subjects.owns(layer)):
                 layer.visible = False  # a layer above would hide the image
         volume = {"rendering": "iso", "interpolation2d": "linear"} if array.ndim == 3 else {}
         made = self._image = viewer.add_image(array, colormap="gray", **volume, **place)

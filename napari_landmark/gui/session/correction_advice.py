@@ -16,7 +16,9 @@ def _evenly(names: list[str]) -> list[str]:
 
 
 def session_advice(session: Session) -> Callable[[], CorrectionAdvice] | None:
-    """The computation of the advice from the landmarks as they are now; None without predictions or during a reading.
+    """The computation of the advice from the landmarks as they are now.
+
+    None without predictions of images that a model is sure of, or during a reading.
 
     The arrays are copies, so that the computation may run in a thread.
     """
@@ -28,6 +30,8 @@ def session_advice(session: Session) -> Callable[[], CorrectionAdvice] | None:
     predicted = [name for name in session.names if states[name] == "predicted" and not store.is_flagged(name)]
     first = [study.template] if study.template in annotated else []
     names = [*dict.fromkeys([*first, *_evenly(annotated)]), *_evenly(predicted)]
+    if not names:  # such as where every prediction is of a flagged image
+        return None
     found, marked, errors = store.correction_arrays(names, cohort.ndim)
     geometries = [session.geometry(name) for name in names]
     landmarks, template, learned = study.schema.names, study.template, session.models.learned_images

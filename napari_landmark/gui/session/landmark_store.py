@@ -115,6 +115,18 @@ class LandmarkStore:
         """Prediction of an image; unplaced landmarks where there is none."""
         return self._predictions.get(image, self._study.schema)
 
+    def further_subjects(self, image: str) -> tuple[LandmarkSet, ...]:
+        """Predictions of the second subject of an image and on, as they are in the files; mostly none.
+
+        Raises
+        ------
+        InputError
+            A file cannot be read.
+        """
+        if self.image_state(image) is not ImageState.SEVERAL:
+            return ()
+        return self._study.load_further_subjects(image)
+
     def result(self, image: str) -> LandmarkSet:
         """Annotation of an image, completed by its prediction."""
         annotation, prediction = self.annotation(image), self.prediction(image)

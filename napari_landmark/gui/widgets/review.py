@@ -12,6 +12,7 @@ from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import Status
 from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.detection.correction_advice import CorrectionAdvice
+from napari_landmark.detection.pose.pose_table import POSE_TABLE, TabledPose, read_pose_table
 from napari_landmark.gui.controls import button, emphasise, note
 from napari_landmark.gui.dialogs.export import ExportButton
 from napari_landmark.gui.jobs.detect import Heatmaps, detect_all_job, detect_job, heatmap_job
@@ -34,8 +35,8 @@ _FLAGS = {
     ImageState.DOUBTFUL: "The model is less sure of this image than usual.",
     ImageState.FOREIGN: "This image seems to show something else, or in a pose that the model does not know.",
     ImageState.SEVERAL: (
-        "This image seems to show several subjects; the landmarks are of one of them. "
-        "In a terminal, napari-landmark detect writes those of all."
+        "This image seems to show several subjects. Its landmarks are of the one that is found best; exports have "
+        "the others, too."
     ),
 }
 
@@ -100,6 +101,18 @@ class ReviewWidget(DockWidget):
             tip="Remove the annotation of this landmark: its prediction is shown again",
         )
         self.flag = note()
+        self.pose = note()
+        self.pose.setToolTip(
+            "Pose of the image relative to the template, as the model found it, and what its DICOM header states: "
+            "compare them, a header may be wrong. Nothing follows from it"
+        )
+        self._poses: dict[str, TabledPose] | None = None  # read when they are needed
+        self.subjects = QCheckBox("Show the other subjects")
+        self.subjects.setToolTip(
+            "Landmarks of the second subject and on, as the model found them. They cannot be edited: to annotate them, "
+            "save each subject as an image of its own"
+        )
+        self.subjects.toggled.connect(self._on_subjects)
         self.shape = note()
         self.coverage = note()
         self.confirm = button(
@@ -136,6 +149,8 @@ class ReviewWidget(DockWidget):
         self._pause.setInterval(250)
         self._pause.timeout.connect(self._compute_heatmaps)
         session = self.session
+        for signal in (session.study_changed, session.predictions_changed):
+            self.listen(signal, self._forget_poses)  # before they are shown
         for signal in (
             session.study_changed,
             session.landmarks_changed,
@@ -170,6 +185,8 @@ class ReviewWidget(DockWidget):
             (self.cohort,),
             (self.colors, self.heatmaps),
             (self.flag, self.confirm, self.leave_out),
+            (self.subjects,),
+            (self.pose,),
             (self.shape,),
             (self.coverage,),
             (self.about,),
@@ -183,7 +200,10 @@ class ReviewWidget(DockWidget):
                     0
                     if isinstance(widget, QLabel)
                     and widget
-                    not in (self.about, self.hint, self.flag, self.shape, self.coverage, self.progress)
+                    not in (
+                        *(self.about, self.hint, self.flag, self.pose),
+                        *(self.shape, self.coverage, self.progress),
+                    )
                     else 1,
                 )
             stretch = 2 if self.cohort in widgets else 3 if self.table in widgets else 0
@@ -226,6 +246,7 @@ class ReviewWidget(DockWidget):
         self.doubtful.setEnabled(anything)
         self.progress.setText(self.queue.progress.text)
         self._show_flag(store)
+        self._show_pose()
         self._show_shape()
         coverage = region_coverage(session).text
         self.coverage.setText(coverage)
@@ -252,8 +273,21 @@ class ReviewWidget(DockWidget):
         self.flag.setText(_FLAGS[state] if flagged and state is not None else "")
         for widget in (self.flag, self.confirm, self.leave_out):
             widget.setVisible(flagged or decision is not None)
+        self.subjects.setVisible(state is ImageState.SEVERAL)
         self.confirm.setChecked(decision is ImageDecision.CONFIRMED)
         self.leave_out.setChecked(decision is ImageDecision.LEFT_OUT)
+
+    def _show_pose(self) -> None:
+        """Show the pose that was found for the current image, and the side and view that its header states."""
+        if self._poses is None:
+            self._poses = read_pose_table(self.session.require_study().folder / POSE_TABLE)
+        pose = self._poses.get(self.session.current_image)
+        words = "" if pose is None else pose.in_words
+        self.pose.setText(f"Pose: {escape(words)}." if words else "")
+        self.pose.setVisible(bool(words))
+
+    def _forget_poses(self) -> None:
+        self._poses = None
 
     def _show_shape(self) -> None:
         """Show what is odd about the shape of the current image."""
@@ -368,6 +402,9 @@ class ReviewWidget(DockWidget):
 
     def _on_accept(self) -> None:
         self.session.attempt(self.editor.accept)
+
+    def _on_subjects(self, wanted: bool) -> None:
+        self.layer_manager.subjects.show(wanted)
 
     def _on_confirm(self) -> None:
         self._decide(ImageDecision.CONFIRMED if self.confirm.isChecked() else None)

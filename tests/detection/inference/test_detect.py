@@ -14,12 +14,12 @@ from napari_landmark.data.formats.image_names import find_image
 from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.data.subjects import subject_name
 from napari_landmark.detection.inference import detect as module
 from napari_landmark.detection.inference.detect import (
     ImageReference,
     detect_images,
     merge_shards,
-    subject_name,
 )
 from napari_landmark.detection.inference.shard import Shard
 from napari_landmark.detection.model.store import load_model

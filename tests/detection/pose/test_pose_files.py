@@ -11,7 +11,9 @@ from napari_landmark.data.images.dicom_view import StatedView
 from napari_landmark.detection.pose.pose_file import read_poses, write_poses
 from napari_landmark.detection.pose.pose_table import (
     POSE_TABLE,
+    TabledPose,
     pose_table_path,
+    read_pose_table,
     update_pose_table,
     write_pose_table,
 )
@@ -80,3 +82,26 @@ def test_a_table_of_an_older_version_is_filled_up_and_another_file_replaced(tmp_
     path.write_bytes(b"\xff\xfe\0something else")
     update_pose_table(path, {"new.png": Pose.upright(2)})
     assert path.read_text().splitlines()[1:] == ["new.png,no,0,1,no,,"]
+
+
+def test_rows_are_read_as_they_were_written_and_told_in_words(tmp_path):
+    path = tmp_path / POSE_TABLE
+    assert read_pose_table(path) == {}
+    write_pose_table(
+        path,
+        {"=a.png": MIRRORED, "b.png": Pose.upright(2), "c.png": Pose.upright(2)},
+        {"b.png": StatedView("L", "=PA")},
+    )
+    rows = read_pose_table(path)
+    assert {name: row.in_words for name, row in rows.items()} == {
+        "=a.png": "mirror image, turned by 90°, negative",
+        "b.png": "its header states side L, view =PA",
+        "c.png": "",
+    }
+    path.write_text(path.read_text().replace(",90,", ",far,"))
+    assert list(read_pose_table(path)) == ["b.png", "c.png"]
+
+
+def test_a_slight_rotation_is_not_told():
+    assert TabledPose(False, -12.0, False, StatedView()).in_words == ""
+    assert TabledPose(False, -91.0, False, StatedView()).in_words == "turned by -91°"

@@ -9,7 +9,10 @@ import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.registry import read_landmarks
+from napari_landmark.data.image_state import ImageState
+from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.data.study.provenance import sha256
+from napari_landmark.data.subjects import image_of_subject, subject_name
 from napari_landmark.gui.dialogs.export import export
 
 from ..conftest import predict
@@ -52,3 +55,24 @@ class TestExport:
     def test_nothing_to_export_is_said(self, session, tmp_path):
         with pytest.raises(InputError, match="nothing to export"):
             export(session, tmp_path / "out.csv", suffix=".csv", whole=True)
+
+    @pytest.mark.parametrize("suffix", [".csv", ".json", ".tps"])
+    def test_further_subjects_have_rows_of_their_own(self, session, truth, tmp_path, suffix):
+        first, second = session.names[:2]
+        beside = truth[first] + (0, 3)
+        predict(session, first, truth[first], image_state=ImageState.SEVERAL, further=(beside,))
+        predict(session, second, truth[second])
+        for whole, images in ((True, 2), (False, 1)):
+            out = tmp_path / f"{whole}{suffix}"
+            assert export(session, out, suffix=suffix, whole=whole) == images
+            geometries = {name: session.geometry(image_of_subject(name)) for name in (first, second)}
+            geometries[subject_name(first, 2)] = session.geometry(first)
+            found = read_landmarks(out, geometries=geometries)
+            assert len(found) == images + 1
+            np.testing.assert_allclose(found[subject_name(first, 2)].positions(), beside, atol=1e-3)
+            np.testing.assert_allclose(found[first].positions(), truth[first], atol=1e-3)
+            record = json.loads((tmp_path / f"{whole}{suffix}.run.json").read_text())
+            assert record["images"]["count"] == images
+        session.require_store().decide(first, ImageDecision.LEFT_OUT)
+        assert export(session, tmp_path / f"left{suffix}", suffix=suffix, whole=True) == 1
+        assert len(read_landmarks(tmp_path / f"left{suffix}", geometries=geometries)) == 1

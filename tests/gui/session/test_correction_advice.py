@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.correction_advice import session_advice
@@ -35,6 +36,10 @@ class TestAdvice:
         predict_all(session, truth)
         session.require_store().decide(session.names[2], ImageDecision.LEFT_OUT)
         assert session.names[2] not in session_advice(session)().images
+
+    def test_nothing_where_every_prediction_is_of_a_flagged_image(self, session, truth):
+        predict(session, session.names[0], truth[session.names[0]], image_state=ImageState.SEVERAL)
+        assert session_advice(session) is None
 
     def test_a_correction_is_never_moved(self, session, truth):
         predict_all(session, truth, shift=(4, 0))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 from qtpy.QtCore import Qt
 
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.image_state import ImageState
+from napari_landmark.data.images.dicom_view import StatedView
 from napari_landmark.data.landmarks import Status
 from napari_landmark.data.study.image_facts import ImageDecision
+from napari_landmark.detection.pose.pose_table import POSE_TABLE, read_pose_table, write_pose_table
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.odd_shapes import OddShapes
 from napari_landmark.gui.widgets import review
@@ -128,3 +132,20 @@ def test_corrections_go_on_from_the_last_model(viewer, session, qtbot, monkeypat
     qtbot.addWidget(widget)
     widget._on_again()
     assert asked["update"] is True
+
+
+def test_the_pose_of_the_image_and_what_its_header_states_are_shown(viewer, session, qtbot, truth):
+    first, second = session.names[:2]
+    mirrored = Pose(np.array([[0.0, -1.0], [-1.0, 0.0]]), np.zeros(2), False)
+    widget = ReviewWidget(viewer)
+    qtbot.addWidget(widget)
+    assert widget.pose.isHidden()
+    table = session.study.folder / POSE_TABLE
+    write_pose_table(table, {first: mirrored, second: Pose.upright(2)}, {first: StatedView("L")})
+    predict(session, first, truth[first])  # a detection ends
+    session.show(first)
+    assert widget.pose.text() == f"Pose: {read_pose_table(table)[first].in_words}."
+    assert "mirror image" in widget.pose.text()
+    assert "side L" in widget.pose.text()
+    session.show(second)
+    assert widget.pose.isHidden()
