@@ -175,3 +175,31 @@ class TestRecord:
 
         assert with_section("# Measured\n", "B", "x\n") == "# Measured\n\n## B\n\nx\n"
         assert with_section(with_section("# M\n", "B", "x"), "B", r"\1 y") == "# M\n\n## B\n\n\\1 y\n"
+
+
+class TestLabelFusion:
+    def test_touching_labels_are_in_different_groups_and_background_stays(self):
+        from registration_label_fusion import colouring
+
+        blocks = 1 + np.arange(60).reshape(3, 4, 5)  # 60 blocks, of which each touches up to six
+        label_map = np.pad(np.kron(blocks, np.ones((4, 4, 4), int)), 2).astype(np.uint8)
+        groups = colouring(label_map, 4)
+        assert groups[0] == 0
+        assert set(groups[1:61]) == {1, 2, 3, 4}
+        for axis in range(3):
+            first, second = np.delete(blocks, 0, axis), np.delete(blocks, -1, axis)
+            assert (groups[first] != groups[second]).all()
+
+    def test_an_atlas_counts_where_it_looks_alike(self):
+        from registration_label_fusion import local_likeness
+
+        noise = gaussian_filter(np.random.default_rng(2).normal(size=(2, 40, 40, 40)), (0, 2, 2, 2)) * 100
+        other = noise[0] * 3 + 5  # alike in the first half, whatever the contrast
+        other[20:] = noise[1][20:]
+        geometry = Geometry((40, 40, 40))
+        fixed, warped = (
+            MedicalImage(values.astype(np.float32), geometry, "a.nii.gz") for values in (noise[0], other)
+        )
+        weight = local_likeness(fixed, warped)
+        assert weight[5:15].min() > 0.95
+        assert weight[25:35].mean() < 0.3
