@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from html import escape
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QSignalBlocker, QTimer
 from qtpy.QtWidgets import (
     QDialog,
     QFormLayout,
@@ -136,10 +136,9 @@ class HostsDialog(QDialog):
         except InputError as error:
             self._tell(error)
             self._hosts = {}
-        self.names.blockSignals(True)
-        self.names.clear()
-        self.names.addItems([*self._hosts, _NEW])
-        self.names.blockSignals(False)
+        with QSignalBlocker(self.names):
+            self.names.clear()
+            self.names.addItems([*self._hosts, _NEW])
         row = list(self._hosts).index(select) if select in self._hosts else 0
         self.names.setCurrentRow(row)
         self._show(self._current())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from math import log10
 from typing import TypeVar
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QAction, QActionGroup
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QSlider, QToolButton, QWidget, QWidgetAction
 
@@ -82,9 +82,8 @@ class DisplayButton(QToolButton):
         self.inverted.setChecked(display.inverted)
         self.local.setChecked(display.local_contrast)
         self.local.setEnabled(not self.session.crosshair.position)
-        blocked = self.gamma.blockSignals(True)
-        self.gamma.setValue(round(_STEPS * log10(display.gamma)))
-        self.gamma.blockSignals(blocked)
+        with QSignalBlocker(self.gamma):
+            self.gamma.setValue(round(_STEPS * log10(display.gamma)))
         self.gamma_text.setText(f"{display.gamma:.2f}")
         self.names[marks.names].setChecked(True)
         self.shapes[marks.shape].setChecked(True)

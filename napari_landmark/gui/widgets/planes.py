@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
@@ -223,14 +223,11 @@ class PlanesWidget(Dock):
         rendered = self.layer_manager.rendering.is_shown
         self.rendered.setChecked(rendered)
         self.threshold.setVisible(rendered and bool(self._planes))
-        blocked = self.threshold.blockSignals(True)
-        try:
+        with QSignalBlocker(self.threshold):
             whole = self.session.display.threshold == round(self.session.display.threshold)
             self.threshold.setDecimals(0 if whole or abs(display.threshold) > 100 else 3)
             self.threshold.setSingleStep(max(abs(display.limits[1] - display.limits[0]) / 100, 1e-3))
             self.threshold.setValue(display.threshold)
-        finally:
-            self.threshold.blockSignals(blocked)
 
     # -- mouse ----------------------------------------------------------------------------------------------
 

@@ -124,3 +124,19 @@ class TestChoice:
         qtbot.addWidget(made)
         assert made.host == ""
         assert messages[0][0] == "error"
+
+
+def test_a_list_that_could_not_be_filled_still_answers_to_choices(dialog, monkeypatch, qtbot):
+    for name in ("lab", "ward"):
+        save_host(Host(name=name, address=name))
+
+    def broken(texts):
+        raise RuntimeError("no memory for the list")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dialog.names, "addItems", broken)
+        with pytest.raises(RuntimeError, match="no memory"):
+            dialog._read()
+    dialog.names.addItems(["lab", "ward"])
+    with qtbot.waitSignal(dialog.names.currentRowChanged, timeout=1000):
+        dialog.names.setCurrentRow(1)
