@@ -5,7 +5,8 @@
 depends on has changed since. ``--check`` writes nothing and ends with status 1 where a page shows something else.
 
 A result is added by hand from the output of its benchmark: the name, the page, the command, the commit at which it
-was measured, the date, the machine, the folders of code it depends on, the columns and the rows, as they are shown.
+was measured (where that was not noted, the one that brought it to the page), the date, the machine, the folders of
+code it depends on, the columns and the rows, as they are shown.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.spatial
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,6 +127,23 @@ def test_rotation_in_the_plane_is_that_of_the_decomposition(seed):
 def test_what_is_no_shape_is_refused(positions, words):
     with pytest.raises(InputError, match=words):
         generalized_procrustes(positions)
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_disparity_of_two_shapes_is_that_of_scipy(axes, seed):
+    """scipy reflects where that is closer, and scales one shape to the other: its disparity is sin^2 of the angle
+    between both, where a superimposition at unit size leaves the chord of that angle."""
+    rng = np.random.default_rng(seed)
+    first = rng.normal(size=(8, axes))
+    second = first + rng.normal(scale=0.2, size=(8, axes))
+    turns, scales, shifts = poses(2, axes, rng)
+    pair = scales[:, None, None] * (np.stack([first, second]) @ turns) + shifts[:, None]
+    found = generalized_procrustes(pair, reflections=True).coordinates
+    unit = found / np.linalg.norm(found, axis=(1, 2), keepdims=True)
+    cosine = (unit[0] * unit[1]).sum()
+    *_, disparity = scipy.spatial.procrustes(*pair)
+    assert 1 - cosine**2 == pytest.approx(disparity, abs=1e-9)
 
 
 def test_wings_agree_with_morphops(wings):

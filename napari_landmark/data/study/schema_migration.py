@@ -10,6 +10,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import merged_curves
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, default_colors
+from napari_landmark.data.links import Link, segments
 from napari_landmark.data.study.study import Study
 from napari_landmark.progress import CancelToken, Progress
 
@@ -72,7 +73,7 @@ def change_schema(
 
 
 def merged_schema(known: LandmarkSchema, other: LandmarkSchema) -> LandmarkSchema:
-    """The known landmarks, followed by those of the other schema that are new; the same with curves."""
+    """The known landmarks, followed by those of the other schema that are new; the same with links and curves."""
     added = [row for row, name in enumerate(other.names) if name not in known]
     merged = extended_schema(
         known,
@@ -80,7 +81,16 @@ def merged_schema(known: LandmarkSchema, other: LandmarkSchema) -> LandmarkSchem
         colors=[other.colors[row] for row in added],
         definitions=[other.definitions[row] for row in added],
     )
-    return dataclasses.replace(merged, curves=merged_curves([known, other], merged.names))
+    return dataclasses.replace(
+        merged, links=_merged_links(known, other), curves=merged_curves([known, other], merged.names)
+    )
+
+
+def _merged_links(known: LandmarkSchema, other: LandmarkSchema) -> tuple[Link, ...]:
+    """The known links, followed by those of the other schema that draw a line that is not there yet."""
+    drawn = {frozenset(pair) for pair in segments(known.links)}
+    new = [link for link in other.links if not drawn.issuperset(map(frozenset, link.segments))]
+    return (*known.links, *new)
 
 
 def extended_schema(

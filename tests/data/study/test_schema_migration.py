@@ -6,6 +6,7 @@ import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.links import Link
 from napari_landmark.data.study.schema_migration import (
     change_schema,
     extended_schema,
@@ -81,6 +82,16 @@ def test_a_merged_schema_has_the_new_ones_at_the_end():
     assert merged.names == ("a", "b", "c", "d")
     assert merged.definitions == ("first", "second", "third", "new")
     assert len(set(merged.colors)) == 4  # its own colour was taken
+
+
+def test_a_merged_schema_has_the_links_of_both():
+    known = LandmarkSchema(("a", "b", "c"), links=(Link(("a", "b"), name="own"),))
+    other = LandmarkSchema(
+        ("b", "a", "d"), links=(Link(("b", "a"), name="the same line"), Link(("a", "b", "d"), closed=True))
+    )
+    merged = merged_schema(known, other)
+    assert merged.links == (Link(("a", "b"), name="own"), Link(("a", "b", "d"), closed=True))
+    assert merged_schema(known, LandmarkSchema(("a", "d"))).links == known.links
 
 
 def test_names_for_more_landmarks():
