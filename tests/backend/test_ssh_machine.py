@@ -201,6 +201,8 @@ def test_stop_keeps_a_model_and_twice_kills(prepared, follow, untrained, server)
     assert was_cancelled(report.model_dir)
     second = follow(prepared(LONG))
     training(second)
+    (worker,) = workers(server)
+    os.kill(worker, signal.SIGSTOP)  # one that does not answer
     second.stop()
     second.stop()
     assert second.wait(200).state is JobState.KILLED

@@ -133,7 +133,7 @@ def test_a_page_names_values_norms_and_what_is_not_computed(study, tmp_path):
     read = MeasuredInput.of_study(study)
     path = tmp_path / "report.html"
     write_report(path, make_report(read, read.measure(), title="<Triangles>", images=["3", "0.png"]))
-    page = path.read_text()
+    page = path.read_text(encoding="utf-8")
     assert "<h2>3.png</h2>" in page
     assert "<h2>0.png</h2>" in page
     assert "<h2>1.png</h2>" not in page
