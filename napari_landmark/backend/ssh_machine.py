@@ -348,6 +348,8 @@ class SshMachine:
             or (of_files and ("Connection closed" in all_said or "lost connection" in all_said))
         ):
             return UnreachableError(f"{name}: cannot be reached ({said or 'the connection was cut'})")
+        if of_files and "write remote" in said:  # what sftp says of a full disk, without its name
+            return InputError(f"{name}: files cannot be written there ({said}): free some space there")
         if of_files:
             return InputError(f"{name}: files cannot be transferred ({said or f'exit status {status}'})")
         if status == 127 or "not found" in said:

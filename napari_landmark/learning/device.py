@@ -34,7 +34,8 @@ class Device:
         if kind == "cuda":
             return f"cuda ({torch.cuda.get_device_name(self.torch_device)})"
         if kind == "cpu":
-            return f"cpu ({computing_threads()} threads)"
+            count = computing_threads()
+            return f"cpu ({count} thread{'' if count == 1 else 's'})"
         return kind
 
     def autocast(self) -> contextlib.AbstractContextManager:

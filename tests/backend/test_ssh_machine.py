@@ -16,6 +16,7 @@ import pytest
 
 from napari_landmark.backend.client import JobClient, JobState
 from napari_landmark.backend.hosts import Host, save_host
+from napari_landmark.backend.job_file import read_job, write_job
 from napari_landmark.backend.job_record import list_records
 from napari_landmark.backend.jobs.train import TrainJob
 from napari_landmark.backend.machine import UnreachableError
@@ -335,6 +336,45 @@ class TestRefusals:
         shutil.chown(folder, server.user)
         folder.chmod(0o755)
         assert "others may enter it" in self.refused(host, folder=str(folder))
+
+    @pytest.mark.parametrize("size", ["4k", "16k"])  # told before anything is sent, and while files are sent
+    def test_a_full_disk(self, host, server, prepared, follow, size):
+        disk = server.home / f"disk of {size}"
+        disk.mkdir()
+        mount = [
+            "mount",
+            "-t",
+            "tmpfs",
+            "-o",
+            f"size={size},mode=700,uid={disk.parent.stat().st_uid}",
+            "tmpfs",
+            disk,
+        ]
+        if subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("may not mount a file system")
+        try:
+            small = replace(host, folder=str(disk / "jobs"))
+            save_host(small)
+            status = follow(prepared(), SshMachine(small)).wait(120)
+            assert status.state is JobState.FAILED
+            line = word(status.error)
+            assert line.startswith("lab: ")
+            assert str(disk / "jobs") in line
+            assert line.endswith("free some space there")
+            assert "\n" not in line
+        finally:
+            subprocess.run(["umount", "-l", disk], check=True)
+
+    def test_no_card(self, host, server, prepared, follow):
+        if shutil.which("nvidia-smi"):
+            pytest.skip("there is a card")
+        record = prepared()
+        write_job(record.folder, replace(read_job(record.folder), device="cuda"))
+        status = follow(record).wait(200)
+        assert status.state is JobState.FAILED
+        line = word(status.error)
+        assert "cuda" in line
+        assert "\n" not in line
 
     def test_answers_that_are_none(self, host):
         for answer in ("[]", '{"version": 1}', "{" * 3000, '{"error": ["\\u001b[2J"]}', "x"):
