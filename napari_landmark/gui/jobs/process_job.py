@@ -27,6 +27,7 @@ from napari_landmark.backend.progress_file import (
 )
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.gui.jobs.job import MEMORY_ADVICE, explain
+from napari_landmark.gui.next_turn import in_next_turn
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.progress import ProgressEvent
 
@@ -172,7 +173,7 @@ class ProcessJob(QObject):
             self._request_stop(self._client)
         self.cancelling.emit()
         if self._stops == 1:
-            QTimer.singleShot(round(1000 * _SECONDS_UNTIL_KILL) + 50, self._offer_kill)
+            in_next_turn(self, self._offer_kill, milliseconds=round(1000 * _SECONDS_UNTIL_KILL) + 50)
 
     def leave(self) -> None:
         """End following since the viewer closes; the work goes on, unless it is of this viewer alone."""

@@ -6,8 +6,9 @@ import weakref
 from collections.abc import Callable
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
+
+from napari_landmark.gui.next_turn import in_next_turn
 
 
 class DeferredCanvas:
@@ -31,7 +32,7 @@ class DeferredCanvas:
         if widget is None or not widget.updatesEnabled():
             return
         widget.setUpdatesEnabled(False)
-        self._next_turn(widget, lambda: widget.setUpdatesEnabled(True))
+        in_next_turn(widget, lambda: widget.setUpdatesEnabled(True))
 
     def in_turns(self, *steps: Callable[[], object]) -> None:
         """Call functions one after another, each in a turn of the event loop; at once in a viewer without a window."""
@@ -46,15 +47,7 @@ class DeferredCanvas:
             if steps[1:]:
                 self.in_turns(*steps[1:])
 
-        self._next_turn(widget, next_one)
-
-    @staticmethod
-    def _next_turn(widget: QWidget, action: Callable[[], object]) -> None:
-        timer = QTimer(widget)  # deleted with the canvas, so that it cannot fire afterwards
-        timer.setSingleShot(True)
-        timer.timeout.connect(action)
-        timer.timeout.connect(timer.deleteLater)
-        timer.start(0)
+        in_next_turn(widget, next_one)
 
     def _widget(self) -> QWidget | None:
         """Widget of the canvas, for which napari has private means only; without those drawing is not deferred."""

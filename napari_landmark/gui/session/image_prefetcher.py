@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
@@ -80,7 +81,8 @@ class ImagePrefetcher:
         future = self._reading.get(number)
         begun = future is not None and not future.cancel()
         if future is not None and begun and not (future.done() and future.exception() is not None):
-            return self._request(number).result()
+            with suppress(InputError):  # it was read before now: the file may have come since
+                return self._request(number).result()
         self._reading.pop(number, None)
         for other, waiting in list(self._reading.items()):
             if waiting.cancel():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
@@ -23,6 +23,7 @@ from napari_landmark.data.landmarks import Status
 from napari_landmark.data.planes import Plane, orthogonal_planes
 from napari_landmark.gui.controls import note
 from napari_landmark.gui.layers.mark_colors import CONFIDENCE_COLORS
+from napari_landmark.gui.next_turn import in_next_turn
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.image_display import ADJUSTED
 from napari_landmark.gui.widgets.dock_widget import Dock
@@ -286,7 +287,7 @@ class PlanesWidget(Dock):
         super().showEvent(event)
         if not self._moved_down:
             self._moved_down = True
-            QTimer.singleShot(0, self._move_down)
+            in_next_turn(self, self._move_down)
 
     def _move_down(self) -> None:
         dock: QWidget | None = self
@@ -299,7 +300,7 @@ class PlanesWidget(Dock):
             window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
             window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
             window.resizeDocks([dock], [int(0.42 * window.height())], Qt.Orientation.Vertical)
-            QTimer.singleShot(0, self._refit)
+            in_next_turn(self, self._refit)
 
     def _refit(self) -> None:
         """Show the whole image in the main view, which is smaller now."""

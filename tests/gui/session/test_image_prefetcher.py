@@ -17,16 +17,20 @@ class SlowCohort:
 
     def __init__(self, *, quick):
         self.quick, self.go, self.read_numbers = set(quick), threading.Event(), []
+        self.broken, self.begun = {13}, threading.Event()  # and whether a broken one has begun to be read
 
     def __len__(self):
         return 100
 
     def read(self, number):
+        is_broken = number in self.broken
+        if is_broken:
+            self.begun.set()
         if number not in self.quick:
             self.go.wait(10)
         self.read_numbers.append(number)
-        if number == 13:
-            raise InputError("13: cannot be read")
+        if is_broken:
+            raise InputError(f"{number}: cannot be read")
         return SimpleNamespace(array=np.full((2, 2), number))
 
 
@@ -56,4 +60,15 @@ def test_neighbours_are_read_once(cohort):
         prefetcher.read(13)
     with pytest.raises(InputError, match="13"):
         prefetcher.read(13)
+    prefetcher.close()
+
+
+def test_a_file_that_came_while_it_was_read_ahead_is_read_again(cohort):
+    cohort.quick = {12}
+    prefetcher = ImagePrefetcher(cohort)
+    prefetcher.read(12)  # 13 is read ahead, and not found
+    assert cohort.begun.wait(10)
+    cohort.broken.clear()
+    threading.Timer(0.1, cohort.go.set).start()
+    assert prefetcher.read(13).array[0, 0] == 13
     prefetcher.close()
