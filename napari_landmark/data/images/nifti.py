@@ -7,7 +7,9 @@ taken that ITK, and so 3D Slicer, takes, with the spacing of ``pixdim``.
 from __future__ import annotations
 
 import gzip
+import importlib
 import math
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +40,7 @@ _VECTORS = (1004, 1005, 1006, 1007)  # intents by which the fifth axis is values
 _VECTOR = 1007
 _UNIT_OF_LENGTH = 7  # bits of the code of units
 _MILLIMETRES = {1: 1000.0, 3: 0.001}  # of the unit codes of metres and micrometres
+_IMPORTING = threading.Lock()
 _GZIP_MARK = b"\x1f\x8b"
 _BLOCK = 1 << 20
 _RIGHT_ANGLES = 1e-4  # largest scalar product of two axes
@@ -121,8 +124,19 @@ def _opened(path: Path) -> Iterator[_Stream]:
         raise InputError(f"cannot be read ({error.strerror or error})") from error
 
 
+def _import_nibabel() -> None:
+    """Import nibabel whole, by one thread alone.
+
+    Its modules import each other in circles. A thread that came in by another of them meanwhile would find them half
+    made, and end in an ImportError.
+    """
+    with _IMPORTING:
+        importlib.import_module("nibabel")
+
+
 def _read_header(stream: _Stream) -> _Header:
     """Parse and check a header; InputError where it is damaged, or the image too large or of a kind not used."""
+    _import_nibabel()
     from nibabel.spatialimages import HeaderDataError
 
     fields = _read_fields(stream)
@@ -134,6 +148,7 @@ def _read_header(stream: _Stream) -> _Header:
 
 def _read_fields(stream: _Stream) -> Any:
     """The header as nibabel parses it; InputError where it is no NIfTI, or sizes or kind of the pixels cannot be."""
+    _import_nibabel()
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel
@@ -170,3 +172,35 @@ class TestHostileFiles:
         path = save(tmp_path / "a.nii", volume(), codes=(1, 0), quatern_b=np.nan)
         with pytest.raises(InputError, match=r"a\.nii: has an orientation that is not finite"):
             read_image(path)
+
+
+_READ_AT_ONCE = """
+import sys, threading
+from pathlib import Path
+from napari_landmark.data.images.image import read_geometry
+from napari_landmark.data.images.nifti import check_nifti_header
+
+path, gate, errors = Path(sys.argv[1]), threading.Barrier(8), []
+
+def read(function):
+    gate.wait()
+    try:
+        function(path)
+    except Exception as error:
+        errors.append(repr(error))
+
+threads = [threading.Thread(target=read, args=[(read_geometry, check_nifti_header)[k % 2]]) for k in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+sys.exit("\\n".join(errors) or 0)
+"""
+
+
+def test_the_first_files_of_a_program_are_read_by_many_threads(tmp_path):
+    """Modules of nibabel import each other in circles: a second thread must not see them half made."""
+    path = save(tmp_path / "volume.nii", volume(), sform=affine())
+    for _ in range(3):
+        run = subprocess.run([sys.executable, "-c", _READ_AT_ONCE, path], capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
