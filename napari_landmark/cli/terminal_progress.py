@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -19,8 +20,14 @@ _PLAIN_SECONDS = 20.0  # between lines where the output is a file or a pipe
 
 
 @contextlib.contextmanager
-def terminal_progress() -> Iterator[Progress]:
-    """Progress bars with loss and time left on standard error; occasional lines where that is no terminal."""
+def terminal_progress(*, shown: bool = True) -> Iterator[Progress]:
+    """Progress bars with loss and time left on standard error; occasional lines where that is no terminal.
+
+    Without `shown` there are none, as in all but one of the processes that train together.
+    """
+    if not shown:
+        yield lambda event: None
+        return
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _PlainLines()
@@ -40,6 +47,20 @@ def terminal_progress() -> Iterator[Progress]:
             bars.update(tasks[event.stage], completed=min(1.0, event.fraction), note=progress_note(event))
 
         yield show
+
+
+@contextlib.contextmanager
+def printing(*, shown: bool) -> Iterator[None]:
+    """Context that drops what is printed, except with `shown`. An error is printed after it, when the program ends."""
+    if shown:
+        yield
+        return
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield
 
 
 def progress_note(event: ProgressEvent) -> str:

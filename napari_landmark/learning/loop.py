@@ -15,6 +15,7 @@ from torch import nn
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.learning.checkpoint import load_tensors, load_weights, save_tensors
+from napari_landmark.learning.data_parallel import ALONE, Ranks, shared_normalisation
 from napari_landmark.learning.malloc import keep_freed_memory
 from napari_landmark.learning.threads import thread_limit
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
@@ -173,6 +174,7 @@ def run_training(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
     after_step: Callable[[float], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> History:
     """Minimise the loss of batches until the budget is spent or the work is cancelled.
 
@@ -191,6 +193,9 @@ def run_training(
         Shared with `batches` that depend on the done part of the training.
     after_step : callable, optional
         Called between steps with the done part. It may use the network in evaluation mode; its time counts.
+    ranks : Ranks, optional
+        Processes that train together: each calls this with the same network and budget, and batches of its own. The
+        checkpoint is on a disk of all; the first process writes it.
 
     Returns
     -------
@@ -208,13 +213,13 @@ def run_training(
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
     history = History(stage)
     if checkpoint and checkpoint.resume and checkpoint.path.exists():
-        history = _load(checkpoint.path, network, optimizer, generator, stage)
+        history = _load(checkpoint.path, network, optimizer, generator, stage, ranks)
 
     history.least_steps = budget.needed_steps
 
     def save() -> None:
         if checkpoint:
-            _save(checkpoint.path, network, optimizer, generator, history)
+            _save(checkpoint.path, network, optimizer, generator, history, ranks)
 
     clock = clock or TrainingClock()
     source = _repeated(batches)
@@ -223,16 +228,26 @@ def run_training(
     saved = time.monotonic()
     network.train()
     skipped = 0
-    with keep_freed_memory(), thread_limit():
-        while (fraction := budget.fraction(history.steps, history.seconds)) < 1:
-            if cancel and cancel.cancelled:
+    with keep_freed_memory(), thread_limit(), shared_normalisation(network, ranks):
+        while True:
+            fraction, stop, due = ranks.agree(
+                budget.fraction(history.steps, history.seconds),
+                bool(cancel and cancel.cancelled),
+                bool(checkpoint and time.monotonic() - saved > checkpoint.interval),
+            )
+            if fraction >= 1:
+                break
+            if stop:
                 history.cancelled = True
                 break
+            if due:
+                save()
+                saved = time.monotonic()
             factor = learning_rate_at(fraction, warmup=warmup)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * factor
             clock.fraction = fraction
-            value, stepped = _step(network, loss, next(source), optimizer)
+            value, stepped = _step(network, loss, next(source), optimizer, ranks)
             skipped = 0 if stepped else skipped + 1
             if skipped == _MOST_SKIPPED_STEPS:
                 raise _diverged(stage)
@@ -245,9 +260,6 @@ def run_training(
                 after_step(budget.fraction(history.steps, history.seconds))
                 if not network.training:
                     network.train()
-            if checkpoint and now - saved > checkpoint.interval:
-                save()
-                saved = time.monotonic()
     report.finish()
     network.eval()
     save()
@@ -255,17 +267,22 @@ def run_training(
 
 
 def _step(
-    network: nn.Module, loss: Callable[[Batch], torch.Tensor], batch: Batch, optimizer: torch.optim.Optimizer
+    network: nn.Module,
+    loss: Callable[[Batch], torch.Tensor],
+    batch: Batch,
+    optimizer: torch.optim.Optimizer,
+    ranks: Ranks,
 ) -> tuple[torch.Tensor, bool]:
     """One step of the optimizer: the loss without its graph, and whether the weights were changed."""
     optimizer.zero_grad(set_to_none=True)
     value = loss(batch)
     value.backward()
+    mean = ranks.average_gradients(network, value)
     length = nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT_NORM, foreach=True)
     finite = bool(torch.isfinite(length))
     if finite:  # one overflow must not ruin the weights for good
         optimizer.step()
-    return value.detach(), finite
+    return mean.detach(), finite
 
 
 def _diverged(stage: str) -> InputError:
@@ -331,18 +348,44 @@ def _save(
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator,
     history: History,
+    ranks: Ranks,
+) -> None:
+    first, *others = ranks.gathered(generator.get_state())
+    if ranks.is_first:
+        _write(path, network, optimizer, first, others, history)
+    ranks.agree(0.0)  # no process reads the file before it is there
+
+
+def _write(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    first: torch.Tensor,
+    others: list[torch.Tensor],
+    history: History,
 ) -> None:
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors.update({f"optimizer.{index}.{key}": value for key, value in state.items()})
-    tensors["generator"] = generator.get_state()
+    tensors["generator"] = first
+    tensors.update({f"generator.{rank}": state for rank, state in enumerate(others, 1)})
     save_tensors(path, tensors, metadata={"history": json.dumps(history.to_json())})
 
 
 def _load(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator, stage: str
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    stage: str,
+    ranks: Ranks,
 ) -> History:
     tensors, metadata = load_tensors(path)
+    processes = 1 + len(_under(tensors, "generator."))
+    if processes != ranks.size:
+        raise InputError(
+            f"{path}: is of a training by {processes} processes; go on with as many, or train anew"
+        )
     load_weights(network, _under(tensors, "network."), path=path)
     try:
         states: dict[int, dict[str, torch.Tensor]] = {}
@@ -351,7 +394,7 @@ def _load(
             index, key = name.split(".", 1)
             states.setdefault(int(index), {})[key] = _laid_out(value, parameters[int(index)])
         optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
-        generator.set_state(tensors["generator"])
+        generator.set_state(tensors[f"generator.{ranks.rank}" if ranks.rank else "generator"])
         history = History(**json.loads(metadata["history"]))
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: is not a checkpoint of a training ({error}); train anew") from error

@@ -6,11 +6,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.landmarks import LandmarkSet
+from napari_landmark.learning.data_parallel import ALONE, Ranks
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import Checkpoint, History, TrainingClock, run_training
 from napari_landmark.learning.out_of_memory import with_smaller_batches
@@ -43,6 +42,7 @@ def train_registration(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
     full_hash: bool = False,
+    ranks: Ranks = ALONE,
 ) -> RegistrationModel:
     """Train a model that registers any two images of a cohort.
 
@@ -60,6 +60,9 @@ def train_registration(
         Resume from that checkpoint, with the options of that training except device and minutes.
     full_hash : bool, optional
         Record a fingerprint over every byte of the images; a resumed training keeps the kind it began with.
+    ranks : Ranks, optional
+        Processes that train together, each of which calls this with the same arguments except its device: a step learns
+        from the batches of all. The first one writes.
 
     Returns
     -------
@@ -87,13 +90,13 @@ def train_registration(
     dataset = RegistrationDataset(cohort, labels, device, landmarks=landmarks)
     digest = compare_images(cohort, full=full_hash, progress=progress, cancel=cancel)
     with seeded(options.seed, device.torch_device):
-        generator = torch.Generator().manual_seed(options.seed)
+        generator = ranks.generator(options.seed)
         trainer = Trainer(dataset, options)
         record = training_record(cohort, dataset, options, str(device), data_fingerprint=digest)
         _check_terms(options.weights, dataset)
         if before is not None:
             before.check(record)
-        if folder is not None:
+        if folder is not None and ranks.is_first:
             folder.mkdir(parents=True, exist_ok=True)
             if not resume:  # a checkpoint of an earlier training must not be taken for one of this training
                 (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -118,19 +121,23 @@ def train_registration(
                 checkpoint=Checkpoint(folder / CHECKPOINT, goes_on) if folder is not None else None,
                 progress=progress,
                 cancel=cancel,
+                ranks=ranks,
             )
 
-        history = with_smaller_batches(run, first, device=device, least=trainer.least_batch)
+        # One process that lacks memory cannot change the batches of the others.
+        least = trainer.least_batch if ranks.size == 1 else first
+        history = with_smaller_batches(run, first, device=device, least=least)
     record |= {
         "cancelled": history.cancelled,
         "seconds": round(time.monotonic() - started, 1),
         "history": history.to_json(),
         "terms": trainer.last_terms(),
+        **({"processes": ranks.size} if ranks.size > 1 else {}),
     }
     model = RegistrationModel(
         cohort.canvas, dataset.labels, trainer.segmenter, trainer.network, device=device, record=record
     )
-    if folder is not None:
+    if folder is not None and ranks.is_first:
         model.save(folder)
         write_registration_card(folder, record)
         if not history.cancelled:
