@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,3 +166,25 @@ def test_the_folder_of_a_model_may_be_moved(arguments, tmp_path):
     assert main(arguments()) == 0
     shutil.move(tmp_path / "model", tmp_path / "elsewhere")
     assert RegistrationModel.load(tmp_path / "elsewhere").labels
+
+
+@pytest.mark.slow
+def test_torchrun_trains_one_model_with_several_processes(arguments, tmp_path):
+    from napari_landmark.registration.model import RegistrationModel
+
+    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "napari_landmark"]
+    run = subprocess.run(
+        [*words, *arguments(minutes=0.03)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("device cpu (1 thread) in each of 2 processes") == 1
+    assert run.stdout.count("trained in") == 1
+    record = json.loads((tmp_path / "model" / "model.json").read_text())["training"]
+    assert record["processes"] == 2
+    assert record["history"]["steps"] > 0
+    RegistrationModel.load(tmp_path / "model")
+    assert not (tmp_path / "model" / "checkpoint.safetensors").exists()
