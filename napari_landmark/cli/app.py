@@ -49,6 +49,10 @@ model_app = typer.Typer(help="Pass trained models on, as one file with checksums
 app.add_typer(model_app, name="model")
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 is the second card) or mps")]
+Executor = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Use the workers of a dask scheduler: dask://HOST:PORT"),
+]
 Spacing = Annotated[
     float | None,
     typer.Option(metavar="MM", help="Millimetres per pixel, instead of the files' own", callback=_length),
@@ -165,10 +169,7 @@ def detect(
             help="Work on one of N parts, I from 0 to N-1, as a job array does; `merge` joins them",
         ),
     ] = None,
-    executor: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Use the workers of a dask scheduler: dask://HOST:PORT"),
-    ] = None,
+    executor: Executor = None,
     on: On = None,
     yes: Yes = False,
 ) -> None:
@@ -516,6 +517,7 @@ def register_evaluate(
     device: Device = "auto",
     steps: Steps = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
+    executor: Executor = None,
 ) -> None:
     """Register pairs with a model and compare them by label maps and landmarks."""
     from napari_landmark.cli.register_evaluate import run_register_evaluate
@@ -530,6 +532,7 @@ def register_evaluate(
         device=device,
         steps=steps,
         as_json=as_json,
+        executor=executor,
     )
 
 
@@ -562,10 +565,20 @@ def cache(
         ),
     ] = False,
     clear: Annotated[bool, typer.Option("--clear", help="Remove all that no program uses now")] = False,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Resample the images of a folder, for what comes later")
+    ] = None,
+    spacing: Spacing = None,
+    executor: Executor = None,
 ) -> None:
-    """List or remove the caches of resampled images."""
-    from napari_landmark.cli.cache import run_cache
+    """List, remove or make caches of resampled images."""
+    from napari_landmark.cli.cache import run_cache, run_make_cache
 
+    if images is not None and not (remove_unused or clear):
+        run_make_cache(images, spacing=spacing, executor=executor)
+        return
+    if images is not None or spacing is not None or executor is not None:
+        raise InputError("a cache is made with --images DIR alone, and listed or removed without it")
     run_cache(remove_unused=remove_unused, clear=clear)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 import typer
 
+from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.cohort.cache_folders import CacheFolder, list_caches, remove_cache
-from napari_landmark.data.cohort.cache_location import cache_dirs
+from napari_landmark.data.cohort.cache_location import cache_dirs, default_cache_dir
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
 
 
@@ -26,6 +30,25 @@ def run_cache(*, remove_unused: bool, clear: bool) -> None:
             continue
         for cache in caches:
             typer.echo(f"  {_line(cache)}")
+
+
+def run_make_cache(images: Path, *, spacing: float | None, executor: str | None) -> None:
+    """Resample the images of a folder as a training does, here or on the workers of a scheduler."""
+    if not images.is_dir():
+        raise InputError(f"{images}: there is no such folder; --images names the folder of the images")
+    with terminal_progress() as progress, cancel_on_interrupt() as cancel, ExitStack() as stack:
+        drawing = None
+        if executor is not None:
+            from napari_landmark.backend.cluster.cache import cluster_drawing
+
+            drawing = stack.enter_context(cluster_drawing(executor, cancel=cancel))
+        cohort = Cohort.from_folder(
+            images, spacing=spacing, drawing=drawing, progress=progress, cancel=cancel
+        )
+    for problem in cohort.skipped_files:
+        typer.echo(f"left out: {problem.name}: {problem.reason}", err=True)
+    size = " x ".join(str(n) for n in reversed(cohort.canvas))
+    typer.echo(f"{len(cohort)} images at {size} pixels are in {default_cache_dir()}")
 
 
 def _line(cache: CacheFolder) -> str:

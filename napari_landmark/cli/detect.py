@@ -157,7 +157,8 @@ def run_detect(
 
 
 def _detect_on_cluster(request: DetectionRequest, executor: str) -> None:
-    from napari_landmark.backend.cluster import detect_on_cluster, parse_address
+    from napari_landmark.backend.cluster.detection import detect_on_cluster
+    from napari_landmark.backend.cluster.tasks import parse_address
     from napari_landmark.detection.model.store import load_model, require_default_folder
 
     parse_address(executor)  # a wrong one is told before the model is read

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +25,9 @@ from napari_landmark.registration.label_map import read_label_map
 from napari_landmark.registration.pairwise.header_alignment import header_alignment
 from napari_landmark.registration.pairwise.measures import landmark_errors, warped_dice
 from napari_landmark.registration.transform.transform import Transform
+
+STAGE = "registering pairs"
+"""Name of the work in progress events."""
 
 Pair = tuple[str, str]
 """Names of a fixed and of a moving image."""
@@ -42,6 +47,54 @@ class Registered(Protocol):
 
 Register = Callable[[MedicalImage, MedicalImage], Registered]
 """Function that registers a fixed and a moving image."""
+
+
+@dataclass(frozen=True)
+class PairMeasures:
+    """Measures of one pair, before and after its registration.
+
+    Attributes
+    ----------
+    dice : two dicts of int to float, or None
+        Dice by label; None where an image has no label map.
+    px : two tuples of float
+        Distances of the landmarks known in both images, in pixels of the fixed image.
+    mm : two tuples of float, or None
+        The same in millimetres; None if the spacing is not known.
+    lost : int
+        Landmarks that could only be measured in the moving image.
+    folding_percent, seconds : float
+    """
+
+    dice: tuple[Mapping[int, float], Mapping[int, float]] | None
+    px: tuple[tuple[float, ...], tuple[float, ...]]
+    mm: tuple[tuple[float, ...], tuple[float, ...]] | None
+    lost: int
+    folding_percent: float
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> PairMeasures:
+        """The measures of `to_json`; InputError for anything else."""
+        try:
+            dice, mm = values["dice"], values["mm"]
+            before, after = (tuple(map(float, part)) for part in values["px"])
+            return cls(
+                None
+                if dice is None
+                else _two(dice, lambda part: {int(k): float(v) for k, v in part.items()}),
+                (before, after),
+                None if mm is None else _two(mm, lambda part: tuple(map(float, part))),
+                int(values["lost"]),
+                float(values["folding_percent"]),
+                float(values["seconds"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"these are no measures of a registered pair ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -65,8 +118,8 @@ class RegistrationEvaluation:
     n_pairs_with_labels, n_landmarks, n_lost : int
         Pairs with both label maps; landmarks known in both images of a pair, over all pairs; and those of them
         that could only be measured in the moving image.
-    cancelled : bool
-        Whether the evaluation was stopped before the last pair.
+    n_asked : int
+        Pairs that were to be registered.
     """
 
     dice_before: float | None
@@ -82,7 +135,12 @@ class RegistrationEvaluation:
     n_pairs_with_labels: int
     n_landmarks: int
     n_lost: int
-    cancelled: bool = False
+    n_asked: int
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the evaluation was stopped before the last pair."""
+        return self.n_pairs < self.n_asked
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as ``napari-landmark register evaluate --json`` prints them."""
@@ -187,6 +245,28 @@ def evaluate_registration(
     InputError
         An image or a label map cannot be used.
     """
+    found: list[PairMeasures] = []
+    measuring = measure_pairs(register, pairs, images, labels=labels, landmarks=landmarks, spacing=spacing)
+    with closing(measuring):
+        while len(found) < len(pairs) and not (cancel is not None and cancel.cancelled):
+            if progress is not None:
+                progress(ProgressEvent(STAGE, len(found) / len(pairs), step=len(found)))
+            found.append(next(measuring))
+    if progress is not None and len(found) == len(pairs):
+        progress(ProgressEvent(STAGE, 1.0, step=len(pairs)))
+    return means_of_pairs(found, asked=len(pairs))
+
+
+def measure_pairs(
+    register: Register,
+    pairs: Sequence[Pair],
+    images: Mapping[str, Path],
+    *,
+    labels: Mapping[str, Path] | None = None,
+    landmarks: Mapping[str, LandmarkSet] | None = None,
+    spacing: float | Sequence[float] | None = None,
+) -> Generator[PairMeasures, None, None]:
+    """Register pairs one by one and measure them; parameters and errors are those of `evaluate_registration`."""
     labels, landmarks = labels or {}, landmarks or {}
 
     # Lists of pairs often keep one image for several rows.
@@ -195,87 +275,70 @@ def evaluate_registration(
         image = read_image(images[name], spacing=spacing, name=name)
         return image, read_label_map(labels[name], image.geometry) if name in labels else None
 
-    measured = _Measured()
-    for done, (fixed_name, moving_name) in enumerate(pairs):
-        if cancel is not None and cancel.cancelled:
-            break
-        if progress is not None:
-            progress(ProgressEvent("registering pairs", done / len(pairs), step=done))
+    for fixed_name, moving_name in pairs:
         (fixed, fixed_labels), (moving, moving_labels) = load(fixed_name), load(moving_name)
         found = register(fixed, moving)
         before = header_alignment(fixed.geometry, moving.geometry)
+        dice = None
         if fixed_labels is not None and moving_labels is not None:
-            measured.add_dice(
+            dice = (
                 warped_dice(before, fixed_labels, moving_labels),
                 warped_dice(found.transform, fixed_labels, moving_labels),
             )
+        px: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+        mm: tuple[tuple[float, ...], tuple[float, ...]] | None = ((), ())
+        lost = 0
         if fixed_name in landmarks and moving_name in landmarks:
             for image in (fixed, moving):
                 _check_coordinates(image, landmarks[image.name])
-            measured.add_landmarks(before, found.transform, landmarks[fixed_name], landmarks[moving_name])
-        measured.folding.append(found.transform.folding_percent())
-        measured.seconds.append(found.seconds)
-    else:
-        if progress is not None:
-            progress(ProgressEvent("registering pairs", 1.0, step=len(pairs)))
-    return measured.means(cancelled=len(measured.seconds) < len(pairs))
+            first, last = (
+                landmark_errors(transform, landmarks[fixed_name], landmarks[moving_name])
+                for transform in (before, found.transform)
+            )
+            px = (tuple(first.px.values()), tuple(last.px.values()))
+            known = first.mm is not None and last.mm is not None
+            mm = (tuple((first.mm or {}).values()), tuple((last.mm or {}).values())) if known else None
+            lost = len(first.lost) + len(last.lost)
+        yield PairMeasures(dice, px, mm, lost, found.transform.folding_percent(), found.seconds)
 
 
-class _Measured:
-    """Measures of the pairs so far."""
-
-    def __init__(self) -> None:
-        self.folding: list[float] = []
-        self.seconds: list[float] = []
-        self._dice: dict[str, list[float]] = {"before": [], "after": []}
-        self._per_label: dict[int, list[float]] = {}
-        self._px: dict[str, list[float]] = {"before": [], "after": []}
-        self._mm: dict[str, list[float]] = {"before": [], "after": []}
-        self._all_mm = True
-        self._with_labels = self._lost = 0
-
-    def add_dice(self, before: Mapping[int, float], after: Mapping[int, float]) -> None:
-        """Add the Dice of a pair, by label."""
-        self._with_labels += 1
-        for when, values in (("before", before), ("after", after)):
+def means_of_pairs(measures: Sequence[PairMeasures], *, asked: int) -> RegistrationEvaluation:
+    """Means over the pairs that were measured, of so many that were asked for."""
+    before: list[float] = []
+    after: list[float] = []
+    per_label: defaultdict[int, list[float]] = defaultdict(list)
+    with_labels = [one.dice for one in measures if one.dice is not None]
+    for first, last in with_labels:
+        for means, values in ((before, first), (after, last)):
             if values:
-                self._dice[when].append(float(np.mean(list(values.values()))))
-        for label, value in after.items():
-            self._per_label.setdefault(label, []).append(value)
+                means.append(float(np.mean(list(values.values()))))
+        for label, value in last.items():
+            per_label[label].append(value)
+    px = [[value for one in measures for value in one.px[when]] for when in (0, 1)]
+    # Millimetres of some pairs only would look like those of all.
+    all_mm = all(one.mm is not None or not any(one.px) for one in measures)
+    mm = [[value for one in measures if one.mm and all_mm for value in one.mm[when]] for when in (0, 1)]
+    return RegistrationEvaluation(
+        dice_before=_mean(before),
+        dice=_mean(after),
+        dice_per_label={label: float(np.mean(per_label[label])) for label in sorted(per_label)},
+        tre_before_mm=_mean(mm[0]),
+        tre_mm=_mean(mm[1]),
+        tre_before_px=_mean(px[0]),
+        tre_px=_mean(px[1]),
+        folding_percent=_mean([one.folding_percent for one in measures]),
+        seconds_per_pair=_mean([one.seconds for one in measures]),
+        n_pairs=len(measures),
+        n_pairs_with_labels=len(with_labels),
+        n_landmarks=len(px[1]),
+        n_lost=sum(one.lost for one in measures),
+        n_asked=asked,
+    )
 
-    def add_landmarks(
-        self, before: Transform, after: Transform, fixed: LandmarkSet, moving: LandmarkSet
-    ) -> None:
-        """Add the landmark errors of a pair."""
-        for when, transform in (("before", before), ("after", after)):
-            errors = landmark_errors(transform, fixed, moving)
-            self._px[when] += errors.px.values()
-            self._mm[when] += (errors.mm or {}).values()
-            # Millimetres of some pairs only would look like those of all.
-            self._all_mm &= errors.mm is not None or not errors.px
-        self._lost += len(errors.lost)
 
-    def means(self, *, cancelled: bool) -> RegistrationEvaluation:
-        """Means over all pairs that were added."""
-        mm = self._mm if self._all_mm else {"before": [], "after": []}
-        return RegistrationEvaluation(
-            dice_before=_mean(self._dice["before"]),
-            dice=_mean(self._dice["after"]),
-            dice_per_label={
-                label: float(np.mean(self._per_label[label])) for label in sorted(self._per_label)
-            },
-            tre_before_mm=_mean(mm["before"]),
-            tre_mm=_mean(mm["after"]),
-            tre_before_px=_mean(self._px["before"]),
-            tre_px=_mean(self._px["after"]),
-            folding_percent=_mean(self.folding),
-            seconds_per_pair=_mean(self.seconds),
-            n_pairs=len(self.seconds),
-            n_pairs_with_labels=self._with_labels,
-            n_landmarks=len(self._px["after"]),
-            n_lost=self._lost,
-            cancelled=cancelled,
-        )
+def _two(parts: Sequence[Any], made: Callable[[Any], Any]) -> Any:
+    before, after = map(made, parts)
+    return before, after
 
 
 def _check_coordinates(image: MedicalImage, landmarks: LandmarkSet) -> None:

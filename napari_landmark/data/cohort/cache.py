@@ -105,8 +105,9 @@ class WorkingCache:
 
     def build(
         self,
-        draw: Callable[[int], NDArray[np.float32]],
+        draw: Callable[[int], NDArray[np.floating]],
         *,
+        threads: int = 1,
         progress: Progress | None = None,
         cancel: CancelToken | None = None,
     ) -> dict[int, str]:
@@ -117,6 +118,8 @@ class WorkingCache:
         draw : callable
             Gives the row of a number; called from several threads. An InputError or OSError from it is noted
             and the other rows go on.
+        threads : int
+            That draw at the same time.
         progress : callable, optional
             Called after every row, and where another program must be waited for; an exception from it ends the work,
             and the rows made so far are kept.
@@ -143,7 +146,7 @@ class WorkingCache:
 
         def build() -> dict[int, str]:
             with self._alone(progress, cancel):
-                failures = self._build(draw, report, cancel)
+                failures = self._build(draw, threads, report, cancel)
                 # Opened and marked here and kept: another list of images removes no file that is in use.
                 self._rows = self._open_rows()
                 if self._file is not None:
@@ -216,7 +219,8 @@ class WorkingCache:
 
     def _build(
         self,
-        draw: Callable[[int], NDArray[np.float32]],
+        draw: Callable[[int], NDArray[np.floating]],
+        threads: int,
         report: Callable[[int], None],
         cancel: CancelToken | None,
     ) -> dict[int, str]:
@@ -249,7 +253,7 @@ class WorkingCache:
         }
         self._write_index(done)
         try:
-            return self._make_rows(todo, rows, done, draw, report, cancel)
+            return self._make_rows(todo, rows, done, draw, threads, report, cancel)
         finally:
             rows.flush()
             self._write_index(done)
@@ -260,7 +264,8 @@ class WorkingCache:
         todo: list[int],
         rows: np.memmap[Any, np.dtype[np.float16]],
         done: dict[str, str],
-        draw: Callable[[int], NDArray[np.float32]],
+        draw: Callable[[int], NDArray[np.floating]],
+        threads: int,
         report: Callable[[int], None],
         cancel: CancelToken | None,
     ) -> dict[int, str]:
@@ -273,8 +278,7 @@ class WorkingCache:
 
         failures: dict[int, str] = {}
         written = time.monotonic()
-        # Decoding and resampling release the interpreter's lock; more threads than this only take memory.
-        with closing(in_threads(make, todo, threads=min(8, os.cpu_count() or 1))) as results:
+        with closing(in_threads(make, todo, threads=threads)) as results:
             for number, future in results:
                 try:
                     future.result()

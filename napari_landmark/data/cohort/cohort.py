@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_landmark.data.cohort.cache import HEADERS, WorkingCache
 from napari_landmark.data.cohort.cache_location import default_cache_dir
+from napari_landmark.data.cohort.drawing import RESAMPLING, Drawing, LocalDrawing
 from napari_landmark.data.cohort.fingerprint import fingerprint
 from napari_landmark.data.cohort.folder import (
     SkippedFile,
@@ -25,26 +26,19 @@ from napari_landmark.data.cohort.folder import (
 )
 from napari_landmark.data.cohort.header_cache import HeaderCache
 from napari_landmark.data.cohort.headers import ImageFile, of_one_kind, read_headers
-from napari_landmark.data.cohort.memory_budget import MemoryBudget
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.cohort.working_grid import (
     CanvasTransform,
     canonical_axes,
     fit_canvas_transform,
-    resample,
 )
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage, read_image
-from napari_landmark.data.images.memory_limit import total_memory
 from napari_landmark.progress import CancelToken, Progress
 
-# Raised when `resample` or the readers give other values, so that old caches are made anew.
-_RESAMPLING = 2
 _CANVAS_STEP = 64
-_SHARE_OF_MEMORY = 0.6  # of all images that are read at the same time
-_BYTES_PER_PIXEL = 16  # the pixels in the type of the file, decoded and as they are resampled
 DEFAULT_WORKING_SIZE = {2: 768, 3: 128}
 """Longest side of the working grid by number of axes; a volume of 768 would hold as much as 700 pictures."""
 
@@ -103,6 +97,7 @@ class Cohort:
         working_size: int | Mapping[int, int] | None = None,
         cache_dir: str | Path | None = None,
         extra: Sequence[str | Path] = (),
+        drawing: Drawing | None = None,
         progress: Progress | None = None,
         cancel: CancelToken | None = None,
     ) -> Cohort:
@@ -125,6 +120,8 @@ class Cohort:
             Folder of the caches of all cohorts; `default_cache_dir` if not given.
         extra : sequence of path, optional
             Files from elsewhere, such as the template; those of the folder itself are not added twice.
+        drawing : Drawing, optional
+            Draws the images on the working grid; `LocalDrawing` if not given.
         progress : callable, optional
             Called with events of the stages "reading headers" and "reading images". An exception from it stops the
             work, and the images resampled so far are kept for the next time.
@@ -165,8 +162,12 @@ class Cohort:
             source=source,
         )
 
-        drawn = _Drawing(spacing, canvas)
-        failures = cache.build(lambda k: drawn.row(entries[k]), progress=progress, cancel=cancel)
+        drawing = drawing or LocalDrawing()
+
+        def draw(number: int) -> NDArray[np.floating]:
+            return drawing.draw(entries[number], canvas, spacing=spacing)
+
+        failures = cache.build(draw, threads=drawing.threads, progress=progress, cancel=cancel)
         skipped_files += [
             SkippedFile(entries[i].name, without_path(reason, entries[i].path))
             for i, reason in failures.items()
@@ -248,10 +249,13 @@ class Cohort:
             self.canvas,
         )
         result._posed_rows = {number: row for row, number in enumerate(numbers)}
-        drawn = _Drawing(self._spacing, self.canvas)
-        failures = result._posed_cache.build(
-            lambda k: drawn.row(entries[k], turned[numbers[k]]), progress=progress, cancel=cancel
-        )
+        drawing = LocalDrawing()
+
+        def draw(number: int) -> NDArray[np.floating]:
+            pose = turned[numbers[number]]
+            return drawing.draw(entries[number], self.canvas, spacing=self._spacing, pose=pose)
+
+        failures = result._posed_cache.build(draw, threads=drawing.threads, progress=progress, cancel=cancel)
         if failures:
             first = min(failures)
             raise InputError(f"{entries[first].name}: {without_path(failures[first], entries[first].path)}")
@@ -378,25 +382,11 @@ def _nothing_usable(folder: Path, skipped_files: Sequence[SkippedFile]) -> str:
     return f"{folder}: none of its {len(skipped_files)} files can be used; {first.name}: {first.reason}"
 
 
-class _Drawing:
-    """Reads images and resamples them, a limited amount of memory at a time."""
-
-    def __init__(self, spacing: float | Sequence[float] | None, canvas: tuple[int, ...]) -> None:
-        self._spacing, self._canvas = spacing, canvas
-        self._budget = MemoryBudget(int(_SHARE_OF_MEMORY * total_memory()))
-
-    def row(self, entry: ImageFile, pose: Pose | None = None) -> NDArray[np.float32]:
-        """The image on the working grid."""
-        with self._budget.reserve(_BYTES_PER_PIXEL * math.prod(entry.geometry.shape)):
-            image = read_image(entry.path, spacing=self._spacing, name=entry.name)
-            return resample(image, fit_canvas_transform(image.geometry, self._canvas, pose))
-
-
 def _key(entry: ImageFile, canvas: tuple[int, ...], pose: Pose | None = None) -> str:
     """Digest of everything that decides the content of a row of the cache."""
     geometry = entry.geometry
     return _digest(
-        _RESAMPLING,
+        RESAMPLING,
         str(entry.path.resolve()),
         entry.state,
         canvas,

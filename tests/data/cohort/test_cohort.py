@@ -13,7 +13,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from napari_landmark.data.cohort import cohort as cohort_module
+from napari_landmark.data.cohort import drawing as drawing_module
 from napari_landmark.data.cohort.cohort import Cohort, working_canvas
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.cohort.working_grid import resample
@@ -213,7 +213,7 @@ class TestCache:
             read.append(path.name)
             return read_image(path, **options)
 
-        monkeypatch.setattr(cohort_module, "read_image", spy)
+        monkeypatch.setattr(drawing_module, "read_image", spy)
         second = gather(folder)
         assert read == []
         np.testing.assert_array_equal(second.working(1), first.working(1))
@@ -248,7 +248,7 @@ class TestCache:
             read.append(path.name)
             return read_image(path, **options)
 
-        monkeypatch.setattr(cohort_module, "read_image", spy)
+        monkeypatch.setattr(drawing_module, "read_image", spy)
         assert len(gather(folder)) == 5
         assert len(read) <= 3
 
@@ -264,7 +264,7 @@ class TestCache:
                 raise OSError(errno.EIO, "Input/output error")
             return read_image(path, **options)
 
-        monkeypatch.setattr(cohort_module, "read_image", failing)
+        monkeypatch.setattr(drawing_module, "read_image", failing)
         cohort = gather(folder)
         assert len(cohort) == 4
         (skipped,) = cohort.skipped_files
@@ -284,9 +284,9 @@ class TestCache:
                 now[0] -= 1
             return read_image(path, **options)
 
-        monkeypatch.setattr(cohort_module, "read_image", slow)
+        monkeypatch.setattr(drawing_module, "read_image", slow)
         monkeypatch.setattr(
-            cohort_module, "total_memory", lambda: 16 * 66 * 80
+            drawing_module, "total_memory", lambda: 16 * 66 * 80
         )  # 0.6 of it: less than an image
         monkeypatch.setattr("os.cpu_count", lambda: 8)
         gather(folder)

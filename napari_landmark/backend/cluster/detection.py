@@ -1,21 +1,19 @@
 """Detection in a folder on the workers of a dask scheduler: the same table as in one process, to the byte.
 
 Work lists of some images are the tasks. What a worker gets are names and paths on a file system that all share;
-what it gives back are lines of the detection's journal, which are read as any journal is. A worker that is lost loses
-the list it is at, which another one does again.
+what it gives back are lines of the detection's journal, which are read as any journal is.
 """
 
 from __future__ import annotations
 
 import functools
-import queue
-import re
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from napari_landmark.backend.cluster.tasks import connected, parse_address, run_tasks
 from napari_landmark.data.cohort.folder import SkippedFile, image_files
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.study.study import Study
@@ -33,30 +31,9 @@ from napari_landmark.detection.model.predictor import Predictor
 from napari_landmark.detection.model.store import load_model
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
-if TYPE_CHECKING:
-    from distributed import Client, Future
-
-_ADDRESS = re.compile(r"dask(\+tls)?://([A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})")
 IMAGES_PER_TASK = 100
 """A lost worker loses the work on so many images at most."""
-_SECONDS_TO_CONNECT = 10
-_SECONDS_BETWEEN_LOOKS = 0.5
-_RETRIES = 3
 _alone = threading.Lock()  # a worker with several threads computes one list at a time: a model is not for two
-
-
-def parse_address(text: str) -> str:
-    """Address of a scheduler as dask has it, from `dask://HOST:PORT` or, with TLS, `dask+tls://HOST:PORT`.
-
-    Examples
-    --------
-    >>> parse_address("dask+tls://head.cluster:8786")
-    'tls://head.cluster:8786'
-    """
-    match = _ADDRESS.fullmatch(text)
-    if match is None:
-        raise InputError(f"executor {text!r:.80}: give dask://HOST:PORT, or dask+tls://HOST:PORT")
-    return f"{'tls' if match[1] else 'tcp'}://{match[2]}:{match[3]}"
 
 
 def detect_on_cluster(
@@ -122,14 +99,22 @@ def detect_on_cluster(
             progress(ProgressEvent("detecting", done / max(1, len(references)), step=done))
 
     parts = [todo[first : first + images_per_task] for first in range(0, len(todo), images_per_task)]
-    plain = _plain(spacing), _plain(default_spacing), None if heatmaps is None else str(heatmaps)
+    common: list[Any] = [str(study.folder.absolute()), model_name, model.digest(), device]
+    common += [_plain(spacing), _plain(default_spacing), None if heatmaps is None else str(heatmaps)]
     try:
         if parts:
-            with _connected(address) as client:
-                submit = functools.partial(
-                    _submit, client, str(study.folder.absolute()), model_name, model.digest(), device, *plain
+            with connected(address) as client:
+                ended = run_tasks(
+                    client,
+                    detect_part,
+                    common,
+                    parts,
+                    _names_and_paths,
+                    take,
+                    progress=progress,
+                    cancel=cancel,
                 )
-                found.cancelled = not _collect(client, submit, parts, take, progress, cancel)
+                found.cancelled = not ended
     finally:
         if kept is not None:
             kept.close()
@@ -179,60 +164,8 @@ def _model(study: str, model_name: str, device: str) -> Predictor:
     return load_model(Study.open(study), name=model_name, device=device)
 
 
-def _connected(address: str) -> Client:
-    try:
-        from distributed import Client
-    except ImportError:
-        raise InputError(
-            "the package distributed is not installed: install napari-landmark with the extra 'cluster'"
-        ) from None
-    try:
-        return Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, TimeoutError, ValueError, TypeError) as error:
-        raise InputError(f"{address}: no scheduler answers there ({_one_line(error)})") from error
-
-
-def _submit(client: Client, *arguments: Any) -> Future:
-    *same, part = arguments
-    files = [(reference.name, str(reference.path)) for reference in part]
-    return client.submit(detect_part, *same, files, pure=False, retries=_RETRIES)
-
-
-def _collect(
-    client: Client,
-    submit: Callable[[Sequence[ImageReference]], Future],
-    parts: Sequence[Sequence[ImageReference]],
-    take: Callable[[Sequence[ImageReference], str], None],
-    progress: Progress | None,
-    cancel: CancelToken | None,
-) -> bool:
-    """Take the results of all parts as they come; False where it was cancelled before."""
-    ended: queue.Queue[Future] = queue.Queue()
-    waiting: dict[str, Sequence[ImageReference]] = {}
-    futures = []
-    for part in parts:
-        future = submit(part)
-        waiting[str(future.key)] = part
-        futures.append(future)
-        future.add_done_callback(ended.put)
-    try:
-        while waiting:
-            if cancel is not None and cancel.cancelled:
-                return False
-            try:
-                future = ended.get(timeout=_SECONDS_BETWEEN_LOOKS)
-            except queue.Empty:
-                if progress and not client.scheduler_info(n_workers=-1)["workers"]:
-                    progress(ProgressEvent("waiting for workers", 0.0))
-                continue
-            part = waiting.pop(str(future.key))
-            if future.status != "finished":
-                raise InputError(f"a worker of the cluster failed: {_one_line(future.exception(timeout=10))}")
-            take(part, future.result(timeout=60))
-            future.release()
-        return True
-    finally:
-        client.cancel([future for future in futures if future.key in waiting])
+def _names_and_paths(part: Sequence[ImageReference]) -> list[tuple[str, str]]:
+    return [(reference.name, str(reference.path)) for reference in part]
 
 
 def _entries(
@@ -260,7 +193,3 @@ def _entries(
 
 def _plain(spacing: float | Sequence[float] | None) -> float | list[float] | None:
     return list(spacing) if isinstance(spacing, Sequence) else spacing
-
-
-def _one_line(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

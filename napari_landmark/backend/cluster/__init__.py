@@ -1,0 +1,1 @@
+"""Work on many machines: tasks on the workers of a dask scheduler."""
