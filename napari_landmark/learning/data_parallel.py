@@ -170,13 +170,15 @@ class _SharedBatchNorm(_BatchNorm):
         if not self.training:
             return super().forward(input)
         values = input.float()
-        axes, wide = [axis for axis in range(values.ndim) if axis != 1], torch.float64
-        count = torch.full((1,), values.numel() / values.shape[1], dtype=wide, device=values.device)
-        sums = torch.cat([values.sum(axes, dtype=wide), values.square().sum(axes, dtype=wide), count])
-        sums = _Sum.apply(sums)
+        axes = [axis for axis in range(values.ndim) if axis != 1]
+        variance, mean = (part.double() for part in torch.var_mean(values, axes, correction=0))
+        count = values.numel() / values.shape[1]
+        sums = _Sum.apply(
+            torch.cat([count * mean, count * (variance + mean.square()), mean.new_tensor([count])])
+        )
         total = sums[-1].detach()
         mean, square = (sums[:-1] / total).chunk(2)
-        mean, variance = mean.float(), (square - mean.square()).clamp_min(0).float()
+        variance = (square - mean.square()).clamp_min(0)
         if (
             self.running_mean is not None
             and self.running_var is not None
@@ -185,13 +187,16 @@ class _SharedBatchNorm(_BatchNorm):
             with torch.no_grad():
                 self.num_batches_tracked.add_(1)
                 momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-                self.running_mean.lerp_(mean, momentum)
-                unbiased = variance * (total / (total - 1).clamp_min(1)).float()
-                self.running_var.lerp_(unbiased, momentum)
-        shape = [1, -1, *[1] * (values.ndim - 2)]
-        normalised = (values - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
+                self.running_mean.lerp_(mean.float(), momentum)
+                self.running_var.lerp_((variance * total / (total - 1).clamp_min(1)).float(), momentum)
+        scale = (variance + self.eps).rsqrt()
         if self.affine:
-            normalised = normalised * self.weight.view(shape) + self.bias.view(shape)
+            scale = scale * self.weight
+        shift = -mean * scale
+        if self.affine:
+            shift = shift + self.bias
+        shape = [1, -1, *[1] * (values.ndim - 2)]
+        normalised = torch.addcmul(shift.float().view(shape), values, scale.float().view(shape))
         return normalised.to(input.dtype)
 
 
