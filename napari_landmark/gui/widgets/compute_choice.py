@@ -45,6 +45,13 @@ class ComputeChoice(QWidget):
         """Name of the chosen host; empty for this computer."""
         return self._chosen
 
+    def show_host(self, name: str) -> None:
+        """Choose a host, as that of a job which was begun before; an unknown one changes nothing."""
+        row = self.box.findData(name)
+        if row >= 0:
+            self._chosen = name
+            self.box.setCurrentIndex(row)
+
     def confirms(self, cohort: Cohort) -> bool:
         """Whether the user agrees to send the images of a cohort; asked where they are many bytes."""
         size = bytes_to_send(cohort)

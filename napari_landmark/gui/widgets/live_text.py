@@ -1,13 +1,15 @@
-"""Line of text that changes several times a second."""
+"""Text that changes several times a second."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLineEdit
+from qtpy.QtWidgets import QPlainTextEdit
+
+_LINES = 2
 
 
-class LiveText(QLineEdit):
-    """Plain text on one line, to be read and copied, at the same place whatever it says.
+class LiveText(QPlainTextEdit):
+    """Plain text on two lines, to be read and copied, at the same place whatever it says.
 
     A label asks for a new layout of the whole window with each text, which takes some milliseconds.
     """
@@ -15,16 +17,24 @@ class LiveText(QLineEdit):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.setReadOnly(True)
-        self.setFrame(False)
+        self.setFrameStyle(0)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.setStyleSheet("QLineEdit { background: transparent; border: none; padding: 0px; }")
+        for policy in (self.setHorizontalScrollBarPolicy, self.setVerticalScrollBarPolicy):
+            policy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setStyleSheet("QPlainTextEdit { background: transparent; border: none; padding: 0px; }")
         self.setAccessibleName(name)
+        self.document().setDocumentMargin(1)
+        self.setFixedHeight(_LINES * self.fontMetrics().lineSpacing() + 4)
+
+    def text(self) -> str:
+        """The text."""
+        return str(self.toPlainText())
 
     def show_text(self, text: str) -> None:
-        """Show a text from its beginning, and as the tool tip where it is too long for the line."""
+        """Show a text from its beginning, and as the tool tip where it is too long for the lines."""
         if text == self.text():
             return
-        self.setText(text)
-        self.setCursorPosition(0)
-        fits = self.fontMetrics().horizontalAdvance(text) <= self.width()
+        self.setPlainText(text)
+        # Words that move to the next line leave room free.
+        fits = 1.15 * self.fontMetrics().horizontalAdvance(text) <= _LINES * self.width()
         self.setToolTip("" if fits else text)

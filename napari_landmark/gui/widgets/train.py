@@ -15,6 +15,7 @@ from napari_landmark.data.sides import Mirroring
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import reread_job
+from napari_landmark.gui.jobs.process_job import ProcessJob
 from napari_landmark.gui.jobs.train import TrainingOutcome, preview_of, train_job
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
 from napari_landmark.gui.session.model_list import LandmarkModelInfo
@@ -238,6 +239,8 @@ class TrainWidget(DockWidget):
             self._training = None
             return
         self._training = job
+        if isinstance(job, ProcessJob):
+            self.compute.show_host(job.host)
         self.stage_text.setText("Preparing…")
         if job.last_event is not None:
             self._on_progress(job.last_event)

@@ -113,6 +113,7 @@ def test_cut_off_left_and_found_again(host, server, viewer, annotated, open_trai
     session.run(open_job(session, study.folder))
     qtbot.waitUntil(lambda: session.job is not None and session.job.kind is JobKind.TRAIN, timeout=PATIENCE)
     assert any("goes on" in text for _, text in told)
+    assert again.compute.host == "lab"
     server.start()
     qtbot.waitUntil(lambda: session.job is None, timeout=PATIENCE)
     assert "Trained" in again.stage_text.text(), told

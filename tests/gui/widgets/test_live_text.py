@@ -44,6 +44,17 @@ def test_what_does_not_fit_is_in_the_tool_tip(qtbot):
     text.show()
     text.show_text("short")
     assert text.toolTip() == ""
-    text.show_text("a state that is much longer than sixty pixels")
+    text.show_text("a state that is much longer than two lines of sixty pixels")
     assert text.toolTip() == text.text()
-    assert text.cursorPosition() == 0
+    assert text.textCursor().position() == 0
+
+
+def test_a_long_state_takes_two_lines(qtbot):
+    text = LiveText("State")
+    qtbot.addWidget(text)
+    text.resize(380, text.height())
+    text.show()
+    text.show_text("Not reachable since 00:29, the job on lab goes on (lab: cannot be reached by ssh)")
+    assert text.document().size().height() == 2
+    assert text.toolTip() == ""
+    assert text.blockBoundingGeometry(text.firstVisibleBlock()).bottom() <= text.viewport().height()
