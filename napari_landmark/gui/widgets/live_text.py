@@ -23,7 +23,8 @@ class LiveText(QPlainTextEdit):
             policy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setStyleSheet("QPlainTextEdit { background: transparent; border: none; padding: 0px; }")
         self.setAccessibleName(name)
-        self.document().setDocumentMargin(1)
+        if (document := self.document()) is not None:
+            document.setDocumentMargin(1)
         self.setFixedHeight(_LINES * self.fontMetrics().lineSpacing() + 4)
 
     def text(self) -> str:
