@@ -34,6 +34,7 @@ FEWEST_ANNOTATED = 6
 _MOST_HELD = 30
 _MOST_TEMPLATES = 3  # matched in the images held out
 _STEPS_SHARE, _MOST_STEPS = 0.75, 800  # of those of the patch detector that is used
+_STEPS_SHARE_OF_UPDATE = 0.3  # a person waits for an update
 
 
 def held_out_errors(
@@ -43,6 +44,7 @@ def held_out_errors(
     *,
     budget: Budget,
     seed: int,
+    is_update: bool = False,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> NDArray[np.float64] | None:
@@ -59,6 +61,8 @@ def held_out_errors(
     budget : Budget
         Of that patch detector.
     seed : int
+    is_update : bool
+        Whether a quick update waits for it: fewer steps state larger errors.
     progress : Progress, optional
     cancel : CancelToken, optional
 
@@ -85,7 +89,7 @@ def held_out_errors(
         _without(labels, held, learned),
         device=model.device,
         generator=torch.Generator().manual_seed(seed),
-        budget=_shorter(budget),
+        budget=_shorter(budget, _STEPS_SHARE_OF_UPDATE if is_update else _STEPS_SHARE),
         progress=progress and _renamed(progress),
         cancel=cancel,
     )
@@ -114,9 +118,9 @@ def _without(labels: PseudoLabels, held: tuple[int, ...], learned: tuple[int, ..
     return replace(labels, weights=weights, annotated=learned)
 
 
-def _shorter(budget: Budget) -> Budget:
-    steps = _MOST_STEPS if budget.steps is None else min(_MOST_STEPS, round(_STEPS_SHARE * budget.steps))
-    seconds = None if budget.seconds is None else _STEPS_SHARE * budget.seconds
+def _shorter(budget: Budget, share: float) -> Budget:
+    steps = _MOST_STEPS if budget.steps is None else min(_MOST_STEPS, round(share * budget.steps))
+    seconds = None if budget.seconds is None else share * budget.seconds
     return Budget(max(1, steps), seconds)
 
 

@@ -280,6 +280,7 @@ def _stated_errors(model: LandmarkModel, stages: Stages, monitor: TrainingMonito
             stages.labels,
             budget=task.options.budget("patch_detector"),
             seed=task.options.seed,
+            is_update=task.options.is_update,
             progress=monitor.progress,
             cancel=monitor.cancel,
         )
