@@ -86,6 +86,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return re.sub(r"(\]\()([^)\s]+)(\))", replaced, markdown)
 
 
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Keep the theme from asking the repository's host for its numbers: reading the pages tells nobody."""
+    return output.replace(' data-md-component="source"', "")
+
+
 def command_line() -> str:
     """Reference of all commands, from the program."""
     import typer.main
