@@ -71,6 +71,13 @@ class Camera:
             self.wait(0.1)
         self.wait(0.3)
 
+    def wait_for_study(self) -> None:
+        """Let Qt work until a study is open and its layers are made."""
+        self.wait_for_job()
+        while self.layers.landmarks.layer is None:
+            self.wait(0.1)
+        self.wait(0.3)
+
     def dock(self, which: str) -> QWidget:
         """Bring a widget to the front."""
         dock, widget = self.viewer.window.add_plugin_dock_widget(
@@ -153,7 +160,7 @@ def film_all(camera: Camera, study: Path) -> None:
     dialog.folder.edit.setText(str(Path(tempfile.mkdtemp()) / "hands"))
     dialog._on_accept()
     dialog.deleteLater()
-    camera.wait_for_job()
+    camera.wait_for_study()
     film.take(1200)
     for position in hand_phantom(0).landmarks.positions(2):
         camera.layers.landmarks.layer.add(position)
@@ -171,7 +178,7 @@ def film_all(camera: Camera, study: Path) -> None:
             film.take(250)
             filmed += 1
     camera.session.run(open_job(camera.session, study))
-    camera.wait_for_job()
+    camera.wait_for_study()
     review: ReviewWidget = camera.dock("review")
     review.heatmaps.setChecked(False)
     for name in camera.session.names[1:13]:
@@ -197,7 +204,7 @@ def show_annotating(camera: Camera, folder: Path) -> None:
     dialog.grab().save(str(camera.folder / f"new-study{camera.suffix}.png"))
     dialog._on_accept()
     dialog.deleteLater()
-    camera.wait_for_job()
+    camera.wait_for_study()
     positions = hand_phantom(0).landmarks.positions(2)
     for number, position in enumerate(positions):
         if number == 9:
@@ -302,7 +309,7 @@ def show_registering(camera: Camera) -> None:
 def show_volumes(camera: Camera, folder: Path, size: str) -> None:
     """Planes, rendering and review of the drawn heads, in a trained study of theirs."""
     camera.session.run(open_job(camera.session, folder))
-    camera.wait_for_job()
+    camera.wait_for_study()
     camera.dock("annotate")
     planes = camera.dock("planes")
     camera.wait(0.5)  # the planes move below the main view
@@ -405,14 +412,14 @@ def main() -> None:
         return
     if options.only == "measure":
         camera.session.run(open_job(camera.session, options.study))
-        camera.wait_for_job()
+        camera.wait_for_study()
         show_measuring(camera)
         camera.viewer.close()
         return
     folder = options.study or Path(tempfile.mkdtemp()) / "hand study"
     if folder.exists():
         camera.session.run(open_job(camera.session, folder))
-        camera.wait_for_job()
+        camera.wait_for_study()
         camera.dock("annotate")
         camera.take("annotate-done")
         camera.dock("train")
