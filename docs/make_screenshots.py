@@ -89,14 +89,17 @@ class Camera:
         self.wait(0.2)
         return widget
 
-    def take(self, name: str) -> None:
-        """Write a picture of the whole window."""
+    def pixels(self, pause: float) -> np.ndarray:
+        """The whole window without notifications, after so many seconds."""
         for toast in self.viewer.window._qt_window.findChildren(QWidget):
             if type(toast).__name__ == "NapariQtNotification":
                 toast.close()
-        self.wait(0.5)
-        pixels = self.viewer.screenshot(canvas_only=False, flash=False)
-        save(pixels, self.folder / f"{name}{self.suffix}.png")
+        self.wait(pause)
+        return np.ascontiguousarray(self.viewer.screenshot(canvas_only=False, flash=False)[..., :3])
+
+    def take(self, name: str) -> None:
+        """Write a picture of the whole window."""
+        save(self.pixels(0.5), self.folder / f"{name}{self.suffix}.png")
 
 
 def save(pixels: np.ndarray, path: Path) -> None:
@@ -124,12 +127,21 @@ class Film:
 
     def take(self, milliseconds: int) -> None:
         """Add the window as it is now, to be shown for so long."""
-        self._camera.wait(0.3)
-        pixels = self._camera.viewer.screenshot(canvas_only=False, flash=False)
-        frame = Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
+        frame = Image.fromarray(self._camera.pixels(0.3))
         height = round(frame.height * self._width / frame.width)
         self._frames.append(frame.resize((self._width, height), Image.Resampling.LANCZOS))
         self._milliseconds.append(milliseconds)
+
+    def thin(self, start: int, count: int) -> None:
+        """Keep so many frames, evenly spread, of those from number `start` on."""
+        kept = np.unique(np.linspace(start, len(self) - 1, count).round().astype(int))
+        numbers = [*range(start), *kept]
+        self._frames = [self._frames[number] for number in numbers]
+        self._milliseconds = [self._milliseconds[number] for number in numbers]
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self._frames)
 
     def write(self, path: Path) -> None:
         """Write the moving picture; it begins again at its end."""
@@ -172,12 +184,11 @@ def film_all(camera: Camera, study: Path) -> None:
     camera.session.set_placing(False)
     widget.minutes.setValue(0.3)
     widget.run.click()
-    filmed = 0
+    start = len(film)
     while camera.session.job is not None:
-        camera.wait(1.5)
-        if filmed < 12:
-            film.take(250)
-            filmed += 1
+        camera.wait(_PAUSE / 4)
+        film.take(250)
+    film.thin(start, 14)
     camera.session.run(open_job(camera.session, study))
     camera.wait_for_study()
     review: ReviewWidget = camera.dock("review")
