@@ -158,14 +158,8 @@ class Film:
         )
 
 
-def film_all(camera: Camera, study: Path) -> None:
-    """The whole job as a moving picture: annotate one image, train, see the landmarks of the others.
-
-    Parameters
-    ----------
-    study : Path
-        A trained study of the sample data, which is shown in the end; the training that is filmed lasts some seconds.
-    """
+def film_all(camera: Camera, minutes: float) -> None:
+    """The whole job as a moving picture: annotate one image, train, see the landmarks of the others."""
     film = Film(camera)
     camera.viewer.open_sample("napari-landmark", "hands")
     widget = camera.dock("annotate")
@@ -182,14 +176,13 @@ def film_all(camera: Camera, study: Path) -> None:
     widget = camera.dock("train")
     camera.session.show(camera.session.names[3])
     camera.session.set_placing(False)
-    widget.minutes.setValue(0.3)
+    widget.minutes.setValue(minutes)
     widget.run.click()
     start = len(film)
     while camera.session.job is not None:
         camera.wait(_PAUSE / 4)
         film.take(250)
     film.thin(start, 14)
-    camera.session.run(open_job(camera.session, study))
     camera.wait_for_study()
     review: ReviewWidget = camera.dock("review")
     review.heatmaps.setChecked(False)
@@ -415,7 +408,7 @@ def main() -> None:
         camera.viewer.close()
         return
     if options.only == "film":
-        film_all(camera, options.study)
+        film_all(camera, options.minutes)
         camera.viewer.close()
         return
     if options.only == "hosts":
