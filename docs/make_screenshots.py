@@ -36,6 +36,7 @@ from napari_landmark.synthetic import hand_phantom
 
 DOCS = Path(__file__).parent
 SAMPLE = DOCS.parent / "sample_data"
+_PAUSE = 10.0  # seconds between pictures of a training
 _SIDE = 420  # pixels of the widgets at the right, so that nothing of the review is cut
 WIDGETS = {
     "annotate": "Annotate template",
@@ -71,6 +72,13 @@ class Camera:
             self.wait(0.1)
         self.wait(0.3)
 
+    def wait_for_study(self) -> None:
+        """Let Qt work until a study is open and its layers are made."""
+        self.wait_for_job()
+        while self.layers.landmarks.layer is None:
+            self.wait(0.1)
+        self.wait(0.3)
+
     def dock(self, which: str) -> QWidget:
         """Bring a widget to the front."""
         dock, widget = self.viewer.window.add_plugin_dock_widget(
@@ -81,14 +89,17 @@ class Camera:
         self.wait(0.2)
         return widget
 
-    def take(self, name: str) -> None:
-        """Write a picture of the whole window."""
+    def pixels(self, pause: float) -> np.ndarray:
+        """The whole window without notifications, after so many seconds."""
         for toast in self.viewer.window._qt_window.findChildren(QWidget):
             if type(toast).__name__ == "NapariQtNotification":
                 toast.close()
-        self.wait(0.5)
-        pixels = self.viewer.screenshot(canvas_only=False, flash=False)
-        save(pixels, self.folder / f"{name}{self.suffix}.png")
+        self.wait(pause)
+        return np.ascontiguousarray(self.viewer.screenshot(canvas_only=False, flash=False)[..., :3])
+
+    def take(self, name: str) -> None:
+        """Write a picture of the whole window."""
+        save(self.pixels(0.5), self.folder / f"{name}{self.suffix}.png")
 
 
 def save(pixels: np.ndarray, path: Path) -> None:
@@ -116,12 +127,21 @@ class Film:
 
     def take(self, milliseconds: int) -> None:
         """Add the window as it is now, to be shown for so long."""
-        self._camera.wait(0.3)
-        pixels = self._camera.viewer.screenshot(canvas_only=False, flash=False)
-        frame = Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
+        frame = Image.fromarray(self._camera.pixels(0.3))
         height = round(frame.height * self._width / frame.width)
         self._frames.append(frame.resize((self._width, height), Image.Resampling.LANCZOS))
         self._milliseconds.append(milliseconds)
+
+    def thin(self, start: int, count: int) -> None:
+        """Keep so many frames, evenly spread, of those from number `start` on."""
+        kept = np.unique(np.linspace(start, len(self) - 1, count).round().astype(int))
+        numbers = [*range(start), *kept]
+        self._frames = [self._frames[number] for number in numbers]
+        self._milliseconds = [self._milliseconds[number] for number in numbers]
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self._frames)
 
     def write(self, path: Path) -> None:
         """Write the moving picture; it begins again at its end."""
@@ -138,14 +158,8 @@ class Film:
         )
 
 
-def film_all(camera: Camera, study: Path) -> None:
-    """The whole job as a moving picture: annotate one image, train, see the landmarks of the others.
-
-    Parameters
-    ----------
-    study : Path
-        A trained study of the sample data, which is shown in the end; the training that is filmed lasts some seconds.
-    """
+def film_all(camera: Camera, minutes: float) -> None:
+    """The whole job as a moving picture: annotate one image, train, see the landmarks of the others."""
     film = Film(camera)
     camera.viewer.open_sample("napari-landmark", "hands")
     widget = camera.dock("annotate")
@@ -153,7 +167,7 @@ def film_all(camera: Camera, study: Path) -> None:
     dialog.folder.edit.setText(str(Path(tempfile.mkdtemp()) / "hands"))
     dialog._on_accept()
     dialog.deleteLater()
-    camera.wait_for_job()
+    camera.wait_for_study()
     film.take(1200)
     for position in hand_phantom(0).landmarks.positions(2):
         camera.layers.landmarks.layer.add(position)
@@ -162,16 +176,14 @@ def film_all(camera: Camera, study: Path) -> None:
     widget = camera.dock("train")
     camera.session.show(camera.session.names[3])
     camera.session.set_placing(False)
-    widget.minutes.setValue(0.3)
+    widget.minutes.setValue(minutes)
     widget.run.click()
-    filmed = 0
+    start = len(film)
     while camera.session.job is not None:
-        camera.wait(1.5)
-        if filmed < 12:
-            film.take(250)
-            filmed += 1
-    camera.session.run(open_job(camera.session, study))
-    camera.wait_for_job()
+        camera.wait(_PAUSE / 4)
+        film.take(250)
+    film.thin(start, 14)
+    camera.wait_for_study()
     review: ReviewWidget = camera.dock("review")
     review.heatmaps.setChecked(False)
     for name in camera.session.names[1:13]:
@@ -197,7 +209,7 @@ def show_annotating(camera: Camera, folder: Path) -> None:
     dialog.grab().save(str(camera.folder / f"new-study{camera.suffix}.png"))
     dialog._on_accept()
     dialog.deleteLater()
-    camera.wait_for_job()
+    camera.wait_for_study()
     positions = hand_phantom(0).landmarks.positions(2)
     for number, position in enumerate(positions):
         if number == 9:
@@ -214,13 +226,13 @@ def show_training(camera: Camera, minutes: float) -> None:
     camera.session.set_placing(False)
     widget.minutes.setValue(minutes)
     widget.run.click()
-    pictures = iter([minutes * 60 * 0.9])  # the curves of all stages are there
-    due, started = next(pictures), time.monotonic()
+    taken = time.monotonic()
     while camera.session.job is not None:
         camera.wait(0.2)
-        if time.monotonic() - started > due:
+        # The last one stays, with the curves of all stages: how long they take depends on the machine.
+        if time.monotonic() - taken > _PAUSE:
             camera.take("train")
-            due = next(pictures, float("inf"))
+            taken = time.monotonic()
     camera.take("train-done")
 
 
@@ -302,7 +314,7 @@ def show_registering(camera: Camera) -> None:
 def show_volumes(camera: Camera, folder: Path, size: str) -> None:
     """Planes, rendering and review of the drawn heads, in a trained study of theirs."""
     camera.session.run(open_job(camera.session, folder))
-    camera.wait_for_job()
+    camera.wait_for_study()
     camera.dock("annotate")
     planes = camera.dock("planes")
     camera.wait(0.5)  # the planes move below the main view
@@ -396,7 +408,7 @@ def main() -> None:
         camera.viewer.close()
         return
     if options.only == "film":
-        film_all(camera, options.study)
+        film_all(camera, options.minutes)
         camera.viewer.close()
         return
     if options.only == "hosts":
@@ -405,14 +417,14 @@ def main() -> None:
         return
     if options.only == "measure":
         camera.session.run(open_job(camera.session, options.study))
-        camera.wait_for_job()
+        camera.wait_for_study()
         show_measuring(camera)
         camera.viewer.close()
         return
     folder = options.study or Path(tempfile.mkdtemp()) / "hand study"
     if folder.exists():
         camera.session.run(open_job(camera.session, folder))
-        camera.wait_for_job()
+        camera.wait_for_study()
         camera.dock("annotate")
         camera.take("annotate-done")
         camera.dock("train")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from typing import Any
 
+import mmdr
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -27,6 +29,7 @@ TAKEN_OVER = {
     "CONTRIBUTING.md": "contributing.md",
 }
 """Pages of the repository that are pages of the site, too."""
+_DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def project_urls() -> dict[str, str]:
@@ -57,12 +60,23 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, name, content=text))
     for path in (ROOT / "napari_landmark" / "data" / "schemas").glob("*.json"):
         files.append(File.generated(config, f"schemas/{path.name}", content=path.read_text(encoding="utf-8")))
+    for page in list(files.documentation_pages()):
+        for number, source in enumerate(_DIAGRAM.findall(page.content_string), 1):
+            name = _diagram_name(page.src_uri, number)
+            files.append(File.generated(config, name, content=mmdr.render(source).svg()))
     return files
 
 
+def _diagram_name(page: str, number: int) -> str:
+    return f"diagrams/{page.removesuffix('.md')}-{number}.svg"
+
+
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead links out of the folder of the pages to the pages taken over, or to the files of the repository."""
-    name = page.file.src_uri
+    """Show drawn diagrams; lead links to the pages taken over, or to the files of the repository."""
+    name, numbers = page.file.src_uri, itertools.count(1)
+    markdown = _DIAGRAM.sub(
+        lambda _: f"![Diagram]({_diagram_name(name, next(numbers))}){{ .diagram }}", markdown
+    )
     source = next((path for path, taken in TAKEN_OVER.items() if taken == name), f"docs/{name}")
     folder = PurePosixPath(source).parent
 
@@ -84,6 +98,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"{match[1]}{config.repo_url}/{kind}/main/{path}{anchor}{match[3]}"
 
     return re.sub(r"(\]\()([^)\s]+)(\))", replaced, markdown)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Keep the theme from asking the repository's host for its numbers: reading the pages tells nobody."""
+    return output.replace(' data-md-component="source"', "")
 
 
 def command_line() -> str:

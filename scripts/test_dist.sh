@@ -18,10 +18,10 @@ for package in "$dist"/*.whl "$dist"/*.tar.gz; do
     "$python" -m venv env
     env/bin/python -m pip install --quiet --disable-pip-version-check -c "$root/constraints.txt" "$torch" "$package"
     env/bin/python -c 'import napari_landmark as n; print(n.__version__, n.__file__)'
-    env/bin/napari-landmark demo --out demo --minutes 0.1
+    env/bin/napari-landmark demo --out demo --minutes 0.2
     if [[ $package == *.whl ]]; then
         env/bin/python -m pip install --quiet --disable-pip-version-check -c "$root/constraints.txt" "$package[all]"
-        "${screen[@]}" env/bin/python viewer_story.py 0.1
+        "${screen[@]}" env/bin/python viewer_story.py 0.2
     fi
     echo "works: ${package##*/}"
 done

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import napari
@@ -28,10 +29,10 @@ from napari_landmark.synthetic import hand_phantom
 LIMIT = 1800  # seconds of one job, on a slow machine
 
 
-def wait(session: Session, *, least: float = 0.2) -> None:
-    """Let Qt work until nothing runs."""
+def wait(session: Session, *, least: float = 0.2, until: Callable[[], object] = lambda: True) -> None:
+    """Let Qt work until nothing runs and a condition holds."""
     started = time.monotonic()
-    while session.job is not None or time.monotonic() - started < least:
+    while session.job is not None or time.monotonic() - started < least or not until():
         QApplication.processEvents()
         time.sleep(0.01)
         if time.monotonic() - started > LIMIT:
@@ -50,7 +51,7 @@ def main(minutes: float) -> None:
     dialog.folder.edit.setText(str(folder / "study"))
     dialog._on_accept()
     dialog.deleteLater()
-    wait(session)
+    wait(session, until=lambda: layers.landmarks.layer is not None)
     study = session.require_study()
 
     truth = hand_phantom(0).landmarks

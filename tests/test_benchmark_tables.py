@@ -50,12 +50,47 @@ def test_a_changed_result_changes_the_page(script):
     assert script.filled(fresh, known, lambda result: False) == fresh
 
 
-def test_stale_is_what_changed_since(script, tmp_path, monkeypatch):
-    def git(*words):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True)
+def test_every_figure_is_kept(script):
+    for page in script.PAGES:
+        found = list(script.written_by_hand((ROOT / page).read_text(encoding="utf-8")))
+        assert not found, f"{page}, line {found[0][0] + 1}: python benchmarks/render_tables.py --adopt"
 
-    git("init", "-q")
+
+@pytest.fixture
+def git(tmp_path):
+    """Calls git in an empty repository."""
+
+    def call(*words):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        command = ["git", "-C", str(tmp_path), *identity, *words]
+        return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
+
+    call("init", "-q")
+    return call
+
+
+def test_a_table_written_by_hand_is_kept(script, tmp_path, monkeypatch, git):
+    page = tmp_path / "RESULTS.md"
+    first = "# Figures\n\n## Hands\n\n`python benchmarks/hands.py --minutes 3`: pixels.\n\n"
+    kept, words = "| | MRE |\n|---|---|\n| ours | **0.5** |\n", "| key | does |\n|---|---|\n| E | edges |\n"
+    page.write_text(f"{first}{kept}\nText.\n\n### Other seeds\n\n{kept.replace('0.5', '0.7')}\n{words}")
+    git("add", "-A")
+    git("commit", "-qm", "first")
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    known = {"other_seeds": {}}
+    text = script.adopt("RESULTS.md", known)
+    assert list(known) == ["other_seeds", "hands", "other_seeds_2"]
+    result = known["hands"]
+    assert (result["columns"], result["rows"]) == (["", "MRE"], [["ours", "**0.5**"]])
+    assert result["command"] == known["other_seeds_2"]["command"] == "python benchmarks/hands.py --minutes 3"
+    assert result["commit"] == git("rev-parse", "HEAD")[:7]
+    assert words in text and "**0.5**" not in text
+    assert list(script.written_by_hand(text)) == []
+    page.write_text(script.filled(text, known, lambda result: False))
+    assert kept.replace("---", " --- ") in page.read_text()
+
+
+def test_stale_is_what_changed_since(script, tmp_path, monkeypatch, git):
     for name in ("code", "text"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a").write_text("1")

@@ -49,7 +49,9 @@ def test_version_is_that_of_the_installation():
 def test_napari_finds_the_manifest():
     (found,) = entry_points(group="napari.manifest", name="napari-landmark")
     assert found.value == "napari_landmark:napari.yaml"
-    assert (ROOT / "napari.yaml").resolve() == ROOT / "napari_landmark" / "napari.yaml"
+    # A link in a checkout, a copy in an sdist.
+    manifest = (ROOT / "napari_landmark" / "napari.yaml").read_text(encoding="utf-8")
+    assert (ROOT / "napari.yaml").read_text(encoding="utf-8") == manifest
 
 
 def settings():
@@ -94,3 +96,18 @@ def test_addresses_of_the_project_stand_in_one_place():
         "recipe/meta.yaml",
     ):
         assert "OWNER" not in (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_the_recipe_needs_what_the_package_needs():
+    parser = ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    extras = parser["options.extras_require"]
+    needed = "\n".join([parser["options"]["install_requires"], extras["gui"], extras["all"]])
+    names = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+    wanted = {
+        (names.get(name, name).lower(), least)
+        for name, least in re.findall(r"^([\w-]+)(?:\[\w+\])?>=([\d.]+)$", needed, re.MULTILINE)
+    }
+    assert len(wanted) > 20
+    recipe = (ROOT / "recipe" / "meta.yaml").read_text(encoding="utf-8")
+    assert wanted <= set(re.findall(r"^    - ([\w-]+) >=([\d.]+)$", recipe, re.MULTILINE))

@@ -106,9 +106,16 @@ def test_studies(rich_study, study, tmp_path):
 def test_files_of_released_versions(folder):
     check("study", folder / "study.json")
     for sidecar in folder.glob("models/*/model.json"):
-        check("landmark-model", sidecar)
-    for table in folder.glob("annotations/*.csv"):
+        check("volume-model" if folder.parent.name.endswith("_volumes") else "landmark-model", sidecar)
+    for sidecar in folder.glob("registration/*/model.json"):
+        check("registration-model", sidecar)
+    for table in (*folder.glob("annotations/**/*.csv"), *folder.glob("predictions/*.csv")):
         check_table("landmarks-table", table)
+    for table in folder.glob("images.csv"):
+        check_table("images-table", table)
+    for name in ("job", "measurements"):
+        for path in folder.parent.glob(f"files/{name}.json"):
+            check(name, path)
 
 
 def test_landmark_models(study):
@@ -196,7 +203,7 @@ def test_tables_of_landmarks(tmp_path):
     schema = LandmarkSchema(("a", "b", "c", "d"))
     marks = [
         Landmark("a", (1.0, 2.0), Status.PLACED, covered=True),
-        Landmark("b", (3.0, 4.0), Status.PREDICTED, 0.5, 2.0),
+        Landmark("b", (3.0, 4.0), Status.PREDICTED, 0.5, 2.0, covariance=((2.0, 0.5), (0.5, 1.0))),
         Landmark("c", None, Status.PREDICTED_MISSING, 0.9),
         Landmark("d", None, Status.MISSING),
     ]
@@ -205,7 +212,17 @@ def test_tables_of_landmarks(tmp_path):
         path, {"1.png": LandmarkSet(schema, marks)}, geometries={"1.png": Geometry((9, 9), (0.5, 0.5))}
     )
     rows, fields = check_table("landmarks-table", path)
-    assert set(rows[0]) <= fields.keys()
+    assert {"error_cov_xx_px2", "covered"} <= set(rows[0]) <= fields.keys()
+
+
+def test_tables_of_landmarks_of_volumes(tmp_path):
+    schema = LandmarkSchema(("a",))
+    covariance = ((2.0, 0.5, 0.1), (0.5, 1.0, 0.2), (0.1, 0.2, 3.0))
+    mark = Landmark("a", (1.0, 2.0, 3.0), Status.PREDICTED, 0.5, 2.0, covariance=covariance)
+    path, geometry = tmp_path / "found.csv", Geometry((9, 9, 9), (0.5, 0.5, 0.5))
+    write_landmarks(path, {"1.nii": LandmarkSet(schema, [mark])}, geometries={"1.nii": geometry})
+    rows, fields = check_table("landmarks-table", path)
+    assert {"z_mm", "error_cov_xz_px2"} <= set(rows[0]) <= fields.keys()
 
 
 @pytest.mark.parametrize(
