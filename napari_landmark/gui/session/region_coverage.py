@@ -53,6 +53,14 @@ def region_coverage(session: Session) -> RegionCoverage:
     return kept[1]
 
 
+def region_factor(session: Session, landmark: str) -> float:
+    """Factor that the corrections of the session's study put on the standard deviations of a landmark; 1 without."""
+    calibration = region_coverage(session).calibration
+    if calibration is None:
+        return 1.0
+    return float(calibration.factors[session.require_study().schema.index(landmark)])
+
+
 _KEPT: weakref.WeakKeyDictionary[LandmarkStore, tuple[tuple[int, frozenset[str], int], RegionCoverage]] = (
     weakref.WeakKeyDictionary()
 )
