@@ -53,11 +53,11 @@ def region_coverage(session: Session) -> RegionCoverage:
     return kept[1]
 
 
-def region_factor(session: Session, landmark: str) -> float:
-    """Factor that the corrections of the session's study put on the standard deviations of a landmark; 1 without."""
+def region_factor(session: Session, landmark: str) -> float | None:
+    """Factor on the standard deviations of a landmark, fitted to the corrections of the study; None while too few."""
     calibration = region_coverage(session).calibration
     if calibration is None:
-        return 1.0
+        return None
     return float(calibration.factors[session.require_study().schema.index(landmark)])
 
 

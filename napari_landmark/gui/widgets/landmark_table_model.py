@@ -130,5 +130,6 @@ class LandmarkTableModel(QAbstractTableModel):
         text = f"About {length_text(mark.expected_error or 0.0, geometry)} off on average"
         if mark.covariance is None:
             return f"{text}; a single prediction may be off by more"
-        bound = region_factor(self._session, mark.name) * radial_bound(mark.covariance, REGION)
-        return f"{text}, rarely over {length_text(bound, geometry)} (one in ten)"
+        factor = region_factor(self._session, mark.name)
+        bound = length_text((factor or 1.0) * radial_bound(mark.covariance, REGION), geometry)
+        return f"{text}, rarely over {bound}" + ("" if factor is None else " (one in ten, by your corrections)")
