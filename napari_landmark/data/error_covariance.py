@@ -99,7 +99,7 @@ def radial_bound(covariance: ArrayLike, probability: float) -> float:
     """
     variances = _variances(np.asarray(covariance, dtype=float))
     ndim = len(variances)
-    spreads = np.square(_directions(ndim)) @ variances
+    spreads: NDArray[np.float64] = np.square(_directions(ndim)) @ variances
     spreads = spreads[spreads > 0]
     if not len(spreads):
         return 0.0
