@@ -118,9 +118,9 @@ def _directions(ndim: int) -> NDArray[np.float64]:
     if ndim == 2:
         angles = np.pi * steps / _N_DIRECTIONS
         return np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    heights, angles = 1 - 2 * steps / _N_DIRECTIONS, np.pi * (1 + math.sqrt(5)) * steps
+    heights, turns = 1 - 2 * steps / _N_DIRECTIONS, np.pi * (1 + math.sqrt(5)) * steps
     widths = np.sqrt(1 - heights**2)
-    return np.stack([widths * np.cos(angles), widths * np.sin(angles), heights], axis=1)
+    return np.stack([widths * np.cos(turns), widths * np.sin(turns), heights], axis=1)
 
 
 def _variances(covariances: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,9 @@ from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.gui.session.session import Session
 
 
-def ask_for_images(session: Session, found: dict[str, LandmarkSet], parent: QWidget) -> dict[str, LandmarkSet]:
+def ask_for_images(
+    session: Session, found: dict[str, LandmarkSet], parent: QWidget
+) -> dict[str, LandmarkSet]:
     """Ask for which images landmarks are imported.
 
     Parameters

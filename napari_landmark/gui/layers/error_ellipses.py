@@ -60,7 +60,9 @@ class ErrorEllipses:
                 viewer.layers.remove(self._layer)
             self._layer = None
             return
-        lines = np.concatenate([ellipse(mark, region_factor(self._session, mark.name) or 1.0) for mark in known])
+        lines = np.concatenate(
+            [ellipse(mark, region_factor(self._session, mark.name) or 1.0) for mark in known]
+        )
         geometry = self._session.geometry()
         if not present or self._layer is None:
             selected = set(viewer.layers.selection)

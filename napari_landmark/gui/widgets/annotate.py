@@ -75,7 +75,7 @@ class AnnotateWidget(DockWidget):
             tip=_REDO,
         )
         self.edit = button("Edit landmarks…", self._on_edit, tip="Names, colours, definitions, order")
-        self.load = button("Import…", self._on_import, tip="Landmarks of this image, or of all images, from a file")
+        self.load = button("Import…", self._on_import, tip="Landmarks of this image, or of all, from a file")
         self.spacing = note()
         self.calibrate = button("Calibrate…", self._on_calibrate, tip="From two points of a known distance")
         self.uncalibrate = button(

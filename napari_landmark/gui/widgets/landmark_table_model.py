@@ -132,4 +132,5 @@ class LandmarkTableModel(QAbstractTableModel):
             return f"{text}; a single prediction may be off by more"
         factor = region_factor(self._session, mark.name)
         bound = length_text((factor or 1.0) * radial_bound(mark.covariance, REGION), geometry)
-        return f"{text}, rarely over {bound}" + ("" if factor is None else " (one in ten, by your corrections)")
+        told = "" if factor is None else " (one in ten, by your corrections)"
+        return f"{text}, rarely over {bound}{told}"

@@ -72,7 +72,8 @@ def test_what_is_rarely_exceeded_is_told_as_corrections_calibrate_it(table, sess
     text = "About 2.7 px off on average, rarely over "
     assert cell(table, 0, 1, Qt.ItemDataRole.ToolTipRole) == f"{text}5.0 px"
     factor = 2.0
-    assert cell(table, 0, 1, Qt.ItemDataRole.ToolTipRole) == f"{text}10.1 px (one in ten, by your corrections)"
+    fitted = f"{text}10.1 px (one in ten, by your corrections)"
+    assert cell(table, 0, 1, Qt.ItemDataRole.ToolTipRole) == fitted
 
 
 def test_a_change_of_a_landmark_is_a_change_of_its_row_alone(table, session):
