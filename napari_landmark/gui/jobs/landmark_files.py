@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from napari_landmark.data.cohort.folder import image_files
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import InputError, UnknownImageError
 from napari_landmark.data.formats.landmark_format import Unit
 from napari_landmark.data.formats.registry import input_format, read_landmarks
 from napari_landmark.data.geometry import Geometry
@@ -67,7 +67,7 @@ def read_for(path: str | Path, image: str, geometries: Mapping[str, Geometry]) -
     ----------
     path : str or Path
     image : str
-        Name of the current image; a file with a single image, or in millimetres, is read for this one.
+        Name of the current image; a file with a single image, which is called after none of the study, is read for it.
     geometries : mapping of str to Geometry
         Of all images.
 
@@ -81,8 +81,10 @@ def read_for(path: str | Path, image: str, geometries: Mapping[str, Geometry]) -
     InputError
         The file cannot be read, or has several other images only.
     """
-    known = {image: geometries[image]} if is_in_millimetres(path) else geometries
-    sets = read_landmarks(path, geometries=known)
+    try:
+        sets = read_landmarks(path, geometries=geometries)
+    except UnknownImageError:
+        sets = read_landmarks(path, geometries={image: geometries[image]})
     if len(sets) == 1 and not set(sets) & set(geometries):
         return {image: next(iter(sets.values()))}
     found = {name: marks for name, marks in sets.items() if name in geometries}

@@ -10,8 +10,10 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import LandmarkSchema, Status
+from napari_landmark.data.formats.registry import write_landmarks
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
+from napari_landmark.gui.jobs.open_study import reread_job
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.annotate import AnnotateWidget
@@ -152,6 +154,32 @@ class TestAnnotate:
         with pytest.raises(InputError, match=r"no landmarks of hand_000.png; it has those of hand_002.png"):
             annotate.import_file(path)
         assert session.annotation().ndim is None
+
+    @pytest.mark.parametrize("name", ["hand_002.mrk.json", "F.mrk.json"])
+    def test_import_of_a_file_in_millimetres(self, annotate, session, tmp_path, qtbot, name):
+        """It belongs to the image that it is called after, and to the one that is shown if it is called after none."""
+        session.require_study().update(spacing=0.5)
+        session.run(reread_job(session))
+        qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
+        geometry, schema = session.geometry("hand_002.png"), LandmarkSchema(("capitate",))
+        marks = LandmarkSet.from_array(schema, [[9.0, 8.0]], Status.PLACED)
+        path = tmp_path / "hand_002.mrk.json"
+        write_landmarks(path, {"hand_002.png": marks}, geometries={"hand_002.png": geometry})
+        if name != path.name:
+            text = path.read_text().replace("hand_002", "F")
+            path = tmp_path / name
+            path.write_text(text)
+            assert annotate.import_file(path) == 1
+            assert session.annotation("hand_000.png")["capitate"].position == pytest.approx((9, 8))
+        else:
+            with pytest.raises(
+                InputError, match=r"no landmarks of hand_000.png; it has those of hand_002.png"
+            ):
+                annotate.import_file(path)
+            assert annotate.import_file(path, choose=lambda found: found) == 1
+            qtbot.waitUntil(lambda: session.job is None, timeout=5000)
+            assert session.annotation("hand_000.png").ndim is None
+            assert session.annotation("hand_002.png")["capitate"].position == pytest.approx((9, 8))
 
 
 class TestImportOfManyImages:
