@@ -82,3 +82,7 @@ class UnknownSpacingError(InputError):
         self, message: str, *, code: ErrorCode | None = ErrorCode.NEEDS_SPACING, **parameters: Any
     ) -> None:
         super().__init__(message, code=code, **parameters)
+
+
+class UnknownImageError(InputError):
+    """A file that holds landmarks of one image does not tell of which one of several."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_landmark.data.errors import ErrorCode, InputError, UnknownSpacingError
+from napari_landmark.data.errors import ErrorCode, InputError, UnknownImageError, UnknownSpacingError
 from napari_landmark.data.formats.image_names import find_image, image_stem
 from napari_landmark.data.formats.state_note import StateNote
 from napari_landmark.data.formats.text_file import check_count, finite_number
@@ -165,7 +165,7 @@ def _image_of(path: Path, inner_names: Iterable[str], geometries: Mapping[str, G
         return next(iter(found))
     if len(geometries) == 1:
         return next(iter(geometries))
-    raise InputError(
+    raise UnknownImageError(
         f"{path}: none of the {len(geometries)} images is called {stem!r}: call the file after its image, "
         f"{image_stem(next(iter(geometries)))}{end} for {next(iter(geometries))}"
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from napari_landmark.data.cohort.folder import image_files
-from napari_landmark.data.errors import InputError
+from napari_landmark.data.errors import InputError, UnknownImageError
 from napari_landmark.data.formats.landmark_format import Unit
 from napari_landmark.data.formats.registry import input_format, read_landmarks
 from napari_landmark.data.geometry import Geometry
@@ -60,27 +60,35 @@ def read_names(path: str | Path, images: Path | None = None) -> LandmarkSchema:
     return next(iter(sets.values())).schema
 
 
-def read_for(path: str | Path, image: str, geometries: Mapping[str, Geometry]) -> LandmarkSet:
-    """Read the landmarks of one image from a file.
+def read_for(path: str | Path, image: str, geometries: Mapping[str, Geometry]) -> dict[str, LandmarkSet]:
+    """Read the landmarks of the images of a study from a file.
 
     Parameters
     ----------
     path : str or Path
     image : str
-        Name of the image; a file with a single image of another name is read for this one.
+        Name of the current image; a file with a single image, which is called after none of the study, is read for it.
     geometries : mapping of str to Geometry
         Of all images.
+
+    Returns
+    -------
+    dict of str to LandmarkSet
+        By name of the image, at least one; images that the study has not are left out.
 
     Raises
     ------
     InputError
         The file cannot be read, or has several other images only.
     """
-    known = {image: geometries[image]} if is_in_millimetres(path) else geometries
-    sets = read_landmarks(path, geometries=known)
-    if image in sets:
-        return sets[image]
-    if len(sets) == 1:
-        return next(iter(sets.values()))
-    others = ", ".join(list(sets)[:3]) or "no image"
-    raise InputError(f"{path}: has no landmarks of {image}; it has those of {others}")
+    try:
+        sets = read_landmarks(path, geometries=geometries)
+    except UnknownImageError:
+        sets = read_landmarks(path, geometries={image: geometries[image]})
+    if len(sets) == 1 and not set(sets) & set(geometries):
+        return {image: next(iter(sets.values()))}
+    found = {name: marks for name, marks in sets.items() if name in geometries}
+    if not found:
+        others = ", ".join(list(sets)[:3]) or "no image"
+        raise InputError(f"{path}: has no landmarks of {image}; it has those of {others}")
+    return found

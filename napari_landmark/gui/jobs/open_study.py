@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from napari_landmark.backend.job_record import JobRecord
 from napari_landmark.data.cohort.cohort import DEFAULT_WORKING_SIZE, Cohort
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.image_names import ImageNames
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.study.creation import create_study
 from napari_landmark.data.study.settings import Spacing
@@ -114,12 +115,14 @@ def open_job(
     preferences : Preferences, optional
         By default those of napari.
     annotations : mapping of str to LandmarkSet, optional
-        First annotations of a created study, by image; where one is outside its image no study is created.
+        First annotations of a created study, by image as a file names it; where one is outside its image no study is
+        created.
     """
     preferences = preferences or Preferences.read()
 
     earlier = session.landmark_store
     left: list[JobRecord] = []  # of an earlier viewer
+    unknown: list[str] = []
 
     def work(progress: Progress, cancel: CancelToken) -> PreparedStudy | None:
         try:
@@ -130,7 +133,8 @@ def open_job(
                 # Read before the study is written: a folder without images must not leave half a study.
                 planned = _Planned(Path(create["images"]), create.get("spacing"))
                 cohort = read_cohort(planned, preferences, progress=progress, cancel=cancel)
-                known = {name: marks for name, marks in (annotations or {}).items() if name in cohort.names}
+                known, others = _by_image(annotations or {}, cohort)
+                unknown.extend(others)
                 study = create_study(folder, cohort, annotations=known, **create)
             progress(ProgressEvent("reading landmarks", 0.0))
             left.extend(filter(None, [unfinished_record(study.folder)]))
@@ -146,12 +150,34 @@ def open_job(
             return
         session.attempt(lambda: session.show_study(prepared, adding=adding, in_turns=True))
         _report_skipped_files(session, prepared.cohort)
+        if unknown:
+            count, first = len(unknown), ", ".join(unknown[:3])
+            text = f"{count} of the images in the landmark file {'is' if count == 1 else 'are'} not in the folder"
+            session.message.emit("warning", f"{text}: {first}")
         if left and session.job is None and not prepared.study.reader:
             session.attempt(lambda: _follow(session, left[0]))
 
     job.succeeded.connect(show)
     job.failed.connect(lambda text: session.message.emit("error", text))
     return job
+
+
+def _by_image(
+    annotations: Mapping[str, LandmarkSet], cohort: Cohort
+) -> tuple[dict[str, LandmarkSet], list[str]]:
+    """Annotations by the image that is meant by each name in a file, and the names by which none is meant."""
+    names = ImageNames(cohort.names)
+    found: dict[str, LandmarkSet] = {}
+    unknown = []
+    for name, marks in annotations.items():
+        image = names.find(name)
+        if image is None:
+            unknown.append(name)
+        elif image in found:
+            raise InputError(f"{name}: the landmark file has {image} twice, by two names: remove one of them")
+        else:
+            found[image] = marks
+    return found, unknown
 
 
 def reread_job(session: Session, *, preferences: Preferences | None = None) -> Job:

@@ -7,6 +7,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.study.study import Study
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.layers.viewer_session import get_session
@@ -104,6 +105,36 @@ class TestNewStudy:
         qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
         for name, rows in truth.items():
             np.testing.assert_allclose(session.annotation(name).positions(), rows, atol=1e-3)
+
+    def test_images_of_a_landmark_file_are_found_by_the_names_of_other_programs(
+        self, empty, qtbot, hands, tmp_path
+    ):
+        file = tmp_path / "some.csv"
+        rows = ["C:\\pictures\\hand_001.png,tip,9,8", "HAND_002,tip,19,18", "other.png,tip,1,1"]
+        file.write_text("\n".join(["image,landmark,x,y", *rows]) + "\n")
+        heard = []
+        get_session(empty).message.connect(lambda kind, text: heard.append((kind, text)))
+        _, session = self.create(
+            empty,
+            qtbot,
+            tmp_path / "new",
+            images=hands[0],
+            file=file,
+            landmarks="From a landmark file…",
+        )
+        assert session.annotation("hand_001.png")["tip"].position == (8, 9)
+        assert session.annotation("hand_002.png")["tip"].position == (18, 19)
+        assert ("warning", "1 of the images in the landmark file is not in the folder: other.png") in heard
+
+    def test_one_image_by_two_names_is_refused(self, empty, qtbot, hands, tmp_path):
+        file = tmp_path / "some.csv"
+        file.write_text("image,landmark,x,y\nhand_001.png,tip,9,8\nHAND_001,tip,19,18\n")
+        heard = []
+        get_session(empty).message.connect(lambda kind, text: heard.append(text))
+        options = {"images": hands[0], "file": file, "landmarks": "From a landmark file…"}
+        self.create(empty, qtbot, tmp_path / "new", **options)
+        assert "has hand_001.png twice, by two names" in heard[0]
+        assert not Study.exists(tmp_path / "new")
 
     def test_what_is_missing_is_said(self, empty, qtbot, tmp_path):
         dialog, session = self.create(empty, qtbot, tmp_path / "new")
