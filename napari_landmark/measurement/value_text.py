@@ -10,6 +10,7 @@ _NO_ERROR = {
     ErrorSource.PREDICTIONS: " *",
     ErrorSource.UNKNOWN: "",
 }
+_SPACING_SOURCES = {"file": "from the image file", "user": "as stated by the user", "unknown": "unknown"}
 
 
 def number_text(value: float, measurement: Measurement) -> str:
@@ -44,7 +45,7 @@ def norm_text(norm: Norm | None, measurement: Measurement) -> str:
 def deviation_text(measured: MeasuredValue) -> str:
     """Deviation from the norm: '+1.6 SD', 'in range', '+3.0 above the range'; empty without a norm."""
     if measured.deviation is not None:
-        return f"{measured.deviation:+.1f} SD"
+        return f"{_signed(measured.deviation, 1)} SD"
     outside = measured.outside_range
     if outside is not None:
         decimals = measured.measurement.decimals
@@ -52,8 +53,14 @@ def deviation_text(measured: MeasuredValue) -> str:
             return "in the range"
         return f"{abs(outside):.{decimals}f} {'above' if outside > 0 else 'below'} the range"
     if measured.value is not None and measured.norm is not None and measured.norm.mean is not None:
-        return f"{measured.value - measured.norm.mean:+.{measured.measurement.decimals}f}"
+        return _signed(measured.value - measured.norm.mean, measured.measurement.decimals)
     return ""
+
+
+def _signed(value: float, decimals: int) -> str:
+    """A number with its sign, none for a zero: '+1.6'."""
+    rounded = round(value, decimals)
+    return f"{rounded:+.{decimals}f}" if rounded else f"{0:.{decimals}f}"
 
 
 def stars(measured: MeasuredValue) -> str:
@@ -75,6 +82,12 @@ def norm_source_text(norm: Norm | None) -> str:
     sex = {"m": "male", "f": "female"}.get(norm.sex, "")
     parts = (norm.source, norm.population, f"age {norm.age}" if norm.age else "", sex)
     return "; ".join(part for part in parts if part)
+
+
+def spacing_source_text(statement: str) -> str:
+    """Where a spacing came from, in words, by `Geometry.spacing_statement`."""
+    source, _, rest = statement.partition(" ")
+    return f"{_SPACING_SOURCES.get(source, source)} {rest}".rstrip()
 
 
 def left_out_texts(values: tuple[MeasuredValue, ...]) -> list[str]:

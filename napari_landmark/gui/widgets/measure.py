@@ -8,7 +8,6 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QModelIndex, QTimer
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QListWidget, QListWidgetItem
 
-from napari_landmark.data.measurement_language.definition import Norm
 from napari_landmark.gui.controls import button, emphasise, note
 from napari_landmark.gui.dialogs.edit_measurements import MeasurementsDialog
 from napari_landmark.gui.dialogs.image_facts import FactsDialog
@@ -207,7 +206,7 @@ class MeasureWidget(DockWidget):
             values = cohort.column(value.measurement.name)
             unit = f" ({value.measurement.unit})" if value.measurement.unit else ""
             title = f"{value.measurement.name}{unit}, {int((values == values).sum())} images"
-            self.histogram.show_values(title, values, value.value, _ends(value.norm))
+            self.histogram.show_values(title, values, value.value, value.norm and value.norm.ends)
 
     def _show_cohort(self) -> None:
         self._show_selected()
@@ -265,15 +264,3 @@ class MeasureWidget(DockWidget):
             if not path.suffix:
                 path = path.with_suffix(kind.split("*", 1)[1].split(")", 1)[0])
             session.attempt(lambda: session.run(write_measurements_job(session, path, images=images)))
-
-
-def _ends(norm: Norm | None) -> tuple[float, float] | None:
-    """Ends of a norm: mean minus and plus one standard deviation, or its range."""
-    if norm is None:
-        return None
-    if norm.low is not None and norm.high is not None:
-        return norm.low, norm.high
-    if norm.mean is None:
-        return None
-    spread = norm.sd or 0.0
-    return norm.mean - spread, norm.mean + spread
