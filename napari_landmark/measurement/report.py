@@ -225,10 +225,10 @@ class Report:
 
     @property
     def landmark_definitions(self) -> list[Definition]:
-        """Landmarks by number and name."""
+        """Landmarks by number and name, those that are defined."""
         names, definitions = self.landmarks.names, self.landmarks.definitions
         numbered = enumerate(zip(names, definitions, strict=True), 1)
-        return [Definition(f"{number} {name}", text) for number, (name, text) in numbered]
+        return [Definition(f"{number} {name}", text) for number, (name, text) in numbered if text]
 
     @property
     def construction_definitions(self) -> list[Definition]:

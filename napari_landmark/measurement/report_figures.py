@@ -65,11 +65,7 @@ def draw_tracing(
         axes, landmarks, landmarks.positions(2), _covariances(landmarks, geometry), spacing, constructions,
         numbered=numbered,
     )  # fmt: skip
-    axes.set_aspect(spacing[0] / spacing[1])
-    axes.set_axis_off()
-    if array is None and not axes.yaxis_inverted():
-        axes.margins(0.08)
-        axes.invert_yaxis()
+    _finish(axes, spacing, None if array is None else array.shape)
 
 
 def draw_projection(
@@ -96,10 +92,19 @@ def draw_projection(
     points = landmarks.positions(3)[:, kept]
     regions = _covariances(landmarks, geometry)[:, kept][:, :, kept]
     _draw_skeleton(axes, landmarks, points, regions, spacing, (), numbered=len(landmarks) <= 30)
+    _finish(axes, spacing, None if array is None else flat.shape)
+    axes.set_title(f"along {_AXIS_NAMES[axis]}", fontsize=8)
+
+
+def _finish(axes: Axes, spacing: NDArray[np.float64], shape: tuple[int, ...] | None) -> None:
+    """Proportions in mm, and the image alone where there is one: large regions do not make it small."""
     axes.set_aspect(spacing[0] / spacing[1])
     axes.set_axis_off()
-    axes.set_title(f"along {_AXIS_NAMES[axis]}", fontsize=8)
-    if array is None and not axes.yaxis_inverted():
+    if shape is not None:
+        axes.set_xlim(-0.5, shape[1] - 0.5)
+        axes.set_ylim(shape[0] - 0.5, -0.5)
+    elif not axes.yaxis_inverted():
+        axes.margins(0.08)
         axes.invert_yaxis()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Self
 
@@ -129,7 +130,7 @@ def _image_pages(book: _Book, image: ImageReport) -> None:
         figure = book.page()
         _text(figure, _LEFT, _TOP, title[:1], size=11, bold=True)
         y = _TOP - 0.026
-        _draw_titles(figure, y)
+        _draw_titles(figure, y, image.values)
         y -= 0.018
         if rows[0].row == "":
             del rows[0]
@@ -162,7 +163,7 @@ def _draw_picture(figure: Figure, image: ImageReport, *, top: float) -> None:
     legend = " ".join(name.replace(" ", _NO_BREAK) + 3 * _NO_BREAK for name in names)
     lines = wrap_text(legend, _points(_WIDTH), size=6.5)
     if len(lines) > 8:
-        lines = [f"{len(names)} landmarks, by number at the end of this report"]
+        lines = [*lines[:7], f"and more: {len(names)} landmarks in the order of the schema"]
     _text(figure, _LEFT, 0.155, lines, size=6.5, color="#333333")
 
 
@@ -178,8 +179,11 @@ def _table_rows(values: tuple[MeasuredValue, ...]) -> list[str | MeasuredValue]:
     return rows
 
 
-def _draw_titles(figure: Figure, y: float) -> None:
-    """Titles of the columns of a table of values."""
+def _draw_titles(figure: Figure, y: float, values: Sequence[MeasuredValue]) -> None:
+    """Titles of the columns of a table of values, of those that have any."""
+    norms = any(one.norm for one in values)
+    deviations = any(one.deviation is not None for one in values)
+    used = (True, True, True, norms, norms or any(one.class_name for one in values), deviations)
     titles = (
         "Measurement",
         "Value",
@@ -188,7 +192,7 @@ def _draw_titles(figure: Figure, y: float) -> None:
         "Class, or deviation from a range",
         "Deviation in SD",
     )
-    for column, title in zip((*_COLUMNS, _CHART[0]), titles, strict=True):
+    for column, title in compress(zip((*_COLUMNS, _CHART[0]), titles, strict=True), used):
         _text(figure, _LEFT + _WIDTH * column, y, [title], size=7, color="#666666")
 
 
