@@ -28,27 +28,42 @@ FEWEST_OF_HISTOGRAM = 5
 """Values of which a histogram is drawn."""
 _MOST_OUTLIERS = 8
 _MOST_NUMBERED = 8  # landmarks of a measurement that are named
-HOW_TO_READ = (
-    "Value and ± (90%): in 9 of 10 images the true value is no farther from the value than this, as far as the "
-    "expected errors of the landmarks hold. It tells how exactly this image was measured, not how much persons "
-    "differ, and two readers differ by more than one reader's error.",
-    "*: the interval is that of the predicted landmarks alone; what a person placed counts as exact, because the "
-    "error of that person is not stated. Where a person placed all landmarks there is then no interval.",
-    "Norm: mean ± standard deviation (SD) of a population, or the range that is usual in it. It holds for that "
-    "population, which is named below with the source.",
+_VALUE = (
+    "Value and ± (90%): in 9 of 10 images the true value is no farther from the value than this, as far as "
+    "the expected errors of the landmarks hold. It tells how exactly this image was measured, not how much "
+    "persons differ, and two readers differ by more than one reader's error."
+)
+_ASTERISK = (
+    "*: the interval is that of the predicted landmarks alone; what a person placed counts as exact, because "
+    "the error of that person is not stated. Where a person placed all landmarks there is then no interval."
+)
+_NORM = (
+    "Norm: mean ± standard deviation (SD) of a population, or the range that is usual in it. It holds for "
+    "that population, which is named below with the source."
+)
+_DEVIATION = (
     "Deviation: difference from the mean of the norm in its standard deviations. Of three persons of that "
     "population about two are within 1 SD, of twenty about nineteen within 2. Each * is a whole SD, three at "
-    "most. In the chart the long line is the mean, the short ones are 1 and 2 SD; the dot is the value and the "
-    "bar its interval: green within 1 SD, yellow within 2, red beyond, an arrow beyond 4.",
-    "Class '(or ...)': the interval reaches the limits of other classes; the value alone does not tell which it "
-    "is.",
-    "Picture: circle = placed or corrected by a person, diamond = predicted. The ring around a predicted landmark "
-    "holds its true place in 9 of 10 images. Blue: links between landmarks. Yellow, dashed: the constructed lines "
-    "and points.",
-    "Pixel size: millimetres that one pixel covers, and where it came from. All lengths depend on it; angles and "
-    "ratios do not, where pixels are square.",
+    "most. In the chart the long line is the mean, the short ones are 1 and 2 SD; the dot is the value and "
+    "the bar its interval: green within 1 SD, yellow within 2, red beyond, an arrow beyond 4."
 )
-"""Explanations at the end of each report."""
+_CLASS = (
+    "Class '(or ...)': the interval reaches the limits of other classes; the value alone does not tell which "
+    "it is."
+)
+_PICTURE = (
+    "Picture: circle = placed or corrected by a person, diamond = predicted. The ring around a predicted "
+    "landmark holds its true place in 9 of 10 images. Blue: links between landmarks. Yellow, dashed: "
+    "constructed lines and points."
+)
+_SIZE = (
+    "Pixel or voxel size: the millimetres that one covers, and where they came from. All lengths depend on "
+    "them; angles and ratios do not, where pixels are square."
+)
+_VOLUMES = (
+    "Volumes are drawn as radiographs, through all slices. Letters are sides of the patient: R right, L left, "
+    "A anterior, P posterior, S superior, I inferior."
+)
 
 
 @dataclass(frozen=True)
@@ -120,7 +135,7 @@ class ImageReport:
         return [
             *lines,
             ("Landmarks", points + (f", {covered} of them covered" if covered else "")),
-            ("Pixel size", self.spacing),
+            ("Voxel size" if self.landmarks.ndim == 3 else "Pixel size", self.spacing),
         ]
 
 
@@ -196,6 +211,24 @@ class Report:
         """Line on every page."""
         model = f"{self.model}, " if self.model else ""
         return f"{self.title}, {model}{self.day.isoformat()}, napari-landmark {self.version}"
+
+    @property
+    def how_to_read(self) -> list[str]:
+        """Explanations of what the report shows."""
+        measurements = self.measured.schema.measurements
+        volumes = any(image.landmarks.ndim == 3 for image in self.images)
+        norms = [one for measurement in measurements for one in measurement.norms]
+        paragraphs = (
+            (_VALUE, True),
+            (_ASTERISK, True),
+            (_NORM, bool(norms)),
+            (_DEVIATION, any(one.sd for one in norms)),
+            (_CLASS, any(one.classes for one in measurements)),
+            (_PICTURE, True),
+            (_VOLUMES, volumes),
+            (_SIZE, True),
+        )
+        return [text for text, is_shown in paragraphs if is_shown]
 
     @property
     def outlier_texts(self) -> list[str]:

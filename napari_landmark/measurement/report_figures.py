@@ -17,12 +17,12 @@ from napari_landmark.data.images.display import display_range
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.links import segments
 from napari_landmark.data.measurement_language.definition import Construction, Norm
+from napari_landmark.data.planes import Plane, orthogonal_planes
 from napari_landmark.measurement.evaluation import MeasuredValue, construction_points
 
 PLANE_COLOR = "#ffcf3f"
 LINK_COLOR = "#58c9ff"
 _LONGEST_SIDE = 1400  # pixels that are drawn
-_AXIS_NAMES = ("z", "y", "x")
 _TURN = np.linspace(0, 2 * math.pi, 49)
 _CIRCLE = np.stack([np.sin(_TURN), np.cos(_TURN)], axis=1)  # (49, 2) as y, x
 CHART_LIMIT = 4.0
@@ -69,9 +69,9 @@ def draw_tracing(
 
 
 def draw_projection(
-    axes: Axes, landmarks: LandmarkSet, geometry: Geometry | None, array: NDArray | None, axis: int
+    axes: Axes, landmarks: LandmarkSet, geometry: Geometry | None, array: NDArray | None, plane: Plane
 ) -> None:
-    """Draw a volume, its landmarks and links, looking along one axis; brightest voxels are in front.
+    """Draw a volume as a radiograph, its landmarks and links, looking through all slices along a plane.
 
     Parameters
     ----------
@@ -80,20 +80,35 @@ def draw_projection(
         Of a volume.
     geometry : Geometry, optional
     array : array, optional
-    axis : int
-        Array axis along which it is looked.
+    plane : Plane
+        Of the volume, see `projection_planes`.
     """
-    kept = [number for number in range(3) if number != axis]
-    spacing = np.array(geometry.spacing if geometry is not None and geometry.spacing else (1.0,) * 3)[kept]
+    shape = None
     if array is not None:
         low, high = display_range(array, percentiles=(1.0, 99.9))
-        flat = array.max(axis=axis)
+        flat = plane.oriented(np.clip(array, low, high).mean(axis=plane.axis))
+        low, high = display_range(flat, percentiles=(1.0, 99.9))
         axes.imshow(flat, cmap="gray", vmin=low, vmax=high)
-    points = landmarks.positions(3)[:, kept]
-    regions = _covariances(landmarks, geometry)[:, kept][:, :, kept]
+        shape = flat.shape
+    kept = [plane.row_axis, plane.column_axis]
+    turned = np.array([-1.0 if plane.row_flipped else 1.0, -1.0 if plane.column_flipped else 1.0])
+    regions = _covariances(landmarks, geometry)[:, kept][:, :, kept] * np.outer(turned, turned)
+    points = plane.to_plane(landmarks.positions(3))
+    spacing = np.array(plane.spacing)
     _draw_skeleton(axes, landmarks, points, regions, spacing, (), numbered=len(landmarks) <= 30)
-    _finish(axes, spacing, None if array is None else flat.shape)
-    axes.set_title(f"along {_AXIS_NAMES[axis]}", fontsize=8)
+    _finish(axes, spacing, shape)
+    anatomical = bool(plane.letters[0])
+    axes.set_title(plane.title if anatomical else f"Along {plane.name}", fontsize=8)
+    for letter, place in zip(
+        plane.letters, ((0.5, 0.97), (0.5, 0.03), (0.02, 0.5), (0.98, 0.5)), strict=True
+    ):
+        axes.annotate(letter, place, xycoords="axes fraction", ha="center", va="center", fontsize=7,
+                      color="white", path_effects=[withStroke(linewidth=1.6, foreground="black")])  # fmt: skip
+
+
+def projection_planes(geometry: Geometry | None) -> tuple[Plane, Plane, Plane]:
+    """Planes in which a volume is drawn: axial, coronal, sagittal, or across the axes where its pose is unknown."""
+    return orthogonal_planes(geometry or Geometry((1, 1, 1)))
 
 
 def _finish(axes: Axes, spacing: NDArray[np.float64], shape: tuple[int, ...] | None) -> None:

@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.measurement_language.definition import Norm
-from napari_landmark.measurement.report import FEWEST_OF_HISTOGRAM, HOW_TO_READ, ImageReport, Report
+from napari_landmark.measurement.report import FEWEST_OF_HISTOGRAM, ImageReport, Report
 from napari_landmark.measurement.report_figures import (
     deviation_mark,
     draw_histogram,
     draw_projection,
     draw_tracing,
+    projection_planes,
 )
 from napari_landmark.measurement.value_text import (
     by_analysis,
@@ -61,7 +62,6 @@ def html_report(path: Path, report: Report, done: Callable[[int], None]) -> None
         images=images,
         summary=_summary(report) if len(report.measured.images) > 1 else [],
         histograms=_has_histograms(report),
-        how_to_read=HOW_TO_READ,
     )
     atomic_write(path, page)
 
@@ -128,8 +128,8 @@ def _picture(image: ImageReport) -> str:
         array = None
     if image.landmarks.ndim == 3:
         figure = Figure(figsize=(10, 3.6), layout="constrained")
-        for axis, axes in enumerate(figure.subplots(1, 3)):
-            draw_projection(axes, image.landmarks, image.geometry, array, axis)
+        for plane, axes in zip(projection_planes(image.geometry), figure.subplots(1, 3), strict=True):
+            draw_projection(axes, image.landmarks, image.geometry, array, plane)
     else:
         figure = Figure(figsize=(7.5, 8), layout="constrained")
         draw_tracing(figure.subplots(), image.landmarks, image.geometry, array, image.constructions)

@@ -17,13 +17,14 @@ from matplotlib.lines import Line2D
 
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.measurement.evaluation import MeasuredValue
-from napari_landmark.measurement.report import FEWEST_OF_HISTOGRAM, HOW_TO_READ, ImageReport, Report
+from napari_landmark.measurement.report import FEWEST_OF_HISTOGRAM, ImageReport, Report
 from napari_landmark.measurement.report_figures import (
     CHART_LIMIT,
     draw_deviation,
     draw_histogram,
     draw_projection,
     draw_tracing,
+    projection_planes,
 )
 from napari_landmark.measurement.text_wrapping import wrap_text
 from napari_landmark.measurement.value_text import (
@@ -146,14 +147,14 @@ def _draw_picture(figure: Figure, image: ImageReport, *, top: float) -> None:
     volume = image.landmarks.ndim == 3
     height = top - 0.17
     if volume:
-        for axis in range(3):
-            place = (0.07 + 0.44 * (axis % 2), 0.17 + (0.5 * height if axis < 2 else 0), 0.42, 0.48 * height)
+        for number, plane in enumerate(projection_planes(image.geometry)):
+            lower = 0.17 + (0.5 * height if number < 2 else 0)
             draw_projection(
-                figure.add_axes(place),
+                figure.add_axes((0.07 + 0.44 * (number % 2), lower, 0.42, 0.46 * height)),
                 image.landmarks,
                 image.geometry,
                 array if array is not None and array.ndim == 3 else None,
-                axis,
+                plane,
             )
     else:
         picture = array if array is not None and array.ndim == 2 else None
@@ -294,7 +295,15 @@ def _cohort_pages(book: _Book, report: Report) -> None:
 def _summary_rows(book: _Book, figure: Figure, report: Report, *, top: float) -> None:
     """Distribution of each measurement: number, mean, standard deviation, median error, norm, histogram."""
     columns = (_LEFT, 0.40, 0.45, 0.575, 0.65, 0.76)
-    titles = ("Measurement", "n", "Mean ± SD", "± (90%)", "Norm", "All images; norm in green")
+    drawn = any(one.count >= FEWEST_OF_HISTOGRAM for one in report.summary)
+    titles = (
+        "Measurement",
+        "n",
+        "Mean ± SD",
+        "± (90%)",
+        "Norm",
+        "All images; norm in green" if drawn else "",
+    )
     y, begins = top, True
     for one in report.summary:
         name = wrap_text(one.measurement.name, _points(columns[1] - _LEFT - 0.01), size=7.5)[:3]
@@ -326,7 +335,7 @@ def _explanations(book: _Book, report: Report) -> None:
     """How to read the report, its landmarks and lines, and what each measurement is."""
     page = _TextPages(book)
     page.heading("How to read this report")
-    for text in HOW_TO_READ:
+    for text in report.how_to_read:
         page.paragraph(text)
     for title, definitions in (
         ("Measurements", report.measurement_definitions),

@@ -206,7 +206,7 @@ class MeasureWidget(DockWidget):
             values = cohort.column(value.measurement.name)
             unit = f" ({value.measurement.unit})" if value.measurement.unit else ""
             title = f"{value.measurement.name}{unit}, {int((values == values).sum())} images"
-            self.histogram.show_values(title, values, value.value, value.norm and value.norm.ends)
+            self.histogram.show_values(title, values, value.value, value.norm.ends if value.norm else None)
 
     def _show_cohort(self) -> None:
         self._show_selected()
