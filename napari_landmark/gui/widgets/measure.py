@@ -6,9 +6,9 @@ from pathlib import Path
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QModelIndex, QTimer
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QListWidget, QListWidgetItem
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QListWidget, QListWidgetItem
 
-from napari_landmark.gui.controls import button, emphasise, note
+from napari_landmark.gui.controls import button, emphasise, narrow_combo, note
 from napari_landmark.gui.dialogs.edit_measurements import MeasurementsDialog
 from napari_landmark.gui.dialogs.image_facts import FactsDialog
 from napari_landmark.gui.jobs.job import Job
@@ -42,9 +42,8 @@ class MeasureWidget(DockWidget):
         self.table.clicked.connect(self._on_row)
         self.about = note()
         self.histogram = HistogramPlot()
-        self.order = QComboBox()
-        self.order.setToolTip(
-            "Images are listed by their deviation from the cohort's median in this measurement"
+        self.order = narrow_combo(
+            tip="Images are listed by their deviation from the cohort's median in this measurement"
         )
         self.order.activated.connect(self._on_order)
         self.outliers = QListWidget()
@@ -213,10 +212,12 @@ class MeasureWidget(DockWidget):
         self._show_outliers()
 
     def _show_outliers(self) -> None:
-        name = self.order.currentText()
+        name, any_of_them = self.order.currentText(), self.order.currentText() == _ALL
         self.outliers.clear()
-        for image, deviation in self.measurements.outliers("" if name == _ALL else name)[:_MOST_OUTLIERS]:
-            item = QListWidgetItem(f"{deviation:+.1f} SD   {image}")
+        found = self.measurements.outliers("" if any_of_them else name)
+        for image, deviation, measurement in found[:_MOST_OUTLIERS]:
+            where = f"   {measurement}" if any_of_them else ""
+            item = QListWidgetItem(f"{deviation:+.1f} SD   {image}{where}")
             item.setData(0x0100, image)  # Qt.UserRole
             self.outliers.addItem(item)
 
