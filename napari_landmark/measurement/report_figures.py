@@ -15,7 +15,6 @@ from napari_landmark.data.error_covariance import isotropic, principal_axes, reg
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.display import display_range
 from napari_landmark.data.landmarks import LandmarkSet
-from napari_landmark.data.links import segments
 from napari_landmark.data.measurement_language.definition import Construction, Norm
 from napari_landmark.data.planes import Plane, orthogonal_planes
 from napari_landmark.measurement.evaluation import MeasuredValue, construction_points
@@ -140,7 +139,7 @@ def _draw_skeleton(
         if ends is not None:
             (y0, x0), (y1, x1) = (end / spacing for end in ends)
             axes.plot([x0, x1], [y0, y1], color=PLANE_COLOR, linewidth=0.9, linestyle=(0, (4, 2)), alpha=0.9)
-    for first, second in segments(schema.links):
+    for first, second in schema.drawn_segments:
         pair = points[[rows[first], rows[second]]]
         axes.plot(pair[:, 1], pair[:, 0], color=LINK_COLOR, linewidth=1.1, alpha=0.85)
     deviations, directions = principal_axes(covariances)
