@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.links import Link
 from napari_landmark.data.measurement_language.definition import MeasurementSchema
 from napari_landmark.data.measurement_language.schema_file import SchemaFile
+from napari_landmark.data.study.image_facts import ImageFacts
 from napari_landmark.measurement.measured_input import MeasuredInput
 from napari_landmark.measurement.measurement_table import long_table, wide_table
 from napari_landmark.measurement.report import images_by_deviation, make_report
@@ -53,6 +55,17 @@ def test_long_table(study):
     assert found["3.png", "corner"]["value"] == ""
     assert found["3.png", "side"]["spacing_source"] == "user"
     assert float(found["4.png", "side"]["outside_norm_range"]) > 0
+
+
+def test_facts_of_the_images_are_columns_of_the_long_table(study):
+    study.set_facts("1.png", ImageFacts(None, "", "", {"class": "control"}))
+    read = MeasuredInput.of_study(study)
+    found = {row["image"]: row for row in rows(long_table(read.measure(), read.facts))}
+    assert found["0.png"]["remark"] == "first"
+    assert found["0.png"]["age"] == "12"
+    assert found["1.png"]["age"] == ""
+    assert found["1.png"]["class (of the image)"] == "control"  # 'class' is that of the value
+    assert "state" not in found["0.png"]  # no image that is measured has one
 
 
 def test_wide_table(study):
@@ -141,6 +154,61 @@ def test_a_page_names_values_norms_and_what_is_not_computed(study, tmp_path):
     assert "women" in page
     assert "&lt;Triangles&gt;" in page
     assert page.count("data:image/png;base64,") >= 2
+
+
+def test_a_report_explains_landmarks_lines_and_measurements(study, schema, tmp_path):
+    defined = replace(schema.landmarks, definitions=("The first corner.", "", "The last."))
+    read = MeasuredInput.of_study(study, schema=SchemaFile(defined, schema.measurements))
+    report = make_report(read, read.measure(), title="Triangles")
+    names = [(one.name, one.text) for one in report.landmark_definitions]
+    assert names == [("1 A", "The first corner."), ("3 C", "The last.")]
+    assert report.construction_definitions[0].details == "1 A, 2 B"
+    corner = report.measurement_definitions[0]
+    assert corner.details == "1 A, 2 B, 3 C; source: own; norm: men; male / women; female"
+    told = " ".join(report.how_to_read)
+    assert "standard deviation" in told and "radiographs" not in told
+    write_report(tmp_path / "r.html", report)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    for text in ("The first corner.", "1 A, 2 B, 3 C", "as stated by the user", "Constructed lines"):
+        assert text in page
+
+
+def test_a_file_takes_the_definitions_of_the_schema(table, schema):
+    defined = replace(schema.landmarks, definitions=("The first corner.", "", ""))
+    read = MeasuredInput.of_file(table, SchemaFile(defined, schema.measurements))
+    assert read.schema.definitions[read.schema.names.index("A")] == "The first corner."
+
+
+def test_a_page_of_the_cohort_has_its_distribution(study, tmp_path):
+    read = MeasuredInput.of_study(study)
+    report = make_report(read, read.measure(), title="Triangles", images=["0"])
+    side = report.summary[1]
+    values = read.measure().column("side")
+    assert side.count == 6
+    assert side.mean == pytest.approx(values.mean())
+    assert side.deviation == pytest.approx(values.std(ddof=1))
+    assert side.error_text.startswith("± ")
+    write_report(tmp_path / "r.html", report)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert f'<td class="error">{side.mean_text}</td>' in page
+    assert report.outlier_texts[0].startswith("5.png (")
+    assert report.outlier_texts[0] in page
+
+
+def test_a_long_report_has_all_its_rows_on_pages(study, schema, tmp_path):
+    """A title is never alone at the foot of a page, and no row is lost."""
+    many = [
+        {"name": f"{group} {number} of a name that needs two lines in its column of a table", "analyses": [group],
+         "angle": ["A", "B", "C"]}
+        for group in ("first", "second", "third") for number in range(40)
+    ]  # fmt: skip
+    read = MeasuredInput.of_study(
+        study, schema=SchemaFile(schema.landmarks, MeasurementSchema.from_json({"measurements": many}))
+    )
+    path = tmp_path / "report.pdf"
+    write_report(path, make_report(read, read.measure(), title="Many", images=["1"]))
+    content = path.read_bytes()
+    assert content.count(b"/Type /Page ") + content.count(b"/Type /Page\n") > 6
 
 
 def test_a_cancelled_report_leaves_no_file(study, tmp_path):
