@@ -61,22 +61,38 @@ def pdf_report(path: Path, report: Report, done: Callable[[int], None]) -> None:
     content = io.BytesIO()
     about = {"Title": report.title, "Creator": f"napari-landmark {report.version}"}
     with PdfPages(content, metadata=about) as pages:
-        book = _Book(pages, report.footer)
-        if len(report.measured.images) > 1:
-            _cohort_pages(book, report)
-        for number, image in enumerate(report.images):
-            done(number)
-            _image_pages(book, image)
-        _explanations(book, report)
-    done(len(report.images))
+        draw_pages(report, pages.savefig, done)
     atomic_write(path, content.getvalue())
 
 
-class _Book:
-    """Pages of a PDF with the same footer and running numbers."""
+def draw_pages(
+    report: Report, save: Callable[[Figure], object], done: Callable[[int], None] = lambda number: None
+) -> None:
+    """Draw the pages of a report one after another, of the size A4.
 
-    def __init__(self, pages: PdfPages, footer: str) -> None:
-        self._pages, self._footer, self._count = pages, footer, 0
+    Parameters
+    ----------
+    report : Report
+    save : callable
+        Called with each page, which is not kept.
+    done : callable, optional
+        Called with the number of images that are drawn; may raise.
+    """
+    book = _Book(save, report.footer)
+    if len(report.measured.images) > 1:
+        _cohort_pages(book, report)
+    for number, image in enumerate(report.images):
+        done(number)
+        _image_pages(book, image)
+    _explanations(book, report)
+    done(len(report.images))
+
+
+class _Book:
+    """Pages with the same footer and running numbers."""
+
+    def __init__(self, save: Callable[[Figure], object], footer: str) -> None:
+        self._save, self._footer, self._count = save, footer, 0
 
     def page(self) -> Figure:
         """Begin a page."""
@@ -89,7 +105,7 @@ class _Book:
         self._count += 1
         figure.text(0.07, 0.025, _shortened(self._footer, 110), fontsize=6.5, color="#666666")
         figure.text(0.93, 0.025, str(self._count), fontsize=6.5, color="#666666", ha="right")
-        self._pages.savefig(figure)
+        self._save(figure)
 
 
 def _points(width: float) -> float:

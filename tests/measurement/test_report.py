@@ -22,6 +22,7 @@ from napari_landmark.measurement.measured_input import MeasuredInput
 from napari_landmark.measurement.measurement_table import long_table, wide_table
 from napari_landmark.measurement.report import images_by_deviation, make_report
 from napari_landmark.measurement.report_file import write_report
+from napari_landmark.measurement.report_pdf import draw_pages
 from napari_landmark.progress import Cancelled, CancelToken
 
 
@@ -195,20 +196,44 @@ def test_a_page_of_the_cohort_has_its_distribution(study, tmp_path):
     assert report.outlier_texts[0] in page
 
 
-def test_a_long_report_has_all_its_rows_on_pages(study, schema, tmp_path):
-    """A title is never alone at the foot of a page, and no row is lost."""
+def test_nothing_is_cut_or_overlaps_on_pages_of_long_names(study, schema):
+    """Each text is on its page and beside the others; each row is there, below a title on the same page."""
     many = [
-        {"name": f"{group} {number} of a name that needs two lines in its column of a table", "analyses": [group],
-         "angle": ["A", "B", "C"]}
-        for group in ("first", "second", "third") for number in range(40)
+        {
+            "name": f"{group} {number} of a name that needs more than a line in its column",
+            "analyses": [group],
+            "text": "What it is, told at length. " * (1 + number % 9),
+            "angle": ["A", "B", "C"],
+            "norms": [{"mean": 90.25, "sd": 11.75, "source": "of a long source, " * (number % 7)}],
+            "classes": [{"name": "sharp, with many words to tell it", "below": 90},
+                        {"name": "blunt, with other words for it", "from": 90}],
+        }
+        for group in ("first", "second", "third")
+        for number in range(18)
     ]  # fmt: skip
-    read = MeasuredInput.of_study(
-        study, schema=SchemaFile(schema.landmarks, MeasurementSchema.from_json({"measurements": many}))
-    )
-    path = tmp_path / "report.pdf"
-    write_report(path, make_report(read, read.measure(), title="Many", images=["1"]))
-    content = path.read_bytes()
-    assert content.count(b"/Type /Page ") + content.count(b"/Type /Page\n") > 6
+    measurements = MeasurementSchema.from_json({"measurements": many})
+    study.set_facts("1.png", ImageFacts(None, "a remark that goes on " * 20, "MK", {}))
+    read = MeasuredInput.of_study(study, schema=SchemaFile(schema.landmarks, measurements))
+    pages: list[list[str]] = []
+
+    def check(figure):
+        renderer = figure.canvas.get_renderer()
+        texts = [text for text in figure.texts if text.get_text().strip()]
+        boxes = [text.get_window_extent(renderer) for text in texts]
+        width, height = figure.bbox.width, figure.bbox.height
+        assert all(box.x0 > 0 and box.x1 < 0.95 * width and box.y0 > 0 and box.y1 < height for box in boxes)
+        for number, box in enumerate(boxes):
+            inner = box.padded(-1.5)
+            assert not any(inner.overlaps(other.padded(-1.5)) for other in boxes[:number])
+        pages.append([text.get_text() for text in texts])
+
+    draw_pages(make_report(read, read.measure(), title="A title of many words " * 5, images=["1"]), check)
+    tables = [page for page in pages if "Deviation in SD" in page]
+    names = {" ".join(text.split()) for page in tables for text in page}
+    assert {row["name"] for row in many} <= names
+    for page in tables:
+        groups = [number for number, text in enumerate(page) if text in ("first", "second", "third")]
+        assert all(page[number + 1].startswith(page[number]) for number in groups)
 
 
 def test_a_cancelled_report_leaves_no_file(study, tmp_path):
