@@ -27,7 +27,7 @@ MOST_IMAGES = 300
 FEWEST_OF_HISTOGRAM = 5
 """Values of which a histogram is drawn."""
 _MOST_OUTLIERS = 8
-_MOST_NUMBERED = 8  # landmarks of a measurement that are named
+_MOST_NUMBERED = 8  # landmarks of a measurement, and missing ones, that are named
 _VALUE = (
     "Value and ± (90%): in 9 of 10 images the true value is no farther from the value than this, as far as "
     "the expected errors of the landmarks hold. It tells how exactly this image was measured, not how much "
@@ -128,13 +128,18 @@ class ImageReport:
         )
         placed = sum(mark.position is not None and mark.status.is_manual for mark in self.landmarks.values())
         covered = sum(mark.covered for mark in self.landmarks.values())
+        missing = [name for name, mark in self.landmarks.items() if mark.position is None]
         points = f"{placed} placed by a person, {predicted} predicted"
+        points += f", {covered} of them covered" if covered else ""
+        if missing:
+            more = f" and {len(missing) - _MOST_NUMBERED} more" if len(missing) > _MOST_NUMBERED else ""
+            points += f"; without a position: {', '.join(missing[:_MOST_NUMBERED])}{more}"
         lines = [(title, text) for title, text in self.facts.more.items() if text.strip()]
         lines += [("Reader", self.facts.reader)] if self.facts.reader else []
         lines += [("Remark", self.facts.remark)] if self.facts.remark else []
         return [
             *lines,
-            ("Landmarks", points + (f", {covered} of them covered" if covered else "")),
+            ("Landmarks", points),
             ("Voxel size" if self.landmarks.ndim == 3 else "Pixel size", self.spacing),
         ]
 

@@ -152,6 +152,7 @@ def test_a_page_names_values_norms_and_what_is_not_computed(study, tmp_path):
     assert "<h2>0.png</h2>" in page
     assert "<h2>1.png</h2>" not in page
     assert "needs C: corner, other side" in page
+    assert "0 placed by a person, 2 predicted; without a position: C" in page
     assert "women" in page
     assert "&lt;Triangles&gt;" in page
     assert page.count("data:image/png;base64,") >= 2
