@@ -110,7 +110,7 @@ def _image(report: Report, image: ImageReport) -> dict[str, object]:
             }
             for one in group
         ]
-        tables.append({"title": analysis or "Other measurements", "rows": rows})
+        tables.append({"title": analysis, "rows": rows})
     return {
         "name": image.image,
         "facts": image.fact_lines,

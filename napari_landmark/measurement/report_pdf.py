@@ -188,7 +188,7 @@ def _table_rows(values: tuple[MeasuredValue, ...]) -> list[str | MeasuredValue]:
     """Values with the titles of their analyses; a text is a title, or a plain line where it begins with a blank."""
     rows: list[str | MeasuredValue] = []
     for analysis, group in by_analysis(values).items():
-        rows += ["", analysis or "Other measurements", *group]
+        rows += ["", analysis, *group]
     if left := left_out_texts(values):
         rows += ["", "Not computed", *(f" {text}" for text in left)]
     notes = dict.fromkeys(one.note for one in values if one.note)

@@ -100,10 +100,12 @@ def left_out_texts(values: tuple[MeasuredValue, ...]) -> list[str]:
 
 
 def by_analysis(values: tuple[MeasuredValue, ...]) -> dict[str, list[MeasuredValue]]:
-    """Computed values by analysis, in the order of the definitions; those of none under an empty name, last."""
+    """Computed values by the title of their analysis, in the order of the definitions; those of none last."""
+    computed = [one for one in values if one.value is not None]
     groups: dict[str, list[MeasuredValue]] = {}
-    for one in values:
-        for analysis in one.measurement.analyses or ("",):
-            if one.value is not None:
-                groups.setdefault(analysis, []).append(one)
-    return dict(sorted(groups.items(), key=lambda item: not item[0]))
+    for one in computed:
+        for analysis in one.measurement.analyses:
+            groups.setdefault(analysis, []).append(one)
+    if others := [one for one in computed if not one.measurement.analyses]:
+        groups["Other measurements" if groups else "Measurements"] = others
+    return groups
