@@ -98,10 +98,9 @@ def draw_projection(
     _finish(axes, spacing, shape)
     anatomical = bool(plane.letters[0])
     axes.set_title(plane.title if anatomical else f"Along {plane.name}", fontsize=8)
-    for letter, place in zip(
-        plane.letters, ((0.5, 0.97), (0.5, 0.03), (0.02, 0.5), (0.98, 0.5)), strict=True
-    ):
-        axes.annotate(letter, place, xycoords="axes fraction", ha="center", va="center", fontsize=7,
+    places = ((0.5, 0.97, "center"), (0.5, 0.03, "center"), (0.02, 0.5, "left"), (0.98, 0.5, "right"))
+    for letters, (x, y, side) in zip(plane.letters, places, strict=True):
+        axes.annotate(letters, (x, y), xycoords="axes fraction", ha=side, va="center", fontsize=7,
                       color="white", path_effects=[withStroke(linewidth=1.6, foreground="black")])  # fmt: skip
 
 

@@ -47,6 +47,7 @@ _COLUMNS = (0.0, 0.285, 0.37, 0.455, 0.70)
 _CHART = (0.57, 0.685)
 _ROW, _LINE = 0.0162, 0.0115  # heights of a row and of each further line of its texts, in parts of the page
 _SUMMARY_ROW = 0.036
+_LEGEND_LINES = 10
 _NO_BREAK = "\u00a0"
 
 
@@ -179,8 +180,8 @@ def _draw_picture(figure: Figure, image: ImageReport, *, top: float) -> None:
     names = [f"{number} {name}" for number, name in enumerate(image.landmarks.schema.names, 1)]
     legend = " ".join(name.replace(" ", _NO_BREAK) + 3 * _NO_BREAK for name in names)
     lines = wrap_text(legend, _points(_WIDTH), size=6.5)
-    if len(lines) > 8:
-        lines = [*lines[:7], f"and more: {len(names)} landmarks in the order of the schema"]
+    if len(lines) > _LEGEND_LINES:
+        lines = [*lines[: _LEGEND_LINES - 1], f"and more: {len(names)} landmarks in the order of the schema"]
     _text(figure, _LEFT, 0.155, lines, size=6.5, color="#333333")
 
 
