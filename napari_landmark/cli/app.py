@@ -264,7 +264,9 @@ def suggest(
 def convert(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="IN...", help="Landmark files; several become one", show_default=False),
+        typer.Argument(
+            metavar="IN...", help="Landmark files, several become one; or a study", show_default=False
+        ),
     ],
     out: Annotated[
         Path,
@@ -288,7 +290,7 @@ def convert(
         ),
     ] = None,
 ) -> None:
-    """Turn landmark files into another format, by the ends of their names."""
+    """Turn landmark files, or the landmarks of a study, into another format, by the ends of their names."""
     from napari_landmark.cli.convert import run_convert
 
     run_convert(sources, out, images=images, spacing=spacing, names=names)

@@ -14,6 +14,7 @@ from napari_landmark.data.formats.image_names import ImageNames, common_schema, 
 from napari_landmark.data.formats.registry import output_format, read_landmarks, write_landmarks
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.data.study.landmark_source import LandmarkSource
 from napari_landmark.data.study.provenance import is_run_record, sha256, write_run_record
 from napari_landmark.data.study.study import Study
 
@@ -24,20 +25,16 @@ _Geometries = Mapping[str, Geometry]
 def run_convert(
     sources: Sequence[Path], out: Path, *, images: Path | None, spacing: float | None, names: Path | None
 ) -> None:
-    """Convert landmark files, and report what the new format does not hold."""
-    if spacing is not None and images is None:
-        raise InputError(
-            "--spacing is the size of the images' pixels: give their folder with --images DIR, too"
-        )
+    """Convert landmark files, or the landmarks of a study, and report what the new format does not hold."""
     form = output_format(out)
     # A pattern such as folder/* includes the records that detect and convert write beside their tables.
     sources = [source for source in sources if not is_run_record(source)] or sources
     if any(out.resolve() == source.resolve() for source in sources):
         raise InputError(f"{out}: is read and written: choose another name for the result")
-    folder = None if images is None else FolderGeometries(images, spacing=spacing)
-    schema = None if names is None else _schema_of(names, folder)
-    sets = _gathered(sources, schema, folder)
-    geometries = {} if folder is None else _geometries_of(sets, folder)
+    if study := next((source for source in sources if source.is_dir()), None):
+        sets, geometries = _of_study(study, sources, images=images, spacing=spacing)
+    else:
+        sets, geometries = _of_files(sources, images=images, spacing=spacing, names=names)
     if form.one_image and len(sets) > 1 and _PLACE not in out.name:
         raise InputError(
             f"{out}: a file of this format holds one image, here are {len(sets)}: put {_PLACE} into its name, "
@@ -64,6 +61,32 @@ def run_convert(
         f"{len(pieces)} files such as {next(iter(pieces))}" if len(pieces) > 1 else str(next(iter(pieces)))
     )
     typer.echo(f"{placed} landmarks in {len(sets)} images: {files}")
+
+
+def _of_study(
+    study: Path, sources: Sequence[Path], *, images: Path | None, spacing: float | None
+) -> tuple[Mapping[str, LandmarkSet], _Geometries]:
+    """Annotations of a study, completed by its predictions, without images that are left out."""
+    if len(sources) > 1:
+        raise InputError(f"{study}: is a folder: a study is converted alone")
+    given = LandmarkSource.read(study, images=images, spacing=spacing)
+    for problem in given.problems:
+        typer.echo(problem, err=True)
+    return given.landmarks, given.geometries
+
+
+def _of_files(
+    sources: Sequence[Path], *, images: Path | None, spacing: float | None, names: Path | None
+) -> tuple[Mapping[str, LandmarkSet], _Geometries]:
+    """Landmarks of all files together."""
+    if spacing is not None and images is None:
+        raise InputError(
+            "--spacing is the size of the images' pixels: give their folder with --images DIR, too"
+        )
+    folder = None if images is None else FolderGeometries(images, spacing=spacing)
+    schema = None if names is None else _schema_of(names, folder)
+    sets = _gathered(sources, schema, folder)
+    return sets, {} if folder is None else _geometries_of(sets, folder)
 
 
 def _schema_of(path: Path, folder: FolderGeometries | None) -> LandmarkSchema:

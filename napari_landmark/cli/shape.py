@@ -156,7 +156,7 @@ def _write(
     from napari_landmark.shape.figures import figure_png, figures_pdf, shape_figures
     from napari_landmark.shape.tables import write_shape_tables
 
-    files = write_shape_tables(out, analysis)
+    files = write_shape_tables(out, analysis, given.facts)
     figures = dict(shape_figures(analysis))
     for name, figure in figures.items():
         atomic_write(out / f"{name}.png", figure_png(figure))

@@ -21,7 +21,7 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.composed_name import composed_name
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
-from napari_landmark.data.links import Link
+from napari_landmark.data.links import Link, segments
 
 logger = logging.getLogger(__name__)
 
@@ -189,6 +189,11 @@ class LandmarkSchema:
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and composed_name(name) in self.names
+
+    @property
+    def drawn_segments(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of names between which a line is drawn: neighbours on links and on curves, each pair once."""
+        return segments((*self.links, *(Link(curve.chain, name=curve.name) for curve in self.curves)))
 
     def index(self, name: str) -> int:
         """Row of a landmark; InputError with the known names for an unknown one."""

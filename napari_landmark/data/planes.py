@@ -90,7 +90,10 @@ class Plane:
         IndexError
             There is no such slice.
         """
-        flat = array[(slice(None),) * self.axis + (index,)]
+        return self.oriented(array[(slice(None),) * self.axis + (index,)])
+
+    def oriented(self, flat: NDArray) -> NDArray:
+        """(rows, columns) view, as it is shown, of an array without the axis across the plane."""
         shown = flat if self.row_axis < self.column_axis else flat.T
         return shown[:: -1 if self.row_flipped else 1, :: -1 if self.column_flipped else 1]
 

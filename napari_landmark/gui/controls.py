@@ -7,7 +7,7 @@ from html import escape
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QHeaderView, QLabel, QPushButton, QSizePolicy, QTableView
+from qtpy.QtWidgets import QComboBox, QHeaderView, QLabel, QPushButton, QSizePolicy, QTableView
 
 NARROWEST = 390
 """Least width of a dock in pixels."""
@@ -20,6 +20,15 @@ def button(text: str, slot: Callable[[], object], *, tip: str = "", strong: bool
     made.clicked.connect(lambda: slot())
     if strong:
         emphasise(made)
+    return made
+
+
+def narrow_combo(*, tip: str = "") -> QComboBox:
+    """Make a combo box that does not become as wide as its longest text, such as the name of a file."""
+    made = QComboBox()
+    made.setToolTip(tip)
+    made.setMinimumContentsLength(12)
+    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     return made
 
 

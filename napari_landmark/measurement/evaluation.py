@@ -265,7 +265,7 @@ def measure_cohort(
 
 
 SQUARE_PIXELS = "spacing unknown, pixels taken as square"
-_UNDEFINED = "undefined here: points coincide, lines are parallel or a denominator is too small"
+_UNDEFINED = "undefined here (points coincide, lines are parallel or a denominator is too small)"
 _NOT_A_LANDMARK = "is not among the landmarks"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -81,6 +81,8 @@ class MeasuredInput:
             measurements.check_landmarks(study.schema.names)
         links = study.schema if schema is None or study.schema.links else schema.landmarks
         own = replace(study.schema, links=links.links_among(study.schema.names))
+        if schema is not None and not any(own.definitions):
+            own = replace(own, definitions=_definitions(schema.landmarks, own.names))
         return cls._of(LandmarkSource.of_study(study, images=images, spacing=spacing), own, measurements)
 
     @classmethod
@@ -113,7 +115,11 @@ class MeasuredInput:
                 f"{path}: has none of the landmarks that are measured: it has {', '.join(known.names[:5])}, and "
                 f"needed are {', '.join(sorted(needed)[:5])}: choose another schema, or rename the landmarks"
             )
-        own = replace(known, links=schema.landmarks.links_among(known.names))
+        own = replace(
+            known,
+            definitions=_definitions(schema.landmarks, known.names),
+            links=schema.landmarks.links_among(known.names),
+        )
         return cls._of(source, own, schema.measurements)
 
     @classmethod
@@ -133,6 +139,12 @@ class MeasuredInput:
             self.landmarks, self.geometries, names=self.schema.names, reader_error=reader_error
         )
         return measure_cohort(self.measurements, landmarks)
+
+
+def _definitions(schema: LandmarkSchema, names: Sequence[str]) -> tuple[str, ...]:
+    """Definitions of landmarks by their names; empty where the schema has none."""
+    known = dict(zip(schema.names, schema.definitions, strict=True))
+    return tuple(known.get(name, "") for name in names)
 
 
 def _check(measurements: MeasurementSchema, where: Path) -> None:

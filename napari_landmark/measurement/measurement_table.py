@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from napari_landmark.data.files.csv_table import guarded_name, table_text
-from napari_landmark.data.study.image_facts import ImageFacts
+from napari_landmark.data.study.image_facts import ImageFacts, fact_columns
 from napari_landmark.measurement.evaluation import MeasuredCohort
 from napari_landmark.measurement.value_text import norm_source_text, norm_text
 
@@ -20,15 +20,21 @@ _NO_FACTS = ImageFacts()
 def long_table(measured: MeasuredCohort, facts: Mapping[str, ImageFacts] | None = None) -> str:
     """CSV with one row for each image and measurement; empty cells where a value or its error is unknown.
 
+    Facts of the images come last, those that any image has.
+
     Parameters
     ----------
     measured : MeasuredCohort
     facts : mapping of str to ImageFacts, optional
         Facts by name of the image; the sex selects norms that depend on it.
     """
-    rows: list[list[str]] = [list(_HEADER)]
+    facts = facts or {}
+    columns = fact_columns(facts, measured.images)
+    titles = [f"{title} (of the image)" if title in _HEADER else title for title in columns]
+    rows: list[list[str]] = [[*_HEADER, *map(guarded_name, titles)]]
     for number, image in enumerate(measured.images):
-        known = (facts or {}).get(image, _NO_FACTS)
+        known = facts.get(image, _NO_FACTS)
+        own = [guarded_name(cells[number]) for cells in columns.values()]
         for one in measured.row(image, sex=known.sex):
             definition = one.measurement
             low, high = one.interval or (None, None)
@@ -52,6 +58,7 @@ def long_table(measured: MeasuredCohort, facts: Mapping[str, ImageFacts] | None 
                     one.left_out,
                     one.note,
                     measured.spacing_sources[number],
+                    *own,
                 ]
             )
     return table_text(rows)

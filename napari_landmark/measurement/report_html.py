@@ -12,8 +12,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from napari_landmark.data.files.atomic import atomic_write
-from napari_landmark.measurement.report import HOW_TO_READ, ImageReport, Report, images_by_deviation
-from napari_landmark.measurement.report_figures import draw_histogram, draw_projection, draw_tracing
+from napari_landmark.data.measurement_language.definition import Norm
+from napari_landmark.measurement.report import FEWEST_OF_HISTOGRAM, ImageReport, Report
+from napari_landmark.measurement.report_figures import (
+    deviation_mark,
+    draw_histogram,
+    draw_projection,
+    draw_tracing,
+    projection_planes,
+)
 from napari_landmark.measurement.value_text import (
     by_analysis,
     class_text,
@@ -27,6 +34,7 @@ from napari_landmark.measurement.value_text import (
 )
 
 _TEMPLATE = "report.html"
+_MOST_WITH_HISTOGRAMS = 20  # images of a page
 
 
 def html_report(path: Path, report: Report, done: Callable[[int], None]) -> None:
@@ -52,14 +60,32 @@ def html_report(path: Path, report: Report, done: Callable[[int], None]) -> None
     page = environment.get_template(_TEMPLATE).render(
         report=report,
         images=images,
-        outliers=images_by_deviation(report.measured)[:8] if len(report.measured.images) > 1 else [],
-        how_to_read=HOW_TO_READ,
-        definitions=[
-            (one.name, one.text, one.source, " / ".join(dict.fromkeys(map(norm_source_text, one.norms))))
-            for one in report.measured.schema.measurements
-        ],
+        summary=_summary(report) if len(report.measured.images) > 1 else [],
+        histograms=_has_histograms(report),
     )
     atomic_write(path, page)
+
+
+def _has_histograms(report: Report) -> bool:
+    """Whether values are shown among those of all images: a page of many images would be too large."""
+    return len(report.measured.images) >= FEWEST_OF_HISTOGRAM and len(report.images) <= _MOST_WITH_HISTOGRAMS
+
+
+def _summary(report: Report) -> list[dict[str, object]]:
+    """Distribution of each measurement in the cohort for the template."""
+    return [
+        {
+            "name": one.measurement.name,
+            "count": one.count,
+            "mean": one.mean_text,
+            "error": one.error_text,
+            "norm": norm_text(one.measurement.norm_for(), one.measurement),
+            "histogram": _histogram(report, one.measurement.name, None, one.measurement.norm_for())
+            if one.count >= FEWEST_OF_HISTOGRAM
+            else "",
+        }
+        for one in report.summary
+    ]
 
 
 def _image(report: Report, image: ImageReport) -> dict[str, object]:
@@ -77,13 +103,14 @@ def _image(report: Report, image: ImageReport) -> dict[str, object]:
                 "deviation": deviation_text(one),
                 "stars": stars(one),
                 "class": class_text(one),
-                "histogram": _histogram(report, one.measurement.name, one.value)
-                if len(report.measured.images) >= 5 and len(report.images) <= 20
+                "mark": deviation_mark(one),
+                "histogram": _histogram(report, one.measurement.name, one.value, one.norm)
+                if _has_histograms(report)
                 else "",
             }
             for one in group
         ]
-        tables.append({"title": analysis or "Other measurements", "rows": rows})
+        tables.append({"title": analysis, "rows": rows})
     return {
         "name": image.image,
         "facts": image.fact_lines,
@@ -97,20 +124,22 @@ def _image(report: Report, image: ImageReport) -> dict[str, object]:
 
 def _picture(image: ImageReport) -> str:
     array = image.pixels()
+    if array is not None and array.ndim != (image.landmarks.ndim or 2):
+        array = None
     if image.landmarks.ndim == 3:
         figure = Figure(figsize=(10, 3.6), layout="constrained")
-        for axis, axes in enumerate(figure.subplots(1, 3)):
-            draw_projection(axes, image.landmarks, image.geometry, array, axis)
+        for plane, axes in zip(projection_planes(image.geometry), figure.subplots(1, 3), strict=True):
+            draw_projection(axes, image.landmarks, image.geometry, array, plane)
     else:
         figure = Figure(figsize=(7.5, 8), layout="constrained")
         draw_tracing(figure.subplots(), image.landmarks, image.geometry, array, image.constructions)
     return _uri(figure, dpi=110)
 
 
-def _histogram(report: Report, name: str, value: float | None) -> str:
-    figure = Figure(figsize=(1.7, 0.55), layout="constrained")
-    draw_histogram(figure.subplots(), report.measured.column(name), value)
-    return _uri(figure, dpi=80)
+def _histogram(report: Report, name: str, value: float | None, norm: Norm | None) -> str:
+    figure = Figure(figsize=(2.0, 0.5), layout="constrained")
+    draw_histogram(figure.subplots(), report.measured.column(name), value, norm)
+    return _uri(figure, dpi=150)
 
 
 def _uri(figure: Figure, *, dpi: int) -> str:

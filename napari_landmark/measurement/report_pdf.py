@@ -3,46 +3,52 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
+from typing import Self
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.measurement.evaluation import MeasuredValue
-from napari_landmark.measurement.report import HOW_TO_READ, ImageReport, Report, images_by_deviation
+from napari_landmark.measurement.report import FEWEST_OF_HISTOGRAM, ImageReport, Report
 from napari_landmark.measurement.report_figures import (
+    CHART_LIMIT,
     draw_deviation,
     draw_histogram,
     draw_projection,
     draw_tracing,
+    projection_planes,
 )
+from napari_landmark.measurement.text_wrapping import wrap_text
 from napari_landmark.measurement.value_text import (
     by_analysis,
     class_text,
     deviation_text,
     error_text,
     left_out_texts,
-    norm_source_text,
     norm_text,
-    number_text,
+    spacing_source_text,
     stars,
     value_text,
 )
 
 _PAGE = (8.27, 11.69)  # A4 in inches
-_LINES = 52  # of a page of text
 _DPI = 150
-_FEWEST = 5  # values of a histogram
-_LIMIT = 4.0  # standard deviations at the ends of the chart
-# Left ends of the columns, in parts of the width; the chart is between the fourth and the fifth.
-_COLUMNS = (0.0, 0.29, 0.37, 0.45, 0.54, 0.69)
-_CHART = (0.54, 0.68)
+_LEFT, _TOP, _BOTTOM, _WIDTH = 0.07, 0.955, 0.06, 0.86  # of the page
+# Left ends of the columns of a table of values, in parts of its width; the chart is before the last one.
+_COLUMNS = (0.0, 0.285, 0.37, 0.455, 0.70)
+_CHART = (0.57, 0.685)
+_ROW, _LINE = 0.0162, 0.0115  # heights of a row and of each further line of its texts, in parts of the page
+_SUMMARY_ROW = 0.036
+_LEGEND_LINES = 10
+_NO_BREAK = "\u00a0"
 
 
 def pdf_report(path: Path, report: Report, done: Callable[[int], None]) -> None:
@@ -56,22 +62,38 @@ def pdf_report(path: Path, report: Report, done: Callable[[int], None]) -> None:
     content = io.BytesIO()
     about = {"Title": report.title, "Creator": f"napari-landmark {report.version}"}
     with PdfPages(content, metadata=about) as pages:
-        book = _Book(pages, report.footer)
-        if len(report.measured.images) > 1:
-            _cohort_pages(book, report)
-        for number, image in enumerate(report.images):
-            done(number)
-            _image_pages(book, image)
-        _explanations(book, report)
-    done(len(report.images))
+        draw_pages(report, pages.savefig, done)
     atomic_write(path, content.getvalue())
 
 
-class _Book:
-    """Pages of a PDF with the same footer and running numbers."""
+def draw_pages(
+    report: Report, save: Callable[[Figure], object], done: Callable[[int], None] = lambda number: None
+) -> None:
+    """Draw the pages of a report one after another, of the size A4.
 
-    def __init__(self, pages: PdfPages, footer: str) -> None:
-        self._pages, self._footer, self._count = pages, footer, 0
+    Parameters
+    ----------
+    report : Report
+    save : callable
+        Called with each page, which is not kept.
+    done : callable, optional
+        Called with the number of images that are drawn; may raise.
+    """
+    book = _Book(save, report.footer)
+    if len(report.measured.images) > 1:
+        _cohort_pages(book, report)
+    for number, image in enumerate(report.images):
+        done(number)
+        _image_pages(book, image)
+    _explanations(book, report)
+    done(len(report.images))
+
+
+class _Book:
+    """Pages with the same footer and running numbers."""
+
+    def __init__(self, save: Callable[[Figure], object], footer: str) -> None:
+        self._save, self._footer, self._count = save, footer, 0
 
     def page(self) -> Figure:
         """Begin a page."""
@@ -84,26 +106,56 @@ class _Book:
         self._count += 1
         figure.text(0.07, 0.025, _shortened(self._footer, 110), fontsize=6.5, color="#666666")
         figure.text(0.93, 0.025, str(self._count), fontsize=6.5, color="#666666", ha="right")
-        self._pages.savefig(figure)
+        self._save(figure)
+
+
+def _points(width: float) -> float:
+    """Points of a part of the page's width."""
+    return width * _PAGE[0] * 72
+
+
+def _text(
+    figure: Figure,
+    x: float,
+    y: float,
+    lines: Sequence[str],
+    *,
+    size: float,
+    color: str = "black",
+    bold: bool = False,
+) -> None:
+    """Write lines below each other, the upper edge of the first at `y`."""
+    weight = "bold" if bold else "normal"
+    figure.text(x, y, "\n".join(lines), fontsize=size, color=color, fontweight=weight, va="top", linespacing=1.25,
+                parse_math=False)  # fmt: skip
 
 
 def _image_pages(book: _Book, image: ImageReport) -> None:
     figure = book.page()
-    figure.text(0.07, 0.955, _shortened(image.image, 70), fontsize=15, fontweight="bold", va="top")
-    y = 0.925
-    for title, text in image.fact_lines:
-        lines = textwrap.wrap(text, 95) or [""]
-        figure.text(0.07, y, title, fontsize=8, color="#666666", va="top")
-        for line in lines[:4]:
-            figure.text(0.20, y, line, fontsize=8, va="top")
-            y -= 0.0155
+    title = wrap_text(image.image, _points(_WIDTH), size=15, bold=True)[:2]
+    _text(figure, _LEFT, _TOP, title, size=15, bold=True)
+    y = _TOP - 0.012 - 0.022 * len(title)
+    for name, text in image.fact_lines:
+        names = wrap_text(name, _points(0.14), size=8)[:2]
+        lines = wrap_text(text, _points(_LEFT + _WIDTH - 0.22), size=8)[:6]
+        _text(figure, _LEFT, y, names, size=8, color="#666666")
+        _text(figure, 0.22, y, lines, size=8)
+        y -= 0.0125 * max(len(lines), len(names)) + 0.003
     _draw_picture(figure, image, top=y - 0.01)
     book.add(figure)
-    rows = _table_rows(image.values)
-    for start in range(0, len(rows), _LINES):
+    rows = [_Row.of(row) for row in _table_rows(image.values)]
+    while rows:
         figure = book.page()
-        figure.text(0.07, 0.955, _shortened(image.image, 70), fontsize=11, fontweight="bold", va="top")
-        _draw_table(figure, rows[start : start + _LINES])
+        _text(figure, _LEFT, _TOP, title[:1], size=11, bold=True)
+        y = _TOP - 0.026
+        _draw_titles(figure, y, image.values)
+        y -= 0.018
+        if rows[0].row == "":
+            del rows[0]
+        while rows and y - sum(row.height for row in rows[: 1 + rows[0].keeps_next]) > _BOTTOM:
+            row = rows.pop(0)
+            row.draw(figure, y)
+            y -= row.height
         book.add(figure)
 
 
@@ -112,154 +164,239 @@ def _draw_picture(figure: Figure, image: ImageReport, *, top: float) -> None:
     volume = image.landmarks.ndim == 3
     height = top - 0.17
     if volume:
-        for axis in range(3):
-            place = (0.07 + 0.44 * (axis % 2), 0.17 + (0.5 * height if axis < 2 else 0), 0.42, 0.48 * height)
+        for number, plane in enumerate(projection_planes(image.geometry)):
+            lower = 0.17 + (0.5 * height if number < 2 else 0)
             draw_projection(
-                figure.add_axes(place),
+                figure.add_axes((0.07 + 0.44 * (number % 2), lower, 0.42, 0.46 * height)),
                 image.landmarks,
                 image.geometry,
                 array if array is not None and array.ndim == 3 else None,
-                axis,
+                plane,
             )
     else:
         picture = array if array is not None and array.ndim == 2 else None
         axes = figure.add_axes((0.05, 0.17, 0.9, height))
         draw_tracing(axes, image.landmarks, image.geometry, picture, image.constructions)
-    names = [f"{n} {name}" for n, name in enumerate(image.landmarks.schema.names, 1)]
-    legend = "   ".join(names) if len(names) <= 60 else f"{len(names)} landmarks in the order of the schema"
-    figure.text(
-        0.07, 0.15, "\n".join(textwrap.wrap(legend, 135)[:8]), fontsize=6.5, va="top", color="#333333"
-    )
+    names = [f"{number} {name}" for number, name in enumerate(image.landmarks.schema.names, 1)]
+    legend = " ".join(name.replace(" ", _NO_BREAK) + 3 * _NO_BREAK for name in names)
+    lines = wrap_text(legend, _points(_WIDTH), size=6.5)
+    if len(lines) > _LEGEND_LINES:
+        lines = [*lines[: _LEGEND_LINES - 1], f"and more: {len(names)} landmarks in the order of the schema"]
+    _text(figure, _LEFT, 0.155, lines, size=6.5, color="#333333")
 
 
 def _table_rows(values: tuple[MeasuredValue, ...]) -> list[str | MeasuredValue]:
     """Values with the titles of their analyses; a text is a title, or a plain line where it begins with a blank."""
     rows: list[str | MeasuredValue] = []
     for analysis, group in by_analysis(values).items():
-        rows += ["", analysis or "Other measurements", *group]
+        rows += ["", analysis, *group]
     if left := left_out_texts(values):
-        rows += ["", "Not computed"]
-        for text in left:
-            rows += [f" {line}" for line in textwrap.wrap(text, 120)]
+        rows += ["", "Not computed", *(f" {text}" for text in left)]
     notes = dict.fromkeys(one.note for one in values if one.note)
     rows += [f" Note: {note}" for note in notes]
     return rows
 
 
-def _draw_table(figure: Figure, rows: Sequence[str | MeasuredValue]) -> None:
-    axes = figure.add_axes((0.07, 0.06, 0.86, 0.87))
-    axes.set_axis_off()
-    axes.set_xlim(0, 1)
-    axes.set_ylim(_LINES + 1, -1)
-    titles = ("Measurement", "Value", "± (90%)", "Norm", "Deviation in SD", "Class or deviation")
-    for column, title in zip(_COLUMNS, titles, strict=True):
-        axes.text(column, -0.4, title, fontsize=7, color="#666666")
-    chart: Axes = figure.add_axes(
-        (0.07 + 0.86 * _CHART[0], 0.06, 0.86 * (_CHART[1] - _CHART[0]), 0.87), facecolor="none"
+def _draw_titles(figure: Figure, y: float, values: Sequence[MeasuredValue]) -> None:
+    """Titles of the columns of a table of values, of those that have any."""
+    norms = any(one.norm for one in values)
+    deviations = any(one.deviation is not None for one in values)
+    used = (True, True, True, norms, norms or any(one.class_name for one in values), deviations)
+    titles = (
+        "Measurement",
+        "Value",
+        "± (90%)",
+        "Norm",
+        "Class, or deviation from a range",
+        "Deviation in SD",
     )
-    chart.set_xlim(-_LIMIT, _LIMIT)
-    chart.set_ylim(_LINES + 1, -1)
-    chart.set_axis_off()
-    for y, row in enumerate(rows):
+    for column, title in compress(zip((*_COLUMNS, _CHART[0]), titles, strict=True), used):
+        _text(figure, _LEFT + _WIDTH * column, y, [title], size=7, color="#666666")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of a table of values, with its texts as lines."""
+
+    row: str | MeasuredValue
+    cells: tuple[list[str], ...]
+
+    @classmethod
+    def of(cls, row: str | MeasuredValue) -> Self:
+        """The row with its texts broken to the widths of the columns."""
         if isinstance(row, str):
-            if row.startswith(" "):
-                axes.text(0, y + 0.6, row.strip(), fontsize=7)
-            elif row:
-                axes.text(0, y + 0.6, row, fontsize=9, fontweight="bold")
-                axes.plot([0, 1], [y + 0.8, y + 0.8], color="#999999", linewidth=0.5)
-            continue
+            return cls(row, (wrap_text(row, _points(_WIDTH), size=7),) if row.startswith(" ") else ())
         last = class_text(row)
         if row.norm is not None and row.deviation is None:
             last = f"{last}; {deviation_text(row)}" if last else deviation_text(row)
         if row.deviation is not None:
-            last = f"{row.deviation:+.1f} {stars(row)}  {last}"
-        cells = (
-            _shortened(row.measurement.name, 38),
-            value_text(row),
-            error_text(row),
-            norm_text(row.norm, row.measurement),
-        )
-        for column, text in zip(_COLUMNS, cells, strict=False):
-            axes.text(column, y + 0.6, text, fontsize=7.5)
-        axes.text(_COLUMNS[5], y + 0.6, _shortened(last, 58), fontsize=6.5)
+            last = f"{deviation_text(row)} {stars(row)}{2 * _NO_BREAK} {last}".rstrip()
+        texts = (row.measurement.name, value_text(row), error_text(row), norm_text(row.norm, row.measurement))
+        ends = (*_COLUMNS[1:4], _CHART[0])
+        cells = [
+            wrap_text(text, _points(_WIDTH * (end - start) - 0.004), size=7.5)
+            for text, start, end in zip(texts, _COLUMNS, ends, strict=False)
+        ]
+        return cls(row, (*cells, wrap_text(last, _points(_WIDTH * (1 - _COLUMNS[-1])), size=6.5)))
+
+    @property
+    def keeps_next(self) -> int:
+        """Number of rows that follow on the same page: of a gap the title and its first row, of a title the row."""
+        if self.row == "":
+            return 2
+        return int(isinstance(self.row, str) and not self.cells)
+
+    @property
+    def height(self) -> float:
+        """Part of the page's height."""
+        if self.row == "":
+            return 0.6 * _ROW
+        more = max((len(lines) for lines in self.cells), default=1) - 1
+        return (1.2 if isinstance(self.row, str) and not self.cells else 1.0) * _ROW + more * _LINE
+
+    def draw(self, figure: Figure, y: float) -> None:
+        """Draw it below `y`, a part of the page's height."""
+        row = self.row
+        if isinstance(row, str):
+            if self.cells:
+                _text(figure, _LEFT, y, self.cells[0], size=7)
+            elif row:
+                _text(figure, _LEFT, y, [row], size=9, bold=True)
+                line = Line2D([_LEFT, _LEFT + _WIDTH], [y - _ROW] * 2, color="#999999", linewidth=0.5)
+                figure.add_artist(line)
+            return
+        for column, lines in zip(_COLUMNS, self.cells, strict=True):
+            small = column == _COLUMNS[-1]
+            _text(
+                figure,
+                _LEFT + _WIDTH * column,
+                y - (0.001 if small else 0),
+                lines,
+                size=6.5 if small else 7.5,
+            )
         if row.deviation is not None:
-            chart.plot([-_LIMIT, _LIMIT], [y + 0.45, y + 0.45], color="#dddddd", linewidth=0.6)
+            place = (_LEFT + _WIDTH * _CHART[0], y - 0.0135, _WIDTH * (_CHART[1] - _CHART[0]), 0.0135)
+            chart: Axes = figure.add_axes(place, facecolor="none")
+            chart.set_xlim(-CHART_LIMIT, CHART_LIMIT)
+            chart.set_ylim(-0.6, 0.6)
+            chart.set_axis_off()
+            chart.plot([-CHART_LIMIT, CHART_LIMIT], [0, 0], color="#dddddd", linewidth=0.6)
             for tick in (-2, -1, 0, 1, 2):
-                size = 0.3 if tick == 0 else 0.15
-                chart.plot([tick, tick], [y + 0.45 - size, y + 0.45 + size], color="#aaaaaa", linewidth=0.6)
-            draw_deviation(chart, y + 0.45, row, limit=_LIMIT)
+                size = 0.45 if tick == 0 else 0.22
+                chart.plot([tick, tick], [-size, size], color="#aaaaaa", linewidth=0.6)
+            draw_deviation(chart, 0, row)
 
 
 def _cohort_pages(book: _Book, report: Report) -> None:
     measured = report.measured
     count = len(measured.images)
     figure = book.page()
-    figure.text(0.07, 0.955, _shortened(report.title, 60), fontsize=15, fontweight="bold", va="top")
+    title = wrap_text(report.title, _points(_WIDTH), size=15, bold=True)[:2]
+    _text(figure, _LEFT, _TOP, title, size=15, bold=True)
     shown = "" if len(report.images) == count else f", {len(report.images)} of them with pages below"
-    head = [f"{count} images{shown}.", "Pixel size: " + _counted(measured.spacing_sources) + "."]
-    head += [report.model] if report.model else []
-    head += ["Images that deviate most from the others: " + ", ".join(images_by_deviation(measured)[:8])]
+    head = [f"{count} images{shown}; {report.day.isoformat()}"]
+    sources = [spacing_source_text(statement) for statement in measured.spacing_sources]
+    head.append("Pixel size: " + _counted(sources))
+    head += [report.model[:1].upper() + report.model[1:]] if report.model else []
+    if report.outlier_texts:
+        head.append("Images that deviate most from the median of all: " + ", ".join(report.outlier_texts))
     head += [f"Attention: {problem}" for problem in report.problems[:5]]
-    lines = [line for text in head for line in textwrap.wrap(text, 115)]
-    figure.text(0.07, 0.92, "\n".join(lines), fontsize=8, va="top")
-    _summary_rows(book, figure, report, top=0.90 - 0.0155 * len(lines))
+    y = _TOP - 0.012 - 0.022 * len(title)
+    for text in head:
+        lines = wrap_text(text, _points(_WIDTH), size=8)
+        _text(figure, _LEFT, y, lines, size=8)
+        y -= 0.0125 * len(lines) + 0.003
+    _summary_rows(book, figure, report, top=y - 0.012)
 
 
 def _summary_rows(book: _Book, figure: Figure, report: Report, *, top: float) -> None:
-    """Distribution of each measurement: number, mean, standard deviation, median error, histogram."""
-    measured, height = report.measured, 0.034
-    y = top
-    for number, measurement in enumerate(measured.schema.measurements):
-        if y < 0.08 or y == top:
-            if y < 0.08:
-                book.add(figure)
-                figure, y = book.page(), 0.95
-            titles = ("Measurement", "n", "mean ± SD", "median ±", "norm")
-            for x, title in zip((0.07, 0.40, 0.45, 0.57, 0.65), titles, strict=True):
-                figure.text(x, y, title, fontsize=7, color="#666666")
-            y -= 0.022
-        values = measured.values[:, number]
-        finite = values[np.isfinite(values)]
-        errors = measured.errors[:, number][np.isfinite(measured.errors[:, number])]
-        figure.text(0.07, y, _shortened(measurement.name, 44), fontsize=7.5)
-        figure.text(0.40, y, str(len(finite)), fontsize=7.5)
-        if len(finite):
-            spread = float(finite.std(ddof=1)) if len(finite) > 1 else 0.0
-            mean = number_text(float(finite.mean()), measurement)
-            figure.text(0.45, y, f"{mean} ± {spread:.{measurement.decimals}f}", fontsize=7.5)
-            if len(errors):
-                half = 1.645 * float(np.median(errors))
-                figure.text(0.57, y, f"± {half:.{measurement.decimals}f}", fontsize=7.5)
-        if len(finite) >= _FEWEST:
-            draw_histogram(figure.add_axes((0.76, y - 0.006, 0.17, height * 0.62)), values)
-        figure.text(0.65, y, norm_text(measurement.norm_for(), measurement), fontsize=7.5)
-        y -= height
+    """Distribution of each measurement: number, mean, standard deviation, median error, norm, histogram."""
+    columns = (_LEFT, 0.40, 0.45, 0.575, 0.65, 0.76)
+    drawn = any(one.count >= FEWEST_OF_HISTOGRAM for one in report.summary)
+    titles = (
+        "Measurement",
+        "n",
+        "Mean ± SD",
+        "± (90%)",
+        "Norm",
+        "All images; norm in green" if drawn else "",
+    )
+    y, begins = top, True
+    for one in report.summary:
+        name = wrap_text(one.measurement.name, _points(columns[1] - _LEFT - 0.01), size=7.5)[:3]
+        if not begins and y - _SUMMARY_ROW < _BOTTOM:
+            book.add(figure)
+            figure, y, begins = book.page(), _TOP, True
+        if begins:
+            for x, title in zip(columns, titles, strict=True):
+                _text(figure, x, y, [title], size=7, color="#666666")
+            y, begins = y - 0.018, False
+        norm = one.measurement.norm_for()
+        cells = (
+            name,
+            [str(one.count)],
+            [one.mean_text],
+            [one.error_text],
+            [norm_text(norm, one.measurement)],
+        )
+        for x, lines in zip(columns, cells, strict=False):
+            _text(figure, x, y, lines, size=7.5)
+        if one.count >= FEWEST_OF_HISTOGRAM:
+            place = (columns[-1], y - 0.021, _LEFT + _WIDTH - columns[-1], 0.021)
+            draw_histogram(figure.add_axes(place), report.measured.column(one.measurement.name), norm=norm)
+        y -= _SUMMARY_ROW
     book.add(figure)
 
 
 def _explanations(book: _Book, report: Report) -> None:
-    """How to read the report, and what each measurement is."""
-    lines: list[tuple[str, bool]] = [("How to read this report", True)]
-    for text in HOW_TO_READ:
-        lines += [(line, False) for line in textwrap.wrap(text, 118)] + [("", False)]
-    lines.append(("What is measured", True))
-    for one in report.measured.schema.measurements:
-        source = f" ({one.source})" if one.source else ""
-        norms = [norm_source_text(norm) for norm in one.norms]
-        norm = f" Norm: {' / '.join(dict.fromkeys(norms))}." if any(norms) else ""
-        lines += [(line, False) for line in textwrap.wrap(f"{one.name}: {one.text}{source}{norm}", 118)]
-    for start in range(0, len(lines), 66):
-        figure = book.page()
-        for number, (line, bold) in enumerate(lines[start : start + 66]):
-            figure.text(
-                0.07,
-                0.95 - 0.0135 * number,
-                line,
-                fontsize=9 if bold else 7.5,
-                fontweight="bold" if bold else "normal",
-                va="top",
-            )
-        book.add(figure)
+    """How to read the report, its landmarks and lines, and what each measurement is."""
+    page = _TextPages(book)
+    page.heading("How to read this report")
+    for text in report.how_to_read:
+        page.paragraph(text)
+    for title, definitions in (
+        ("Measurements", report.measurement_definitions),
+        ("Landmarks", report.landmark_definitions),
+        ("Constructed lines and points", report.construction_definitions),
+    ):
+        if definitions:
+            page.heading(title)
+        for one in definitions:
+            page.paragraph(f"{one.name}: {one.text}" if one.text else one.name, one.details)
+    page.end()
+
+
+class _TextPages:
+    """Paragraphs on as many pages as they need."""
+
+    def __init__(self, book: _Book) -> None:
+        self._book, self._figure, self._y = book, book.page(), _TOP
+
+    def heading(self, text: str) -> None:
+        """Begin a section; never at the foot of a page."""
+        self._room(0.08)
+        self._y -= 0.008 if self._y < _TOP else 0.0
+        _text(self._figure, _LEFT, self._y, [text], size=9, bold=True)
+        self._y -= 0.019
+
+    def paragraph(self, text: str, details: str = "") -> None:
+        """Add a text, and what is in small print below it."""
+        lines = wrap_text(text, _points(_WIDTH), size=7.5)
+        small = wrap_text(details, _points(_WIDTH - 0.02), size=6.5) if details else []
+        height = 0.0112 * len(lines) + 0.0098 * len(small)
+        self._room(height)
+        _text(self._figure, _LEFT, self._y, lines, size=7.5)
+        _text(self._figure, _LEFT + 0.02, self._y - 0.0112 * len(lines), small, size=6.5, color="#666666")
+        self._y -= height + 0.003
+
+    def end(self) -> None:
+        """End the last page."""
+        self._book.add(self._figure)
+
+    def _room(self, height: float) -> None:
+        if self._y - height < _BOTTOM:
+            self._book.add(self._figure)
+            self._figure, self._y = self._book.page(), _TOP
 
 
 def _counted(texts: Sequence[str]) -> str:

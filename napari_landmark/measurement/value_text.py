@@ -10,6 +10,7 @@ _NO_ERROR = {
     ErrorSource.PREDICTIONS: " *",
     ErrorSource.UNKNOWN: "",
 }
+_SPACING_SOURCES = {"file": "from the image file", "user": "as stated by the user", "unknown": "unknown"}
 
 
 def number_text(value: float, measurement: Measurement) -> str:
@@ -44,7 +45,7 @@ def norm_text(norm: Norm | None, measurement: Measurement) -> str:
 def deviation_text(measured: MeasuredValue) -> str:
     """Deviation from the norm: '+1.6 SD', 'in range', '+3.0 above the range'; empty without a norm."""
     if measured.deviation is not None:
-        return f"{measured.deviation:+.1f} SD"
+        return f"{_signed(measured.deviation, 1)} SD"
     outside = measured.outside_range
     if outside is not None:
         decimals = measured.measurement.decimals
@@ -52,8 +53,14 @@ def deviation_text(measured: MeasuredValue) -> str:
             return "in the range"
         return f"{abs(outside):.{decimals}f} {'above' if outside > 0 else 'below'} the range"
     if measured.value is not None and measured.norm is not None and measured.norm.mean is not None:
-        return f"{measured.value - measured.norm.mean:+.{measured.measurement.decimals}f}"
+        return _signed(measured.value - measured.norm.mean, measured.measurement.decimals)
     return ""
+
+
+def _signed(value: float, decimals: int) -> str:
+    """A number with its sign, none for a zero: '+1.6'."""
+    rounded = round(value, decimals)
+    return f"{rounded:+.{decimals}f}" if rounded else f"{0:.{decimals}f}"
 
 
 def stars(measured: MeasuredValue) -> str:
@@ -77,6 +84,12 @@ def norm_source_text(norm: Norm | None) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def spacing_source_text(statement: str) -> str:
+    """Where a spacing came from, in words, by `Geometry.spacing_statement`."""
+    source, _, rest = statement.partition(" ")
+    return f"{_SPACING_SOURCES.get(source, source)} {rest}".rstrip()
+
+
 def left_out_texts(values: tuple[MeasuredValue, ...]) -> list[str]:
     """What was not computed, by reason: 'needs Gonion: FHI, ramus height'."""
     reasons: dict[str, list[str]] = {}
@@ -87,10 +100,12 @@ def left_out_texts(values: tuple[MeasuredValue, ...]) -> list[str]:
 
 
 def by_analysis(values: tuple[MeasuredValue, ...]) -> dict[str, list[MeasuredValue]]:
-    """Computed values by analysis, in the order of the definitions; those of none under an empty name, last."""
+    """Computed values by the title of their analysis, in the order of the definitions; those of none last."""
+    computed = [one for one in values if one.value is not None]
     groups: dict[str, list[MeasuredValue]] = {}
-    for one in values:
-        for analysis in one.measurement.analyses or ("",):
-            if one.value is not None:
-                groups.setdefault(analysis, []).append(one)
-    return dict(sorted(groups.items(), key=lambda item: not item[0]))
+    for one in computed:
+        for analysis in one.measurement.analyses:
+            groups.setdefault(analysis, []).append(one)
+    if others := [one for one in computed if not one.measurement.analyses]:
+        groups["Other measurements" if groups else "Measurements"] = others
+    return groups

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +10,24 @@ import numpy as np
 from napari_landmark.data.curves import curves_last, sliders
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.csv_table import guarded_name, number_cell, table_text
+from napari_landmark.data.study.image_facts import ImageFacts, fact_columns
 from napari_landmark.shape.analysis import ShapeAnalysis
 from napari_landmark.shape.procrustes import Array
 
 _AXES = ("x", "y", "z")
 
 
-def write_shape_tables(folder: Path, analysis: ShapeAnalysis) -> list[Path]:
+def write_shape_tables(
+    folder: Path, analysis: ShapeAnalysis, facts: Mapping[str, ImageFacts] | None = None
+) -> list[Path]:
     """Write the tables of a shape analysis into a folder and return their paths.
 
-    Coordinates are in the order x, y(, z) of the images, y downwards in pictures.
+    Coordinates are in the order x, y(, z) of the images, y downwards in pictures. Facts of the images, such as sex and
+    group, are columns of the table of sizes.
     """
     tables: dict[str, Iterable[Sequence[str]]] = {
         "procrustes.csv": _procrustes(analysis),
-        "sizes.csv": _sizes(analysis),
+        "sizes.csv": _sizes(analysis, facts or {}),
         "scores.csv": _scores(analysis),
         "components.csv": _components(analysis),
         "mean_shape.csv": _mean_shape(analysis),
@@ -60,14 +64,17 @@ def _procrustes(analysis: ShapeAnalysis) -> Iterable[list[str]]:
         yield [guarded_name(image), *_flat(row)]
 
 
-def _sizes(analysis: ShapeAnalysis) -> Iterable[list[str]]:
+def _sizes(analysis: ShapeAnalysis, facts: Mapping[str, ImageFacts]) -> Iterable[list[str]]:
     used, shapes = analysis.configurations, analysis.superimposition
-    yield ["image", f"centroid_size_{used.unit}", "procrustes_distance", "estimated_landmarks"]
-    for image, size, distance in zip(
-        used.images, shapes.centroid_sizes.tolist(), shapes.distances.tolist(), strict=True
+    columns = fact_columns(facts, used.images)
+    titles = ["image", f"centroid_size_{used.unit}", "procrustes_distance", "estimated_landmarks"]
+    yield [*titles, *map(guarded_name, columns)]
+    for row, (image, size, distance) in enumerate(
+        zip(used.images, shapes.centroid_sizes.tolist(), shapes.distances.tolist(), strict=True)
     ):
-        estimated = "; ".join(used.estimated.get(image, ()))
-        yield [guarded_name(image), number_cell(size), number_cell(distance), guarded_name(estimated)]
+        estimated = guarded_name("; ".join(used.estimated.get(image, ())))
+        own = [guarded_name(cells[row]) for cells in columns.values()]
+        yield [guarded_name(image), number_cell(size), number_cell(distance), estimated, *own]
 
 
 def _scores(analysis: ShapeAnalysis) -> Iterable[list[str]]:

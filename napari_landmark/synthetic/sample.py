@@ -11,6 +11,7 @@ import numpy as np
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.synthetic.hand import LANDMARKS, REGIONS
 from napari_landmark.synthetic.radiograph import Phantom, hand_phantom
+from napari_landmark.synthetic.schemas import hand_schema
 
 TRAINING_IMAGES = 44
 HELD_OUT_IMAGES = 12
@@ -25,7 +26,7 @@ def write_sample_data(folder: str | Path) -> None:
     folder : str or Path
         Created if missing. ``images/`` gets the training images, ``heldout/images/`` others with their
         landmarks in ``heldout/truth.csv``, ``labels/`` one label map for each image of both, and
-        ``template.csv`` the landmarks of the first training image.
+        ``template.csv`` the landmarks of the first training image, ``schema.json`` definitions, links and measurements.
     """
     folder = Path(folder)
     for name in ("images", "heldout/images", "labels"):
@@ -42,6 +43,7 @@ def write_sample_data(folder: str | Path) -> None:
         if not training:
             held_out.append(phantom)
     atomic_write(folder / "heldout" / "truth.csv", landmark_table(held_out))
+    hand_schema().write(folder / "schema.json")
     atomic_write(folder / "README.md", _README)
 
 
@@ -71,6 +73,7 @@ and the pictures are not anatomically exact. `python -m napari_landmark.syntheti
 - `images/`: {TRAINING_IMAGES} images to train on. Landmarks are given for `hand_000.png` only.
 - `template.csv`: the {len(LANDMARKS)} landmarks of `hand_000.png`, in pixels (x = column, y = row, from 0).
 - `heldout/images/`: {HELD_OUT_IMAGES} further images, with the true landmarks in `heldout/truth.csv`, for scoring.
+- `schema.json`: definitions of the landmarks, links, and measurements to try.
 - `labels/`: a label map for each image of both folders, under the same name:
   {", ".join(f"{value} {name}" for name, value in REGIONS.items())}.
 

@@ -13,6 +13,7 @@ from napari_landmark.synthetic.ct import head_phantom
 from napari_landmark.synthetic.head import HEAD_LANDMARKS, HEAD_REGIONS
 from napari_landmark.synthetic.radiograph import Phantom
 from napari_landmark.synthetic.sample import landmark_table
+from napari_landmark.synthetic.schemas import head_schema
 
 TRAINING_VOLUMES = 8
 HELD_OUT_VOLUMES = 4
@@ -42,6 +43,7 @@ def write_sample_volumes(folder: str | Path) -> None:
         if not training:
             held_out.append(phantom)
     atomic_write(folder / "heldout" / "truth.csv", landmark_table(held_out))
+    head_schema().write(folder / "schema.json")
     atomic_write(folder / "README.md", _README)
 
 
@@ -70,6 +72,7 @@ the volumes are not anatomically exact. `python -m napari_landmark.synthetic sam
   are given for `head_000.nii.gz` only. The voxels of all others are turned by any angle, as their headers say.
 - `template.csv`: the {len(HEAD_LANDMARKS)} landmarks of `head_000.nii.gz`, in voxels (x, y, z from 0, as stored).
 - `heldout/images/`: {HELD_OUT_VOLUMES} further volumes, with the true landmarks in `heldout/truth.csv`, for scoring.
+- `schema.json`: definitions of the landmarks, links, and measurements to try.
 - `labels/`: a label map for each volume of both folders, under the same name:
   {", ".join(f"{value} {name}" for name, value in HEAD_REGIONS.items())}.
 """

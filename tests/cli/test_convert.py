@@ -7,9 +7,12 @@ import pytest
 from PIL import Image
 
 from napari_landmark.cli.app import main
+from napari_landmark.data.curves import Curve
 from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
-from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.data.study.provenance import sha256
+from napari_landmark.data.study.schema_migration import with_curve
 from napari_landmark.data.study.study import Study
 
 TABLE = """image,landmark,x,y,status,confidence
@@ -146,3 +149,19 @@ def test_names_of_images_are_no_paths(tmp_path, name):
     made = set(tmp_path.rglob("*")) - before
     assert len(made) == 2  # the table and its record
     assert all(path.is_relative_to(source.parent / "out") for path in made)
+
+
+def test_a_study_is_converted_with_its_curves_and_spacing(work, capsys):
+    schema = with_curve(LandmarkSchema(("tip", "base")), Curve("edge", "tip", "base", 2))
+    study = Study.create(work / "study", schema=schema, images=work / "images", spacing=0.5)
+    points = {"tip": (4.0, 3.0), "base": (10.0, 3.0), "edge[1]": (6.0, 3.0), "edge[2]": (8.0, 3.0)}
+    for name in ("a.png", "b.png"):
+        marks = [Landmark(one, at, Status.PLACED) for one, at in points.items()]
+        study.save_annotations(name, LandmarkSet(study.schema, marks))
+    study.decide("b.png", ImageDecision.LEFT_OUT)
+    assert convert("study", "out.tps") == 0
+    text = (work / "out.tps").read_text()
+    assert "LM=2" in text and "CURVES=1" in text and "POINTS=2" in text and "SCALE=0.5" in text
+    assert "b.png" not in text
+    assert convert("study", "in.csv", "both.csv") == 2
+    assert "converted alone" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from napari_landmark.cli.app import main
+from napari_landmark.data.study.study import Study
 from napari_landmark.measurement.presets.preset import preset
 
 
@@ -48,6 +49,17 @@ def test_a_table_and_a_report_of_a_preset(table, tmp_path, capsys):
     record = json.loads((tmp_path / "values.csv.run.json").read_text())
     assert record["command"] == "measure"
     assert record["measurements"]["facing"] == ["Gonion", "Pogonion"]
+
+
+def test_another_study_is_a_schema(table, tmp_path, capsys):
+    chosen = preset("hallux")
+    Study.create(tmp_path / "other", schema=chosen.landmarks, measurements=chosen.measurements)
+    assert main(["measure", str(table), "--schema", str(tmp_path / "other")]) == 2
+    assert "has none of the landmarks that are measured" in capsys.readouterr().err
+    chosen = preset("cephalometric")
+    Study.create(tmp_path / "faces", schema=chosen.landmarks, measurements=chosen.measurements)
+    assert main(["measure", str(table), "--schema", str(tmp_path / "faces")]) == 0
+    assert "SNA" in capsys.readouterr().out
 
 
 def test_one_row_for_each_image(table, tmp_path):

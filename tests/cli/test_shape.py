@@ -12,7 +12,7 @@ from napari_landmark.cli.app import main
 from napari_landmark.data.curves import Curve
 from napari_landmark.data.formats.registry import read_landmarks, write_landmarks
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
-from napari_landmark.data.study.image_facts import ImageDecision
+from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts
 from napari_landmark.data.study.schema_migration import change_schema, with_curve
 from napari_landmark.data.study.study import Study
 from napari_landmark.synthetic import SCHEMA, hand_phantom
@@ -97,11 +97,14 @@ def test_a_study_with_curves_and_images_left_out(hands, tmp_path, capsys):
             image, LandmarkSet.from_array(study.schema, np.concatenate([marks.positions(), inner]))
         )
     study.decide("hand_003.png", ImageDecision.LEFT_OUT)
+    study.set_facts("hand_001.png", ImageFacts(None, "", "", {"group": "control"}))
     out = tmp_path / "out"
     assert main(["shape", str(study.folder), "--out", str(out)]) == 0
     captured = capsys.readouterr()
     assert "hand_003.png: left out by a user" in captured.err
     assert " mm (SD" in captured.out
+    groups = {row["image"]: row["group"] for row in rows(out / "sizes.csv")}
+    assert groups["hand_001.png"] == "control" and groups["hand_002.png"] == ""
     n = len(SCHEMA)
     assert [list(row.values()) for row in rows(out / "sliders.csv")] == [
         ["1", str(n + 1), str(n + 2)],

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.links import Link
 from napari_landmark.data.measurement_language.definition import MeasurementSchema
 from napari_landmark.data.measurement_language.schema_file import SchemaFile
+from napari_landmark.data.study.image_facts import ImageFacts
 from napari_landmark.measurement.measured_input import MeasuredInput
 from napari_landmark.measurement.measurement_table import long_table, wide_table
 from napari_landmark.measurement.report import images_by_deviation, make_report
 from napari_landmark.measurement.report_file import write_report
+from napari_landmark.measurement.report_pdf import draw_pages
 from napari_landmark.progress import Cancelled, CancelToken
 
 
@@ -53,6 +56,17 @@ def test_long_table(study):
     assert found["3.png", "corner"]["value"] == ""
     assert found["3.png", "side"]["spacing_source"] == "user"
     assert float(found["4.png", "side"]["outside_norm_range"]) > 0
+
+
+def test_facts_of_the_images_are_columns_of_the_long_table(study):
+    study.set_facts("1.png", ImageFacts(None, "", "", {"class": "control"}))
+    read = MeasuredInput.of_study(study)
+    found = {row["image"]: row for row in rows(long_table(read.measure(), read.facts))}
+    assert found["0.png"]["remark"] == "first"
+    assert found["0.png"]["age"] == "12"
+    assert found["1.png"]["age"] == ""
+    assert found["1.png"]["class (of the image)"] == "control"  # 'class' is that of the value
+    assert "state" not in found["0.png"]  # no image that is measured has one
 
 
 def test_wide_table(study):
@@ -138,9 +152,89 @@ def test_a_page_names_values_norms_and_what_is_not_computed(study, tmp_path):
     assert "<h2>0.png</h2>" in page
     assert "<h2>1.png</h2>" not in page
     assert "needs C: corner, other side" in page
+    assert "0 placed by a person, 2 predicted; without a position: C" in page
     assert "women" in page
     assert "&lt;Triangles&gt;" in page
     assert page.count("data:image/png;base64,") >= 2
+
+
+def test_a_report_explains_landmarks_lines_and_measurements(study, schema, tmp_path):
+    defined = replace(schema.landmarks, definitions=("The first corner.", "", "The last."))
+    read = MeasuredInput.of_study(study, schema=SchemaFile(defined, schema.measurements))
+    report = make_report(read, read.measure(), title="Triangles")
+    names = [(one.name, one.text) for one in report.landmark_definitions]
+    assert names == [("1 A", "The first corner."), ("3 C", "The last.")]
+    assert report.construction_definitions[0].details == "1 A, 2 B"
+    corner = report.measurement_definitions[0]
+    assert corner.details == "1 A, 2 B, 3 C; source: own; norm: men; male / women; female"
+    told = " ".join(report.how_to_read)
+    assert "standard deviation" in told and "radiographs" not in told
+    write_report(tmp_path / "r.html", report)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    for text in ("The first corner.", "1 A, 2 B, 3 C", "as stated by the user", "Constructed lines"):
+        assert text in page
+
+
+def test_a_file_takes_the_definitions_of_the_schema(table, schema):
+    defined = replace(schema.landmarks, definitions=("The first corner.", "", ""))
+    read = MeasuredInput.of_file(table, SchemaFile(defined, schema.measurements))
+    assert read.schema.definitions[read.schema.names.index("A")] == "The first corner."
+
+
+def test_a_page_of_the_cohort_has_its_distribution(study, tmp_path):
+    read = MeasuredInput.of_study(study)
+    report = make_report(read, read.measure(), title="Triangles", images=["0"])
+    side = report.summary[1]
+    values = read.measure().column("side")
+    assert side.count == 6
+    assert side.mean == pytest.approx(values.mean())
+    assert side.deviation == pytest.approx(values.std(ddof=1))
+    assert side.error_text.startswith("± ")
+    write_report(tmp_path / "r.html", report)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert f'<td class="error">{side.mean_text}</td>' in page
+    assert report.outlier_texts[0].startswith("5.png (")
+    assert report.outlier_texts[0] in page
+
+
+def test_nothing_is_cut_or_overlaps_on_pages_of_long_names(study, schema):
+    """Each text is on its page and beside the others; each row is there, below a title on the same page."""
+    many = [
+        {
+            "name": f"{group} {number} of a name that needs more than a line in its column",
+            "analyses": [group],
+            "text": "What it is, told at length. " * (1 + number % 9),
+            "angle": ["A", "B", "C"],
+            "norms": [{"mean": 90.25, "sd": 11.75, "source": "of a long source, " * (number % 7)}],
+            "classes": [{"name": "sharp, with many words to tell it", "below": 90},
+                        {"name": "blunt, with other words for it", "from": 90}],
+        }
+        for group in ("first", "second", "third")
+        for number in range(18)
+    ]  # fmt: skip
+    measurements = MeasurementSchema.from_json({"measurements": many})
+    study.set_facts("1.png", ImageFacts(None, "a remark that goes on " * 20, "MK", {}))
+    read = MeasuredInput.of_study(study, schema=SchemaFile(schema.landmarks, measurements))
+    pages: list[list[str]] = []
+
+    def check(figure):
+        renderer = figure.canvas.get_renderer()
+        texts = [text for text in figure.texts if text.get_text().strip()]
+        boxes = [text.get_window_extent(renderer) for text in texts]
+        width, height = figure.bbox.width, figure.bbox.height
+        assert all(box.x0 > 0 and box.x1 < 0.95 * width and box.y0 > 0 and box.y1 < height for box in boxes)
+        for number, box in enumerate(boxes):
+            inner = box.padded(-1.5)
+            assert not any(inner.overlaps(other.padded(-1.5)) for other in boxes[:number])
+        pages.append([text.get_text() for text in texts])
+
+    draw_pages(make_report(read, read.measure(), title="A title of many words " * 5, images=["1"]), check)
+    tables = [page for page in pages if "Deviation in SD" in page]
+    names = {" ".join(text.split()) for page in tables for text in page}
+    assert {row["name"] for row in many} <= names
+    for page in tables:
+        groups = [number for number, text in enumerate(page) if text in ("first", "second", "third")]
+        assert all(page[number + 1].startswith(page[number]) for number in groups)
 
 
 def test_a_cancelled_report_leaves_no_file(study, tmp_path):

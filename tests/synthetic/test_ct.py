@@ -103,7 +103,8 @@ class TestSampleVolumes:
         for name in ("images/head_000.nii.gz", "images/head_001.nii.gz", "labels/head_001.nii.gz"):
             fresh, kept = read_image(tmp_path / name), read_image(VOLUMES / name)
             assert fresh.array.tobytes() == kept.array.tobytes() and fresh.geometry == kept.geometry
-        assert (tmp_path / "template.csv").read_bytes() == (VOLUMES / "template.csv").read_bytes()
+        for name in ("template.csv", "schema.json"):
+            assert (tmp_path / name).read_bytes() == (VOLUMES / name).read_bytes()
 
     def test_hold_what_their_readme_says(self):
         images = sorted(path.name for path in (VOLUMES / "images").iterdir())

@@ -62,6 +62,16 @@ class Norm:
     age: str = ""
     sex: str = ""
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Ends of the range, or the mean minus and plus one standard deviation; None of an empty norm."""
+        if self.low is not None and self.high is not None:
+            return self.low, self.high
+        if self.mean is None:
+            return None
+        spread = self.sd or 0.0
+        return self.mean - spread, self.mean + spread
+
     def to_json(self) -> dict[str, Any]:
         """Object for a JSON file."""
         made: dict[str, Any] = {}

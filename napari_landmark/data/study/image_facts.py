@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -140,6 +140,31 @@ def read_facts(folder: Path) -> dict[str, ImageFacts]:
             raise error.prefixed(f"{path}, line {line}") from None
         facts[image] = made
     return facts
+
+
+def fact_columns(facts: Mapping[str, ImageFacts], images: Sequence[str]) -> dict[str, list[str]]:
+    """Cells of the columns state, remark, reader and all others, for tables of images.
+
+    Parameters
+    ----------
+    facts : mapping of str to ImageFacts
+    images : sequence of str
+        In the order of the cells.
+
+    Returns
+    -------
+    dict of str to list of str
+        By title, without columns that are empty in these images.
+    """
+    rows = [facts.get(image, ImageFacts()) for image in images]
+    columns = {
+        "state": [str(one.decision or "") for one in rows],
+        "remark": [one.remark for one in rows],
+        "reader": [one.reader for one in rows],
+    }
+    for title in dict.fromkeys(title for one in rows for title in one.more):
+        columns[title] = [one.more.get(title, "") for one in rows]
+    return {title: cells for title, cells in columns.items() if any(cells)}
 
 
 def write_facts(folder: Path, facts: Mapping[str, ImageFacts]) -> None:

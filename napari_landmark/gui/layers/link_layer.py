@@ -10,7 +10,6 @@ from napari.components import ViewerModel
 from napari.layers import Layer, Vectors
 from numpy.typing import NDArray
 
-from napari_landmark.data.links import segments
 from napari_landmark.gui.layers.layer_transforms import layer_place, put
 from napari_landmark.gui.session.session import Session
 
@@ -45,15 +44,15 @@ class LinkLayer:
         return layer is self._layer
 
     def show_image(self) -> None:
-        """Show the links of the current image; a study without links has no layer."""
+        """Show links and curves of the current image; a study without them has no layer."""
         viewer, session = self._viewer(), self._session
         if viewer is None or session.study is None or not session.current_image:
             return
         layer, geometry = self.layer, session.geometry()
-        if layer is not None and (not session.study.schema.links or layer.ndim != geometry.ndim):
+        if layer is not None and (not session.study.schema.drawn_segments or layer.ndim != geometry.ndim):
             viewer.layers.remove(layer)
             layer = None
-        if not session.study.schema.links:
+        if not session.study.schema.drawn_segments:
             return
         if layer is None:
             selected = set(viewer.layers.selection)
@@ -80,7 +79,7 @@ class LinkLayer:
             return
         vectors = link_vectors(
             {name: dragged.get(name, mark.position) for name, mark in session.result().items()},
-            segments(session.study.schema.links),
+            session.study.schema.drawn_segments,
             layer.ndim,
         )
         if not np.array_equal(layer.data, vectors):

@@ -8,7 +8,6 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
 
-from napari_landmark.data.links import segments
 from napari_landmark.gui.layers.layer_transforms import layer_place
 from napari_landmark.gui.layers.link_layer import link_vectors
 from napari_landmark.gui.session.session import Session
@@ -45,7 +44,7 @@ class SuperimpositionLayers:
         place = layer_place(geometry)
         size = max(geometry.shape)
         moved = {one: tuple(row) for one, row in zip(found.names, found.moved.tolist(), strict=True)}
-        vectors = link_vectors(moved, segments(session.require_study().schema.links), geometry.ndim)
+        vectors = link_vectors(moved, session.require_study().schema.drawn_segments, geometry.ndim)
         if len(vectors):
             self._layers.append(
                 viewer.add_vectors(

@@ -92,19 +92,26 @@ class Measurements:
         """Forget the cohort, of which the definitions or the images changed."""
         self.cohort = self._deviations = self._current = None
 
-    def outliers(self, name: str = "") -> list[tuple[str, float]]:
-        """Images and their deviations from the cohort, largest first: of a measurement, or the largest of all."""
+    def outliers(self, name: str = "") -> list[tuple[str, float, str]]:
+        """Images, their deviations from the cohort and in which measurement, largest first.
+
+        Parameters
+        ----------
+        name : str, optional
+            A measurement; by default that in which the image deviates most.
+        """
         if self.cohort is None or self._deviations is None:
             return []
         names = self.cohort.schema.names
-        if name in names:
-            deviations = self._deviations[:, names.index(name)]
-        else:
-            sizes = np.nan_to_num(np.abs(self._deviations), nan=-1.0)
-            deviations = np.take_along_axis(self._deviations, sizes.argmax(axis=1)[:, None], axis=1)[:, 0]
-        order = np.argsort(-np.nan_to_num(np.abs(deviations), nan=-1.0), kind="stable")
-        found = ((self.cohort.images[row], float(deviations[row])) for row in order.tolist())
-        return [(image, value) for image, value in found if value == value]
+        sizes = np.nan_to_num(np.abs(self._deviations), nan=-1.0)
+        columns = np.full(len(sizes), names.index(name)) if name in names else sizes.argmax(axis=1)
+        rows = np.arange(len(sizes))
+        order = np.argsort(-sizes[rows, columns], kind="stable")
+        found = ((row, int(columns[row])) for row in order.tolist() if sizes[row, columns[row]] >= 0)
+        return [
+            (self.cohort.images[row], float(self._deviations[row, column]), names[column])
+            for row, column in found
+        ]
 
     def _landmarks(self, images: Sequence[str], dragged: dict[str, tuple[float, ...]]) -> CohortLandmarks:
         session = self._session

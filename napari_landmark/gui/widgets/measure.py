@@ -6,10 +6,9 @@ from pathlib import Path
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QModelIndex, QTimer
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QListWidget, QListWidgetItem
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QListWidget, QListWidgetItem
 
-from napari_landmark.data.measurement_language.definition import Norm
-from napari_landmark.gui.controls import button, emphasise, note
+from napari_landmark.gui.controls import button, emphasise, narrow_combo, note
 from napari_landmark.gui.dialogs.edit_measurements import MeasurementsDialog
 from napari_landmark.gui.dialogs.image_facts import FactsDialog
 from napari_landmark.gui.jobs.job import Job
@@ -43,9 +42,8 @@ class MeasureWidget(DockWidget):
         self.table.clicked.connect(self._on_row)
         self.about = note()
         self.histogram = HistogramPlot()
-        self.order = QComboBox()
-        self.order.setToolTip(
-            "Images are listed by their deviation from the cohort's median in this measurement"
+        self.order = narrow_combo(
+            tip="Images are listed by their deviation from the cohort's median in this measurement"
         )
         self.order.activated.connect(self._on_order)
         self.outliers = QListWidget()
@@ -207,17 +205,19 @@ class MeasureWidget(DockWidget):
             values = cohort.column(value.measurement.name)
             unit = f" ({value.measurement.unit})" if value.measurement.unit else ""
             title = f"{value.measurement.name}{unit}, {int((values == values).sum())} images"
-            self.histogram.show_values(title, values, value.value, _ends(value.norm))
+            self.histogram.show_values(title, values, value.value, value.norm.ends if value.norm else None)
 
     def _show_cohort(self) -> None:
         self._show_selected()
         self._show_outliers()
 
     def _show_outliers(self) -> None:
-        name = self.order.currentText()
+        name, any_of_them = self.order.currentText(), self.order.currentText() == _ALL
         self.outliers.clear()
-        for image, deviation in self.measurements.outliers("" if name == _ALL else name)[:_MOST_OUTLIERS]:
-            item = QListWidgetItem(f"{deviation:+.1f} SD   {image}")
+        found = self.measurements.outliers("" if any_of_them else name)
+        for image, deviation, measurement in found[:_MOST_OUTLIERS]:
+            where = f"   {measurement}" if any_of_them else ""
+            item = QListWidgetItem(f"{deviation:+.1f} SD   {image}{where}")
             item.setData(0x0100, image)  # Qt.UserRole
             self.outliers.addItem(item)
 
@@ -265,15 +265,3 @@ class MeasureWidget(DockWidget):
             if not path.suffix:
                 path = path.with_suffix(kind.split("*", 1)[1].split(")", 1)[0])
             session.attempt(lambda: session.run(write_measurements_job(session, path, images=images)))
-
-
-def _ends(norm: Norm | None) -> tuple[float, float] | None:
-    """Ends of a norm: mean minus and plus one standard deviation, or its range."""
-    if norm is None:
-        return None
-    if norm.low is not None and norm.high is not None:
-        return norm.low, norm.high
-    if norm.mean is None:
-        return None
-    spread = norm.sd or 0.0
-    return norm.mean - spread, norm.mean + spread

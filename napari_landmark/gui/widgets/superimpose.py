@@ -6,7 +6,6 @@ from html import escape
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QComboBox,
     QGridLayout,
     QLabel,
     QListWidget,
@@ -15,7 +14,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_landmark.gui.controls import button
+from napari_landmark.gui.controls import button, narrow_combo
 from napari_landmark.gui.layers.superimposition_layer import SuperimpositionLayers
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.session.measurements import Measurements
@@ -39,8 +38,7 @@ class Superimpose(Listener):
     def __init__(self, session: Session, layers: SuperimpositionLayers, measurements: Measurements) -> None:
         super().__init__(session)
         self._layers, self._measurements = layers, measurements
-        self.images = QComboBox()
-        self.images.setToolTip("Another image of the same person, drawn over this one in pink")
+        self.images = narrow_combo(tip="Another image of the same person, drawn over this one in pink")
         self.landmarks = QListWidget()
         self.landmarks.setFixedHeight(84)
         self.landmarks.setToolTip(
@@ -49,7 +47,7 @@ class Superimpose(Listener):
         self.start = button("Superimpose", self._on_start)
         self.stop = button("Remove", self.clear)
         self.result = QTextBrowser()
-        self.result.setFixedHeight(120)
+        self.result.setFixedHeight(170)
         self.result.hide()
         grid = QGridLayout()
         grid.addWidget(QLabel("Superimpose"), 0, 0)
@@ -127,20 +125,33 @@ class Superimpose(Listener):
 
     def _text(self, other: str, found: Superimposition) -> str:
         distances = found.distances
-        order = distances.argsort()[::-1][:8]
-        rows = [f"{escape(found.names[row])}: {distances[row]:.1f} {found.unit}" for row in order]
         agreement = f"{found.rms:.2f} {found.unit}"
         head = f"<b>{escape(other)}</b> on {len(self.checked)} landmarks, which agree within {agreement}"
         scale = f", enlarged by {found.scale:.3f} since a pixel size is unknown" if found.unit == "px" else ""
-        parts = [f"{head}{scale}.", "Largest differences: " + ", ".join(rows) + "."]
-        changes = []
+        marks = [
+            (found.names[row], f"{distances[row]:.1f} {found.unit}") for row in distances.argsort()[::-1]
+        ]
         own = {one.measurement.name: one for one in self._measurements.current()}
+        changes = []
         for one in self._measurements.of(other) if self._measurements.schema else ():
             mine = own.get(one.measurement.name)
             if mine is not None and mine.value is not None and one.value is not None:
                 change = one.value - mine.value
-                changes.append((one.measurement, change))
-        texts = [f"{escape(m.name)} {'+' if c >= 0 else ''}{number_text(c, m)}" for m, c in changes]
-        if texts:
-            parts.append("Measurements there minus here: " + ", ".join(texts) + ".")
-        return "<br>".join(parts)
+                sign = "+" if change >= 0 else ""
+                changes.append((one.measurement.name, f"{sign}{number_text(change, one.measurement)}"))
+        return (
+            f"<p>{head}{scale}.</p>"
+            + _table("Measurement", "there minus here", changes)
+            + _table("Landmark", "distance", marks)
+        )
+
+
+def _table(first: str, second: str, rows: list[tuple[str, str]]) -> str:
+    """Two columns as rich text; nothing without rows."""
+    if not rows:
+        return ""
+    body = "".join(
+        f"<tr><td>{escape(name)}&nbsp;&nbsp;</td><td align='right'>{escape(text)}</td></tr>"
+        for name, text in rows
+    )
+    return f"<table><tr><td><b>{first}</b></td><td align='right'><b>{second}</b></td></tr>{body}</table>"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QAbstractTableModel, Qt
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView
 
 from napari_landmark.gui.controls import set_headers
 
 WIDEST_TEXTS = Qt.ItemDataRole.UserRole + 1
 """Role of a column's header data: texts among which is the widest one of the column."""
-_MARGIN = 3  # Qt's own around the text of a cell
+_MARGIN = 6  # of the styles, around the text of a cell
 
 
 class TableView(QTableView):
@@ -38,9 +39,11 @@ class TableView(QTableView):
         if columns is not None:
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         set_headers(self, stretched=0, row_height=row_height)
+        self._narrowest = narrowest
         if narrowest and columns is not None:
-            columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+            columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
             columns.resizeSection(0, narrowest)
+            columns.sectionResized.connect(self._on_section_resized)
         self.setMinimumHeight(90)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
 
@@ -51,6 +54,21 @@ class TableView(QTableView):
         return (
             max((self.fontMetrics().horizontalAdvance(text) for text in texts or ()), default=0) + 2 * _MARGIN
         )
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Give the first column the width that is free now."""
+        super().resizeEvent(event)
+        self._fit_first_column()
+
+    def _on_section_resized(self, column: int, old: int, new: int) -> None:
+        if column:
+            self._fit_first_column()
+
+    def _fit_first_column(self) -> None:
+        columns, viewport = self.horizontalHeader(), self.viewport()
+        if self._narrowest and columns is not None and viewport is not None:
+            others = columns.length() - columns.sectionSize(0)
+            columns.resizeSection(0, max(self._narrowest, viewport.width() - others))
 
     def select(self, row: int) -> None:
         """Select a row and scroll to it."""

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from napari_landmark.data.curves import Curve
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.data.links import Link
 from napari_landmark.data.measurement_language.definition import MeasurementSchema
+from napari_landmark.data.study.schema_migration import with_curve
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.schema_editor import SchemaEditor
@@ -53,6 +55,16 @@ def test_links_follow_a_point_that_is_dragged(viewer, links, truth):
     assert_allclose(heard[-1][1], points[0] + [2, 4], atol=1e-5)
     assert_allclose(links.layer.data[0, 0], points[0] + [2, 4], atol=1e-5)
     assert_allclose(session.annotation()[NAMES[0]].position, points[0], atol=1e-5)
+
+
+def test_curves_are_drawn_as_links_are(viewer, truth):
+    session = get_session(viewer)
+    SchemaEditor(session).set_schema(with_curve(session.schema, Curve("edge", NAMES[0], NAMES[1], 1)))
+    links, points = get_layer_manager(viewer).links, truth[session.current_image]
+    for name, position in ((NAMES[0], points[0]), (NAMES[1], points[1]), ("edge[1]", points[2])):
+        AnnotationEditor(session).place(name, position)
+    expected = [[points[0], points[2] - points[0]], [points[2], points[1] - points[2]]]
+    assert_allclose(links.layer.data, expected, atol=1e-5)
 
 
 def test_a_study_without_links_has_no_layer(viewer, links):

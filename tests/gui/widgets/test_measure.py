@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QStyle
 
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
@@ -13,6 +14,7 @@ from napari_landmark.data.study.image_facts import ImageFacts
 from napari_landmark.data.study.laterality import LATERALITY
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, write_pose_table
+from napari_landmark.gui.controls import NARROWEST
 from napari_landmark.gui.dialogs.edit_measurements import MeasurementsDialog
 from napari_landmark.gui.dialogs.image_facts import FactsDialog
 from napari_landmark.gui.jobs.write_measurements import write_measurements_job
@@ -80,6 +82,42 @@ def test_all_images_are_measured_in_a_thread(widget, qtbot):
     assert sum(widget.histogram.counts) == len(widget.session.names)
 
 
+def test_outliers_are_listed_with_the_measurement(widget, qtbot):
+    session = widget.session
+    odd = session.names[-1]
+    deviations = np.zeros((len(session.names), 2))
+    deviations[-1] = -3.5, 1.0
+    widget.measure_all()
+    qtbot.waitUntil(lambda: widget.measurements.cohort is not None, timeout=5000)
+    widget.measurements._deviations = deviations
+    assert widget.measurements.outliers()[0] == (odd, -3.5, "fan")
+    assert widget.measurements.outliers("reach")[0] == (odd, 1.0, "reach")
+    widget._show_outliers()
+    assert widget.outliers.item(0).text() == f"-3.5 SD   {odd}   fan"
+    widget.outliers.itemClicked.emit(widget.outliers.item(0))
+    assert session.current_image == odd
+
+
+def test_it_fits_a_narrow_dock_whatever_names_are_long(widget, qtbot):
+    long = "upper facial height ratio (N-ANS / N-Me) of a very long name"
+    rows = [{**ROWS["measurements"][0], "name": long}]
+    SchemaEditor(widget.session).set_measurements(MeasurementSchema.from_json({"measurements": rows}))
+    bar = widget.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
+    assert widget.content.minimumSizeHint().width() + bar <= NARROWEST - 12
+
+
+def test_values_are_not_cut_in_the_table(widget, qtbot):
+    widget.resize(NARROWEST, 900)
+    widget.show()
+    table = widget.table
+    for column in (1, 2):
+        needed = max(
+            table.fontMetrics().horizontalAdvance(texts(widget, row)[column])
+            for row in range(widget.model.rowCount())
+        )
+        assert table.columnWidth(column) >= needed + 8
+
+
 def test_another_image_has_its_own_values(widget):
     session = widget.session
     before = widget.model.values[0].value
@@ -100,7 +138,9 @@ def test_superimposition_tells_differences(widget):
     widget.superimpose.check([*NAMES[:3]])
     found = widget.superimpose.superimpose()
     assert found.unit == "px"
-    assert other in widget.superimpose.result.toPlainText()
+    told = widget.superimpose.result.toPlainText()
+    assert other in told
+    assert "there minus here" in told and all(name in told for name in ("fan", *NAMES))
     widget.superimpose.check([NAMES[0]])
     with pytest.raises(InputError, match="choose 2 or more"):
         widget.superimpose.superimpose()
