@@ -24,6 +24,7 @@ from napari_landmark.gui.dialogs.hosts import HostsDialog
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.open_study import open_job
+from napari_landmark.gui.layers.registration_layers import LABELS, POINTS
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
@@ -295,8 +296,10 @@ def show_registering(camera: Camera) -> None:
     camera.take("register-ready")
     widget.run.click()
     camera.wait_for_job()
-    camera.viewer.layers["Warped labels"].visible = False
-    camera.viewer.layers["Warped points"].visible = False
+    for kind in (LABELS, POINTS):
+        layer = camera.layers.registration.get(kind)
+        if layer is not None:
+            layer.visible = False
     camera.wait(0.5)
     camera.take("register-blend")
     bar = widget.run.parentWidget().parentWidget().parentWidget().verticalScrollBar()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from napari.components import ViewerModel
@@ -32,6 +32,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "l": ("L", "loupe x4, x8, off"),
     "b": ("B", "names: all, current, none"),
     "t": ("T", "template beside the image"),
+    "g": ("G", "while it is held: the fixed image of a registered pair alone"),
     "Control-Z": ("Ctrl+Z", "undo"),
     "Control-Shift-Z": ("Ctrl+Shift+Z", "redo"),
     "arrows": ("Arrows", "move the landmark by a pixel, with Shift by a tenth"),
@@ -83,6 +84,7 @@ def bind_keys(viewer: ViewerModel, session: Session) -> None:
     }
     for key, action in actions.items():
         viewer.bind_key(key, _key_handler(session, action), overwrite=True)
+    viewer.bind_key("g", _fixed_alone, overwrite=True)
     for key, direction in _ARROWS.items():
         viewer.bind_key(key, _arrow_handler(session, key, direction, _NUDGE), overwrite=True)
         viewer.bind_key(f"Shift-{key}", _arrow_handler(session, key, direction, _FINE_NUDGE), overwrite=True)
@@ -163,6 +165,12 @@ def _arrow_handler(
             _step_slider(viewer, key)
 
     return pressed
+
+
+def _fixed_alone(viewer: ViewerModel) -> Iterator[None]:
+    """Hide the layers of a registered pair until the key is released."""
+    with get_layer_manager(getattr(viewer, "__wrapped__", viewer)).registration.hidden():
+        yield
 
 
 def _step_slider(viewer: ViewerModel, key: str) -> None:

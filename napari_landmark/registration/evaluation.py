@@ -50,7 +50,7 @@ Register = Callable[[MedicalImage, MedicalImage], Registered]
 
 
 @dataclass(frozen=True)
-class PairMeasures:
+class EvaluatedPair:
     """Measures of one pair, before and after its registration.
 
     Attributes
@@ -78,7 +78,7 @@ class PairMeasures:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> PairMeasures:
+    def from_json(cls, values: Mapping[str, Any]) -> EvaluatedPair:
         """The measures of `to_json`; InputError for anything else."""
         try:
             dice, mm = values["dice"], values["mm"]
@@ -245,7 +245,7 @@ def evaluate_registration(
     InputError
         An image or a label map cannot be used.
     """
-    found: list[PairMeasures] = []
+    found: list[EvaluatedPair] = []
     measuring = measure_pairs(register, pairs, images, labels=labels, landmarks=landmarks, spacing=spacing)
     with closing(measuring):
         while len(found) < len(pairs) and not (cancel is not None and cancel.cancelled):
@@ -265,7 +265,7 @@ def measure_pairs(
     labels: Mapping[str, Path] | None = None,
     landmarks: Mapping[str, LandmarkSet] | None = None,
     spacing: float | Sequence[float] | None = None,
-) -> Generator[PairMeasures, None, None]:
+) -> Generator[EvaluatedPair, None, None]:
     """Register pairs one by one and measure them; parameters and errors are those of `evaluate_registration`."""
     labels, landmarks = labels or {}, landmarks or {}
 
@@ -299,10 +299,10 @@ def measure_pairs(
             known = first.mm is not None and last.mm is not None
             mm = (tuple((first.mm or {}).values()), tuple((last.mm or {}).values())) if known else None
             lost = len(first.lost) + len(last.lost)
-        yield PairMeasures(dice, px, mm, lost, found.transform.folding_percent(), found.seconds)
+        yield EvaluatedPair(dice, px, mm, lost, found.transform.folding_percent(), found.seconds)
 
 
-def means_of_pairs(measures: Sequence[PairMeasures], *, asked: int) -> RegistrationEvaluation:
+def means_of_pairs(measures: Sequence[EvaluatedPair], *, asked: int) -> RegistrationEvaluation:
     """Means over the pairs that were measured, of so many that were asked for."""
     before: list[float] = []
     after: list[float] = []

@@ -21,8 +21,8 @@ from napari_landmark.learning.device import choose_device
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.registration.evaluation import (
     STAGE,
+    EvaluatedPair,
     Pair,
-    PairMeasures,
     RegistrationEvaluation,
     means_of_pairs,
     measure_pairs,
@@ -74,7 +74,7 @@ def evaluate_on_cluster(
     address = parse_address(executor)
     data = EvaluationData.gather(pairs, images=images, labels=labels, landmarks=landmarks, spacing=spacing)
     digest = _digest(model)
-    found: dict[int, PairMeasures] = {}
+    found: dict[int, EvaluatedPair] = {}
     numbers = range(len(data.pairs))
     parts = [numbers[first : first + pairs_per_task] for first in numbers[::pairs_per_task]]
 
@@ -172,11 +172,11 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _measures(text: object) -> list[PairMeasures]:
+def _measures(text: object) -> list[EvaluatedPair]:
     try:
         values = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, list):
         raise InputError("a worker of the cluster gave back something else than measures")
-    return [PairMeasures.from_json(value) for value in values]
+    return [EvaluatedPair.from_json(value) for value in values]

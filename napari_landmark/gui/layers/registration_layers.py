@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +35,8 @@ class RegistrationLayers:
         self._layers: dict[str, Layer] = {}
         self.result: PairResult | None = None
         """Registered pair that is shown."""
+        self.places: tuple[dict[str, Any], dict[str, Any]] | None = None
+        """Placements of its fixed and its moving image."""
 
     def owns(self, layer: Layer) -> bool:
         """Whether a layer of the viewer is one of these layers."""
@@ -51,7 +55,19 @@ class RegistrationLayers:
                 viewer.layers.remove(layer)
         self._layers.clear()
 
-    def show(self, result: PairResult, place: dict[str, Any]) -> None:
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Context in which the fixed image is seen alone."""
+        layers = [layer for name in self._layers if (layer := self.get(name)) is not None and layer.visible]
+        for layer in layers:
+            layer.visible = False
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.visible = True
+
+    def show(self, result: PairResult, place: dict[str, Any], moving_place: dict[str, Any]) -> None:
         """Show a result over its fixed image; other layers than the warped image are hidden as in the pair before.
 
         Parameters
@@ -59,6 +75,8 @@ class RegistrationLayers:
         result : PairResult
         place : dict
             Placement of the fixed image, from `same_place` when the work began: its layer may be gone by now.
+        moving_place : dict
+            The same of the moving image.
         """
         viewer = self._viewer()
         if viewer is None:
@@ -69,20 +87,23 @@ class RegistrationLayers:
         )
         self.clear()
         self.result, views = result, result.views
+        self.places = place, moving_place
         shape = result.pair.fixed.array.shape
-        name = result.pair.moving.name
+        pair = f"{result.pair.moving.name} on {result.pair.fixed.name}"
 
         def add(
             kind: str, add_layer: Any, data: Any, *, title: str = "", visible: bool = False, **how: Any
         ) -> None:
             how = {**place, **how}
-            self._layers[kind] = add_layer(data, name=title or kind, visible=shown.get(kind, visible), **how)
+            self._layers[kind] = add_layer(
+                data, name=title or f"{kind}: {pair}", visible=shown.get(kind, visible), **how
+            )
 
         add(
             WARPED,
             viewer.add_image,
             views.warped,
-            title=f"{WARPED} {name}",
+            title=f"{WARPED} {pair}",
             visible=True,
             opacity=0.5,
             colormap="gray",

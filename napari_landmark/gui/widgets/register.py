@@ -22,6 +22,7 @@ from napari_landmark.gui.layers.registration_layers import (
     WARPED,
     same_place,
 )
+from napari_landmark.gui.layers.warp_layers import warp_layers
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.widgets.dock_widget import DockWidget
@@ -53,7 +54,9 @@ class RegisterWidget(DockWidget):
         self.blend = QSlider(Qt.Orientation.Horizontal)
         self.blend.setRange(0, 100)
         self.blend.setValue(50)
-        self.blend.setToolTip("Left: only the fixed image; right: only the warped one")
+        self.blend.setToolTip(
+            "Left: only the fixed image; right: only the warped one. Hold G to see the fixed image alone"
+        )
         self.blend.valueChanged.connect(self._on_blend)
         self.switches = {kind: QCheckBox(kind) for kind in _SWITCHES}
         for kind, box in self.switches.items():
@@ -63,6 +66,12 @@ class RegisterWidget(DockWidget):
             "Save…",
             self._on_save,
             tip="Warped image, label map and points, the transform and the quality metrics",
+        )
+        self.warp = button(
+            "Warp selected layers",
+            self._on_warp,
+            tip="Adds warped copies of the layers that are selected in the list of layers: images, labels and points "
+            "of the moving image",
         )
         self.training = RegistrationTraining(self.session, self.form.weights)
         self.training.trained.connect(self._on_trained)
@@ -95,6 +104,7 @@ class RegisterWidget(DockWidget):
         self.shown.setVisible(result is not None and self.layer_manager.registration.get(WARPED) is not None)
         self.numbers.setVisible(result is not None)
         self.save.setVisible(result is not None)
+        self.warp.setVisible(result is not None)
         self.save.setEnabled(self.session.job is None)
         for kind, box in self.switches.items():
             layer = self.layer_manager.registration.get(kind)
@@ -116,8 +126,13 @@ class RegisterWidget(DockWidget):
             for box in pair:
                 row.addWidget(box, 1)
             shown.addLayout(row)
-        for widget in (self.form, self.run, self.outcome, self.numbers, self.shown, self.save, self.fold):
+        for widget in (self.form, self.run, self.outcome, self.numbers, self.shown):
             self.body.addWidget(widget)
+        row = QHBoxLayout()
+        row.addWidget(self.save, 1)
+        row.addWidget(self.warp, 1)
+        self.body.addLayout(row)
+        self.body.addWidget(self.fold)
         self.body.addStretch(1)
 
     def _on_run(self) -> None:
@@ -129,7 +144,8 @@ class RegisterWidget(DockWidget):
         def begin() -> None:
             chosen = self.form.chosen()
             pair = read_pair(chosen)
-            place, layers = same_place(chosen.fixed), self.layer_manager.registration
+            layers = self.layer_manager.registration
+            places = same_place(chosen.fixed), same_place(chosen.moving)
             fixed, moving = chosen.fixed, chosen.moving
             job = register_job(
                 self.session,
@@ -141,7 +157,7 @@ class RegisterWidget(DockWidget):
             )
 
             def show(result: PairResult) -> None:
-                layers.show(result, place)
+                layers.show(result, *places)
                 if fixed is not None and moving is not None:
                     fixed.visible, moving.visible = True, False  # the moving one would hide the fixed one
 
@@ -188,6 +204,17 @@ class RegisterWidget(DockWidget):
 
     def _on_trained(self, folder: Path) -> None:
         self.form.offer_models(choose=folder)
+
+    def _on_warp(self) -> None:
+        shown = self.layer_manager.registration
+        if shown.result is None or shown.places is None:
+            return
+        transform, (fixed, moving) = shown.result.registration.transform, shown.places
+        selected = [layer for layer in self.viewer.layers if layer in self.viewer.layers.selection]
+        chosen = [layer for layer in selected if not shown.owns(layer)]
+        self.session.attempt(
+            lambda: warp_layers(self.viewer, chosen, transform, fixed_place=fixed, moving_place=moving)
+        )
 
     def _on_save(self) -> None:
         result = self.layer_manager.registration.result

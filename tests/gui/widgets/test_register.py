@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_landmark.gui.layers.viewer_session import get_session
@@ -56,28 +57,28 @@ class TestWidget:
         assert known_registration[0]["options"].weights.regions == {3: 4.0}
         assert known_registration[0]["moving_landmarks"] is not None
         layers, first = labelled.layers, labelled.layers["first"]
-        warped = layers["Warped second"]
+        warped = layers["Warped second on first"]
         peak = np.unravel_index(warped.data.argmax(), SHAPE)
         np.testing.assert_allclose(warped.data_to_world(peak), first.data_to_world(FIXED_CENTRE))
         assert [str(unit) for unit in warped.units] == ["millimeter"] * 2
         assert not layers["second"].visible
-        points = layers["Warped points"]
+        points = layers["Warped points: second on first"]
         np.testing.assert_allclose(
             points.data_to_world(points.data[0]), first.data_to_world(FIXED_CENTRE), atol=1e-3
         )
-        change = layers["Volume change"]
+        change = layers["Volume change: second on first"]
         np.testing.assert_allclose(change.data_to_world((0, 0)), first.data_to_world((0, 0)))
         assert "label 3" in widget.numbers.text()
         assert widget.form.chosen().fixed is first  # results are no candidates
         count = len(layers)
         widget.switches["Checkerboard"].setChecked(True)
-        assert layers["Checkerboard"].visible
+        assert layers["Checkerboard: second on first"].visible
         widget.blend.setValue(80)
         assert warped.opacity == 0.8
         widget.run.click()
         wait(qtbot, labelled)
         assert len(layers) == count
-        assert layers["Checkerboard"].visible  # as it was left
+        assert layers["Checkerboard: second on first"].visible  # as it was left
 
     def test_a_new_result_is_shown_though_the_one_before_was_hidden(
         self, widget, pair_viewer, qtbot, known_registration
@@ -87,13 +88,47 @@ class TestWidget:
         for layer in pair_viewer.layers:
             layer.visible = False  # as opening a study does
         widget.blend.setValue(90)
-        assert pair_viewer.layers["Warped second"].visible
+        assert pair_viewer.layers["Warped second on first"].visible
         for layer in pair_viewer.layers:
             layer.visible = False
         widget.run.click()
         wait(qtbot, pair_viewer)
         visible = {layer.name for layer in pair_viewer.layers if layer.visible}
-        assert visible == {"first", "Warped second"}
+        assert visible == {"first", "Warped second on first"}
+
+    def test_other_layers_of_the_moving_image_are_warped(
+        self, widget, labelled, qtbot, known_registration, heard
+    ):
+        widget.run.click()
+        wait(qtbot, labelled)
+        layers, first = labelled.layers, labelled.layers["first"]
+        layers.selection = {layers["second"], layers["labels of second"], layers["points of second"]}
+        widget.warp.click()
+        assert heard == []
+        warped, marks, points = (layers[f"Warped {name}second"] for name in ("", "labels of ", "points of "))
+        middle = first.data_to_world(FIXED_CENTRE)
+        np.testing.assert_allclose(
+            warped.data_to_world(np.unravel_index(warped.data.argmax(), SHAPE)), middle, atol=1e-6
+        )
+        np.testing.assert_array_equal(marks.data, layers["labels of first"].data)
+        np.testing.assert_allclose(points.data_to_world(points.data[0]), middle, atol=1e-3)
+        assert list(points.features["name"]) == ["middle", "side"]
+        assert warped.data.dtype == layers["second"].data.dtype
+
+    def test_layers_that_cannot_be_warped_are_told(
+        self, widget, pair_viewer, qtbot, known_registration, heard
+    ):
+        widget.run.click()
+        wait(qtbot, pair_viewer)
+        pair_viewer.layers.selection = {pair_viewer.layers["Warped second on first"]}
+        widget.warp.click()
+        assert "Select the layers to warp" in heard[-1][1]
+        small = pair_viewer.add_image(np.zeros((4, 5)), name="small")
+        pair_viewer.layers.selection = {pair_viewer.layers["second"], small}
+        count = len(pair_viewer.layers)
+        widget.warp.click()
+        assert "small: has 5 x 4 pixels and the moving image 80 x 60" in heard[-1][1]
+        assert len(pair_viewer.layers) == count
 
     def test_what_cannot_be_done_is_told(self, qtbot):
         viewer = ViewerModel()
@@ -121,7 +156,7 @@ class TestWidget:
         assert widget.run.text() == "Cancelling…"
         wait(qtbot, pair_viewer)
         assert "stopped early" in widget.outcome.text()
-        assert "Warped second" in pair_viewer.layers
+        assert "Warped second on first" in pair_viewer.layers
 
     def test_the_result_comes_without_the_widget_and_though_the_layer_changed(
         self, pair_viewer, qtbot, known_registration
@@ -135,7 +170,7 @@ class TestWidget:
         pair_viewer.layers.remove(first)
         known_registration[1].set()
         wait(qtbot, pair_viewer)
-        warped = pair_viewer.layers["Warped second"]
+        warped = pair_viewer.layers["Warped second on first"]
         peak = np.unravel_index(warped.data.argmax(), SHAPE)
         np.testing.assert_allclose(warped.data_to_world(peak), expected)
 
@@ -186,7 +221,15 @@ def test_in_a_real_viewer(make_napari_viewer, qtbot, known_registration):
     for kind in widget.switches.values():
         kind.setChecked(True)
     qtbot.wait(50)
-    assert {"Warped two", "Deformed grid", "Displacement", "Volume change"} <= {
-        layer.name for layer in real.layers
-    }
+    kinds = ("Deformed grid", "Displacement", "Volume change")
+    wanted = {"Warped two on one", *(f"{kind}: two on one" for kind in kinds)}
+    assert wanted <= {layer.name for layer in real.layers}
+    shown = {layer.name for layer in real.layers if layer.visible}
+    canvas = real.window._qt_viewer.canvas.native
+    qtbot.keyPress(canvas, Qt.Key.Key_G)
+    qtbot.wait(50)
+    assert {layer.name for layer in real.layers if layer.visible} == {"one"}
+    qtbot.keyRelease(canvas, Qt.Key.Key_G)
+    qtbot.wait(50)
+    assert {layer.name for layer in real.layers if layer.visible} == shown
     real.screenshot(canvas_only=False, flash=False)

@@ -63,7 +63,7 @@ def test_training_and_using_it(studied, hands, qtbot, quick, tmp_path):
     widget.form.boxes["moving"].value = viewer.layers["my hand_001.png"]
     widget.run.click()
     wait(qtbot, viewer)
-    assert "Warped my hand_001.png" in viewer.layers
+    assert "Warped my hand_001.png on my hand_000.png" in viewer.layers
 
 
 def test_cancelling_keeps_the_model(studied, qtbot, quick):
