@@ -10,6 +10,7 @@ from napari_landmark.backend.jobs.detect import DetectJob
 from napari_landmark.backend.jobs.detect_study import DetectStudyJob
 from napari_landmark.backend.jobs.job import Job, job_parameters, parse_job
 from napari_landmark.backend.jobs.register_pair import RegisterPairJob
+from napari_landmark.backend.jobs.register_study import RegisterStudyJob
 from napari_landmark.backend.jobs.register_train import RegisterTrainJob
 from napari_landmark.backend.jobs.register_train_study import RegisterTrainStudyJob
 from napari_landmark.backend.jobs.suggest import SuggestJob
@@ -29,6 +30,7 @@ KINDS: Mapping[str, type[Any]] = {
         DetectStudyJob,
         SuggestJob,
         RegisterPairJob,
+        RegisterStudyJob,
         RegisterTrainJob,
         RegisterTrainStudyJob,
     )

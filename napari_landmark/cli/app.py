@@ -504,6 +504,43 @@ def register_pair(
     )
 
 
+@register_app.command("cohort")
+def register_cohort(
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the images")],
+    fixed: Annotated[
+        str, typer.Option(metavar="NAME", help="Image among them to which the others are registered")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results, one folder an image")],
+    model: Annotated[Path | None, typer.Option(metavar="MODEL", help="What register train wrote")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of label maps of some of them, called like the images"),
+    ] = None,
+    landmarks: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Landmarks of some of them, which guide and are warped")
+    ] = None,
+    spacing: Spacing = None,
+    device: Device = "auto",
+    steps: Steps = None,
+    region_weight: RegionWeights = None,
+) -> None:
+    """Register all images of a folder to one of them."""
+    from napari_landmark.cli.register_cohort import run_register_cohort
+
+    run_register_cohort(
+        images=images,
+        fixed=fixed,
+        out=out,
+        model=model,
+        labels=labels,
+        landmarks=landmarks,
+        spacing=spacing,
+        device=device,
+        steps=steps,
+        region_weights=region_weight or [],
+    )
+
+
 @register_app.command("evaluate")
 def register_evaluate(
     model: Annotated[Path, typer.Option(metavar="MODEL", help="What register train wrote")],

@@ -20,6 +20,7 @@ class JobKind(StrEnum):
     SHAPES = "Comparing the shapes"
     AGREEMENT = "Comparing the readers"
     REGISTER = "Registering"
+    REGISTER_STUDY = "Registering all images"
     TRAIN_REGISTRATION = "Training the registration"
     MEASURE = "Measuring"
     WRITE = "Writing"
@@ -27,7 +28,15 @@ class JobKind(StrEnum):
 
 
 NOT_DURING_A_READING = frozenset(
-    {JobKind.TRAIN, JobKind.DETECT, JobKind.HEATMAPS, JobKind.SUGGEST, JobKind.SHAPES, JobKind.RENAME}
+    {
+        JobKind.TRAIN,
+        JobKind.DETECT,
+        JobKind.HEATMAPS,
+        JobKind.SUGGEST,
+        JobKind.SHAPES,
+        JobKind.RENAME,
+        JobKind.REGISTER_STUDY,
+    }
 )
 """Work that needs the landmarks of the study, which a blind reading hides."""
 

@@ -11,7 +11,9 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QSlider,
 from superqt import QCollapsible
 
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
+from napari_landmark.gui.jobs.process_job import ProcessJob
 from napari_landmark.gui.jobs.register import register_job, save_pair_job
+from napari_landmark.gui.jobs.register_study import register_study_job
 from napari_landmark.gui.layers.pair_inputs import read_pair
 from napari_landmark.gui.layers.pair_result import PairResult
 from napari_landmark.gui.layers.registration_layers import (
@@ -73,12 +75,19 @@ class RegisterWidget(DockWidget):
             tip="Adds warped copies of the layers that are selected in the list of layers: images, labels and points "
             "of the moving image",
         )
+        self.all = button(
+            "Register all images of the study…",
+            self._on_all,
+            tip="Every image to the one that is shown, by the model chosen above, into a folder; goes on when the "
+            "viewer closes",
+        )
         self.training = RegistrationTraining(self.session, self.form.weights)
         self.training.trained.connect(self._on_trained)
         self.fold = QCollapsible("Train a model on the study", expandedIcon="▼", collapsedIcon="▶")
         self.fold.addWidget(self.training)
         self._lay_out()
         self.listen(self.session.job_changed, self._on_job)
+        self.listen(self.session.study_changed, self.refresh)
         self.form.changed.connect(self.refresh)
         for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
             self.listen(event, self.refresh)
@@ -106,6 +115,8 @@ class RegisterWidget(DockWidget):
         self.save.setVisible(result is not None)
         self.warp.setVisible(result is not None)
         self.save.setEnabled(self.session.job is None)
+        self.all.setVisible(bool(self.session.current_image) and len(self.session.names) > 1)
+        self.all.setEnabled(self.session.job is None)
         for kind, box in self.switches.items():
             layer = self.layer_manager.registration.get(kind)
             with QSignalBlocker(box):
@@ -132,6 +143,7 @@ class RegisterWidget(DockWidget):
         row.addWidget(self.save, 1)
         row.addWidget(self.warp, 1)
         self.body.addLayout(row)
+        self.body.addWidget(self.all)
         self.body.addWidget(self.fold)
         self.body.addStretch(1)
 
@@ -204,6 +216,23 @@ class RegisterWidget(DockWidget):
 
     def _on_trained(self, folder: Path) -> None:
         self.form.offer_models(choose=folder)
+
+    def _on_all(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(
+            self, f"Folder for all images registered to {self.session.current_image}"
+        )
+        if chosen:
+            self.session.attempt(lambda: self.session.run(self._all_job(Path(chosen))))
+
+    def _all_job(self, folder: Path) -> ProcessJob:
+        return register_study_job(
+            self.session,
+            folder,
+            model=self.form.model_folder,
+            weights=self.form.weights.weights(),
+            guide=self.form.guide.value,
+            device=Preferences.read().device,
+        )
 
     def _on_warp(self) -> None:
         shown = self.layer_manager.registration
