@@ -1,4 +1,4 @@
-"""What is over the canvas of a viewer: marks, loupe, template; and the mouse on it."""
+"""What is over the canvas of a viewer: marks, loupe, template, linked cursor; and the mouse on it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from qtpy.QtWidgets import QWidget
 
 from napari_landmark.gui.canvas.loupe import Loupe
 from napari_landmark.gui.canvas.mark_overlay import MarkOverlay
+from napari_landmark.gui.canvas.moving_view import MovingView
 from napari_landmark.gui.canvas.screen import Screen
 from napari_landmark.gui.canvas.template_view import TemplateView
 from napari_landmark.gui.layers.landmark_layer import MARK_RADIUS
 from napari_landmark.gui.layers.layer_manager import LayerManager
 from napari_landmark.gui.layers.layer_transforms import camera_of
 from napari_landmark.gui.layers.napari_internals import canvas_widget
+from napari_landmark.gui.layers.registration_layers import WARPED
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.mark_preferences import keep_marks, read_marks
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
@@ -56,6 +58,7 @@ class CanvasView(QObject):
     overlay : MarkOverlay
     loupe : Loupe
     template : TemplateView
+    moving : MovingView
     """
 
     def __init__(self, canvas: QWidget, viewer: ViewerModel, session: Session, layers: LayerManager) -> None:
@@ -67,6 +70,7 @@ class CanvasView(QObject):
         self.overlay = MarkOverlay(canvas, viewer, session, layers.landmarks)
         self.loupe = Loupe(canvas, session.display)
         self.template = TemplateView(canvas, session)
+        self.moving = MovingView(canvas)
         self._mouse = QPointF()
         self._pressed: tuple[Qt.MouseButton, QPointF] | None = None
         self._grabbed = ""
@@ -100,8 +104,11 @@ class CanvasView(QObject):
             self._on_changed()
         elif kind == QEvent.Type.Leave:
             self.loupe.hide()
+            self.moving.hide()
             self._hover("")
-        elif isinstance(event, QMouseEvent) and self._session.current_image and self._screen.is_flat:
+        elif kind == QEvent.Type.MouseMove and isinstance(event, QMouseEvent):
+            self._show_moving(event.position())
+        if isinstance(event, QMouseEvent) and self._session.current_image and self._screen.is_flat:
             if kind == QEvent.Type.MouseButtonPress:
                 return self._on_press(event)
             if kind == QEvent.Type.MouseMove:
@@ -191,6 +198,17 @@ class CanvasView(QObject):
             plane = np.moveaxis(plane, (axes[0], axes[1]), (0, 1))[:, :, number]
         place = float(position[axes[0]]), float(position[axes[1]])
         self.loupe.show_at(self._mouse, plane, place, magnification=magnification)
+
+    def _show_moving(self, mouse: QPointF) -> None:
+        """Show what the moving image of a registered pair has at the place under the mouse."""
+        registration = self._layers.registration
+        layer, result = registration.get(WARPED), registration.result
+        if not registration.cursor_linked or layer is None or result is None or not self._screen.is_flat:
+            self.moving.hide()
+            return
+        row, column = self._screen.displayed(layer)
+        position = self._screen.to_data(layer, (mouse.y(), mouse.x()))
+        self.moving.show_at(result, position, (row, column), pixel=self._screen.pixel(layer))
 
     def _wants_loupe(self, position: tuple[float, ...] | None) -> bool:
         layer = self._layers.landmarks.layer

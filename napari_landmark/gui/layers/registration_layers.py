@@ -37,6 +37,8 @@ class RegistrationLayers:
         """Registered pair that is shown."""
         self.places: tuple[dict[str, Any], dict[str, Any]] | None = None
         """Placements of its fixed and its moving image."""
+        self.cursor_linked = False
+        """Whether the place under the mouse is shown in the moving image, too."""
 
     def owns(self, layer: Layer) -> bool:
         """Whether a layer of the viewer is one of these layers."""

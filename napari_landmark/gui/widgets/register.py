@@ -64,6 +64,9 @@ class RegisterWidget(DockWidget):
         for kind, box in self.switches.items():
             box.setToolTip(_SWITCHES[kind])
             box.toggled.connect(self._on_switch)
+        self.linked = QCheckBox("Linked cursor")
+        self.linked.setToolTip("The place under the mouse in the moving image, in a corner of the canvas")
+        self.linked.toggled.connect(self._on_linked)
         self.save = button(
             "Save…",
             self._on_save,
@@ -121,6 +124,8 @@ class RegisterWidget(DockWidget):
             layer = self.layer_manager.registration.get(kind)
             with QSignalBlocker(box):
                 box.setChecked(layer is not None and layer.visible)
+        with QSignalBlocker(self.linked):
+            self.linked.setChecked(self.layer_manager.registration.cursor_linked)
 
     def _lay_out(self) -> None:
         self.shown = QWidget()
@@ -137,6 +142,7 @@ class RegisterWidget(DockWidget):
             for box in pair:
                 row.addWidget(box, 1)
             shown.addLayout(row)
+        shown.addWidget(self.linked)
         for widget in (self.form, self.run, self.outcome, self.numbers, self.shown):
             self.body.addWidget(widget)
         row = QHBoxLayout()
@@ -213,6 +219,9 @@ class RegisterWidget(DockWidget):
             layer = self.layer_manager.registration.get(kind)
             if layer is not None:
                 layer.visible = box.isChecked()
+
+    def _on_linked(self, on: bool) -> None:
+        self.layer_manager.registration.cursor_linked = on
 
     def _on_trained(self, folder: Path) -> None:
         self.form.offer_models(choose=folder)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QColor, QMouseEvent
+from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_landmark.gui.canvas.canvas_view import show_canvas_view
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.widgets.register import RegisterWidget
 from napari_landmark.registration.pairwise.output import PAIR_FILES
@@ -208,6 +210,12 @@ class TestWidget:
         np.testing.assert_allclose(again.to_moving([FIXED_CENTRE])[0], FIXED_CENTRE + SHIFT, atol=1e-3)
 
 
+def move_mouse(canvas, at: QPointF) -> None:
+    buttons, place = Qt.MouseButton.NoButton, QPointF(canvas.mapToGlobal(at))
+    event = QMouseEvent(QEvent.Type.MouseMove, at, place, buttons, buttons, Qt.KeyboardModifier.NoModifier)
+    QApplication.sendEvent(canvas, event)
+
+
 def test_in_a_real_viewer(make_napari_viewer, qtbot, known_registration):
     real = make_napari_viewer(strict_qt="raise", show=True)
     _, widget = real.window.add_plugin_dock_widget("napari-landmark", "Register")
@@ -232,4 +240,17 @@ def test_in_a_real_viewer(make_napari_viewer, qtbot, known_registration):
     qtbot.keyRelease(canvas, Qt.Key.Key_G)
     qtbot.wait(50)
     assert {layer.name for layer in real.layers if layer.visible} == shown
+    widget.linked.setChecked(True)
+    view = show_canvas_view(real)
+    warped = next(layer for layer in real.layers if layer.name == "Warped two on one")
+    (y, x) = view.overlay.screen_of.to_screen(warped, [FIXED_CENTRE])[0]
+    move_mouse(canvas, QPointF(x, y))
+    np.testing.assert_allclose(view.moving.position, FIXED_CENTRE + SHIFT, atol=0.5)
+    assert view.moving.isVisible()
+    picture = view.moving.grab().toImage()
+    middle, corner = (QColor(picture.pixel(*at)).lightness() for at in ((95 + 8, 95 + 8), (20, 120)))
+    assert middle > 150 > corner  # the bright spot of the moving image, beside the crosshair
+    (y, x) = view.overlay.screen_of.to_screen(warped, [(-8, -8)])[0]
+    move_mouse(canvas, QPointF(x, y))
+    assert not view.moving.isVisible()  # beside the image
     real.screenshot(canvas_only=False, flash=False)
