@@ -271,6 +271,11 @@ class Cohort:
         """Files of the images, in the order of the names."""
         return tuple(entry.path for entry in self._entries)
 
+    @cached_property
+    def _numbers_of_files(self) -> dict[Path, int]:
+        """Numbers of the images by their files without links; of two links to one file the first counts."""
+        return {resolved(path): number for number, path in reversed(list(enumerate(self.paths)))}
+
     @property
     def ndim(self) -> int:
         """2 for pictures, 3 for volumes."""
@@ -287,9 +292,8 @@ class Cohort:
         """Number of an image by its name, or by its file where a Path is given."""
         if isinstance(name, Path):
             wanted = resolved(name)
-            for number, entry in enumerate(self._entries):
-                if resolved(entry.path) == wanted:
-                    return number
+            if wanted in self._numbers_of_files:
+                return self._numbers_of_files[wanted]
             name = composed_name(name.name)
         else:
             name = composed_name(name)

@@ -77,6 +77,16 @@ class TestGathering:
         os.rename(folder / "image3.png", folder / "\u00e9.png")
         assert "e\u0301.png" in gather(folder)  # composed and decomposed letters are one name
 
+    def test_files_are_found_without_a_search_of_all_for_each(self, folder, gather, monkeypatch):
+        cohort, seen = gather(folder), []
+        monkeypatch.setattr(cohort_module, "resolved", lambda path: (seen.append(path), path.resolve())[1])
+        same = folder.parent / "images" / ".." / "images"
+        assert [cohort.index(same / path.name) for path in cohort.paths] == [0, 1, 2, 3, 4]
+        assert len(seen) == 2 * len(cohort)
+        assert cohort.selection(["image11.png", "image1.png"]).index(folder / "image1.png") == 1
+        with pytest.raises(InputError, match=r"image4.png: there is no such image"):
+            cohort.index(folder / "image4.png")
+
     def test_a_selection_is_the_same_images_in_another_order(self, folder, gather):
         cohort = gather(folder)
         some = cohort.selection(["image11.png", "image1.png"])
