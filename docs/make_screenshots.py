@@ -182,7 +182,8 @@ def film_all(camera: Camera, minutes: float) -> None:
     start = len(film)
     while camera.session.job is not None:
         camera.wait(_PAUSE / 4)
-        film.take(250)
+        if camera.session.job is not None:
+            film.take(250)
     film.thin(start, 14)
     camera.wait_for_study()
     review: ReviewWidget = camera.dock("review")
