@@ -7,10 +7,11 @@ from html import escape
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QHeaderView, QLabel, QPushButton, QSizePolicy, QTableView
+from qtpy.QtWidgets import QComboBox, QHeaderView, QLabel, QPushButton, QSizePolicy, QTableView
 
 NARROWEST = 390
 """Least width of a dock in pixels."""
+_NARROWEST_CHOICE = 80
 
 
 def button(text: str, slot: Callable[[], object], *, tip: str = "", strong: bool = False) -> QPushButton:
@@ -32,6 +33,15 @@ def emphasise(widget: QPushButton, on: bool = True) -> None:
         if on
         else ""
     )
+
+
+def narrow_choice(name: str) -> QComboBox:
+    """Make a combo box, of that name for screen readers, that becomes narrower than its longest entry."""
+    made = QComboBox()
+    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    made.setMinimumWidth(_NARROWEST_CHOICE)
+    made.setAccessibleName(name)
+    return made
 
 
 def problem_text(text: str) -> str:

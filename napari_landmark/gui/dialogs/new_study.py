@@ -56,6 +56,7 @@ class NewStudyDialog(QDialog):
         self.images = _PathEdit("Choose the folder of images")
         self.folder = _PathEdit("Choose the folder for the study")
         self.landmarks = QComboBox()
+        self.landmarks.setAccessibleName("Landmarks")
         self.landmarks.addItems([*PRESETS, _FROM_FILE])
         self.file = _PathEdit("Choose a landmark file", file=True)
         self.problem = note()
@@ -203,6 +204,7 @@ class _PathEdit(QWidget):
         super().__init__()
         self._title, self._file = title, file
         self.edit = QLineEdit()
+        self.edit.setAccessibleName(title)
         choose = QPushButton("Browse…")
         choose.clicked.connect(self.browse)
         layout = QHBoxLayout(self)

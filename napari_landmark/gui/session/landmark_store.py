@@ -19,7 +19,7 @@ from napari_landmark.data.study.file_replacement import discard_unfinished
 from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts
 from napari_landmark.data.study.lock import ANNOTATING, StudyLock
 from napari_landmark.data.study.study import Study
-from napari_landmark.gui.session.landmark_arrays import LandmarkArrays
+from napari_landmark.gui.session.landmark_arrays import LandmarkArrays, LandmarkColumns
 from napari_landmark.gui.session.saved_predictions import SavedPredictions
 from napari_landmark.gui.wording import word
 
@@ -164,6 +164,12 @@ class LandmarkStore:
         positions = self._result_positions(images, manual)
         return positions, np.where(manual, annotated.expected_errors, predicted.expected_errors), manual
 
+    def result_columns(self, images: Collection[str]) -> LandmarkColumns:
+        """Annotations of n images completed by their predictions: status, presence and expected errors as arrays."""
+        annotated = self._annotations.columns(images, self._study.schema)
+        predicted = self._predictions.columns(images, self._study.schema)
+        return annotated.completed_by(predicted)
+
     def correction_arrays(
         self, images: Sequence[str], ndim: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -235,6 +241,12 @@ class LandmarkStore:
         """Whether a person decided on each landmark of an image that is not unplaced."""
         self._summarize_all()
         return self._reviewed.get(image, False)
+
+    def decided_count(self, image: str) -> tuple[int, int]:
+        """Number of landmarks of an image that a person decided on, and of those decided on or predicted."""
+        columns = self.result_columns((image,))
+        decided, predicted = columns.is_manual, columns.has_status(Status.PREDICTED)
+        return int(decided.sum()), int((decided | predicted).sum())
 
     def reviewed_count(self, images: Collection[str]) -> int:
         """Number of reviewed images; see `is_reviewed`."""
