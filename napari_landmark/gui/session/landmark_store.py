@@ -96,12 +96,16 @@ class LandmarkStore:
         self._counted = self._reviewed_counted = None
         self._reviewed, self._revision = newer._reviewed, self._revision + 1
 
+    def keeps_lock_of(self, earlier: LandmarkStore) -> bool:
+        """Whether the lock of an earlier store was held all the time, so that nobody else changed the annotations."""
+        return self._lock is not None and self._lock is earlier._lock
+
     def keep_annotations(self, earlier: LandmarkStore) -> None:
         """Keep the annotations of the earlier store of the same study, to which a person may have added since.
 
         Nothing happens where that one had no lock: then another program may have added to the files.
         """
-        if self._lock is not None and self._lock is earlier._lock:
+        if self.keeps_lock_of(earlier):
             self._study.read_again()
             if not self._annotations.same(earlier._annotations):
                 self._summarized = None
@@ -367,6 +371,14 @@ class LandmarkStore:
         images = list(self._annotations.images)
         manual = self._annotations.columns(images, LandmarkSchema((name,))).is_manual[:, 0]
         return [image for image, is_manual in zip(images, manual.tolist(), strict=True) if is_manual]
+
+    def is_used(self, name: str) -> bool:
+        """Whether a landmark is annotated or predicted in any image."""
+        alone = LandmarkSchema((name,))
+        return any(
+            bool((arrays.columns(list(arrays.images), alone).has_status(Status.UNPLACED) == 0).any())
+            for arrays in (self._annotations, self._predictions)
+        )
 
     @property
     def any_annotation(self) -> bool:
