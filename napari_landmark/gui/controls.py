@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QComboBox, QHeaderView, QLabel, QPushButton, QSizePol
 
 NARROWEST = 390
 """Least width of a dock in pixels."""
+_NARROWEST_CHOICE = 80
 
 
 def button(text: str, slot: Callable[[], object], *, tip: str = "", strong: bool = False) -> QPushButton:
@@ -41,6 +42,15 @@ def emphasise(widget: QPushButton, on: bool = True) -> None:
         if on
         else ""
     )
+
+
+def narrow_choice(name: str) -> QComboBox:
+    """Make a combo box, of that name for screen readers, that becomes narrower than its longest entry."""
+    made = QComboBox()
+    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    made.setMinimumWidth(_NARROWEST_CHOICE)
+    made.setAccessibleName(name)
+    return made
 
 
 def problem_text(text: str) -> str:

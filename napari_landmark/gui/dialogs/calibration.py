@@ -61,7 +61,14 @@ class Calibration:
         )
         viewer.layers.selection.active = self._layer
         self._layer.mode = "add"
+        self._layer.bind_key("Escape", lambda _: self.cancel(), overwrite=True)
         self._layer.events.data.connect(self._on_data)
+
+    def cancel(self) -> None:
+        """Give up."""
+        if self._layer is not None:
+            self.stop()
+            self._done(None)
 
     def stop(self) -> None:
         """Remove the layer."""

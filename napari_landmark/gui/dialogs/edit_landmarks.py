@@ -39,10 +39,12 @@ class SchemaDialog(QDialog):
         self.setWindowTitle("Landmarks of this study")
         self._session = session
         self.table = QTableWidget(0, 2)
+        self.table.setAccessibleName("Landmarks and definitions")
         self.table.setHorizontalHeaderLabels(["Name (double-click to change)", "Definition"])
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         set_headers(self.table, stretched=1)
         self.preset = QComboBox()
+        self.preset.setAccessibleName("Preset of landmarks")
         self.preset.addItems(["Add a set…", *list(PRESETS)[1:]])
         self.preset.activated.connect(self._on_preset)
         self.problem = note()

@@ -55,6 +55,7 @@ class HostsDialog(QDialog):
         self._testing: Future[HostReport] | None = None
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="landmark host")
         self.names = QListWidget()
+        self.names.setAccessibleName("Computers")
         self.names.setMaximumWidth(150)
         self.names.currentTextChanged.connect(self._show)
         self.name, self.address = QLineEdit(), QLineEdit()

@@ -48,6 +48,7 @@ class FactsDialog(QDialog):
         store = session.require_store()
         facts = store.facts(session.current_image)
         self.state = QComboBox()
+        self.state.setAccessibleName("State of the image")
         self.state.addItems(list(_STATES))
         self.state.setCurrentText(str(facts.decision or ""))
         self.remark, self.reader = QLineEdit(facts.remark), QLineEdit(facts.reader)

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
+    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -56,8 +57,20 @@ class NewStudyDialog(QDialog):
         self.images = _PathEdit("Choose the folder of images")
         self.folder = _PathEdit("Choose the folder for the study")
         self.landmarks = QComboBox()
+        self.landmarks.setAccessibleName("Landmarks")
         self.landmarks.addItems([*PRESETS, _FROM_FILE])
         self.file = _PathEdit("Choose a landmark file", file=True)
+        self.spacing = QDoubleSpinBox()
+        self.spacing.setAccessibleName("Pixel size")
+        self.spacing.setRange(0.0, 100.0)
+        self.spacing.setDecimals(4)
+        self.spacing.setSingleStep(0.01)
+        self.spacing.setSuffix(" mm")
+        self.spacing.setSpecialValueText("as in the files")
+        self.spacing.setToolTip(
+            "Size of a pixel of every image. Files such as DICOM state it; of others it can be measured later, in "
+            "Annotate template"
+        )
         self.problem = note()
         self._lay_out()
         self.images.edit.textChanged.connect(self._guess_folder)
@@ -95,7 +108,12 @@ class NewStudyDialog(QDialog):
         return open_job(
             self._session,
             folder,
-            create={"schema": schema, "images": images, "measurements": chosen.measurements},
+            create={
+                "schema": schema,
+                "images": images,
+                "measurements": chosen.measurements,
+                "spacing": self.spacing.value() or None,
+            },
             image=image,
             adding=free,
             annotations=starting,
@@ -128,6 +146,7 @@ class NewStudyDialog(QDialog):
         form.addRow("Images", source)
         form.addRow("Landmarks", self.landmarks)
         form.addRow("", self.file)
+        form.addRow("Pixel size", self.spacing)
         form.addRow("Keep the study in", self.folder)
         buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
@@ -203,6 +222,7 @@ class _PathEdit(QWidget):
         super().__init__()
         self._title, self._file = title, file
         self.edit = QLineEdit()
+        self.edit.setAccessibleName(title)
         choose = QPushButton("Browse…")
         choose.clicked.connect(self.browse)
         layout = QHBoxLayout(self)

@@ -117,6 +117,7 @@ class AgreementDialog(QDialog):
         axes = "xyz"[: readings.positions.shape[-1]] if readings is not None else "xy"
         titles = ["Landmark", "n", *(f"Bias {axis}" for axis in axes), "Mean", "Dahlberg", "95% ellipse"]
         self.table = QTableWidget(0, len(titles))
+        self.table.setAccessibleName("Images of the reading")
         self.table.setHorizontalHeaderLabels(titles)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         for name, agreement in finished.agreement.items():

@@ -49,9 +49,17 @@ class AnnotationEditor:
         InputError
             Where the position is outside the image.
         """
-        session = self._session
-        if not session.geometry(image).contains([position], margin=0.0)[0]:
+        self._place(name, position, image=image, verb=verb)
+
+    def _check_on_image(self, name: str, position: Sequence[float], image: str = "") -> None:
+        if not self._session.geometry(image).contains([position], margin=0.0)[0]:
             raise InputError(f"{name}: that is outside the image; click on the image")
+
+    def _place(
+        self, name: str, position: Sequence[float], *, image: str = "", verb: str = "", defines: bool = False
+    ) -> None:
+        session = self._session
+        self._check_on_image(name, position, image)
         before = session.annotation(image)[name]
         corrected = before.status is Status.CORRECTED or (
             before.status is not Status.PLACED and session.prediction(image)[name].position is not None
@@ -62,7 +70,13 @@ class AnnotationEditor:
         rounded = tuple(round(float(value), 6) for value in position)
         mark = Landmark(name, rounded, status, covered=before.covered)
         label = f"{verb or ('Correct' if corrected else 'Place')} {name}"
-        self._annotate(session.annotation(image).with_landmark(mark), label, image=image, merged=bool(verb))
+        self._annotate(
+            session.annotation(image).with_landmark(mark),
+            label,
+            image=image,
+            merged=bool(verb),
+            defines=name if defines else "",
+        )
 
     def nudge(self, name: str, offset: Sequence[float]) -> None:
         """Move a landmark by pixels along the axes of the image; raises as `place`, or where it has no position."""
@@ -86,11 +100,13 @@ class AnnotationEditor:
         free = (Status.UNPLACED, Status.PREDICTED_MISSING)
         if name not in session.schema or session.result()[name].status not in free:
             name = session.next_unplaced(name)
-        if not name and session.adding:
+        defines = not name and session.adding
+        if defines:
+            self._check_on_image("a new landmark", position)  # before it is defined
             name = SchemaEditor(session).add()
         if not name:
             raise InputError("every landmark of this image is placed: drag a point to move it")
-        self.place(name, position)
+        self._place(name, position, defines=defines)
         session.select_landmark(session.next_unplaced(name) or name)
 
     def mark_missing(self, name: str) -> None:
@@ -279,22 +295,32 @@ class AnnotationEditor:
         InputError
             The annotation cannot be saved, and the change can be undone again; or its image cannot be read.
         """
-        self._show(
-            self._session.undo_stack.undo(
-                lambda change: self._save_all({part.image: part.before for part in change.parts})
-            )
+        change = self._session.undo_stack.undo(
+            lambda change: self._save_all({part.image: part.before for part in change.parts})
         )
+        if change is not None and change.defines:
+            SchemaEditor(self._session).undefine(change.defines)
+        self._show(change)
 
     def redo(self) -> None:
         """Redo the change that was undone last and show its image; raises as `undo`."""
-        self._show(
-            self._session.undo_stack.redo(
-                lambda change: self._save_all({part.image: part.after for part in change.parts})
-            )
-        )
+
+        def apply(change: Change) -> None:
+            schema = self._session.require_study().schema
+            if change.defines and change.defines not in schema:
+                SchemaEditor(self._session).add(change.defines)
+            self._save_all({part.image: part.after for part in change.parts})
+
+        self._show(self._session.undo_stack.redo(apply))
 
     def _annotate(
-        self, annotation: LandmarkSet, label: str, *, image: str = "", merged: bool = False
+        self,
+        annotation: LandmarkSet,
+        label: str,
+        *,
+        image: str = "",
+        merged: bool = False,
+        defines: str = "",
     ) -> None:
         session = self._session
         image = image or session.current_image
@@ -302,7 +328,7 @@ class AnnotationEditor:
         if annotation == before:
             return
         session.require_store().annotate(image, annotation, session.geometry(image))
-        session.undo_stack.push(Change(image, before, annotation, label), merged=merged)
+        session.undo_stack.push(Change(image, before, annotation, label, defines=defines), merged=merged)
         session.landmarks_changed.emit(image)
 
     def _save_all(self, annotations: dict[str, LandmarkSet]) -> None:

@@ -45,6 +45,15 @@ class LandmarkColumns:
         """(n, m): where the status is that one."""
         return self.status == _CODES[status]
 
+    def completed_by(self, others: LandmarkColumns) -> LandmarkColumns:
+        """Those of a person, completed by others of the same images and names."""
+        manual = self.is_manual
+        return LandmarkColumns(
+            np.where(manual, self.status, others.status),
+            np.where(manual, self.has_position, others.has_position),
+            np.where(manual, self.expected_errors, others.expected_errors),
+        )
+
 
 class LandmarkArrays:
     """Landmark sets of images by name, kept as arrays.

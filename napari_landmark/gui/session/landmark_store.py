@@ -19,7 +19,7 @@ from napari_landmark.data.study.file_replacement import discard_unfinished
 from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts
 from napari_landmark.data.study.lock import ANNOTATING, StudyLock
 from napari_landmark.data.study.study import Study
-from napari_landmark.gui.session.landmark_arrays import LandmarkArrays
+from napari_landmark.gui.session.landmark_arrays import LandmarkArrays, LandmarkColumns
 from napari_landmark.gui.session.saved_predictions import SavedPredictions
 from napari_landmark.gui.wording import word
 
@@ -96,12 +96,16 @@ class LandmarkStore:
         self._counted = self._reviewed_counted = None
         self._reviewed, self._revision = newer._reviewed, self._revision + 1
 
+    def keeps_lock_of(self, earlier: LandmarkStore) -> bool:
+        """Whether the lock of an earlier store was held all the time, so that nobody else changed the annotations."""
+        return self._lock is not None and self._lock is earlier._lock
+
     def keep_annotations(self, earlier: LandmarkStore) -> None:
         """Keep the annotations of the earlier store of the same study, to which a person may have added since.
 
         Nothing happens where that one had no lock: then another program may have added to the files.
         """
-        if self._lock is not None and self._lock is earlier._lock:
+        if self.keeps_lock_of(earlier):
             self._study.read_again()
             if not self._annotations.same(earlier._annotations):
                 self._summarized = None
@@ -163,6 +167,12 @@ class LandmarkStore:
         manual = annotated.is_manual
         positions = self._result_positions(images, manual)
         return positions, np.where(manual, annotated.expected_errors, predicted.expected_errors), manual
+
+    def result_columns(self, images: Collection[str]) -> LandmarkColumns:
+        """Annotations of n images completed by their predictions: status, presence and expected errors as arrays."""
+        annotated = self._annotations.columns(images, self._study.schema)
+        predicted = self._predictions.columns(images, self._study.schema)
+        return annotated.completed_by(predicted)
 
     def correction_arrays(
         self, images: Sequence[str], ndim: int
@@ -235,6 +245,12 @@ class LandmarkStore:
         """Whether a person decided on each landmark of an image that is not unplaced."""
         self._summarize_all()
         return self._reviewed.get(image, False)
+
+    def decided_count(self, image: str) -> tuple[int, int]:
+        """Number of landmarks of an image that a person decided on, and of those decided on or predicted."""
+        columns = self.result_columns((image,))
+        decided, predicted = columns.is_manual, columns.has_status(Status.PREDICTED)
+        return int(decided.sum()), int((decided | predicted).sum())
 
     def reviewed_count(self, images: Collection[str]) -> int:
         """Number of reviewed images; see `is_reviewed`."""
@@ -355,6 +371,14 @@ class LandmarkStore:
         images = list(self._annotations.images)
         manual = self._annotations.columns(images, LandmarkSchema((name,))).is_manual[:, 0]
         return [image for image, is_manual in zip(images, manual.tolist(), strict=True) if is_manual]
+
+    def is_used(self, name: str) -> bool:
+        """Whether a landmark is annotated or predicted in any image."""
+        alone = LandmarkSchema((name,))
+        return any(
+            bool((arrays.columns(list(arrays.images), alone).has_status(Status.UNPLACED) == 0).any())
+            for arrays in (self._annotations, self._predictions)
+        )
 
     @property
     def any_annotation(self) -> bool:

@@ -37,6 +37,25 @@ class SchemaEditor:
         self._session.select_landmark(name)
         return name
 
+    def undefine(self, name: str) -> None:
+        """Take out the last landmark of the study where nothing uses it; nothing happens where something does."""
+        session = self._session
+        study = session.require_study()
+        schema, names = study.schema, study.schema.names[:-1]
+        linked = any(name in link.landmarks for link in schema.links)
+        if not names or schema.names[-1] != name or linked:
+            return
+        try:
+            study.measurements.check_landmarks(names)
+        except InputError:
+            return
+        if session.job is None and not session.require_store().is_used(name):
+            self.set_schema(
+                dataclasses.replace(
+                    schema, names=names, colors=schema.colors[:-1], definitions=schema.definitions[:-1]
+                )
+            )
+
     def rename(self, old: str, new: str) -> None:
         """Rename a landmark in the schema and in every annotation and prediction."""
         schema = self._session.schema

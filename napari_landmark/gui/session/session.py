@@ -176,8 +176,11 @@ class Session:
             Whether a viewer may make its layers in several turns of the event loop instead of at once.
         """
         study, store, earlier = prepared.study, prepared.landmark_store, self.landmark_store
-        if earlier is not None and earlier.is_of(study):
+        again = earlier is not None and earlier.is_of(study)
+        if earlier is not None and again:
             store.keep_annotations(earlier)
+        known = self.study is not None and self.study.schema == study.schema
+        keeps_undo = again and known and earlier is not None and store.keeps_lock_of(earlier)
         if self._prefetcher is not None:
             self._prefetcher.close()
         if self.study is None or self.study.folder != study.folder:
@@ -189,7 +192,10 @@ class Session:
             self.crops.close()
         self.crops = CropReader(prepared.cohort)
         self._prefetcher = prepared.prefetcher
-        self.undo_stack.clear()
+        if (
+            not keeps_undo
+        ):  # else nobody changed the landmarks: read again for another pixel size or resolution
+            self.undo_stack.clear()
         self.models, self.pixel_lengths = prepared.models, prepared.pixel_lengths
         self.current_image = ""
         self.color_by_confidence = store.any_prediction

@@ -22,6 +22,8 @@ class Change:
         Name of the change for the user: 'Place Sella'.
     more : tuple of Change, optional
         Changes of other images that are undone and redone together with this one.
+    defines : str, optional
+        Landmark of the study that was defined by this change.
     """
 
     image: str
@@ -29,6 +31,7 @@ class Change:
     after: LandmarkSet
     label: str
     more: tuple[Change, ...] = ()
+    defines: str = ""
 
     @property
     def parts(self) -> tuple[Change, ...]:
@@ -68,7 +71,7 @@ class UndoStack:
         same = last is not None and (last.image, last.label) == (change.image, change.label)
         if merged and same and last is not None and last.after == change.before:
             self._done.pop()
-            change = Change(change.image, last.before, change.after, change.label)
+            change = Change(change.image, last.before, change.after, change.label, defines=last.defines)
         self._done.append(change)
         del self._done[: -self._limit]
         self._undone.clear()

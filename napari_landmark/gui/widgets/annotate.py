@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QMenu, QMessageBox, QPushButton
 
+from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.curves import Curve
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import common_schema
@@ -44,6 +45,7 @@ class AnnotateWidget(DockWidget):
         super().__init__(napari_viewer)
         self.editor = AnnotationEditor(self.session)
         self._calibration: Calibration | None = None
+        self._sizes: tuple[Cohort | None, str] = None, ""  # what is said of the pixel sizes of a cohort
         self._drawing: CurveDrawing | None = None
         self.task = note()
         self.definition = note()
@@ -78,6 +80,9 @@ class AnnotateWidget(DockWidget):
         self.load = button("Import…", self._on_import, tip="Landmarks of this image, or of all, from a file")
         self.spacing = note()
         self.calibrate = button("Calibrate…", self._on_calibrate, tip="From two points of a known distance")
+        self.type_size = button("Type…", self._on_type_spacing, tip="Type the pixel size of the images")
+        self.type_size.setAccessibleName("Type the pixel size")
+        self.cancel_calibration = button("Cancel", self._on_cancel_calibration, tip="Esc")
         self.uncalibrate = button(
             "Remove",
             self._on_uncalibrate,
@@ -106,7 +111,7 @@ class AnnotateWidget(DockWidget):
             (self.check,),
             (self.table,),
             (self.undo, self.redo, self.edit, self.load),
-            (self.spacing, self.calibrate, self.uncalibrate),
+            (self.spacing, self.calibrate, self.type_size, self.cancel_calibration, self.uncalibrate),
             (self.suggest,),
             (self.reading,),
         ):
@@ -145,10 +150,10 @@ class AnnotateWidget(DockWidget):
             task = f"{dot} <b>{name}</b> seems not visible: click on it, or mark it as missing."
         else:
             task = f"{dot} <b>{name}</b>: drag its point to move it."
-        done = len(schema) - unplaced
-        self.task.setText(
-            f"<span style='font-size:15px'>{task}</span>&nbsp;&nbsp;({done} of {len(schema)} done)"
-        )
+        progress = f"&nbsp;&nbsp;({len(schema) - unplaced} of {len(schema)} done)"
+        if self._calibration is not None:
+            task, progress = _CALIBRATING, ""
+        self.task.setText(f"<span style='font-size:15px'>{task}</span>{progress}")
         self.check.refresh()
         self.definition.setText(schema.definitions[row])
         self.definition.setVisible(bool(schema.definitions[row]))
@@ -162,7 +167,11 @@ class AnnotateWidget(DockWidget):
         self.covered.setEnabled(result[name].position is not None)
         self.covered.setChecked(result[name].covered)
         self.edit.setEnabled(session.job is None)
-        self.calibrate.setEnabled(session.job is None)
+        reading = bool(session.require_study().reader)
+        for widget in (self.calibrate, self.type_size):
+            widget.setEnabled(session.job is None)
+            widget.setVisible(self._calibration is None and not reading)
+        self.cancel_calibration.setVisible(self._calibration is not None)
         self.uncalibrate.setEnabled(session.job is None)
         self.uncalibrate.setVisible(session.require_study().spacing is not None)
         geometry = session.geometry()
@@ -170,11 +179,12 @@ class AnnotateWidget(DockWidget):
             self.spacing.setText("Pixel size unknown: results are in pixels")
         else:
             size = " x ".join(f"{value:.3g}" for value in reversed(geometry.spacing))
-            self.spacing.setText(f"Pixel size {size} mm (from the {_SOURCES[geometry.spacing_source]})")
+            source = geometry.spacing_plane or f"from the {_SOURCES[geometry.spacing_source]}"
+            self.spacing.setText(f"Pixel size {size} mm ({source})")
+        self.spacing.setToolTip(self._about_spacing())
         self._offer_curves(schema.curves)
         placed = any(mark.status is Status.PLACED for mark in session.annotation().values())
-        reading = bool(session.require_study().reader)
-        for widget in (self.edit, self.suggest, self.calibrate):
+        for widget in (self.edit, self.suggest):
             widget.setVisible(not reading)
         self.onward.setVisible(placed and (unplaced == 0 or session.adding) and not reading)
 
@@ -330,15 +340,38 @@ class AnnotateWidget(DockWidget):
 
         def begin() -> None:
             self._calibration = Calibration(self.viewer, self.session, ask=ask, done=self._calibrated)
-            self.session.message.emit(
-                "info", "Click both ends of a known length, such as a ruler in the image."
-            )
+            self.refresh()
 
         self.session.attempt(begin)
+
+    def _on_cancel_calibration(self) -> None:
+        if self._calibration is not None:
+            self._calibration.cancel()
+
+    def _on_type_spacing(self) -> None:
+        """Ask for the pixel size, beginning with that of the current image."""
+        known = self.session.geometry().mean_spacing
+        text = "Size of a pixel in millimetres.\nIt then applies to every image of this study."
+        spacing, agreed = QInputDialog.getDouble(self, "Pixel size", text, known or 0.1, 0.0001, 100.0, 4)
+        if agreed and self._may_replace(spacing):
+            self._set_spacing(spacing)
+
+    def _about_spacing(self) -> str:
+        """Plane of the pixel size of the current image, and whether all images have one."""
+        session = self.session
+        if self._sizes[0] is not session.cohort:  # read once: of ten thousand images
+            spacings = [session.geometry(name).spacing for name in session.names]
+            unknown = spacings.count(None)
+            several = "The images have different pixel sizes" if len(set(spacings)) > 1 else ""
+            text = f"{unknown} of {len(spacings)} images have no pixel size" if unknown else several
+            self._sizes = session.cohort, text
+        plane = _PLANES.get(session.geometry().spacing_plane, "")
+        return ". ".join(filter(None, (plane, self._sizes[1])))
 
     def _calibrated(self, spacing: float | None) -> None:
         self._calibration = None
         self.layer_manager.activate()
+        self.refresh()
         if spacing is None or not self._may_replace(spacing):
             return
 
@@ -370,6 +403,12 @@ class AnnotateWidget(DockWidget):
         return QMessageBox.question(self, "Calibrate", text) == QMessageBox.StandardButton.Yes
 
 
+_CALIBRATING = "Click both ends of a known length, such as a ruler · <b>Esc</b> cancels"
+_PLANES = {
+    "calibrated": "Calibrated in the file, hence of the patient",
+    "detector plane": "Of the detector plane, as the file says: the projection magnifies, lengths in the patient are smaller",
+    "film plane": "Of the film, as the file says: the projection magnifies, lengths in the patient are smaller",
+}
 _COVERED = f"{keys_text('h')}: its place is known though something covers it"
 _UNDO = f"Undo the last change (goes to its image): {keys_text('Control-Z')}"
 _REDO = f"Redo the change that was undone last: {keys_text('Control-Shift-Z')}"

@@ -1,4 +1,4 @@
-"""Table of the images of the cohort, largest expected error or oddest shape first."""
+"""Table of the images of the cohort, largest expected error or oddest shape first, and what it lists."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from qtpy.QtWidgets import QVBoxLayout
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.cohort_table_model import CohortTableModel
+from napari_landmark.gui.widgets.review_filter_bar import ReviewFilterBar
 from napari_landmark.gui.widgets.table_view import TableView
 
 
 class CohortTable(Listener):
-    """Table with name, state and expected error of each image; a click on a row shows its image.
+    """Table with name, state and expected error of each listed image; a click on a row shows its image.
 
     Parameters
     ----------
@@ -22,11 +23,16 @@ class CohortTable(Listener):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self.model = CohortTableModel(session)
+        self.filter = ReviewFilterBar(session)
+        self.filter.changed.connect(self.refresh)
         self.view = TableView(self.model, row_height=22)
+        self.view.setAccessibleName("Images")
         self.view.clicked.connect(self._on_clicked)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.view)
+        layout.setSpacing(4)
+        layout.addWidget(self.filter)
+        layout.addWidget(self.view, 1)
         for signal, slot in (
             (session.study_changed, self.refresh),
             (session.predictions_changed, self.refresh),
@@ -48,14 +54,21 @@ class CohortTable(Listener):
         self.refresh()
 
     def refresh(self) -> None:
-        """Sort all images anew."""
+        """Choose and sort the images anew."""
+        self.model.wanted = self.filter.value
         self.model.update()
+        self.filter.show_count(self.model.rowCount(), len(self.session.names))
         self._on_image()
 
     def _on_image(self) -> None:
         self.view.select(self.model.row(self.session.current_image))
 
     def _on_clicked(self, index: QModelIndex) -> None:
-        name = self.names[index.row()]
-        self.session.attempt(lambda: self.session.show(name))
+        name, landmark = self.model.name(index.row()), self.model.wanted.landmark
+
+        def show() -> None:
+            self.session.show(name)
+            self.session.select_landmark(landmark)
+
+        self.session.attempt(show)
         self._on_image()  # select the current image again where that one could not be read

@@ -1,4 +1,4 @@
-"""Table model of the images of a cohort in the order of review: largest expected error, or oddest shape, first."""
+"""Table model of the listed images in the order of review: largest expected error, or oddest shape, first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.study.image_facts import ImageDecision
-from napari_landmark.gui.session.review_order import review_order
+from napari_landmark.gui.session.review_filter import ReviewFilter, listed_images
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.length_text import length_text
 from napari_landmark.gui.widgets.table_view import WIDEST_TEXTS
@@ -18,7 +18,7 @@ _TITLES = ("Image", "State", "Expected error")
 _SHAPE_TITLE = "Shape"
 _TIPS = (
     "",
-    "",
+    "A tick: you decided on each landmark",
     "Mean expected error of the predicted landmarks, and the largest one in parentheses; an average, not a limit",
 )
 _SHAPE_TIP = (
@@ -28,6 +28,7 @@ _SHAPE_TIP = (
 )
 _STATES = {"annotated": "✓ annotated", "corrected": "✓ corrected", "predicted": "predicted", "": "–"}
 _LEFT_OUT = "left out"
+_WIDEST_PART = "88 of 88 reviewed"
 _WIDEST_SHAPE = "9.9 (subspinale (A))"
 _FLAGS = {
     ImageState.DOUBTFUL: "doubtful",
@@ -54,20 +55,17 @@ class CohortTableModel(QAbstractTableModel):
         self._rows: dict[str, int] = {}
         self._widest_errors: set[str] = set()
         self.by_shape = False  # whether odd shapes are shown instead of expected errors
+        self.wanted = ReviewFilter()
 
     def update(self) -> None:
-        """Take over all images and sort them: flagged ones first, then by `review_order`; or by their shapes."""
+        """Take over the images that the filter lets through, in the order of `listed_images`, or of their shapes."""
         session, store = self._session, self._session.landmark_store
-        shapes = session.odd_shapes
+        names, shapes = listed_images(session, self.wanted), session.odd_shapes
         if self.by_shape and shapes is not None:
-            known = set(session.names)
+            known = set(names)
             self._take_over([name for name in shapes.images if name in known])
             return
         errors = {} if store is None else store.expected_errors(session.names)
-        names = review_order({name: mean for name, (mean, _) in errors.items()}, session.pixel_lengths)
-        # An expected error of another anatomy says little: such images come first.
-        if store is not None and (flagged := store.flagged_images()):
-            names.sort(key=lambda name: name not in flagged)
         by_mean = max(errors, key=errors.__getitem__, default=None)
         by_largest = max(errors, key=lambda name: errors[name][1], default=None)
         self._take_over(names, {self._error(name) for name in (by_mean, by_largest) if name is not None})
@@ -90,12 +88,16 @@ class CohortTableModel(QAbstractTableModel):
         """Names of the images in the order of the rows."""
         return list(self._names)
 
+    def name(self, row: int) -> str:
+        """Name of the image of a row."""
+        return self._names[row]
+
     def row(self, name: str) -> int:
         """Row of an image; -1 where it has none."""
         return self._rows.get(name, -1)
 
     def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008  the signature of Qt
-        """Number of images."""
+        """Number of listed images."""
         return 0 if parent.isValid() else len(self._names)
 
     def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008  the signature of Qt
@@ -128,7 +130,9 @@ class CohortTableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return _SHAPE_TIP if self.by_shape and section == 2 else _TIPS[section] or None
         if role == WIDEST_TEXTS:
-            return ((), (*_STATES.values(), *_FLAGS.values(), _LEFT_OUT), self._widest_errors)[section]
+            return ((), (*_STATES.values(), *_FLAGS.values(), _LEFT_OUT, _WIDEST_PART), self._widest_errors)[
+                section
+            ]
         return None
 
     def _state(self, name: str) -> str:
@@ -137,7 +141,12 @@ class CohortTableModel(QAbstractTableModel):
         judged, decision = store.image_state(name), store.decision(name)
         if decision is ImageDecision.LEFT_OUT:
             return _LEFT_OUT
-        return _FLAGS[judged] if judged is not None and store.is_flagged(name) else _STATES[store.state(name)]
+        if judged is not None and store.is_flagged(name):
+            return _FLAGS[judged]
+        state = store.state(name)
+        if state in ("annotated", "corrected") and not store.is_reviewed(name):
+            return "{} of {} reviewed".format(*store.decided_count(name))
+        return _STATES[state]
 
     def _shape(self, name: str) -> str:
         """Oddness of the shape of an image, and the landmark or the pair that makes it; empty where it is not known."""
@@ -152,7 +161,13 @@ class CohortTableModel(QAbstractTableModel):
         return f"{shape.oddness:.1f} ({shape.worst})"
 
     def _error(self, name: str) -> str:
-        mean, largest = self._session.require_store().expected_error(name)
+        store, landmark = self._session.require_store(), self.wanted.landmark
+        if landmark:
+            error = float(
+                store.undecided_errors((name,))[0, self._session.require_study().schema.index(landmark)]
+            )
+            return length_text(error, self._session.geometry(name)) if math.isfinite(error) else ""
+        mean, largest = store.expected_error(name)
         if math.isinf(mean):
             return ""
         geometry = self._session.geometry(name)

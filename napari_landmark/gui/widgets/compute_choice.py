@@ -28,6 +28,7 @@ class ComputeChoice(QWidget):
         super().__init__()
         self._session, self._chosen = session, ""
         self.box = QComboBox()
+        self.box.setAccessibleName("Computer that trains and detects")
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.box.setToolTip(
             "Where training and detection are computed: here, or on a computer that ssh reaches. Either goes on when "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from napari.components import ViewerModel
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QMessageBox, QVBoxLayout
+from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QMessageBox, QVBoxLayout
 
-from napari_landmark.gui.controls import button, note
+from napari_landmark.gui.controls import button, narrow_choice, note
 from napari_landmark.gui.jobs.accept import accept_job, below_limit
 from napari_landmark.gui.keys import review_queue
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
@@ -24,10 +24,10 @@ class ContactSheetWidget(Dock):
         super().__init__(napari_viewer)
         self.editor = AnnotationEditor(self.session)
         self.queue = review_queue(napari_viewer, self.session)
-        self.what = QComboBox()
+        self.what = narrow_choice("Crops of the contact sheet")
         self.what.addItems([_ONE_LANDMARK, _ONE_IMAGE])
         self.what.activated.connect(self.rebuild)
-        self.filter = QComboBox()
+        self.filter = narrow_choice("Landmarks that are shown")
         self.filter.addItems([str(choice) for choice in ContactFilter])
         self.filter.setToolTip(
             "Landmarks that are shown. Odd shapes: compare them in Detect and review first"
@@ -47,8 +47,8 @@ class ContactSheetWidget(Dock):
         self.view.picked.connect(self._on_picked)
         self.view.dropped.connect(self._on_dropped)
         top, below = QHBoxLayout(), QHBoxLayout()
-        top.addWidget(self.what)
-        top.addWidget(self.filter)
+        top.addWidget(self.what, 1)
+        top.addWidget(self.filter, 1)
         below.addWidget(self.least, 1)
         below.addWidget(self.most, 1)
         below.addWidget(self.accept)
@@ -116,6 +116,7 @@ class ContactSheetWidget(Dock):
         box.setDecimals(1)
         box.setPrefix(prefix)
         box.setToolTip(tip)
+        box.setAccessibleName(tip)
         box.setKeyboardTracking(False)
         return box
 

@@ -28,6 +28,7 @@ class LandmarkTable(Listener):
         super().__init__(session)
         self.model = LandmarkTableModel(session, with_errors=with_errors)
         self.view = TableView(self.model, row_height=24)
+        self.view.setAccessibleName("Landmarks")
         self.view.setIconSize(QSize(14, 14))
         self.view.clicked.connect(self._on_clicked)
         layout = QVBoxLayout(self)

@@ -38,6 +38,7 @@ class MeasureWidget(DockWidget):
         self.facts = button("Facts…", self._on_facts, tip="State, remark, age, sex and more of this image")
         self.model = MeasurementTableModel(self.measurements)
         self.table = TableView(self.model, row_height=21, narrowest=130)
+        self.table.setAccessibleName("Measurements")
         self.table.setMinimumHeight(220)
         self.table.clicked.connect(self._on_row)
         self.about = note()
@@ -45,8 +46,10 @@ class MeasureWidget(DockWidget):
         self.order = narrow_combo(
             tip="Images are listed by their deviation from the cohort's median in this measurement"
         )
+        self.order.setAccessibleName("Order of the images")
         self.order.activated.connect(self._on_order)
         self.outliers = QListWidget()
+        self.outliers.setAccessibleName("Images with unusual values")
         self.outliers.setMaximumHeight(130)
         self.outliers.itemClicked.connect(self._on_outlier)
         self.superimpose = Superimpose(self.session, self.layer_manager.superimposition, self.measurements)

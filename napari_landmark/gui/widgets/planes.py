@@ -41,6 +41,7 @@ class PlanesWidget(Dock):
         self.editor = AnnotationEditor(self.session)
         self.views = tuple(PlaneView(number) for number in range(3))
         self.window_level = QComboBox()
+        self.window_level.setAccessibleName("Window")
         self.window_level.setToolTip(
             "Window and level; drag with the right mouse button in a plane to adjust them"
         )
@@ -52,6 +53,7 @@ class PlanesWidget(Dock):
         )
         self.rendered.clicked.connect(self.layer_manager.rendering.show)
         self.threshold = QDoubleSpinBox()
+        self.threshold.setAccessibleName("Threshold of the surface")
         self.threshold.setRange(-_LARGEST, _LARGEST)
         self.threshold.setPrefix("≥ ")
         self.threshold.setMinimumWidth(110)

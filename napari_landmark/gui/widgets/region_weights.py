@@ -19,6 +19,7 @@ class RegionWeights(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setShowGrid(False)
+        self.setAccessibleName("Weights of the labels")
         set_headers(self, stretched=0, row_height=28)
         self.setToolTip(
             "Weight of each region in the loss: 1 is usual, 0 leaves it out, 5 counts five times as much"
@@ -45,6 +46,7 @@ class RegionWeights(QTableWidget):
         for row, label in enumerate(wanted):
             self.setItem(row, 0, QTableWidgetItem(f"Label {label}"))
             spin = QDoubleSpinBox()
+            spin.setAccessibleName(f"Weight of label {label}")
             spin.setRange(0, 100)
             spin.setSingleStep(0.5)
             spin.setValue(self._value(label))

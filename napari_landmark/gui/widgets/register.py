@@ -54,6 +54,7 @@ class RegisterWidget(DockWidget):
         self.outcome = note()
         self.numbers = note()
         self.blend = QSlider(Qt.Orientation.Horizontal)
+        self.blend.setAccessibleName("Blend of the fixed and the moving image")
         self.blend.setRange(0, 100)
         self.blend.setValue(50)
         self.blend.setToolTip(

@@ -47,6 +47,8 @@ class RegistrationTraining(Listener):
             value=None,
             tooltip="Folder of label maps of some of the images: files of the same names",
         )
+        self.labels.line_edit.native.setAccessibleName("Folder of label maps")
+        self.labels.choose_btn.text = "Browse…"
         self.minutes = FloatSpinBox(
             label="Minutes",
             value=0,
@@ -55,6 +57,7 @@ class RegistrationTraining(Listener):
             step=1,
             tooltip="0: suited to the device",
         )
+        self.minutes.native.setSpecialValueText("automatic")
         self.landmarks = CheckBox(
             value=False,
             text="Landmarks of the study guide it",

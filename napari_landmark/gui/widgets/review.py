@@ -13,7 +13,7 @@ from napari_landmark.data.landmarks import Status
 from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.detection.correction_advice import CorrectionAdvice
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, TabledPose, read_pose_table
-from napari_landmark.gui.controls import button, emphasise, note
+from napari_landmark.gui.controls import button, emphasise, narrow_choice, note
 from napari_landmark.gui.dialogs.export import ExportButton
 from napari_landmark.gui.jobs.detect import Heatmaps, detect_all_job, detect_job, heatmap_job
 from napari_landmark.gui.jobs.odd_shapes import odd_shapes_job
@@ -25,6 +25,7 @@ from napari_landmark.gui.session.correction_advice import session_advice
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.odd_shapes import OddShapes
 from napari_landmark.gui.session.region_coverage import region_coverage
+from napari_landmark.gui.session.review_filter import ReviewState
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.widgets.cohort_table import CohortTable
 from napari_landmark.gui.widgets.compute_choice import ComputeChoice
@@ -53,6 +54,7 @@ class ReviewWidget(DockWidget):
         self.editor = AnnotationEditor(self.session)
         self.hint = note()
         self.models = QComboBox()
+        self.models.setAccessibleName("Model that detects")
         self.models.setToolTip("Model of the study that detects; the newest is on top")
         self.detect_all = button(
             "Detect in all", lambda: self._on_detect(None), tip="In all images of the study"
@@ -65,9 +67,10 @@ class ReviewWidget(DockWidget):
         self.heatmaps.setToolTip("Heatmap of the model for the current landmark: brighter is more likely")
         self.heatmaps.toggled.connect(self._on_heatmaps)
         self.colors = QComboBox()
+        self.colors.setAccessibleName("Colours of the marks")
         self.colors.addItems(["Colour: confidence", "Colour: landmark"])
         self.colors.activated.connect(self._on_colors)
-        self.order = QComboBox()
+        self.order = narrow_choice("Order of the images")
         self.order.addItems(["Largest expected error first", "Odd shape first"])
         self.order.setToolTip(
             "Order of the list. Odd shapes: landmarks far from where the other images have them, exchanged ones "
@@ -81,6 +84,11 @@ class ReviewWidget(DockWidget):
             lambda: self.open_dock("Contact sheet"),
             tip="Crops of one landmark in all images, the most doubtful first; drag in one to correct",
         )
+        self.map = button(
+            "Error map",
+            lambda: self.open_dock("Error map"),
+            tip="Expected errors of all landmarks in all images as one picture; click to go there",
+        )
         self.doubtful = button(
             "Next doubtful ▸",
             self._on_doubtful,
@@ -88,6 +96,7 @@ class ReviewWidget(DockWidget):
         )
         self.queue = review_queue(napari_viewer, self.session)
         self.cohort = CohortTable(self.session)
+        self.cohort.filter.changed.connect(self._on_filter)
         self.about = note()
         self.table = LandmarkTable(self.session, with_errors=True)
         self.table.picked.connect(self.layer_manager.center_on)
@@ -181,7 +190,7 @@ class ReviewWidget(DockWidget):
             (QLabel("Model"), self.models, self.detect_all, self.detect_one),
             (self.compute,),
             (self.progress, self.doubtful),
-            (self.order, self.sheet),
+            (self.order, self.sheet, self.map),
             (self.cohort,),
             (self.colors, self.heatmaps),
             (self.flag, self.confirm, self.leave_out),
@@ -208,9 +217,8 @@ class ReviewWidget(DockWidget):
                 )
             stretch = 2 if self.cohort in widgets else 3 if self.table in widgets else 0
             self.body.addLayout(row, stretch)
-        self.keys = note(
-            f"<small>Drag a point to correct it. {keys_text('d', 'y', 'k', 'u', 'e', 'arrows', 'Control-Z')}</small>"
-        )
+        self.keys = note(f"<small>Drag a point to correct it. {keys_text('d', 'y', 'k')}</small>")
+        self.keys.setToolTip(keys_text())
         self.body.addWidget(self.keys)
         self.body.addWidget(self.advice)
         row = QHBoxLayout()
@@ -318,7 +326,14 @@ class ReviewWidget(DockWidget):
             self.cohort.order_by(shape=False)
             self.refresh()
             return
+        self._compare_shapes()
 
+    def _on_filter(self) -> None:
+        """Compare the shapes where odd ones are to be listed and are not known yet."""
+        if self.cohort.filter.value.state is ReviewState.ODD and self.session.odd_shapes is None:
+            self._compare_shapes()
+
+    def _compare_shapes(self) -> None:
         def begin() -> None:
             job = odd_shapes_job(self.session)
             self.follow(job, (job.succeeded, self._on_shapes), until=(job.succeeded, job.failed))

@@ -47,6 +47,7 @@ class StudyBar(Listener):
         self.title.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._listed = ImageListModel(session)
         self.images = QComboBox()
+        self.images.setAccessibleName("Image")
         view = QListView()
         view.setUniformItemSizes(True)  # else the height of every row is asked for when the list opens
         self.images.setView(view)
@@ -54,8 +55,8 @@ class StudyBar(Listener):
         self.images.setMinimumContentsLength(12)
         self.images.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.images.activated.connect(self._on_chosen)
-        self.previous = self._arrow("◀", -1, ",")
-        self.next = self._arrow("▶", 1, ".")
+        self.previous = self._arrow("◀", -1, ",", name="Previous image")
+        self.next = self._arrow("▶", 1, ".", name="Next image")
         self.count = QLabel()
         self.display = DisplayButton(session)
         self.progress = ProgressBar()
@@ -119,8 +120,9 @@ class StudyBar(Listener):
         for widget in (self.hint, self.title, self.navigation, self.state, self.running):
             layout.addWidget(widget)
 
-    def _arrow(self, text: str, by: int, key: str) -> QPushButton:
+    def _arrow(self, text: str, by: int, key: str, *, name: str) -> QPushButton:
         made = button(text, lambda: self.session.attempt(lambda: self.session.step(by)), tip=keys_text(key))
+        made.setAccessibleName(name)
         made.setFixedWidth(34)
         return made
 

@@ -30,6 +30,7 @@ class SuggestImage(Listener):
         super().__init__(session)
         self.run = button("Suggest image", self._on_run)
         self.minutes = QDoubleSpinBox()
+        self.minutes.setAccessibleName("Duration of the training for the suggestion")
         self.minutes.setRange(0.1, 24 * 60)
         self.minutes.setDecimals(1)
         self.minutes.setValue(DEFAULT_MINUTES)
@@ -37,6 +38,7 @@ class SuggestImage(Listener):
         self.minutes.setToolTip("Duration of the training; comparing the images takes a little longer")
         self._images: list[str] = []
         self.best = QListWidget()
+        self.best.setAccessibleName("Suggested images")
         # Letters are keys of the viewer; the list would search its rows for them.
         self.best.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.best.itemClicked.connect(self._on_clicked)

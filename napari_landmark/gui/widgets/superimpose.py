@@ -39,7 +39,9 @@ class Superimpose(Listener):
         super().__init__(session)
         self._layers, self._measurements = layers, measurements
         self.images = narrow_combo(tip="Another image of the same person, drawn over this one in pink")
+        self.images.setAccessibleName("Image that is drawn over this one")
         self.landmarks = QListWidget()
+        self.landmarks.setAccessibleName("Landmarks that the images are superimposed on")
         self.landmarks.setFixedHeight(84)
         self.landmarks.setToolTip(
             "Landmarks that the images are superimposed on, such as those of the cranial base"

@@ -126,25 +126,30 @@ class TrainWidget(DockWidget):
 
     def _advanced(self) -> None:
         self.minutes = QDoubleSpinBox()
+        self.minutes.setAccessibleName("Duration of the training")
         self.minutes.setRange(0, 24 * 60)
         self.minutes.setDecimals(1)
         self.minutes.setSpecialValueText("automatic")
         self.minutes.setSuffix(" min")
         self.minutes.setToolTip("Duration of the training; automatic: suited to the device")
         self.device = QComboBox()
+        self.device.setAccessibleName("Device")
         self.device.addItems(DEVICES)
         self.device.setCurrentText(self._preferences.device)
         self.seed = QSpinBox()
+        self.seed.setAccessibleName("Seed")
         self.seed.setRange(0, 10**6)
         self.seed.setToolTip(
             "The same seed on the same processor gives the same model; graphics cards round in another order each time"
         )
         self.working_size = QComboBox()
+        self.working_size.setAccessibleName("Working size")
         self._offer_sizes(self._preferences.working_size, ndim=2)
         self.working_size.setToolTip(
             "Longest side of the images resampled for training; smaller needs less memory"
         )
         self.mirrored = QComboBox()
+        self.mirrored.setAccessibleName("Mirror images")
         self.mirrored.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         for mirroring, text in _MIRRORED.items():
             self.mirrored.addItem(text, mirroring)

@@ -205,3 +205,45 @@ def test_what_a_model_calls_missing_is_not_imported_as_an_annotation(session):
     marks = LandmarkSet(session.schema, [Landmark(first, None, Status.PREDICTED_MISSING, 0.8)])
     AnnotationEditor(session).import_landmarks(marks, "Import")
     assert not session.annotation()[first].status.is_manual
+
+
+def test_undo_takes_back_a_landmark_that_the_click_defined_and_redo_brings_it_again(session):
+    session.adding = True
+    editor = AnnotationEditor(session)
+    for number, name in enumerate(session.schema.names):
+        editor.place(name, (10, 10 + number))
+    before = session.schema
+    editor.place_next((20, 20))
+    added = session.schema.names[-1]
+    assert added not in before
+    editor.undo()
+    assert session.schema == before
+    assert session.study.schema.names == on_disk(session).schema.names == before.names
+    editor.redo()
+    assert session.schema.names == (*before.names, added)
+    assert on_disk(session)[added].position == (20, 20)
+
+
+def test_a_defined_landmark_stays_where_a_model_found_it(session, truth):
+    session.adding = True
+    editor = AnnotationEditor(session)
+    for number, name in enumerate(session.schema.names):
+        editor.place(name, (10, 10 + number))
+    editor.place_next((20, 20))
+    added, other = session.schema.names[-1], session.names[1]
+    predict(session, other, np.vstack([truth[other], (8.0, 9.0)]))
+    editor.undo()
+    assert added in session.schema
+    assert session.result()[added].status is Status.UNPLACED
+    assert session.prediction(other)[added].position == (8.0, 9.0)
+
+
+def test_a_click_beside_the_image_defines_no_landmark(session):
+    session.adding = True
+    editor = AnnotationEditor(session)
+    for number, name in enumerate(session.schema.names):
+        editor.place(name, (10, 10 + number))
+    before = session.schema
+    with pytest.raises(InputError, match="outside the image"):
+        editor.place_next((-50, 20))
+    assert session.schema == before

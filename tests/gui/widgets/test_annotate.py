@@ -318,3 +318,34 @@ def test_a_calibration_asks_before_it_replaces_the_pixel_sizes_of_files(
         assert Study.open(study.folder).spacing is None
         assert widget.uncalibrate.isHidden()
     session.close()
+
+
+def test_a_pixel_size_is_typed_and_undo_goes_on(viewer, session, qtbot, monkeypatch):
+    widget = AnnotateWidget(viewer)
+    qtbot.addWidget(widget)
+    AnnotationEditor(session).place("thumb_tip", (5, 5))
+    monkeypatch.setattr(QInputDialog, "getDouble", lambda *_: (0.2, True))
+    widget.type_size.click()
+    qtbot.waitUntil(lambda: session.job is None and session.geometry().has_spacing, timeout=20_000)
+    assert session.geometry().spacing == (0.2, 0.2)
+    assert "0.2 x 0.2 mm" in widget.spacing.text()
+    AnnotationEditor(session).undo()
+    assert session.result()["thumb_tip"].position is None
+
+
+def test_a_calibration_says_what_to_do_until_it_is_cancelled(viewer, session, qtbot):
+    widget = AnnotateWidget(viewer)
+    qtbot.addWidget(widget)
+    layers = len(viewer.layers)
+    widget.calibrate.click()
+    assert "both ends of a known length" in widget.task.text()
+    assert widget.calibrate.isHidden()
+    widget.cancel_calibration.click()
+    assert "Click on" in widget.task.text()
+    assert not widget.calibrate.isHidden()
+    assert len(viewer.layers) == layers
+    widget.calibrate.click()
+    layer = viewer.layers.selection.active
+    next(action for key, action in layer.keymap.items() if str(key) == "Escape")(layer)
+    assert widget.cancel_calibration.isHidden()
+    assert session.geometry().spacing is None

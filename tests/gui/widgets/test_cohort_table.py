@@ -74,6 +74,8 @@ def test_a_click_shows_the_image_and_rows_stay_while_they_are_worked_on(table, s
     assert session.current_image == before[0]
     AnnotationEditor(session).place("thumb_tip", (5, 5))
     assert table.names == before
+    assert text(table, 0, 1) == "1 of 4 reviewed"
+    AnnotationEditor(session).accept()
     assert text(table, 0, 1) == "✓ corrected"
 
 
