@@ -49,7 +49,9 @@ def test_version_is_that_of_the_installation():
 def test_napari_finds_the_manifest():
     (found,) = entry_points(group="napari.manifest", name="napari-landmark")
     assert found.value == "napari_landmark:napari.yaml"
-    assert (ROOT / "napari.yaml").resolve() == ROOT / "napari_landmark" / "napari.yaml"
+    link, manifest = ROOT / "napari.yaml", ROOT / "napari_landmark" / "napari.yaml"
+    # Where git cannot make links (Windows), a checkout has a file with the target as text.
+    assert link.resolve() == manifest or link.read_text(encoding="utf-8") == "napari_landmark/napari.yaml"
 
 
 def settings():

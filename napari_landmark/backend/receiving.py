@@ -73,7 +73,7 @@ def receive_training(record: JobRecord, study: Study, cohort: Cohort) -> Trainin
     report.seconds = done.seconds
     further: dict[str, list[LandmarkSet]] = {}
     for there, (marks, _, pose) in content.all_found().items():
-        if there not in sent.names or sent.names[there] not in cohort.names:
+        if there not in sent.names or sent.names[there] not in cohort:
             continue
         image = sent.names[there]
         number = cohort.index(image)

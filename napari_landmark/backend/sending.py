@@ -41,7 +41,6 @@ LARGEST_WITHOUT_ASKING = 2 * 1024**3
 _NAMES = "names.json"
 _BYTES_PER_PIXEL = 2
 _GREY_VALUES = 65_535
-_MOST_NAMES = 10_000_000
 
 
 @dataclass(frozen=True)

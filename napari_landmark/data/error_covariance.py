@@ -10,10 +10,13 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import elliprg, gammaincinv
+from scipy.optimize import brentq
+from scipy.special import elliprg, gammainc, gammaincinv
 
 _MEAN_CHI = 2 * math.sqrt(2 / math.pi)  # mean length of a standard normal vector with three axes
 _SMALLEST_SHARE = 1e-12  # of the largest variance: rounding may leave a smaller one below zero
+
+_N_DIRECTIONS = 400
 
 
 def mean_radial_error(covariances: ArrayLike) -> NDArray[np.float64]:
@@ -78,6 +81,46 @@ def region_radius(probability: float, ndim: int) -> float:
     return math.sqrt(
         2 * float(gammaincinv(ndim / 2, probability))
     )  # quantile of the chi-squared distribution
+
+
+def radial_bound(covariance: ArrayLike, probability: float) -> float:
+    """Distance from zero that a normal distribution with mean zero exceeds with the remaining probability.
+
+    The radius of a disc or ball, where `region_radius` is about the ellipse. Along a direction u of the whitened
+    distribution the length of an error is that of a standard normal vector times the root of u' C u, so the
+    probability is a mean over directions.
+
+    Parameters
+    ----------
+    covariance : (d, d) array
+        d is 2 or 3; finite, in squared units of the result.
+    probability : float
+        Between 0 and 1.
+    """
+    variances = _variances(np.asarray(covariance, dtype=float))
+    ndim = len(variances)
+    spreads: NDArray[np.float64] = np.square(_directions(ndim)) @ variances
+    spreads = spreads[spreads > 0]
+    if not len(spreads):
+        return 0.0
+    largest = region_radius(probability, ndim) * math.sqrt(variances.max())
+    found = brentq(
+        lambda radius: float(gammainc(ndim / 2, radius**2 / (2 * spreads)).mean()) - probability,
+        0.0,
+        1.001 * largest,
+    )
+    return float(found)
+
+
+def _directions(ndim: int) -> NDArray[np.float64]:
+    """(m, ndim) unit vectors spread evenly; in space by the golden angle."""
+    steps = np.arange(_N_DIRECTIONS) + 0.5
+    if ndim == 2:
+        angles = np.pi * steps / _N_DIRECTIONS
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    heights, turns = 1 - 2 * steps / _N_DIRECTIONS, np.pi * (1 + math.sqrt(5)) * steps
+    widths = np.sqrt(1 - heights**2)
+    return np.stack([widths * np.cos(turns), widths * np.sin(turns), heights], axis=1)
 
 
 def _variances(covariances: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from napari.components import ViewerModel
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.edges import strongest_edge
 from napari_landmark.gui.layers.layer_transforms import camera_of
+from napari_landmark.gui.layers.napari_internals import slider_step
 from napari_landmark.gui.layers.viewer_session import get_layer_manager
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.review_queue import ReviewQueue
@@ -166,8 +167,7 @@ def _arrow_handler(
 
 def _step_slider(viewer: ViewerModel, key: str) -> None:
     """Do what the key means in napari."""
-    step = {"Left": "_increment_dims_left", "Right": "_increment_dims_right"}.get(key, "")  # private
-    action = getattr(viewer.dims, step, None) if step else None
+    action = slider_step(viewer, key)
     if action is not None:
         action()
 

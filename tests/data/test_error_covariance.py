@@ -9,6 +9,7 @@ from napari_landmark.data.error_covariance import (
     isotropic,
     mean_radial_error,
     principal_axes,
+    radial_bound,
     region_radius,
     with_mean_radial_error,
 )
@@ -45,6 +46,17 @@ def test_the_region_holds_its_share(covariance):
     errors = draws(covariance)
     squared = (errors * np.linalg.solve(covariance, errors.T).T).sum(1)
     assert np.mean(squared <= region_radius(0.9, len(covariance)) ** 2) == pytest.approx(0.9, abs=0.005)
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+@pytest.mark.parametrize("probability", [0.5, 0.9])
+def test_the_bound_holds_its_share_of_draws(covariance, probability):
+    lengths = np.linalg.norm(draws(covariance), axis=1)
+    assert np.mean(lengths <= radial_bound(covariance, probability)) == pytest.approx(probability, abs=0.005)
+
+
+def test_the_bound_of_no_error():
+    assert radial_bound(np.zeros((2, 2)), 0.9) == 0
 
 
 def test_a_batch_with_unknown_ones():

@@ -103,7 +103,7 @@ class TrainJob:
 
         def preview(model: Predictor) -> None:
             image = monitor.watched()
-            if image in cohort.names:
+            if image in cohort:
                 monitor.preview(image, model.detect_in_cohort(cohort, cohort.index(image)).landmarks)
 
         report = train(

@@ -279,6 +279,10 @@ class Cohort:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, name: object) -> bool:
+        """Whether there is an image of that name; takes the same time whatever the number of images."""
+        return isinstance(name, str) and composed_name(name) in self._numbers
+
     def index(self, name: str | Path) -> int:
         """Number of an image by its name, or by its file where a Path is given."""
         if isinstance(name, Path):

@@ -16,9 +16,6 @@ _RIDGE = 0.05  # share of the mean variance added to every direction: with few i
 # (1.538) is divided by 4.31 / 4: so rare as a length above 4 is with two axes, one above 4.31 is with three.
 _MEDIAN_LENGTH = {2: 1.177, 3: 1.427}
 _OUTLIER = 4.0  # robust standard deviations
-# Of the size of the mean shape. Found shapes agree with each other far better than with anatomy, so deviations that
-# are large compared with their own scatter are still right more often than not; only gross ones are replaced.
-_SMALLEST_SCALE = 0.02
 _ALIGNMENTS = 2  # of shapes that are compared, each to the mean of the one before
 
 

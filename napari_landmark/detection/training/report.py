@@ -126,7 +126,7 @@ def _render(study: Study, cohort: Cohort, report: TrainingReport, summary: dict[
     template_planes: list[dict[str, Any]] = []
     volumes: list[dict[str, Any]] = []
     if cohort.ndim == 3:
-        if study.template in cohort.names:
+        if study.template in cohort:
             image = cohort.read(cohort.index(study.template))
             template_planes = _planes(landmark_planes(image, study.load_annotations(study.template)))
         for name in choose_predictions(list(errors), _MOST_VOLUMES):
@@ -135,7 +135,7 @@ def _render(study: Study, cohort: Cohort, report: TrainingReport, summary: dict[
             planes = _planes(landmark_planes(image, found, doubtful_landmarks(found)))
             volumes.append({"name": name, "error": errors[name], "state": _state(found), "landmarks": planes})
     else:
-        if study.template in cohort.names:
+        if study.template in cohort:
             landmarks = study.load_annotations(study.template)
             template = figure_uri(landmark_figure(cohort, cohort.index(study.template), landmarks))
         predictions = [

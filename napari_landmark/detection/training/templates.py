@@ -37,7 +37,7 @@ def find_annotated(study: Study, cohort: Cohort) -> list[Template]:
         found.append(Template(number, cohort.canvas_transform(number).to_working(positions)))
     if not found:
         name = study.template or "the template"
-        if annotations and not set(annotations) & set(cohort.names):
+        if annotations and not any(name in cohort for name in annotations):
             raise InputError(f"{name}: is annotated, but no longer among the images of {cohort.folder}")
         raise InputError(f"{name}: no landmark is placed in it; annotate the template first")
     return found
@@ -56,7 +56,7 @@ def missing_landmarks(study: Study, cohort: Cohort) -> np.ndarray:
     """
     missing = np.zeros((len(cohort), len(study.schema)), bool)
     for name, marks in study.annotations().items():
-        if name in cohort.names:
+        if name in cohort:
             number = cohort.index(name)
             rows = study.sides.rows(study.schema.names, mirrored=cohort.pose(number).is_mirrored)
             missing[number] = np.array([mark.status is Status.MISSING for mark in marks.values()])[rows]

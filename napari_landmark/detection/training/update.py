@@ -89,8 +89,8 @@ class Update(Stages):
             self._find_poses(base.embedding)
             return
         self.poses = CohortPoses(
-            {cohort.index(name): pose for name, pose in base.poses.items() if name in cohort.names},
-            {cohort.index(name): reason for name, reason in aside.items() if name in cohort.names},
+            {cohort.index(name): pose for name, pose in base.poses.items() if name in cohort},
+            {cohort.index(name): reason for name, reason in aside.items() if name in cohort},
         )
         self._draw(self.poses.poses)
 

@@ -66,14 +66,6 @@ class _Observation:
     shift: torch.Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class _AnnotatedVolume:
-    """A template on cubic cells, with its landmarks in lengths."""
-
-    volume: Pyramid
-    landmarks: torch.Tensor
-
-
 def train_volume_model(task: TrainingTask, record: dict[str, Any], monitor: TrainingMonitor) -> VolumeModel:
     """Make atlases of the annotated volumes; after a cancel, of those that were reached.
 

@@ -14,11 +14,12 @@ from qtpy.QtWidgets import QWidget
 
 from napari_landmark.gui.canvas.loupe import Loupe
 from napari_landmark.gui.canvas.mark_overlay import MarkOverlay
-from napari_landmark.gui.canvas.screen import Screen, canvas_widget
+from napari_landmark.gui.canvas.screen import Screen
 from napari_landmark.gui.canvas.template_view import TemplateView
 from napari_landmark.gui.layers.landmark_layer import MARK_RADIUS
 from napari_landmark.gui.layers.layer_manager import LayerManager
 from napari_landmark.gui.layers.layer_transforms import camera_of
+from napari_landmark.gui.layers.napari_internals import canvas_widget
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.mark_preferences import keep_marks, read_marks
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor

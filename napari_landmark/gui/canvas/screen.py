@@ -1,4 +1,4 @@
-"""Canvas of a viewer as a Qt widget, and where positions of a layer are drawn on it."""
+"""Where positions of a layer are drawn on the canvas of a viewer."""
 
 from __future__ import annotations
 
@@ -11,13 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from qtpy.QtWidgets import QWidget
 
 from napari_landmark.gui.layers.layer_transforms import camera_of
-
-
-def canvas_widget(viewer: ViewerModel) -> QWidget | None:
-    """Qt widget of the canvas of a viewer, for which napari has private names only; None without a window."""
-    qt_viewer = getattr(getattr(viewer, "window", None), "_qt_viewer", None)
-    native = getattr(getattr(qt_viewer, "canvas", None), "native", None)
-    return native if isinstance(native, QWidget) else None
 
 
 class Screen:

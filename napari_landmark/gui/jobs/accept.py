@@ -6,12 +6,10 @@ import numpy as np
 
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.data.study.image_facts import ImageDecision
+from napari_landmark.gui.jobs.annotate_images import annotate_images_job
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.session.review_queue import ReviewQueue
-from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
-from napari_landmark.gui.session.undo import Change
-from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 
 def below_limit(session: Session, queue: ReviewQueue, limit: float) -> dict[str, list[str]]:
@@ -36,9 +34,7 @@ def below_limit(session: Session, queue: ReviewQueue, limit: float) -> dict[str,
 
 
 def accept_job(session: Session, chosen: dict[str, list[str]]) -> Job:
-    """Accept predictions as annotation.
-
-    What was written when it is cancelled or fails stays, and is undone as one change as well.
+    """Accept predictions as annotation; see `annotate_images_job`.
 
     Parameters
     ----------
@@ -50,42 +46,19 @@ def accept_job(session: Session, chosen: dict[str, list[str]]) -> Job:
     InputError
         Another program annotates the study.
     """
-    study, store = session.require_study(), session.require_store()
-    store.check_right()
-    changes: list[Change] = []
-    plans = [
-        (image, before, accepted(before, session.prediction(image), names, session.geometry(image).shape))
+    annotations = {
+        image: accepted(
+            session.annotation(image), session.prediction(image), names, session.geometry(image).shape
+        )
         for image, names in chosen.items()
-        for before in (session.annotation(image),)
-    ]
-    plans = [(image, before, after) for image, before, after in plans if after != before]
-
-    def work(progress: Progress, cancel: CancelToken) -> int:
-        for number, (image, before, after) in enumerate(plans):
-            if cancel.cancelled:
-                break
-            study.save_annotations(image, after, session.geometry(image))
-            changes.append(Change(image, before, after, "Accept all below a limit"))
-            progress(ProgressEvent("accepting", (number + 1) / len(plans)))
-        return len(changes)
-
-    job = Job(JobKind.WRITE, work)
-    store.paused = "Predictions are being accepted: wait for its end, then repeat your last step"
-
-    def ended() -> None:
-        store.paused = ""
-        if not changes:
-            return
-        for change in changes:
-            store.take_saved(change.image, change.after)
-        first, *more = changes
-        session.undo_stack.push(Change(first.image, first.before, first.after, first.label, tuple(more)))
-        session.predictions_changed.emit()
-        session.landmarks_changed.emit(session.current_image)
-
-    job.ended.connect(ended)
-    job.failed.connect(lambda text: session.message.emit("error", text))
-    return job
+    }
+    return annotate_images_job(
+        session,
+        annotations,
+        label="Accept all below a limit",
+        stage="accepting",
+        reason="Predictions are being accepted",
+    )
 
 
 def accepted(

@@ -60,16 +60,21 @@ def read_names(path: str | Path, images: Path | None = None) -> LandmarkSchema:
     return next(iter(sets.values())).schema
 
 
-def read_for(path: str | Path, image: str, geometries: Mapping[str, Geometry]) -> LandmarkSet:
-    """Read the landmarks of one image from a file.
+def read_for(path: str | Path, image: str, geometries: Mapping[str, Geometry]) -> dict[str, LandmarkSet]:
+    """Read the landmarks of the images of a study from a file.
 
     Parameters
     ----------
     path : str or Path
     image : str
-        Name of the image; a file with a single image of another name is read for this one.
+        Name of the current image; a file with a single image, or in millimetres, is read for this one.
     geometries : mapping of str to Geometry
         Of all images.
+
+    Returns
+    -------
+    dict of str to LandmarkSet
+        By name of the image, at least one; images that the study has not are left out.
 
     Raises
     ------
@@ -78,9 +83,10 @@ def read_for(path: str | Path, image: str, geometries: Mapping[str, Geometry]) -
     """
     known = {image: geometries[image]} if is_in_millimetres(path) else geometries
     sets = read_landmarks(path, geometries=known)
-    if image in sets:
-        return sets[image]
-    if len(sets) == 1:
-        return next(iter(sets.values()))
-    others = ", ".join(list(sets)[:3]) or "no image"
-    raise InputError(f"{path}: has no landmarks of {image}; it has those of {others}")
+    if len(sets) == 1 and not set(sets) & set(geometries):
+        return {image: next(iter(sets.values()))}
+    found = {name: marks for name, marks in sets.items() if name in geometries}
+    if not found:
+        others = ", ".join(list(sets)[:3]) or "no image"
+        raise InputError(f"{path}: has no landmarks of {image}; it has those of {others}")
+    return found

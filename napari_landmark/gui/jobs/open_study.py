@@ -130,7 +130,7 @@ def open_job(
                 # Read before the study is written: a folder without images must not leave half a study.
                 planned = _Planned(Path(create["images"]), create.get("spacing"))
                 cohort = read_cohort(planned, preferences, progress=progress, cancel=cancel)
-                known = {name: marks for name, marks in (annotations or {}).items() if name in cohort.names}
+                known = {name: marks for name, marks in (annotations or {}).items() if name in cohort}
                 study = create_study(folder, cohort, annotations=known, **create)
             progress(ProgressEvent("reading landmarks", 0.0))
             left.extend(filter(None, [unfinished_record(study.folder)]))

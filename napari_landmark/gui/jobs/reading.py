@@ -67,7 +67,7 @@ def begin_reading_job(session: Session, reader: str, *, count: int | None = None
         images = [name for name in cohort.names if name in placed and placed[name].ndim is not None]
         reading = start_reading(study, reader, images=images, count=count, seed=seed)
         plan = reading.plan
-        order = [name for name in (() if plan is None else plan.images) if name in cohort.names]
+        order = [name for name in (() if plan is None else plan.images) if name in cohort]
         if not order:
             raise InputError(f"{study.folder}: none of the images of the reading of {reader} is here")
         done = {name for name, marks in reading.annotations().items() if is_read(marks)}

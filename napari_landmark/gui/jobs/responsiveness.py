@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import sys
+import threading
 from collections.abc import Iterator
 
 _SWITCH_SECONDS = 0.001  # a fifth of the default
+
+_LOCK = threading.Lock()
+_users = 0
+_usual_seconds = 0.0
 
 
 @contextlib.contextmanager
@@ -16,13 +21,20 @@ def responsive_window() -> Iterator[None]:
 
     Threads change five times as often as by default. And a full collection of garbage, which stops all threads and
     comes often where thousands of images are read, leaves out the objects that exist already: those of napari and torch
-    alone take it 0.15 s. Both are put back at the end; of jobs that overlap, the first end counts for all.
+    alone take it 0.15 s. Both are put back when the last of parallel contexts ends: jobs of two viewers may overlap.
     """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(min(usual, _SWITCH_SECONDS))
-    gc.freeze()
+    global _users, _usual_seconds
+    with _LOCK:
+        _users += 1
+        if _users == 1:
+            _usual_seconds = sys.getswitchinterval()
+            sys.setswitchinterval(min(_usual_seconds, _SWITCH_SECONDS))
+            gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
-        sys.setswitchinterval(usual)
+        with _LOCK:
+            _users -= 1
+            if _users == 0:
+                gc.unfreeze()
+                sys.setswitchinterval(_usual_seconds)

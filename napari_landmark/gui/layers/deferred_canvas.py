@@ -8,6 +8,7 @@ from collections.abc import Callable
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QWidget
 
+from napari_landmark.gui.layers.napari_internals import canvas_widget
 from napari_landmark.gui.next_turn import in_next_turn
 
 
@@ -50,8 +51,4 @@ class DeferredCanvas:
         in_next_turn(widget, next_one)
 
     def _widget(self) -> QWidget | None:
-        """Widget of the canvas, for which napari has private means only; without those drawing is not deferred."""
-        window = getattr(self._viewer(), "window", None)
-        canvas = getattr(getattr(window, "_qt_viewer", None), "canvas", None)
-        native = getattr(canvas, "native", None)
-        return native if isinstance(native, QWidget) else None
+        return canvas_widget(self._viewer())

@@ -14,7 +14,7 @@ from napari_landmark.calibration.corrections import REGION
 from napari_landmark.data.error_covariance import principal_axes, region_radius
 from napari_landmark.data.landmarks import Landmark
 from napari_landmark.gui.layers.layer_transforms import layer_place, put
-from napari_landmark.gui.session.region_coverage import region_coverage
+from napari_landmark.gui.session.region_coverage import region_factor
 from napari_landmark.gui.session.session import Session
 
 NAME = "90% regions"
@@ -60,8 +60,9 @@ class ErrorEllipses:
                 viewer.layers.remove(self._layer)
             self._layer = None
             return
-        factors = self._factors()
-        lines = np.concatenate([ellipse(mark, factors.get(mark.name, 1.0)) for mark in known])
+        lines = np.concatenate(
+            [ellipse(mark, region_factor(self._session, mark.name) or 1.0) for mark in known]
+        )
         geometry = self._session.geometry()
         if not present or self._layer is None:
             selected = set(viewer.layers.selection)
@@ -91,14 +92,6 @@ class ErrorEllipses:
             self._marked = marked
             colors = [_COLOR if name == landmark else _FAINT for name in self._names for _ in range(_SIDES)]
             self._layer.edge_color = colors
-
-    def _factors(self) -> dict[str, float]:
-        """Factors of the regions by name, as the corrections of the study calibrate them."""
-        calibration = region_coverage(self._session).calibration
-        if calibration is None:
-            return {}
-        names = self._session.require_study().schema.names
-        return dict(zip(names, calibration.factors.tolist(), strict=True))
 
 
 def ellipse(mark: Landmark, factor: float = 1.0) -> NDArray[np.float64]:

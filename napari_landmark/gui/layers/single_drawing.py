@@ -9,11 +9,13 @@ from napari.components import ViewerModel
 from napari.layers import Layer, Points
 from napari.layers.base import ActionType
 
+from napari_landmark.gui.layers.napari_internals import color_managers, slider_setter, undrawn
+
 
 @contextlib.contextmanager
 def drawn_once(layer: Layer) -> Iterator[None]:
     """Change attributes of a layer, which is drawn at the end; may be nested."""
-    with _undrawn(layer):
+    with undrawn(layer):
         yield
     layer.refresh()
 
@@ -34,14 +36,13 @@ def points_drawn_once(layer: Points, *, tell: bool = True) -> Iterator[None]:
     """
     data, size = layer.data, layer.size
     with contextlib.ExitStack() as held:
-        held.enter_context(_undrawn(layer))
+        held.enter_context(undrawn(layer))
         held.enter_context(layer.events.blocker_all())
         held.enter_context(layer.text.events.blocker_all())
-        for name in ("_face", "_border"):
-            if (colors := getattr(layer, name, None)) is not None:  # private
-                # Not those of the limits and the colormap, which the colour bar needs.
-                held.enter_context(colors.events.colors.blocker())
-                held.enter_context(colors.events.color_properties.blocker())
+        for colors in color_managers(layer):
+            # Not those of the limits and the colormap, which the colour bar needs.
+            held.enter_context(colors.events.colors.blocker())
+            held.enter_context(colors.events.color_properties.blocker())
         yield
     moved = layer.data is not data
     layer.refresh(extent=moved or layer.size is not size, thumbnail=moved and tell)
@@ -69,7 +70,7 @@ def sliders_kept(viewer: ViewerModel, *layers: Layer) -> Iterator[None]:
     *layers : Layer
         Layers of the viewer.
     """
-    set_sliders = getattr(viewer, "_on_layers_change", None)  # private; without it they are set each time
+    set_sliders = slider_setter(viewer)
     if set_sliders is None:
         yield
         return
@@ -85,9 +86,3 @@ def sliders_kept(viewer: ViewerModel, *layers: Layer) -> Iterator[None]:
     extent = viewer.layers.extent
     if viewer.dims.range != tuple(zip(*extent.world, extent.step, strict=True)):
         set_sliders()
-
-
-def _undrawn(layer: Layer) -> contextlib.AbstractContextManager[None]:
-    """Do not draw a layer meanwhile, for which napari has private means only; without those it is drawn more often."""
-    block = getattr(layer, "_block_refresh", None)
-    return contextlib.nullcontext() if block is None else block()

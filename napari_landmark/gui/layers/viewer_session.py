@@ -8,6 +8,7 @@ import weakref
 from napari.components import ViewerModel
 
 from napari_landmark.gui.layers.layer_manager import LayerManager
+from napari_landmark.gui.layers.napari_internals import main_window
 from napari_landmark.gui.layers.warm_up import warm_up
 from napari_landmark.gui.session.session import Session
 
@@ -25,7 +26,7 @@ def get_session(viewer: ViewerModel) -> Session:
         warm_up()
         session = _SESSIONS[viewer] = Session()
         _LAYER_MANAGERS[viewer] = LayerManager(viewer, session)
-        window = getattr(getattr(viewer, "window", None), "_qt_window", None)
+        window = main_window(viewer)
         if window is not None:
             window.destroyed.connect(lambda: _end(session))
     return _SESSIONS[viewer]

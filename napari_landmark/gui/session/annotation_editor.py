@@ -265,14 +265,8 @@ class AnnotationEditor:
         """
         session = self._session
         check_inside(landmarks.values(), session.geometry(), image=session.current_image)
-        annotation = session.annotation()
-        for mark in landmarks.values():
-            if mark.status not in (Status.UNPLACED, Status.PREDICTED_MISSING):
-                status = Status.PLACED if mark.status is Status.PREDICTED else mark.status
-                new = Landmark(mark.name, mark.position, status, covered=mark.covered)
-                annotation = annotation.with_landmark(new)
         self._set_template()
-        self._annotate(annotation, label)
+        self._annotate(with_imported(session.annotation(), landmarks), label)
         session.select_unplaced()
 
     # -- undo -----------------------------------------------------------------------------------------
@@ -337,3 +331,13 @@ class AnnotationEditor:
         if not study.template and not study.reader:
             session.require_store().check_right()
             study.update(template=session.current_image)
+
+
+def with_imported(annotation: LandmarkSet, landmarks: LandmarkSet) -> LandmarkSet:
+    """An annotation with landmarks from elsewhere added: predictions count as placed, unplaced ones change nothing."""
+    for mark in landmarks.values():
+        if mark.status not in (Status.UNPLACED, Status.PREDICTED_MISSING):
+            status = Status.PLACED if mark.status is Status.PREDICTED else mark.status
+            new = Landmark(mark.name, mark.position, status, covered=mark.covered)
+            annotation = annotation.with_landmark(new)
+    return annotation

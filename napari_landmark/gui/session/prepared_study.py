@@ -77,7 +77,7 @@ class PreparedStudy:
         """
         store = LandmarkStore(study, earlier)
         prefetcher = ImagePrefetcher(cohort)
-        wanted = [name for name in (image, study.template) if name in cohort.names]
+        wanted = [name for name in (image, study.template) if name in cohort]
         first, problem = prefetcher.first_readable([*wanted, *cohort.names])
         lengths = dict(zip(cohort.names, native_pixel_lengths(cohort).tolist(), strict=True))
         return cls(study, cohort, store, ModelList.read(study), lengths, prefetcher, first, problem, whole)

@@ -53,6 +53,14 @@ def region_coverage(session: Session) -> RegionCoverage:
     return kept[1]
 
 
+def region_factor(session: Session, landmark: str) -> float | None:
+    """Factor on the standard deviations of a landmark, fitted to the corrections of the study; None while too few."""
+    calibration = region_coverage(session).calibration
+    if calibration is None:
+        return None
+    return float(calibration.factors[session.require_study().schema.index(landmark)])
+
+
 _KEPT: weakref.WeakKeyDictionary[LandmarkStore, tuple[tuple[int, frozenset[str], int], RegionCoverage]] = (
     weakref.WeakKeyDictionary()
 )

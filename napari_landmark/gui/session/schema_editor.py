@@ -145,4 +145,5 @@ class SchemaEditor:
 
     def _geometry(self, image: str) -> Geometry | None:
         """Geometry of an image; None where its file is no longer in the folder."""
-        return self._session.geometry(image) if image in self._session.names else None
+        cohort = self._session.require_cohort()
+        return cohort.geometry(cohort.index(image)) if image in cohort else None

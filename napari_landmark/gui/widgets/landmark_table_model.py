@@ -7,9 +7,12 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QIcon
 
+from napari_landmark.calibration.corrections import REGION
+from napari_landmark.data.error_covariance import radial_bound
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, Status
 from napari_landmark.gui.controls import swatch
+from napari_landmark.gui.session.region_coverage import region_factor
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.length_text import length_text
 from napari_landmark.gui.widgets.table_view import WIDEST_TEXTS
@@ -87,14 +90,8 @@ class LandmarkTableModel(QAbstractTableModel):
         mark, state = self._rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             return mark.name if index.column() == 0 else state
-        if (
-            index.column() == 1
-            and role == Qt.ItemDataRole.ToolTipRole
-            and mark.expected_error is not None
-            and ", " in state
-        ):
-            error = length_text(mark.expected_error or 0.0, self._session.geometry())
-            return f"About {error} off on average; a single prediction may be off by more"
+        if index.column() == 1 and role == Qt.ItemDataRole.ToolTipRole and self._states_error(mark):
+            return self._meaning(mark)
         if index.column() != 0 or self._schema is None:
             return None
         if role == Qt.ItemDataRole.DecorationRole:
@@ -118,8 +115,22 @@ class LandmarkTableModel(QAbstractTableModel):
             self._icons[color] = swatch(color)
         return self._icons[color]
 
+    def _states_error(self, mark: Landmark) -> bool:
+        return self._with_errors and mark.status is Status.PREDICTED and mark.expected_error is not None
+
     def _state(self, mark: Landmark, geometry: Geometry) -> str:
         text = _STATES[mark.status] + (", covered" if mark.covered else "")
-        if self._with_errors and mark.status is Status.PREDICTED and mark.expected_error is not None:
-            text += f", about {length_text(mark.expected_error, geometry)}"
+        if self._states_error(mark):
+            text += f", about {length_text(mark.expected_error or 0.0, geometry)}"
         return text
+
+    def _meaning(self, mark: Landmark) -> str:
+        """What the expected error of a prediction says of a single one: it is a mean, and no bound."""
+        geometry = self._session.geometry()
+        text = f"About {length_text(mark.expected_error or 0.0, geometry)} off on average"
+        if mark.covariance is None:
+            return f"{text}; a single prediction may be off by more"
+        factor = region_factor(self._session, mark.name)
+        bound = length_text((factor or 1.0) * radial_bound(mark.covariance, REGION), geometry)
+        told = "" if factor is None else " (one in ten, by your corrections)"
+        return f"{text}, rarely over {bound}{told}"

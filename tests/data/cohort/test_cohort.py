@@ -58,6 +58,25 @@ class TestGathering:
         assert cohort.skipped_files == ()
         assert cohort.index("image3.png") == cohort.index(folder / "image3.png") == 2
 
+    def test_a_name_is_looked_up_and_not_searched(self, folder, gather):
+        class Name(str):
+            compared = 0
+
+            def __eq__(self, other):
+                Name.compared += 1
+                return super().__eq__(other)
+
+            __hash__ = str.__hash__
+
+        cohort = gather(folder)
+        assert Name("image11.png") in cohort
+        assert Name("image12.png") not in cohort
+        assert Name.compared <= 2
+        assert 3 not in cohort
+        assert "e\u0301.png" not in cohort
+        os.rename(folder / "image3.png", folder / "\u00e9.png")
+        assert "e\u0301.png" in gather(folder)  # composed and decomposed letters are one name
+
     def test_a_selection_is_the_same_images_in_another_order(self, folder, gather):
         cohort = gather(folder)
         some = cohort.selection(["image11.png", "image1.png"])

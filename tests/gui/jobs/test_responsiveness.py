@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 
@@ -17,6 +18,18 @@ def test_put_back_after_a_failure():
         1 / 0  # noqa: B018
     assert sys.getswitchinterval() == usual
     assert gc.get_freeze_count() <= before
+
+
+def test_put_back_by_the_last_of_jobs_that_overlap():
+    usual = sys.getswitchinterval()
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        first.enter_context(responsive_window())
+        second.enter_context(responsive_window())
+        first.close()
+        assert sys.getswitchinterval() < usual
+        assert gc.get_freeze_count() > 0
+        second.close()
+        assert sys.getswitchinterval() == usual
 
 
 def test_full_collections_leave_out_what_exists_already():

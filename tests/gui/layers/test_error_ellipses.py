@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_landmark.calibration.region_calibration import RegionCalibration
 from napari_landmark.data.landmarks import Landmark, LandmarkSet, Status
 from napari_landmark.gui.layers.error_ellipses import NAME, ellipse
 from napari_landmark.gui.layers.viewer_session import get_session
+from napari_landmark.gui.session import region_coverage
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.region_coverage import RegionCoverage
 
 from ..conftest import predict
 
@@ -55,6 +58,15 @@ def test_ellipses_instead_of_rings(viewer, session, truth):
     predict(session, session.current_image, positions, error=3.0)
     assert NAME not in viewer.layers
     assert viewer.layers["Expected error (average)"].size.max() == pytest.approx(6)
+
+
+def test_each_is_scaled_as_corrections_calibrate_its_landmark(viewer, session, truth, monkeypatch):
+    factors = np.array([1.0, 2.0, 0.5, 3.0])
+    calibration = RegionCalibration(factors, np.ones(4), 5, 20, 0.8)
+    monkeypatch.setattr(region_coverage, "region_coverage", lambda _: RegionCoverage(calibration))
+    stated(session, truth[session.current_image])
+    starts = viewer.layers[NAME].data[:, 0].reshape(4, 40, 2)
+    assert np.ptp(starts, axis=1)[:, 1] == pytest.approx(2 * 3 * RADIUS * factors, rel=0.01)
 
 
 def test_a_corrected_landmark_has_none(viewer, session, truth):

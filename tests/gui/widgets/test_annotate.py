@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QInputDialog, QMessageBox
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
@@ -16,7 +16,7 @@ from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.annotate import AnnotateWidget
 
-from ..conftest import NAMES, predict
+from ..conftest import NAMES, on_disk, predict
 
 
 @pytest.fixture
@@ -145,6 +145,99 @@ class TestAnnotate:
         path.write_text("image,landmark,x,y\na.png,capitate,9,8\nb.png,capitate,9,8\n")
         with pytest.raises(InputError, match=r"no landmarks of hand_000.png; it has those of a.png, b.png"):
             annotate.import_file(path)
+
+    def test_import_of_another_image_of_the_study_is_no_import_of_this_one(self, annotate, session, tmp_path):
+        path = tmp_path / "some.csv"
+        path.write_text("image,landmark,x,y\nhand_002.png,capitate,9,8\n")
+        with pytest.raises(InputError, match=r"no landmarks of hand_000.png; it has those of hand_002.png"):
+            annotate.import_file(path)
+        assert session.annotation().ndim is None
+
+
+class TestImportOfManyImages:
+    """A file with landmarks of several images of the study."""
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        path = tmp_path / "some.csv"
+        rows = ["hand_000.png,capitate,9,8", "hand_002.png,capitate,19,18", "hand_002.png,new one,3,4"]
+        path.write_text("\n".join(["image,landmark,x,y", *rows, "other.png,capitate,1,1"]) + "\n")
+        return path
+
+    @pytest.fixture
+    def answer(self, monkeypatch):
+        """Answers the question by the button with that text; the question itself is kept."""
+        asked = []
+
+        def choose(text):
+            def exec_(box):
+                asked.append((box.text(), [button.text().replace("&", "") for button in box.buttons()]))
+                button = next(b for b in box.buttons() if b.text().replace("&", "") == text)
+                button.click()
+
+            monkeypatch.setattr(QMessageBox, "exec", exec_)
+            return asked
+
+        return choose
+
+    def load(self, annotate, path, monkeypatch, qtbot):
+        monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+        annotate.load.click()
+        qtbot.waitUntil(lambda: annotate.session.job is None, timeout=5000)
+
+    def test_all_are_imported_and_undone_as_one(self, annotate, session, path, answer, monkeypatch, qtbot):
+        session.show("hand_002.png")
+        AnnotationEditor(session).place("capitate", (5, 5))
+        AnnotationEditor(session).place("thumb_tip", (6, 6))
+        asked = answer("All 2 images")
+        self.load(annotate, path, monkeypatch, qtbot)
+        ((text, buttons),) = asked
+        assert text.startswith("This file has landmarks of 2 images of the study. In 1 of them it replaces")
+        assert set(buttons) == {"All 2 images", "This image only", "Cancel"}
+        assert session.schema.names == (*NAMES, "new one")
+        assert on_disk(session, "hand_000.png")["capitate"].position == (8, 9)
+        assert on_disk(session, "hand_002.png")["capitate"].position == (18, 19)
+        assert on_disk(session, "hand_002.png")["new one"].position == (4, 3)
+        assert session.result("hand_002.png")["thumb_tip"].position == (6, 6)
+        assert session.result("hand_001.png").ndim is None
+        AnnotationEditor(session).undo()
+        assert on_disk(session, "hand_000.png").ndim is None
+        assert on_disk(session, "hand_002.png")["capitate"].position == (5, 5)
+
+    def test_the_current_image_alone(self, annotate, session, path, answer, monkeypatch, qtbot):
+        answer("This image only")
+        self.load(annotate, path, monkeypatch, qtbot)
+        assert on_disk(session, "hand_000.png")["capitate"].position == (8, 9)
+        assert session.result("hand_002.png").ndim is None
+        assert session.study.template == "hand_000.png"
+
+    def test_the_first_becomes_the_template_where_there_is_none(
+        self, annotate, session, path, answer, monkeypatch, qtbot
+    ):
+        session.show("hand_001.png")
+        asked = answer("All 2 images")
+        self.load(annotate, path, monkeypatch, qtbot)
+        assert "and none of hand_001.png, which is shown" in asked[0][0]
+        assert "This image only" not in asked[0][1]
+        assert Study.open(session.study.folder).template == "hand_000.png"
+
+    def test_giving_up_changes_nothing(self, annotate, session, path, answer, monkeypatch, qtbot):
+        answer("Cancel")
+        self.load(annotate, path, monkeypatch, qtbot)
+        assert session.schema.names == NAMES
+        assert not session.require_store().any_annotation
+
+    def test_one_position_outside_its_image_and_nothing_is_imported(
+        self, annotate, session, path, answer, monkeypatch, qtbot
+    ):
+        path.write_text(path.read_text() + "hand_003.png,capitate,9000,1\n")
+        messages = []
+        session.message.connect(lambda kind, text: messages.append(text))
+        answer("All 3 images")
+        self.load(annotate, path, monkeypatch, qtbot)
+        assert "hand_003.png" in messages[0]
+        assert session.schema.names == NAMES
+        assert not session.require_store().any_annotation
 
 
 def test_a_calibration_holds_for_the_whole_study(annotate, session, qtbot, monkeypatch):

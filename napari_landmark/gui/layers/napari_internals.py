@@ -1,0 +1,55 @@
+"""Private names of napari that the viewer uses, for which napari has nothing public; each may be absent.
+
+None is needed for a right result: without them the viewer draws more often, marks are napari's own points, arrow keys
+do not step through slices, and work goes on when a window closes. No other module uses a private name of napari.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Layer, Points
+from qtpy.QtWidgets import QWidget
+
+
+def canvas_widget(viewer: ViewerModel | None) -> QWidget | None:
+    """Qt widget of the canvas of a viewer; None without a window."""
+    qt_viewer = _private(getattr(viewer, "window", None), "_qt_viewer")
+    native = getattr(getattr(qt_viewer, "canvas", None), "native", None)
+    return native if isinstance(native, QWidget) else None
+
+
+def main_window(viewer: ViewerModel) -> QWidget | None:
+    """Main window of a viewer as a Qt widget; None without a window."""
+    window = _private(getattr(viewer, "window", None), "_qt_window")
+    return window if isinstance(window, QWidget) else None
+
+
+def undrawn(layer: Layer) -> contextlib.AbstractContextManager[None]:
+    """Context in which a layer is not drawn."""
+    block = _private(layer, "_block_refresh")
+    return contextlib.nullcontext() if block is None else block()
+
+
+def color_managers(layer: Points) -> list[Any]:
+    """Colours of the faces and of the borders of points, whose events draw the layer."""
+    managers = (_private(layer, name) for name in ("_face", "_border"))
+    return [manager for manager in managers if manager is not None]
+
+
+def slider_setter(viewer: ViewerModel) -> Callable[..., object] | None:
+    """Listener of the data of layers that sets the sliders of a viewer to the extent of all layers."""
+    return _private(viewer, "_on_layers_change")
+
+
+def slider_step(viewer: ViewerModel, key: str) -> Callable[[], object] | None:
+    """What the key 'Left' or 'Right' does in napari; None for another one."""
+    names = {"Left": "_increment_dims_left", "Right": "_increment_dims_right"}
+    return _private(viewer.dims, names[key]) if key in names else None
+
+
+def _private(owner: object, name: str) -> Any:
+    return getattr(owner, name, None)
