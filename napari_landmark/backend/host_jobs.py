@@ -111,7 +111,7 @@ class TrainOnHostJob:
 
 @dataclass(frozen=True, kw_only=True)
 class DetectOnHostJob:
-    """Detection on a host in all images of a study; predictions and poses come into the study.
+    """Detection on a host in all images of a study, or in the new ones; predictions and poses come into the study.
 
     Parameters
     ----------
@@ -126,6 +126,8 @@ class DetectOnHostJob:
         Longest side of the working grid.
     job_id : str
         Name of the job on the host that is gone on with; a new one is made by default.
+    only_new : bool
+        Whether only images are sent that the model did not predict yet.
     """
 
     KIND: ClassVar[str] = "detect on host"
@@ -136,6 +138,7 @@ class DetectOnHostJob:
     device: str = "auto"
     working_size: int | None = None
     job_id: str = ""
+    only_new: bool = False
 
     def run(self, monitor: JobMonitor) -> dict[str, Any]:
         """Detect there; nothing is taken over where it was stopped."""
@@ -144,19 +147,27 @@ class DetectOnHostJob:
         geometries = {name: cohort.geometry(number) for number, name in enumerate(cohort.names)}
         record = read_record(self.job_id) if self.job_id else self._prepare(study, cohort, monitor)
         _require_result(follow_on_host(record, study.schema, monitor))
-        not_found = _take_over(record, study, cohort, geometries)
+        count, not_found = _take_over(record, study, cohort, geometries, self._folder(study).name)
         tidy_up(record)
-        return {"images": len(cohort), "not_found": not_found, "cancelled": False}
+        return {"images": count, "not_found": not_found, "cancelled": False}
+
+    def _folder(self, study: Study) -> Path:
+        from napari_landmark.detection.model.store import require_default_folder
+
+        return require_default_folder(study) if self.model is None else study.models_dir / self.model
 
     def _prepare(self, study: Study, cohort: Cohort, monitor: JobMonitor) -> JobRecord:
         from napari_landmark.detection.inference.detect import ImageReference
-        from napari_landmark.detection.model.store import require_default_folder
+        from napari_landmark.detection.model.store import new_images
 
-        folder = require_default_folder(study) if self.model is None else study.models_dir / self.model
+        folder = self._folder(study)
+        names = new_images(study, cohort.names, model=folder.name) if self.only_new else cohort.names
+        if not names:
+            raise InputError(f"{study.folder}: model {folder.name} predicted all images already")
         return prepare_detection(
             study,
             folder,
-            [ImageReference(name, path) for name, path in zip(cohort.names, cohort.paths, strict=True)],
+            [ImageReference(name, cohort.paths[cohort.index(name)]) for name in names],
             find_host(self.host),
             device=self.device,
             spacing=study.spacing,
@@ -278,9 +289,12 @@ def _require_result(status: JobStatus) -> None:
 
 
 def _take_over(
-    record: JobRecord, study: Study, cohort: Cohort, geometries: Mapping[str, Geometry]
-) -> dict[str, str]:
-    """Write predictions and poses of a detection into the study; returns images without a prediction, and why."""
+    record: JobRecord, study: Study, cohort: Cohort, geometries: Mapping[str, Geometry], model: str
+) -> tuple[int, dict[str, str]]:
+    """Write predictions and poses of a detection into the study.
+
+    Returns the number of images that were looked at, and those without a prediction by name, with the reason.
+    """
     from napari_landmark.backend.receiving import receive_detections
     from napari_landmark.detection.pose.pose_table import POSE_TABLE, update_pose_table
 
@@ -291,10 +305,12 @@ def _take_over(
         found.landmarks,
         {name: geometries[name] for name in found.landmarks},
         further_subjects=found.further_subjects,
+        model=model,
     )
     files = [(name, cohort.paths[cohort.index(name)]) for name in found.poses]
     update_pose_table(study.folder / POSE_TABLE, found.poses, read_stated_views(files))
-    return {skipped.name: skipped.reason for skipped in found.skipped_files}
+    not_found = {skipped.name: skipped.reason for skipped in found.skipped_files}
+    return len({*found.landmarks, *not_found}), not_found
 
 
 def tidy_up(record: JobRecord) -> None:

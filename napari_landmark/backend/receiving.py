@@ -191,7 +191,9 @@ def _write_training(
         summary = {"cancelled": report.cancelled, "seconds": round(report.seconds, 1), "stages": stages}
         write_json_object(folder / "history.json", summary, indent=None)
         geometries = {name: cohort.geometry(cohort.index(name)) for name in report.predictions}
-        study.save_all_predictions(report.predictions, geometries, further_subjects=further_subjects)
+        study.save_all_predictions(
+            report.predictions, geometries, further_subjects=further_subjects, model=folder.name
+        )
         predicted = {} if report.cancelled else report.predictions
         write_landmark_card(
             folder, cohort, model.schema, model.record, predicted, minutes=report.seconds / 60

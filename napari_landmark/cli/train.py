@@ -234,12 +234,12 @@ def _images_folder(
 
 
 def _gather(study: Study | None, folder: Path, templates: Sequence[Path], spacing: float | None) -> Cohort:
-    known = () if study is None else study.extra
+    known = {} if study is None else study.extra
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
         return Cohort.from_folder(
             folder,
             spacing=spacing or (None if study is None else study.spacing),
-            extra=(*known, *templates),
+            extra={**known, **{path: "" for path in templates if path not in known}},
             progress=progress,
             cancel=cancel,
         )

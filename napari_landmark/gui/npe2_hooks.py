@@ -94,25 +94,17 @@ def annotated_head_phantoms() -> list[LayerData]:
 
 def sample_folder() -> Path:
     """Folder of the synthetic hand radiographs, which are written at the first call."""
-    from napari_landmark.synthetic.sample import write_sample_data
+    from napari_landmark.gui.jobs.sample_data import sample_hands
 
-    return _written("sample data", write_sample_data)
+    return sample_hands()
 
 
 def sample_volumes_folder() -> Path:
     """Folder of the synthetic CT of heads, which are written at the first call."""
+    from napari_landmark.gui.jobs.sample_data import sample_images
     from napari_landmark.synthetic.volume_sample import write_sample_volumes
 
-    return _written("sample volumes", write_sample_volumes)
-
-
-def _written(name: str, write: Callable[[Path], None]) -> Path:
-    from napari_landmark.gui.preferences import Preferences
-
-    folder = Preferences.read().cache / name
-    if not (folder / "README.md").exists():  # written last
-        write(folder)
-    return folder / "images"
+    return sample_images("sample volumes", write_sample_volumes)
 
 
 def _first_head() -> LayerData:

@@ -15,7 +15,9 @@ from napari_landmark.data.study.study import Study
 
 @dataclass(frozen=True, kw_only=True)
 class DetectStudyJob:
-    """Detection with a model of a study in its own images; the predictions and poses are written to the study.
+    """Detection with a model of a study in its own images, or in the new ones.
+
+    The predictions and poses are written to the study.
 
     Parameters
     ----------
@@ -27,6 +29,8 @@ class DetectStudyJob:
     device : str
     working_size : int, optional
         Longest side of the working grid.
+    only_new : bool
+        Whether only images are looked at that the model did not predict yet.
     """
 
     KIND: ClassVar[str] = "detect study"
@@ -36,10 +40,11 @@ class DetectStudyJob:
     model: str | None = None
     device: str = "auto"
     working_size: int | None = None
+    only_new: bool = False
 
     def run(self, monitor: JobMonitor) -> dict[str, Any]:
         """Detect; what was predicted until a cancellation is kept."""
-        from napari_landmark.detection.model.store import load_model
+        from napari_landmark.detection.model.store import default_folder, load_model, new_images
         from napari_landmark.detection.pose.pose_table import POSE_TABLE, update_pose_table
         from napari_landmark.detection.training.train import predict_cohort
 
@@ -53,6 +58,8 @@ class DetectStudyJob:
             cancel=monitor.cancel,
         )
         model = load_model(study, name=self.model, device=self.device)
+        folder = default_folder(study)
+        name = self.model or ("" if folder is None else folder.name)
         monitor.device(str(model.device), "")
         poses: dict[str, Pose] = {}
         not_found: dict[str, str] = {}
@@ -60,6 +67,8 @@ class DetectStudyJob:
             model,
             cohort,
             study=study,
+            model_name=name,
+            images=new_images(study, cohort.names, model=name) if self.only_new else None,
             poses=poses,
             not_found=not_found,
             progress=monitor.progress,

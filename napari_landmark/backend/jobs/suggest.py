@@ -22,6 +22,8 @@ class SuggestJob:
     images : Path
     extra : tuple of Path
         Images of the cohort outside that folder.
+    extra_names : tuple of str
+        Their names, where those are recorded.
     count : int
     minutes : float, optional
     device : str
@@ -36,6 +38,7 @@ class SuggestJob:
 
     images: Path
     extra: tuple[Path, ...] = ()
+    extra_names: tuple[str, ...] = ()
     count: int = 5
     minutes: float | None = None
     device: str = "auto"
@@ -51,7 +54,7 @@ class SuggestJob:
             self.images,
             spacing=self.spacing,
             working_size=self.working_size,
-            extra=self.extra,
+            extra=dict(zip(self.extra, self.extra_names or [""] * len(self.extra), strict=True)),
             progress=monitor.progress,
             cancel=monitor.cancel,
         )

@@ -18,6 +18,7 @@ from napari_landmark.data.cohort.cache_location import default_cache_dir
 from napari_landmark.data.cohort.drawing import RESAMPLING, Drawing, LocalDrawing
 from napari_landmark.data.cohort.fingerprint import fingerprint
 from napari_landmark.data.cohort.folder import (
+    ExtraImages,
     SkippedFile,
     list_files,
     natural_order,
@@ -96,7 +97,7 @@ class Cohort:
         spacing: float | Sequence[float] | None = None,
         working_size: int | Mapping[int, int] | None = None,
         cache_dir: str | Path | None = None,
-        extra: Sequence[str | Path] = (),
+        extra: ExtraImages = (),
         drawing: Drawing | None = None,
         progress: Progress | None = None,
         cancel: CancelToken | None = None,
@@ -118,8 +119,9 @@ class Cohort:
             not given; less where all images are smaller.
         cache_dir : str or Path, optional
             Folder of the caches of all cohorts; `default_cache_dir` if not given.
-        extra : sequence of path, optional
-            Files from elsewhere, such as the template; those of the folder itself are not added twice.
+        extra : sequence of path, or mapping of path to str, optional
+            Files from elsewhere, such as the template, or their names by path (see `list_files`); those of the folder
+            itself are not added twice.
         drawing : Drawing, optional
             Draws the images on the working grid; `LocalDrawing` if not given.
         progress : callable, optional

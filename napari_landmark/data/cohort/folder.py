@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,9 @@ _COMPANION_SUFFIXES = (
     ".csv", ".tsv", ".json", ".tps", ".fcsv", ".xml", ".md", ".raw", ".zraw", ".img", ".hdr", ".lnk"
 )  # fmt: skip
 _COMPANION_NAMES = ("thumbs.db", "desktop.ini", "dicomdir")
+
+ExtraImages = Sequence[str | Path] | Mapping[Path, str]
+"""Images of a cohort outside its folder; or their names by path, empty for one that has none yet."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,17 @@ def image_files(folder: str | Path) -> tuple[list[tuple[str, Path]], list[Skippe
     return images, skipped_files
 
 
-def list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Path]]:
+def list_files(folder: Path, extra: ExtraImages) -> list[tuple[str, Path]]:
     """List names and paths of the files that may be images, in natural order, those of `extra` last.
 
-    The letters of the names are composed (Unicode NFC), whatever the file system gives.
+    The letters of the names are composed (Unicode NFC), whatever the file system gives. Images of `extra` that have a
+    name keep it, whatever comes into the folder or leaves it: landmarks belong to names.
 
     Raises
     ------
     InputError
-        There is no such folder, it cannot be read, or two names differ only in how their letters are composed.
+        There is no such folder, it cannot be read, two names differ only in how their letters are composed, or a file
+        of the folder has the name of an image of `extra`.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: {'is not a folder' if folder.exists() else 'there is no such folder'}")
@@ -78,12 +83,24 @@ def list_files(folder: Path, extra: Sequence[str | Path]) -> list[tuple[str, Pat
             )
         files[name] = path
     known = {resolved(path) for path in files.values()}
-    for path in map(Path, extra):
+    names = dict(extra) if isinstance(extra, Mapping) else dict.fromkeys(map(Path, extra), "")
+    taken = {composed_name(name) for name in names.values() if name}
+    for path, given in names.items():
         if resolved(path) in known:
             continue
+        name = composed_name(given)
+        if name and name in files:
+            if not path.exists():  # it was moved into the folder
+                continue
+            raise InputError(f"{files[name]}: has the name of another image of the study, {path}: rename it")
         known.add(resolved(path))
+        if name:
+            files[name] = path
+            continue
         name, parent = composed_name(path.name), resolved(path).parent
-        while name in files:  # another image of that name: with as many of its folders as are needed
+        while (
+            name in files or name in taken
+        ):  # another image of that name: with as many of its folders as are needed
             name, parent = f"{composed_name(parent.name) or '_'}/{name}", parent.parent
         files[name] = path
     return list(files.items())

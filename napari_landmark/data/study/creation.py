@@ -110,7 +110,7 @@ def create_study(
         images=images,
         template=next(iter(names), ""),
         spacing=spacing,
-        extra=_outside(given, images),
+        extra={path: _name(cohort, path) for path in _outside(given, images)},
         measurements=measurements,
     )
     _save(study, cohort, given)
@@ -148,7 +148,10 @@ def extend_study(
         study.update(spacing=spacing)
     study.update(
         images=images,
-        extra=[*study.extra, *(path for path in outside if path.resolve() not in known)],
+        extra={
+            **study.extra,
+            **{path: _name(cohort, path) for path in outside if path.resolve() not in known},
+        },
     )
     _save(study, cohort, given)
 

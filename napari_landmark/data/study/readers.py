@@ -172,6 +172,7 @@ class ReaderStudy(Study):
         geometry: Geometry | None = None,
         *,
         further_subjects: Sequence[LandmarkSet] = (),
+        model: str = "",
     ) -> None:
         """Refused, see `update`."""
         self._refuse()
@@ -182,6 +183,7 @@ class ReaderStudy(Study):
         geometries: Mapping[str, Geometry],
         *,
         further_subjects: Mapping[str, Sequence[LandmarkSet]] | None = None,
+        model: str = "",
     ) -> None:
         """Refused, see `update`."""
         self._refuse()

@@ -23,6 +23,7 @@ _KEYS = (
     "images_absolute",
     "extra",
     "extra_absolute",
+    "extra_names",
     "spacing",
     "renamed",
     "sides",
@@ -49,6 +50,8 @@ class StudySettings:
         Folder of the images relative to the study, and its absolute path.
     extra, extra_absolute : tuple of str
         Images outside that folder, in both forms.
+    extra_names : tuple of str
+        Their names, empty for one whose name follows from its path; empty where no name is recorded.
     spacing : float or tuple of float, optional
         Millimetres per pixel given by the user.
     renamed : mapping of str to str
@@ -67,6 +70,7 @@ class StudySettings:
     images_absolute: str | None = None
     extra: tuple[str, ...] = ()
     extra_absolute: tuple[str, ...] = ()
+    extra_names: tuple[str, ...] = ()
     spacing: Spacing = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     sides: Sides | None = None
@@ -82,6 +86,7 @@ class StudySettings:
             "images_absolute": self.images_absolute,
             "extra": list(self.extra),
             "extra_absolute": list(self.extra_absolute),
+            **({"extra_names": list(self.extra_names)} if any(self.extra_names) else {}),
             "spacing": self.spacing,
             **self.schema.to_json(),
             **self.measurements.to_json(),
@@ -105,7 +110,7 @@ class StudySettings:
         for key in ("images", "images_absolute"):
             if not isinstance(data.get(key), str | None):
                 raise InputError(f"{key!r} must be text")
-        for key in ("extra", "extra_absolute"):
+        for key in ("extra", "extra_absolute", "extra_names"):
             extra = data.get(key, [])
             if not isinstance(extra, list) or not all(isinstance(path, str) for path in extra):
                 raise InputError(f"{key!r} must be a list of texts")
@@ -119,6 +124,7 @@ class StudySettings:
             data.get("images_absolute"),
             tuple(data.get("extra", [])),
             tuple(data.get("extra_absolute", [])),
+            tuple(map(composed_name, data.get("extra_names", []))),
             spacing,
             {composed_name(old): composed_name(new) for old, new in renamed.items()},
             Sides.from_json(data["sides"]) if "sides" in data else None,
@@ -132,6 +138,12 @@ class StudySettings:
         known = len(self.extra_absolute) == len(self.extra)
         absolute = self.extra_absolute if known else (None,) * len(self.extra)
         return list(zip(self.extra, absolute, strict=True))
+
+    @property
+    def names_of_extra(self) -> tuple[str, ...]:
+        """Name of each image outside the folder; empty where it follows from its path."""
+        known = len(self.extra_names) == len(self.extra)
+        return self.extra_names if known else ("",) * len(self.extra)
 
 
 def relative_and_absolute(path: str | Path, folder: Path) -> tuple[str, str]:

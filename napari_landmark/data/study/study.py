@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
+from napari_landmark.data.cohort.folder import ExtraImages
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.atomic import atomic_write, atomic_write_all
 from napari_landmark.data.files.composed_name import composed_name
@@ -26,6 +27,7 @@ from napari_landmark.data.study.file_replacement import FileReplacement, finish_
 from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts, read_facts, write_facts
 from napari_landmark.data.study.laterality import sides_of_images, with_laterality
 from napari_landmark.data.study.lock import ANNOTATING, allowed
+from napari_landmark.data.study.prediction_models import write_prediction_models
 from napari_landmark.data.study.settings import (
     Spacing,
     StudySettings,
@@ -84,7 +86,7 @@ class Study:
         images: str | Path | None = None,
         template: str = "",
         spacing: float | Sequence[float] | None = None,
-        extra: Sequence[str | Path] = (),
+        extra: ExtraImages = (),
         measurements: MeasurementSchema | None = None,
     ) -> Study:
         """Create a study without annotations; `data.study.creation.create_study` takes those, too.
@@ -101,8 +103,8 @@ class Study:
             Name of the annotated image.
         spacing : float or sequence of float, optional
             Millimetres per pixel given by the user, in array axis order.
-        extra : sequence of path, optional
-            Images of the cohort outside `images`.
+        extra : sequence of path, or mapping of path to str, optional
+            Images of the cohort outside `images`, or their names by path; a name that is recorded stays.
         measurements : MeasurementSchema, optional
             What is measured between the landmarks.
 
@@ -226,10 +228,14 @@ class Study:
         raise InputError(f"{self.folder}: {fact}", code=ErrorCode.IMAGES_NOT_FOUND)
 
     @property
-    def extra(self) -> tuple[Path, ...]:
-        """Images of the cohort outside `images`, such as a template from another folder."""
+    def extra(self) -> Mapping[Path, str]:
+        """Images of the cohort outside `images`, such as a template from another folder: names by path.
+
+        A name is empty where none is recorded: it follows from the path, see `list_files`.
+        """
         found = (self._candidates(*pair) for pair in self._settings.extra_pairs)
-        return tuple(next((path for path in paths if path.exists()), paths[0]) for paths in found)
+        paths = (next((path for path in paths if path.exists()), paths[0]) for paths in found)
+        return dict(zip(paths, self._settings.names_of_extra, strict=True))
 
     @property
     def spacing(self) -> Spacing:
@@ -267,7 +273,7 @@ class Study:
         images: str | Path | None = None,
         template: str | None = None,
         spacing: float | Sequence[float] | _Unchanged | None = _UNCHANGED,
-        extra: Sequence[str | Path] | None = None,
+        extra: ExtraImages | None = None,
         renamed: Mapping[str, str] | None = None,
         sides: Sides | None = None,
         measurements: MeasurementSchema | None = None,
@@ -304,7 +310,11 @@ class Study:
         if images is not None or (self.images and self.images.exists()):
             changed = _with_images(changed, self.folder, self.images if images is None else images)
         if extra is not None or all(path.exists() for path in self.extra):
-            changed = _with_extra(changed, self.folder, self.extra if extra is None else extra)
+            known = self.extra
+            given = known if extra is None else extra
+            if not isinstance(given, Mapping):
+                given = {path: known.get(path, "") for path in map(Path, given)}
+            changed = _with_extra(changed, self.folder, given)
         if renamed:
             changed = dataclasses.replace(
                 changed,
@@ -451,6 +461,15 @@ class Study:
             self._check_not_replacing()
             self._save_set(self._annotations, name, kept, geometry)
 
+    def predicted_images(self, names: Iterable[str]) -> set[str]:
+        """Those of the named images for which there is a prediction."""
+        stems = {path.stem for path in self._files(_PREDICTIONS)}
+        return {
+            name
+            for name in map(composed_name, names)
+            if file_stem(name) in stems or earlier_file_stem(name) in stems
+        }
+
     def load_further_subjects(self, name: str) -> tuple[LandmarkSet, ...]:
         """Predicted landmarks of the second subject of an image and on; none of an image of one subject."""
         found: list[LandmarkSet] = []
@@ -469,14 +488,18 @@ class Study:
         geometry: Geometry | None = None,
         *,
         further_subjects: Sequence[LandmarkSet] = (),
+        model: str = "",
     ) -> None:
         """Save the predicted landmarks of one image; the annotations stay untouched.
 
         Landmarks that were renamed after the model was trained get their new names. Parameters as in
-        `save_annotations`; `further_subjects` are those of the second subject and on, which replace earlier ones.
+        `save_annotations`; `further_subjects` are those of the second subject and on, which replace earlier ones,
+        `model` is the name of the model's folder, empty for one that is not of the study.
         """
         known = {} if geometry is None else {name: geometry}
-        self.save_all_predictions({name: landmarks}, known, further_subjects={name: further_subjects})
+        self.save_all_predictions(
+            {name: landmarks}, known, further_subjects={name: further_subjects}, model=model
+        )
 
     def save_all_predictions(
         self,
@@ -484,6 +507,7 @@ class Study:
         geometries: Mapping[str, Geometry],
         *,
         further_subjects: Mapping[str, Sequence[LandmarkSet]] | None = None,
+        model: str = "",
     ) -> None:
         """Save the predicted landmarks of many images, as `save_predictions` does those of one, in less time."""
         further = further_subjects or {}
@@ -503,6 +527,7 @@ class Study:
         atomic_write_all(files)
         for name in predictions:
             self._remove_earlier(_PREDICTIONS, composed_name(name))
+        write_prediction_models(self.folder, predictions, model)
 
     def _subject_file(self, name: str, number: int) -> Path:
         return self.folder / _SUBJECTS / f"{file_stem(subject_name(composed_name(name), number))}.csv"
@@ -731,10 +756,14 @@ def _with_images(settings: StudySettings, folder: Path, images: str | Path | Non
     return dataclasses.replace(settings, images=relative, images_absolute=absolute)
 
 
-def _with_extra(settings: StudySettings, folder: Path, extra: Sequence[str | Path]) -> StudySettings:
+def _with_extra(settings: StudySettings, folder: Path, extra: ExtraImages) -> StudySettings:
+    names = tuple(extra.values()) if isinstance(extra, Mapping) else ()
     pairs = [relative_and_absolute(path, folder) for path in extra]
     return dataclasses.replace(
-        settings, extra=tuple(pair[0] for pair in pairs), extra_absolute=tuple(pair[1] for pair in pairs)
+        settings,
+        extra=tuple(pair[0] for pair in pairs),
+        extra_absolute=tuple(pair[1] for pair in pairs),
+        extra_names=names if any(names) else (),
     )
 
 

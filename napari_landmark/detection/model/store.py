@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_landmark.data.errors import ErrorCode, InputError
 from napari_landmark.data.files.small_file import read_small_text
+from napari_landmark.data.study.prediction_models import images_to_predict, read_prediction_models
 from napari_landmark.data.study.study import Study
 
 if TYPE_CHECKING:
@@ -33,6 +35,27 @@ def require_default_folder(study: Study) -> Path:
     if folder is None:
         raise InputError(f"{study.folder}: has no trained model yet", code=ErrorCode.NO_MODEL)
     return folder
+
+
+def new_images(study: Study, names: Iterable[str], *, model: str) -> list[str]:
+    """Images of a study that a model of it did not predict yet, in their order.
+
+    Parameters
+    ----------
+    study : Study
+    names : iterable of str
+        Names of the images.
+    model : str
+        Name of the model's folder.
+    """
+    names = list(names)
+    return images_to_predict(
+        names,
+        model,
+        models=read_prediction_models(study.folder),
+        predicted=study.predicted_images(names),
+        is_only=[folder.name for folder in model_folders(study)] == [model],
+    )
 
 
 def was_cancelled(folder: Path) -> bool:

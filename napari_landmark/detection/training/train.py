@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,7 @@ def _train(
             model,
             cohort,
             study=study,
+            model_name=folder.name,
             journal=folder / PREDICTION_JOURNAL,
             poses=poses,
             not_found=report.not_found,
@@ -320,18 +321,24 @@ def predict_cohort(
     cohort: Cohort,
     *,
     study: Study | None = None,
+    model_name: str = "",
+    images: Collection[str] | None = None,
     journal: Path | None = None,
     poses: dict[str, Pose] | None = None,
     not_found: dict[str, str] | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> dict[str, LandmarkSet]:
-    """Predict the landmarks of every image of the cohort, by name.
+    """Predict the landmarks of every image of the cohort, or of some, by name.
 
     Parameters
     ----------
     study : Study, optional
         The predictions are written to it, many at a time.
+    model_name : str, optional
+        Name of the model's folder in the study.
+    images : collection of str, optional
+        Names of the images to predict; by default all.
     journal : Path, optional
         File that keeps the predictions made so far; those of an interrupted run with the same model are taken from it.
         To be removed by the caller.
@@ -349,6 +356,9 @@ def predict_cohort(
         The journal or the study cannot be written.
     """
     kept = None if journal is None else DetectionJournal(journal, {"model": model.digest()}, model.schema)
+    every = zip(cohort.names, cohort.paths, strict=True)
+    wanted = None if images is None else set(images)
+    chosen = [(name, path) for name, path in every if wanted is None or name in wanted]
     found: dict[str, LandmarkSet] = {}
     further: dict[str, tuple[LandmarkSet, ...]] = {}
     written = 0
@@ -356,15 +366,19 @@ def predict_cohort(
     def write() -> None:
         nonlocal written
         if study is not None:
-            names = cohort.names[written : len(found)]
-            geometries = {name: cohort.geometry(written + k) for k, name in enumerate(names)}
+            names = list(found)[written:]
+            geometries = {name: cohort.geometry(cohort.index(name)) for name in names}
             study.save_all_predictions(
-                {name: found[name] for name in names}, geometries, further_subjects=further
+                {name: found[name] for name in names},
+                geometries,
+                further_subjects=further,
+                model=model_name,
             )
         written = len(found)
 
     try:
-        for number, (name, path) in enumerate(zip(cohort.names, cohort.paths, strict=True)):
+        for name, path in chosen:
+            number = cohort.index(name)
             if cancel is not None and cancel.cancelled:
                 break
             geometry = cohort.geometry(number)
@@ -393,7 +407,7 @@ def predict_cohort(
             if len(found) - written >= _WRITTEN_AT_ONCE:
                 write()
             if progress:
-                progress(ProgressEvent("predicting cohort", (number + 1) / len(cohort)))
+                progress(ProgressEvent("predicting cohort", len(found) / len(chosen)))
     finally:
         if kept is not None:
             kept.close()

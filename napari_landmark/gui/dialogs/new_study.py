@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from napari.components import ViewerModel
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
@@ -21,6 +23,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.data.formats.registry import landmark_formats
+from napari_landmark.data.images import dicom_series
+from napari_landmark.data.images.image import looks_like_image
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.measurement_language.schema_file import SchemaFile, is_schema_file
 from napari_landmark.data.study.study import Study
@@ -44,11 +49,26 @@ _FROM_POINTS = "The named points in the viewer"
 _UNNAMED = next(iter(PRESETS))
 
 
+def show_new_study_dialog(
+    viewer: ViewerModel, session: Session, parent: QWidget, *, images: Path | None = None
+) -> None:
+    """Let the user create a study, such as from a folder of images that is known already."""
+    dialog = NewStudyDialog(viewer, session, parent)
+    if images is not None:
+        dialog.take([images])
+    dialog.exec()
+    dialog.deleteLater()
+
+
 class NewStudyDialog(QDialog):
-    """Images, landmarks and folder of a new study, filled in from the open layers where they are known."""
+    """Images, landmarks and folder of a new study, filled in from the open layers where they are known.
+
+    Folders, images and landmark files may be dropped onto it.
+    """
 
     def __init__(self, viewer: ViewerModel, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setAcceptDrops(True)
         self.setWindowTitle("New study")
         self._viewer, self._session = viewer, session
         self._open: OpenImages | None = open_images(viewer) if not session.current_image else None
@@ -118,6 +138,39 @@ class NewStudyDialog(QDialog):
             adding=free,
             annotations=starting,
         )
+
+    def take(self, paths: Sequence[Path]) -> None:
+        """Fill in a folder of images, that of images, a file of landmarks, or several of these."""
+        unknown = []
+        for path in paths:
+            if path.is_dir() and not dicom_series.accepts(path):
+                self._take_images(path)
+            elif looks_like_image(path) or path.is_dir():
+                self._take_images(path.parent)
+            elif _is_landmark_file(path):
+                self.file.edit.setText(str(path))
+                self.landmarks.setCurrentText(_FROM_FILE)
+            else:
+                unknown.append(path.name)
+        text = f"{', '.join(unknown[:3])}: neither images nor landmarks." if unknown else ""
+        self.problem.setText(problem_text(text) if text else "")
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Accept files and folders of this computer."""
+        mime = None if event is None else event.mimeData()
+        if event is not None and mime is not None and any(url.isLocalFile() for url in mime.urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Fill in what is dropped."""
+        mime = None if event is None else event.mimeData()
+        if event is not None and mime is not None:
+            event.acceptProposedAction()
+            self.take([Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()])
+
+    def _take_images(self, folder: Path) -> None:
+        self.from_folder.setChecked(True)
+        self.images.edit.setText(str(folder))
 
     def _schema(self) -> SchemaFile:
         choice = self.landmarks.currentText()
@@ -242,6 +295,11 @@ class _PathEdit(QWidget):
             chosen = QFileDialog.getExistingDirectory(self, self._title, self.text())
         if chosen:
             self.edit.setText(chosen)
+
+
+def _is_landmark_file(path: Path) -> bool:
+    name = path.name.lower()
+    return is_schema_file(path) or any(name.endswith(one.suffixes) for one in landmark_formats() if one.read)
 
 
 def _free_folder(folder: Path) -> Path:

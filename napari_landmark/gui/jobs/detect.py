@@ -18,6 +18,7 @@ from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.dicom_view import read_stated_views
 from napari_landmark.data.study.study import Study
+from napari_landmark.detection.model.store import require_default_folder
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.model_cache import model_cache
 from napari_landmark.gui.jobs.predictions import JobPredictions, not_found_statement
@@ -77,7 +78,8 @@ def detect_job(session: Session, *, model: str | None, image: str, device: str =
         number = cohort.index(image)
         detection = loaded.detect_in_cohort(cohort, number)
         geometry, further = cohort.geometry(number), detection.subjects[1:]
-        study.save_predictions(image, detection.landmarks, geometry, further_subjects=further)
+        name = model or require_default_folder(study).name
+        study.save_predictions(image, detection.landmarks, geometry, further_subjects=further, model=name)
         _write_poses(study, cohort, {image: detection.pose})
         return image
 
@@ -111,9 +113,10 @@ def detect_all_job(
     model: str | None,
     device: str = "auto",
     host: str = "",
+    only_new: bool = False,
     record: JobRecord | None = None,
 ) -> ProcessJob:
-    """Detect the landmarks of all images of the study.
+    """Detect the landmarks of all images of the study, or of those that the model did not predict yet.
 
     Succeeds with `DetectedImages`. The predictions are in the study's files when it ends; annotations stay as they are.
 
@@ -126,6 +129,8 @@ def detect_all_job(
     device : str, optional
     host : str, optional
         Name of the host that detects; this computer by default.
+    only_new : bool, optional
+        Whether only images are looked at that the model did not predict yet.
     record : JobRecord, optional
         Detection that an earlier viewer started, to be followed instead of a new one.
     """
@@ -135,9 +140,13 @@ def detect_all_job(
     def make(_: Path) -> DetectStudyJob | DetectOnHostJob:
         size = cohort.working_size
         if host:
-            return DetectOnHostJob(study=folder, host=host, model=model, device=device, working_size=size)
+            return DetectOnHostJob(
+                study=folder, host=host, model=model, device=device, working_size=size, only_new=only_new
+            )
         images = study.require_images().absolute()
-        return DetectStudyJob(study=folder, images=images, model=model, device=device, working_size=size)
+        return DetectStudyJob(
+            study=folder, images=images, model=model, device=device, working_size=size, only_new=only_new
+        )
 
     def finish(result: dict[str, Any]) -> DetectedImages:
         return DetectedImages(

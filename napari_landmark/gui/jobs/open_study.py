@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,8 +32,8 @@ class ImageSource(Protocol):
         """Folder of the images; InputError where it is not there."""
 
     @property
-    def extra(self) -> tuple[Path, ...]:
-        """Image files outside the folder."""
+    def extra(self) -> Mapping[Path, str]:
+        """Names of image files outside the folder, by path."""
 
     @property
     def spacing(self) -> Spacing:
@@ -97,6 +97,7 @@ def open_job(
     adding: bool = False,
     preferences: Preferences | None = None,
     annotations: Mapping[str, LandmarkSet] | None = None,
+    change: Callable[[Study, Progress, CancelToken], object] | None = None,
 ) -> Job:
     """Open a study and show it; succeeds with a `PreparedStudy`, None where it was cancelled.
 
@@ -117,6 +118,8 @@ def open_job(
     annotations : mapping of str to LandmarkSet, optional
         First annotations of a created study, by image as a file names it; where one is outside its image no study is
         created.
+    change : callable, optional
+        Changes the study before its images are read, in the job's thread.
     """
     preferences = preferences or Preferences.read()
 
@@ -128,6 +131,8 @@ def open_job(
         try:
             if create is None:
                 study = Study.open(folder)
+                if change is not None:
+                    change(study, progress, cancel)
                 cohort = read_cohort(study, preferences, progress=progress, cancel=cancel)
             else:
                 # Read before the study is written: a folder without images must not leave half a study.
@@ -216,7 +221,7 @@ class _Planned:
 
     images: Path
     spacing: Spacing
-    extra: tuple[Path, ...] = ()
+    extra: Mapping[Path, str] = field(default_factory=dict)
 
     def require_images(self) -> Path:
         """Their folder; InputError where there is none."""

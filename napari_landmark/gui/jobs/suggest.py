@@ -49,6 +49,7 @@ def suggest_job(
         return SuggestJob(
             images=study.require_images().absolute(),
             extra=tuple(path.absolute() for path in study.extra),
+            extra_names=tuple(study.extra.values()),
             count=_COUNT,
             minutes=minutes,
             device=device,

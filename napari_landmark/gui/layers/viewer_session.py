@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 from napari_landmark.gui.layers.layer_manager import LayerManager
 from napari_landmark.gui.layers.napari_internals import main_window
 from napari_landmark.gui.layers.warm_up import warm_up
+from napari_landmark.gui.session.event_log import EVENT_LOG
 from napari_landmark.gui.session.session import Session
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ def get_session(viewer: ViewerModel) -> Session:
     if viewer not in _SESSIONS:
         warm_up()
         session = _SESSIONS[viewer] = Session()
+        EVENT_LOG.follow(session)
+        logging.getLogger("napari_landmark").addHandler(EVENT_LOG)  # once, however often
         _LAYER_MANAGERS[viewer] = LayerManager(viewer, session)
         window = main_window(viewer)
         if window is not None:

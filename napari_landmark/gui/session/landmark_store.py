@@ -201,6 +201,11 @@ class LandmarkStore:
         own = self._predictions.covariances(images, self._study.schema)[..., 3 - ndim :, 3 - ndim :]
         return np.where(manual[..., None, None], np.nan, own)
 
+    @property
+    def predicted_images(self) -> Collection[str]:
+        """Names of the images with a prediction."""
+        return self._predictions.images
+
     def annotated_among(self, images: Collection[str]) -> list[str]:
         """Those of the images that have an annotation and a prediction, in their order."""
         annotated, predicted = self._annotations.images, self._predictions.images

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from napari_landmark.data.study.prediction_models import read_prediction_models
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.model.store import default_folder, learned_images, model_folders, was_cancelled
 from napari_landmark.gui.session.registration_models import (
@@ -63,6 +65,8 @@ class ModelList:
         Folder of a registration training that can be resumed.
     learned_images : frozenset of str, optional
         Images whose annotations the default model has learned.
+    prediction_models : mapping of str to str, optional
+        Model that predicted each image, see `read_prediction_models`.
     """
 
     landmark_models: tuple[LandmarkModelInfo, ...] = ()
@@ -72,6 +76,7 @@ class ModelList:
     registration_models: tuple[RegistrationModelInfo, ...] = ()
     interrupted_registration: Path | None = None
     learned_images: frozenset[str] = frozenset()
+    prediction_models: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, study: Study) -> ModelList:
@@ -85,6 +90,7 @@ class ModelList:
             tuple(registration_models(study)),
             interrupted_registration(study),
             frozenset() if default is None else learned_images(default),
+            read_prediction_models(study.folder),
         )
 
     @property

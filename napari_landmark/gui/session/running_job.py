@@ -13,6 +13,7 @@ class JobKind(StrEnum):
     """Kinds of long work; the value is the title that the user reads."""
 
     READ_IMAGES = "Reading images"
+    SAMPLE_DATA = "Drawing sample images"
     TRAIN = "Training"
     DETECT = "Detecting"
     HEATMAPS = "Computing heatmaps"

@@ -8,10 +8,12 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_landmark.gui.canvas.canvas_view import show_canvas_view
 from napari_landmark.gui.controls import NARROWEST, button
+from napari_landmark.gui.dialogs.copy_log import offer_log
 from napari_landmark.gui.keys import bind_keys
 from napari_landmark.gui.layers.layer_manager import LayerManager
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.listener import Listener
+from napari_landmark.gui.widgets.file_drop import take_drops
 from napari_landmark.gui.widgets.study_bar import StudyBar
 
 
@@ -45,6 +47,8 @@ class Dock(Listener):
         self.layer_manager: LayerManager = get_layer_manager(viewer)
         bind_keys(viewer, self.session)
         show_canvas_view(viewer)
+        take_drops(viewer)
+        offer_log(viewer, self.session)
 
     def open_dock(self, name: str) -> None:
         """Bring another widget of this plugin to the front."""

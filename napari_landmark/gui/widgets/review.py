@@ -23,6 +23,7 @@ from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.correction_advice import session_advice
 from napari_landmark.gui.session.landmark_store import LandmarkStore
+from napari_landmark.gui.session.new_images import new_images
 from napari_landmark.gui.session.odd_shapes import OddShapes
 from napari_landmark.gui.session.region_coverage import region_coverage
 from napari_landmark.gui.session.review_filter import ReviewState
@@ -56,11 +57,17 @@ class ReviewWidget(DockWidget):
         self.models = QComboBox()
         self.models.setAccessibleName("Model that detects")
         self.models.setToolTip("Model of the study that detects; the newest is on top")
+        self.models.activated.connect(self.refresh)
         self.detect_all = button(
             "Detect in all", lambda: self._on_detect(None), tip="In all images of the study"
         )
         self.detect_one = button(
             "In this", lambda: self._on_detect(self.session.current_image), tip="Only in the current image"
+        )
+        self.detect_new = button(
+            "Detect in new images",
+            lambda: self._on_detect(None, only_new=True),
+            tip="Only in images that this model did not predict yet, such as added ones",
         )
         self.compute = ComputeChoice(self.session)
         self.heatmaps = QCheckBox("Heatmap of the landmark")
@@ -188,6 +195,7 @@ class ReviewWidget(DockWidget):
         for widgets in (
             (self.hint,),
             (QLabel("Model"), self.models, self.detect_all, self.detect_one),
+            (self.detect_new,),
             (self.compute,),
             (self.progress, self.doubtful),
             (self.order, self.sheet, self.map),
@@ -245,6 +253,7 @@ class ReviewWidget(DockWidget):
         self.hint.setText("There is no model yet: annotate one image and <b>train</b> first.")
         for widget in (self.detect_all, self.detect_one, self.again):
             widget.setEnabled(idle and bool(names))
+        self._offer_new(idle and not reading)
         self.compute.setEnabled(idle)
         self.heatmaps.setEnabled(bool(names))
         emphasise(self.detect_all, bool(names) and not anything)
@@ -272,6 +281,18 @@ class ReviewWidget(DockWidget):
         if session.current_landmark in schema:
             definition = schema.definitions[schema.index(session.current_landmark)]
         self.about.setText(f"<b>{session.current_landmark}</b> {definition}")
+
+    def _offer_new(self, idle: bool) -> None:
+        """Offer to detect only in images that are new for the model, where it knows others already."""
+        session, model = self.session, self.models.currentData()
+        new = new_images(session, model) if model else []
+        some = 0 < len(new) < len(session.names)
+        self.detect_new.setVisible(some)
+        self.detect_new.setEnabled(idle)
+        self.detect_new.setText(
+            "Detect in 1 new image" if len(new) == 1 else f"Detect in {len(new)} new images"
+        )
+        emphasise(self.detect_new, some)
 
     def _show_flag(self, store: LandmarkStore) -> None:
         """Show what the model says of the image as a whole, and what the user decided."""
@@ -360,7 +381,7 @@ class ReviewWidget(DockWidget):
     def _show_order(self) -> None:
         self.order.setCurrentIndex(1 if self.cohort.model.by_shape else 0)
 
-    def _on_detect(self, image: str | None) -> None:
+    def _on_detect(self, image: str | None, *, only_new: bool = False) -> None:
         session = self.session
 
         def begin() -> None:
@@ -372,7 +393,7 @@ class ReviewWidget(DockWidget):
                 host = self.compute.host
                 if host and not self.compute.confirms(session.require_cohort()):
                     return
-                job = detect_all_job(session, model=model, device=device, host=host)
+                job = detect_all_job(session, model=model, device=device, host=host, only_new=only_new)
             self.follow(job, (job.succeeded, self._on_found), until=(job.succeeded, job.failed))
             session.run(job)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -13,20 +14,26 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QListView,
+    QMenu,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_landmark.gui.controls import button, emphasise, note
-from napari_landmark.gui.dialogs.new_study import NewStudyDialog
+from napari_landmark.gui.dialogs.copy_log import COPY_LOG, copy_log
+from napari_landmark.gui.dialogs.new_study import show_new_study_dialog
+from napari_landmark.gui.jobs.add_images import add_images_job
 from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import open_job
+from napari_landmark.gui.jobs.sample_data import sample_hands_job
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.listener import Listener
+from napari_landmark.gui.next_turn import in_next_turn
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.display_button import DisplayButton
+from napari_landmark.gui.widgets.first_steps import FirstSteps
 from napari_landmark.gui.widgets.image_list_model import ImageListModel
 from napari_landmark.gui.widgets.progress_bar import ProgressBar
 from napari_landmark.progress import ProgressEvent
@@ -38,11 +45,24 @@ class StudyBar(Listener):
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         super().__init__(session)
         self.shows_training = True
+        self._is_first = False
         self.asks_for_study = True
         self._viewer = viewer
+        self.sample = button(
+            "Sample data", self._on_sample, tip="Drawn hand radiographs, with a list of landmarks"
+        )
         self.new = button("New study…", self._on_new, tip="From a folder of images, or from the open images")
         self.open = button("Open study…", self._on_open, tip="Folder of a study")
-        self.hint = note()
+        self.add = QPushButton("Add images…")
+        self.add.setToolTip(
+            "Further images for this study; a folder or files may also be dropped onto the canvas"
+        )
+        self.more = QPushButton("?")
+        self.more.setToolTip("Help")
+        self.more.setAccessibleName("Help")
+        self.more.setFixedWidth(40)
+        self.first = FirstSteps()
+        self._add_menus()
         self.title = QLabel()
         self.title.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._listed = ImageListModel(session)
@@ -84,7 +104,8 @@ class StudyBar(Listener):
         self.navigation.setVisible(has)
         self.title.setVisible(has)
         self.state.setVisible(has)
-        self.hint.setVisible(not has and self.asks_for_study)
+        self._arrange(first=not has and self.asks_for_study)
+        self.add.setVisible(study is not None and not study.reader)
         emphasise(self.new, not has and self.asks_for_study)
         self.new.setText("New study…")
         if study is None:
@@ -97,9 +118,11 @@ class StudyBar(Listener):
         self._on_image()
 
     def _lay_out(self) -> None:
-        files = QHBoxLayout()
-        files.addWidget(self.new, 1)
-        files.addWidget(self.open, 1)
+        self._files = QHBoxLayout()
+        self._files.addWidget(self.new, 1)
+        self._files.addWidget(self.open, 1)
+        self._files.addWidget(self.add, 1)
+        self._files.addWidget(self.more, 0, Qt.AlignmentFlag.AlignRight)
         self.navigation = QWidget()
         row = QHBoxLayout(self.navigation)
         row.setContentsMargins(0, 0, 0, 0)
@@ -116,8 +139,9 @@ class StudyBar(Listener):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addLayout(files)
-        for widget in (self.hint, self.title, self.navigation, self.state, self.running):
+        layout.addWidget(self.first)
+        layout.addLayout(self._files)
+        for widget in (self.title, self.navigation, self.state, self.running):
             layout.addWidget(widget)
 
     def _arrow(self, text: str, by: int, key: str, *, name: str) -> QPushButton:
@@ -131,12 +155,70 @@ class StudyBar(Listener):
             return
         found = open_layers_count(self._viewer)
         self.new.setText("Start with the open images…" if found else "New study…")
-        self.hint.setText(
-            "Annotate the open image, and the plugin detects its landmarks in all images of the folder."
-            if found
-            else "Begin with a folder of images of one kind. You annotate one of them; the plugin detects the "
-            "same landmarks in all others.<br>To try it: <b>File › Open Sample › Landmarks</b>."
-        )
+        for line, text in zip(self.first.notes, _STEPS_OPEN if found else _STEPS, strict=True):
+            line.setText(text)
+        self.sample.setVisible(not found and self.asks_for_study)
+        self.first.notes[0].setVisible(not found)
+
+    def _arrange(self, *, first: bool) -> None:
+        """Show the buttons with a line each while there is nothing to do but to begin, else in one row."""
+        self.first.setVisible(first)
+        self.sample.setVisible(first)
+        if first == self._is_first:
+            return
+        self._is_first = first
+        if first:
+            self.first.take((self.sample, self.new, self.open))
+        else:
+            self._files.insertWidget(0, self.new, 1)
+            self._files.insertWidget(1, self.open, 1)
+
+    def _add_menus(self) -> None:
+        menu = QMenu(self.add)
+        menu.setToolTipsVisible(True)
+        menu.addAction("Image files…", self._on_add_files)
+        menu.addAction("All images of a folder…", self._on_add_folder)
+        look = menu.addAction("New files in the folder of the study's images", self._on_look)
+        if look is not None:
+            look.setToolTip("Files that came there since the study was opened")
+        self.add.setMenu(menu)
+        about = QMenu(self.more)
+        about.addAction(COPY_LOG, self._on_copy_log)
+        self.more.setMenu(about)
+
+    def _on_add_files(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Add images to the study")
+        self.add_images([Path(path) for path in chosen])
+
+    def _on_add_folder(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Add all images of a folder to the study")
+        self.add_images([Path(chosen)] if chosen else [])
+
+    def _on_look(self) -> None:
+        self.session.attempt(lambda: self.add_images([self.session.require_study().require_images()]))
+
+    def add_images(self, paths: Sequence[Path]) -> None:
+        """Add images and folders to the open study; nothing happens without any."""
+        if paths:
+            self.session.attempt(lambda: self.session.run(add_images_job(self.session, paths)))
+
+    def _on_copy_log(self) -> None:
+        copy_log(self.session)
+
+    def _on_sample(self) -> None:
+        def begin() -> None:
+            job = sample_hands_job(self.session)
+            self.follow(job, (job.succeeded, self._on_drawn), until=(job.succeeded, job.failed))
+            self.session.run(job)
+
+        self.session.attempt(begin)
+
+    def _on_drawn(self, _: object) -> None:
+        """Open the sample image and the dialog that is filled in for it."""
+        open_sample = getattr(self._viewer, "open_sample", None)
+        if open_sample is not None:
+            open_sample("napari-landmark", "hands")
+            in_next_turn(self, self._on_new)
 
     def _on_image(self) -> None:
         session = self.session
@@ -172,9 +254,7 @@ class StudyBar(Listener):
         self._on_image()  # back to the current image where the chosen one could not be read
 
     def _on_new(self) -> None:
-        dialog = NewStudyDialog(self._viewer, self.session, self)
-        dialog.exec()
-        dialog.deleteLater()
+        show_new_study_dialog(self._viewer, self.session, self)
 
     def _on_open(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Open a study: choose its folder")
@@ -184,7 +264,7 @@ class StudyBar(Listener):
     def _on_job(self) -> None:
         job = self.session.job
         self.running.setVisible(job is not None and (self.shows_training or job.kind is not JobKind.TRAIN))
-        for widget in (self.new, self.open):
+        for widget in (self.sample, self.new, self.open, self.add):
             widget.setEnabled(job is None)
         if job is not None:
             self._on_job_cancelling()
@@ -211,6 +291,18 @@ class StudyBar(Listener):
         if job is not None:
             self.cancel.setEnabled(job.can_cancel)
             self.cancel.setText(job.cancel_text)
+
+
+_STEPS = (
+    "Try it: drawn hand radiographs.",
+    "Your images: a folder of one kind. You annotate one; the plugin finds the same landmarks in all others.",
+    "Go on where you stopped.",
+)
+_STEPS_OPEN = (
+    "",
+    "Annotate the open image, and the plugin finds its landmarks in all images of the folder.",
+    _STEPS[2],
+)
 
 
 def open_layers_count(viewer: ViewerModel) -> int:

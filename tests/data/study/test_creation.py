@@ -53,7 +53,7 @@ class TestCreation:
         assert (study.template, study.schema, study.spacing) == ("b.png", SCHEMA, 0.5)
         assert study.images.resolve() == images.resolve()
         assert study.annotations() == {"b.png": MARKS}
-        assert study.extra == ()
+        assert not study.extra
 
     def test_a_template_outside_the_folder_is_kept_as_an_extra_image(self, images, elsewhere, tmp_path):
         cohort = Cohort.from_folder(images, extra=[elsewhere])
@@ -145,5 +145,5 @@ class TestSeries:
         study = create_study(
             tmp_path / "s", Cohort.from_folder(folder, extra=list(marks)), images=folder, annotations=marks
         )
-        assert (study.template, study.extra) == ("one", ())
+        assert (study.template, dict(study.extra)) == ("one", {})
         assert study.load_annotations("one")["tip"].position == (2, 3, 4)

@@ -82,7 +82,7 @@ class TestFolder:
         (tmp_path / "a").rename(tmp_path / "b")
         moved = Study.open(tmp_path / "b" / "study")
         assert moved.images == tmp_path / "b" / "images"
-        assert moved.extra == (tmp_path / "b" / "other" / "t.png",)
+        assert list(moved.extra) == [tmp_path / "b" / "other" / "t.png"]
 
     def test_it_moves_without_its_images(self, tmp_path):
         (tmp_path / "images").mkdir()
@@ -93,7 +93,7 @@ class TestFolder:
         (tmp_path / "deep").mkdir()
         (tmp_path / "study").rename(tmp_path / "deep" / "study")
         moved = Study.open(tmp_path / "deep" / "study")
-        assert (moved.images, moved.extra) == (tmp_path / "images", (tmp_path / "t.png",))
+        assert (moved.images, tuple(moved.extra)) == (tmp_path / "images", (tmp_path / "t.png",))
         (tmp_path / "images").rename(tmp_path / "away")
         (tmp_path / "t.png").rename(tmp_path / "u.png")
         moved.update(template="x.png")
@@ -101,7 +101,7 @@ class TestFolder:
         (tmp_path / "away").rename(tmp_path / "images")
         (tmp_path / "u.png").rename(tmp_path / "t.png")
         again = Study.open(moved.folder)
-        assert (again.images, again.extra) == (tmp_path / "images", (tmp_path / "t.png",))
+        assert (again.images, tuple(again.extra)) == (tmp_path / "images", (tmp_path / "t.png",))
         again.update(template="y.png")
         assert json.loads((again.folder / "study.json").read_text())["images"] == "../../images"
 
@@ -113,7 +113,7 @@ class TestFolder:
         data["images"], data["extra"] = str(tmp_path / "images"), [str(tmp_path / "t.png")]
         path.write_text(json.dumps(data))
         old = Study.open(study.folder)
-        assert (old.images, old.extra) == (tmp_path / "images", (tmp_path / "t.png",))
+        assert (old.images, tuple(old.extra)) == (tmp_path / "images", (tmp_path / "t.png",))
 
     def test_a_study_is_not_made_over_another(self, study):
         with pytest.raises(InputError, match="holds a study already"):
