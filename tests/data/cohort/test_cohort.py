@@ -13,6 +13,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
+from napari_landmark.data.cohort import cohort as cohort_module
 from napari_landmark.data.cohort import drawing as drawing_module
 from napari_landmark.data.cohort.cohort import Cohort, working_canvas
 from napari_landmark.data.cohort.pose import Pose
