@@ -1,7 +1,7 @@
 """Facts of images that persons keep in a study: whether to use an image, a remark, the reader, age, sex, any column.
 
 They are the table ``images.csv`` of a study, which may as well be written with a spreadsheet: needed is the column
-'image'. No machine writes into it.
+'image'. No program writes into it unless a person asks for it, and never over what a person wrote.
 """
 
 from __future__ import annotations
@@ -84,6 +84,11 @@ class ImageFacts:
         return next(
             (text.strip() for key, text in self.more.items() if key.strip().lower() == title.lower()), ""
         )
+
+    def with_cell(self, title: str, text: str) -> ImageFacts:
+        """The same with another cell of a column, whatever the capitals of its title."""
+        known = next((key for key in self.more if key.strip().lower() == title.lower()), title)
+        return dataclasses.replace(self, more={**self.more, known: text})
 
     def replaced(self, decision: ImageDecision | None) -> ImageFacts:
         """The same with another decision."""

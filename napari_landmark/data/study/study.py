@@ -24,6 +24,7 @@ from napari_landmark.data.measurement_language.definition import MeasurementSche
 from napari_landmark.data.sides import Mirroring, Sides
 from napari_landmark.data.study.file_replacement import FileReplacement, finish_replacement, is_replacing
 from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts, read_facts, write_facts
+from napari_landmark.data.study.laterality import sides_of_images, with_laterality
 from napari_landmark.data.study.lock import ANNOTATING, allowed
 from napari_landmark.data.study.settings import (
     Spacing,
@@ -553,6 +554,35 @@ class Study:
             if not facts and not columns:
                 del known[composed_name(name)]
             write_facts(self.folder, known)
+
+    def fill_laterality(self, mirrored: Mapping[str, bool], *, image: str) -> list[str]:
+        """Write the side of each image that has none into the facts, told by the side of one image.
+
+        Parameters
+        ----------
+        mirrored : mapping of str to bool
+            Whether an image is a mirror image of the template, by name.
+        image : str
+            Whose side is in its facts, in the column 'laterality'.
+
+        Returns
+        -------
+        list of str
+            Images whose facts state the other side; they stay as they are.
+
+        Raises
+        ------
+        InputError
+            The side or pose of `image` is not known, another program annotates the study, or the file cannot be
+            read or written.
+        """
+        with allowed(self.folder, ANNOTATING):
+            known = self.facts()
+            filled, contrary = with_laterality(
+                known, sides_of_images(known, mirrored, image=composed_name(image))
+            )
+            write_facts(self.folder, filled)
+        return contrary
 
     def result(self, name: str) -> LandmarkSet:
         """The annotation of an image, completed with its prediction."""

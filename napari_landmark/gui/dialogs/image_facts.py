@@ -15,6 +15,8 @@ from qtpy.QtWidgets import (
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts
+from napari_landmark.data.study.laterality import LATERALITY
+from napari_landmark.detection.pose.pose_table import POSE_TABLE, read_pose_table
 from napari_landmark.gui.controls import button, note, problem_text
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.session import Session
@@ -27,6 +29,7 @@ _STATES = {
     "done": ImageDecision.DONE,
 }
 _SUGGESTED = ("age", "sex", "group", "date")
+_NAMED = 3  # images in a sentence
 
 
 class FactsDialog(QDialog):
@@ -64,6 +67,13 @@ class FactsDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.addLayout(self._form)
         layout.addWidget(button("Add column…", self._on_add, tip="Such as height or diagnosis"))
+        self.fill = button(
+            "Side of all images from this one",
+            self._on_fill,
+            tip=f"Writes the column {LATERALITY!r} of every image that has none: the side of this image, or the "
+            "other one where a mirror image was found",
+        )
+        layout.addWidget(self.fill)
         layout.addWidget(note("Kept in images.csv of the study, which a spreadsheet can edit as well."))
         layout.addWidget(self.problem)
         layout.addWidget(buttons)
@@ -88,6 +98,18 @@ class FactsDialog(QDialog):
         if accepted and title.strip():
             self.add_column(title.strip())
 
+    def _on_fill(self) -> None:
+        self.add_column(LATERALITY)
+        poses = read_pose_table(self._session.require_study().folder / POSE_TABLE)
+        editor = AnnotationEditor(self._session)
+        try:
+            editor.set_facts(self.facts())
+            contrary = editor.fill_laterality({name: pose.mirrored for name, pose in poses.items()})
+        except InputError as error:
+            self.problem.setText(problem_text(word(error)))
+            return
+        self.problem.setText(_fill_statement(len(poses), contrary))
+
     def _on_accept(self) -> None:
         try:
             AnnotationEditor(self._session).set_facts(self.facts())
@@ -95,3 +117,11 @@ class FactsDialog(QDialog):
             self.problem.setText(problem_text(word(error)))
             return
         self.accept()
+
+
+def _fill_statement(count: int, contrary: list[str]) -> str:
+    if not contrary:
+        return f"{count} images have a side."
+    more = f" and {len(contrary) - _NAMED} more" if len(contrary) > _NAMED else ""
+    named = ", ".join(contrary[:_NAMED]) + more
+    return f"{count} images have a side; in {named} another one was written, which stays: look at them."

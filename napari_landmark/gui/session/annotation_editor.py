@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from numpy.typing import ArrayLike
 
@@ -203,6 +203,16 @@ class AnnotationEditor:
         session.require_store().set_facts(session.current_image, facts)
         session.facts_changed.emit(session.current_image)
         session.landmarks_changed.emit(session.current_image)
+
+    def fill_laterality(self, mirrored: Mapping[str, bool]) -> list[str]:
+        """Write the side of each image that has none, told by that of the current image.
+
+        Returns the images whose facts state the other side; raises as `Study.fill_laterality`.
+        """
+        session = self._session
+        contrary = session.require_store().fill_laterality(mirrored, image=session.current_image)
+        session.facts_changed.emit(session.current_image)
+        return contrary
 
     # -- many landmarks -------------------------------------------------------------------------------
 

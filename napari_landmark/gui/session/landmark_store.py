@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -303,6 +303,13 @@ class LandmarkStore:
         self.check_right()
         self._study.set_facts(image, facts)
         self._facts = self._study.facts()
+
+    def fill_laterality(self, mirrored: Mapping[str, bool], *, image: str) -> list[str]:
+        """Write the side of each image that has none into the facts. Returns and raises as `Study.fill_laterality`."""
+        self.check_right()
+        contrary = self._study.fill_laterality(mirrored, image=image)
+        self._facts = self._study.facts()
+        return contrary
 
     def expected_error(self, image: str) -> tuple[float, float]:
         """Mean and largest expected error in native pixels of the predictions that no annotation replaces.

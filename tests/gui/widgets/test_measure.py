@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QStyle
 
+from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema
 from napari_landmark.data.links import Link
 from napari_landmark.data.measurement_language.definition import MeasurementSchema
 from napari_landmark.data.measurement_language.schema_file import SchemaFile
+from napari_landmark.data.study.image_facts import ImageFacts
+from napari_landmark.data.study.laterality import LATERALITY
 from napari_landmark.data.study.study import Study
+from napari_landmark.detection.pose.pose_table import POSE_TABLE, write_pose_table
 from napari_landmark.gui.controls import NARROWEST
 from napari_landmark.gui.dialogs.edit_measurements import MeasurementsDialog
 from napari_landmark.gui.dialogs.image_facts import FactsDialog
@@ -214,3 +218,27 @@ def test_facts_of_an_image_are_edited(widget, qtbot):
     facts = widget.session.study.facts()[widget.session.current_image]
     assert (facts.remark, facts.sex, facts.more) == ("blurred", "f", {"sex": "F", "height": "170"})
     assert np.all([one.image == widget.session.current_image for one in widget.model.values])
+
+
+def test_the_side_of_one_image_tells_those_of_all(widget, qtbot, truth):
+    session = widget.session
+    first, second, third = [
+        session.current_image,
+        *(name for name in truth if name != session.current_image),
+    ][:3]
+    poses = {first: Pose.upright(2), second: Pose.of_rotation(np.diag([1, -1]))}
+    write_pose_table(session.study.folder / POSE_TABLE, poses)
+    dialog = FactsDialog(session)
+    qtbot.addWidget(dialog)
+    dialog.fill.click()
+    assert "its side is not known" in dialog.problem.text()
+    dialog.columns[LATERALITY].setText("L")
+    dialog.fill.click()
+    assert dialog.problem.text() == "2 images have a side."
+    sides = {name: facts.value(LATERALITY) for name, facts in session.study.facts().items()}
+    assert sides == {first: "L", second: "R"}
+    assert third not in sides
+    session.study.set_facts(second, ImageFacts(more={LATERALITY: "left"}))
+    dialog.fill.click()
+    assert f"in {second} another one was written, which stays" in dialog.problem.text()
+    assert session.study.facts()[second].value(LATERALITY) == "left"
