@@ -237,6 +237,25 @@ def test_nothing_is_cut_or_overlaps_on_pages_of_long_names(study, schema):
         assert all(page[number + 1].startswith(page[number]) for number in groups)
 
 
+def test_no_title_is_alone_at_the_foot_of_a_page(study, schema):
+    """Twenty analyses of one row each: where the page ends, the title of the next would still fit, its row not."""
+    many = [
+        {"name": f"angle {number}", "analyses": [f"group {number}"], "angle": ["A", "B", "C"]}
+        for number in range(20)
+    ]
+    measurements = MeasurementSchema.from_json({"measurements": many})
+    read = MeasuredInput.of_study(study, schema=SchemaFile(schema.landmarks, measurements))
+    pages: list[list[str]] = []
+    report = make_report(read, read.measure(), title="Many", images=["1"])
+    draw_pages(report, lambda figure: pages.append([text.get_text() for text in figure.texts]))
+    tables = [page for page in pages if any(text.startswith("group ") for text in page)]
+    assert len(tables) == 2
+    for page in tables:
+        for number, text in enumerate(page):
+            if text.startswith("group "):
+                assert page[number + 1] == text.replace("group", "angle")
+
+
 def test_a_cancelled_report_leaves_no_file(study, tmp_path):
     read = MeasuredInput.of_study(study)
     report = make_report(read, read.measure(), title="x")
