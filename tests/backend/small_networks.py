@@ -27,7 +27,8 @@ def make_small(setattr_=setattr):
 def make_short(steps, setattr_=setattr):
     """Let trainings take so many steps a stage in this process, where a job does not say how many."""
     names = ("self", "cross", "patch", "detector", "retrain", "patch_detector")
-    few = {f"{name}_steps": steps for name in names}
+    # No limit of time is met: on a busy machine it would change the learning rate, and so the model.
+    few = {**{f"{name}_steps": steps for name in names}, "limit_minutes": 1e6}
     usual = options.default_options
     setattr_(options, "default_options", lambda *words, **known: replace(usual(*words, **known), **few))
 
