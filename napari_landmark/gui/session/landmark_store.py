@@ -17,7 +17,7 @@ from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.file_replacement import discard_unfinished
 from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts
-from napari_landmark.data.study.lock import ANNOTATING, StudyLock
+from napari_landmark.data.study.lock import ANNOTATING, StudyInUseError, StudyLock
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.session.landmark_arrays import LandmarkArrays, LandmarkColumns
 from napari_landmark.gui.session.saved_predictions import SavedPredictions
@@ -62,7 +62,7 @@ class LandmarkStore:
             try:
                 self._acquire()
             except InputError as error:
-                self.in_use = word(error)
+                self.in_use = self._read_only(error)
         self._states: dict[str, str] = {}
         self._errors: dict[str, tuple[float, float]] = {}
         self._reviewed: dict[str, bool] = {}
@@ -410,12 +410,20 @@ class LandmarkStore:
             raise InputError(self.paused)
         if self._lock is not None:
             return
-        self._acquire()
+        try:
+            self._acquire()
+        except StudyInUseError as error:
+            self.in_use = self._read_only(error)
+            raise InputError(self.in_use) from error
         self.in_use = ""
         self.reload()
         raise InputError(
             f"{self._study.folder}: was annotated by another program and has been read again: repeat your last step"
         )
+
+    def _read_only(self, error: InputError) -> str:
+        """Message of a lock without the path in front of it, which every line of the viewer would begin with."""
+        return f"Read only: {word(error).removeprefix(f'{self._study.folder}: ')}"
 
     def release(self) -> None:
         """Release the lock, so that other programs can annotate the study."""

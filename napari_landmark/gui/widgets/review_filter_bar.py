@@ -39,7 +39,7 @@ class ReviewFilterBar(Listener):
         self.least.setRange(0.0, 1000.0)
         self.least.setSingleStep(0.5)
         self.least.setDecimals(1)
-        self.least.setMaximumWidth(84)
+        self.least.setMaximumWidth(80)
         self.least.setPrefix("≥ ")
         self.least.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)  # room for the choices beside it
         self.least.setKeyboardTracking(False)
@@ -51,7 +51,7 @@ class ReviewFilterBar(Listener):
         self.count.setStyleSheet("padding: 2px;")
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(4)
+        row.setSpacing(2)
         row.addWidget(self.state, 5)
         row.addWidget(self.landmark, 6)
         row.addWidget(self.least)
