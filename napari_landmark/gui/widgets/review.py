@@ -13,7 +13,7 @@ from napari_landmark.data.landmarks import Status
 from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.detection.correction_advice import CorrectionAdvice
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, TabledPose, read_pose_table
-from napari_landmark.gui.controls import button, emphasise, narrow_choice, note
+from napari_landmark.gui.controls import button, emphasise, narrow_choice, note, problem_text
 from napari_landmark.gui.dialogs.export import ExportButton
 from napari_landmark.gui.jobs.detect import Heatmaps, detect_all_job, detect_job, heatmap_job
 from napari_landmark.gui.jobs.odd_shapes import odd_shapes_job
@@ -241,8 +241,17 @@ class ReviewWidget(DockWidget):
         predicted = any(mark.status is Status.PREDICTED for mark in result.values())
         counts = store.state_counts(session.names)
         anything = bool(counts["predicted"] or counts["corrected"])
-        self.hint.setVisible(not names and not reading)
-        self.hint.setText("There is no model yet: annotate one image and <b>train</b> first.")
+        model = session.models.default_model
+        poor = anything and model is not None and model.learned_too_little
+        self.hint.setVisible(not reading and (poor or not names))
+        self.hint.setText(
+            problem_text(
+                f"Model {model.name} learned too little: neither its positions nor its expected errors can be "
+                "trusted. Train again with more time, under Advanced."
+            )
+            if poor and model is not None
+            else "There is no model yet: annotate one image and <b>train</b> first."
+        )
         for widget in (self.detect_all, self.detect_one, self.again):
             widget.setEnabled(idle and bool(names))
         self.compute.setEnabled(idle)
@@ -308,7 +317,7 @@ class ReviewWidget(DockWidget):
     def _offer(self) -> None:
         """List the models and select the default one, which the command line takes as well."""
         models = self.session.models
-        labels = [f"{m.name} (stopped early)" if m.stopped_early else m.name for m in models.landmark_models]
+        labels = [model.label for model in models.landmark_models]
         if labels == [self.models.itemText(row) for row in range(self.models.count())]:
             return
         self.models.clear()
