@@ -372,13 +372,17 @@ class LandmarkStore:
         manual = self._annotations.columns(images, LandmarkSchema((name,))).is_manual[:, 0]
         return [image for image, is_manual in zip(images, manual.tolist(), strict=True) if is_manual]
 
+    def predicted_images(self, name: str) -> list[str]:
+        """Images in which a model said something of a landmark."""
+        images = list(self._predictions.images)
+        unplaced = self._predictions.columns(images, LandmarkSchema((name,))).has_status(Status.UNPLACED)[
+            :, 0
+        ]
+        return [image for image, empty in zip(images, unplaced.tolist(), strict=True) if not empty]
+
     def is_used(self, name: str) -> bool:
         """Whether a landmark is annotated or predicted in any image."""
-        alone = LandmarkSchema((name,))
-        return any(
-            bool((arrays.columns(list(arrays.images), alone).has_status(Status.UNPLACED) == 0).any())
-            for arrays in (self._annotations, self._predictions)
-        )
+        return bool(self.annotated_images(name) or self.predicted_images(name))
 
     @property
     def any_annotation(self) -> bool:
