@@ -71,7 +71,7 @@ class ReviewWidget(DockWidget):
         self.colors.addItems(["Colour: confidence", "Colour: landmark"])
         self.colors.activated.connect(self._on_colors)
         self.order = narrow_choice("Order of the images")
-        self.order.addItems(["Largest expected error first", "Odd shape first"])
+        self.order.addItems(["Largest error first", "Odd shape first"])
         self.order.setToolTip(
             "Order of the list. Odd shapes: landmarks far from where the other images have them, exchanged ones "
             "first; also "
@@ -185,9 +185,11 @@ class ReviewWidget(DockWidget):
         self.refresh()
 
     def _lay_out(self) -> None:
+        model = QLabel("Model")
+        fixed = (model, self.sheet, self.map)
         for widgets in (
             (self.hint,),
-            (QLabel("Model"), self.models, self.detect_all, self.detect_one),
+            (model, self.models, self.detect_all, self.detect_one),
             (self.compute,),
             (self.progress, self.doubtful),
             (self.order, self.sheet, self.map),
@@ -204,17 +206,7 @@ class ReviewWidget(DockWidget):
         ):
             row = QHBoxLayout()
             for widget in widgets:
-                row.addWidget(
-                    widget,
-                    0
-                    if isinstance(widget, QLabel)
-                    and widget
-                    not in (
-                        *(self.about, self.hint, self.flag, self.pose),
-                        *(self.shape, self.coverage, self.progress),
-                    )
-                    else 1,
-                )
+                row.addWidget(widget, 0 if widget in fixed else 1)
             stretch = 2 if self.cohort in widgets else 3 if self.table in widgets else 0
             self.body.addLayout(row, stretch)
         self.keys = note(f"<small>Drag a point to correct it. {keys_text('d', 'y', 'k')}</small>")
