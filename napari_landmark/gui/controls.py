@@ -49,6 +49,7 @@ def narrow_choice(name: str) -> QComboBox:
     made = QComboBox()
     made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     made.setMinimumWidth(_NARROWEST_CHOICE)
+    made.setStyleSheet("QComboBox { padding: 3px 0px 3px 5px; }")  # room for the text
     made.setAccessibleName(name)
     return made
 

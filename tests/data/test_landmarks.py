@@ -212,3 +212,44 @@ def test_only_what_a_person_placed_can_be_covered(status):
     with pytest.raises(InputError, match="covered, with status"):
         Landmark("A", position, status, covered=True)
     assert Landmark("A", (1, 2), Status.CORRECTED, covered=True).covered
+
+
+# Linear RGB as the colour-blind see it: Machado, Oliveira and Fernandes (2009), severity 1.
+_VISIONS = {
+    "usual": (np.eye(3), 15.0),
+    "without red": (
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        15.0,
+    ),
+    "without green": (
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        15.0,
+    ),
+    "without blue": (
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+        10.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("vision", _VISIONS)
+def test_twenty_colours_are_told_apart_by_the_colour_blind(vision):
+    matrix, least = _VISIONS[vision]
+    colors = default_colors(20)
+    rgb = np.array([[int(color[k : k + 2], 16) for k in (1, 3, 5)] for color in colors]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.asarray(matrix).T, 0, 1)
+    to_xyz = np.array(
+        [
+            [0.4124564, 0.3575761, 0.1804375],
+            [0.2126729, 0.7151522, 0.072175],
+            [0.0193339, 0.119192, 0.9503041],
+        ]
+    )
+    xyz = seen @ to_xyz.T / (0.95047, 1.0, 1.08883)
+    root = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+    x, y, z = root.T
+    lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=2)
+    assert apart[~np.eye(20, dtype=bool)].min() >= least
+    assert lab[:, 0].min() > 45  # bright on a dark grey image

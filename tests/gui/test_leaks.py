@@ -21,7 +21,7 @@ from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 
 from .conftest import predict
 
-WIDGETS = ("Annotate template", "Train", "Detect and review", "Register", "Planes")
+WIDGETS = ("Annotate template", "Train", "Detect and review", "Error map", "Register", "Planes")
 
 
 @pytest.fixture

@@ -49,6 +49,24 @@ CT_WINDOWS: dict[str, Window] = {
 """Usual windows of CT by name, in Hounsfield units."""
 
 
+def stated_window(path: Path) -> Window | None:
+    """First window that a DICOM picture states for its values (Window Center, Window Width); None without one.
+
+    Sigmoid windows are taken for linear ones, whose middle and slope there are the same.
+    """
+    if not dicom.accepts(path):
+        return None
+    try:
+        header = dicom_header(path)
+        level, width = (
+            float(np.ravel(np.asarray(header.get(name), dtype=float))[0])
+            for name in ("WindowCenter", "WindowWidth")
+        )
+    except (InputError, OSError, ValueError, TypeError, IndexError):
+        return None
+    return Window(level, width) if np.isfinite(level) and 1 <= width < np.inf else None
+
+
 def modality(path: Path) -> str:
     """Modality that a DICOM file, or the first slice in a folder of them, states, such as 'CT'; empty for others."""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from napari_landmark.data.curves import Curve
+from napari_landmark.data.curves import Curve, curves_among
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import merged_curves
 from napari_landmark.data.geometry import Geometry
@@ -91,6 +91,15 @@ def _merged_links(known: LandmarkSchema, other: LandmarkSchema) -> tuple[Link, .
     drawn = {frozenset(pair) for pair in segments(known.links)}
     new = [link for link in other.links if not drawn.issuperset(map(frozenset, link.segments))]
     return (*known.links, *new)
+
+
+def renamed_schema(known: LandmarkSchema, old: str, new: str) -> LandmarkSchema:
+    """The same landmarks, links and curves with another name of one; InputError where it is unknown or taken."""
+    row = known.index(old)
+    names = (*known.names[:row], new, *known.names[row + 1 :])
+    links = known.links_among(names, renamed={old: new})
+    curves = curves_among((curve.renamed({old: new}) for curve in known.curves), names)
+    return dataclasses.replace(known, names=names, links=links, curves=curves)
 
 
 def extended_schema(

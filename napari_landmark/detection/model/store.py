@@ -67,6 +67,17 @@ def was_cancelled(folder: Path) -> bool:
         return True
 
 
+def learned_too_little(folder: Path) -> bool:
+    """Whether a stage of a finished training made less than its least steps, so that its expected errors say little."""
+    stages = _read_object(folder / "history.json").get("stages")
+    return any(
+        stage.get("steps", 0) < stage.get("least_steps", 0) and stage.get("cancelled") is not True
+        for stage in (stages if isinstance(stages, list) else ())
+        if isinstance(stage, dict)
+        and all(isinstance(stage.get(key, 0), int) for key in ("steps", "least_steps"))
+    )
+
+
 def load_model(study: Study, *, name: str | None = None, device: str = "auto") -> Predictor:
     """Load a model of the study by the name of its folder, by default that of `default_folder`.
 

@@ -29,6 +29,8 @@ from napari_landmark.gui.session.session import Session
 
 _VIEWS: weakref.WeakKeyDictionary[ViewerModel, CanvasView] = weakref.WeakKeyDictionary()
 _STILL = 4.0  # pixels of the screen that a mouse may move in a click
+# From five pixels on napari takes a click for a drag and places nothing; nobody moves an image by as little as this.
+_NAPARI_STILL, _SHAKY = 5.0, 9.0
 _WHOLE_WINDOW = 300.0  # pixels of the screen that the mouse moves to double the window
 
 
@@ -73,6 +75,7 @@ class CanvasView(QObject):
         self.moving = MovingView(canvas)
         self._mouse = QPointF()
         self._pressed: tuple[Qt.MouseButton, QPointF] | None = None
+        self._pressed_at: tuple[float, ...] | None = None
         self._grabbed = ""
         self._followed: weakref.WeakSet[object] = weakref.WeakSet()
         for signal in (session.landmarks_changed, session.landmark_changed, session.view_changed):
@@ -126,6 +129,7 @@ class CanvasView(QObject):
             return True
         if event.button() == Qt.MouseButton.LeftButton and plain:
             self._pressed = Qt.MouseButton.LeftButton, event.position()
+            self._pressed_at = self._data_at(event.position())  # the image may move before the release
             layer = self._layers.landmarks.layer
             if layer is not None and self._active() is layer and str(getattr(layer, "mode", "")) == "add":
                 # A press on a mark drags it, though clicks place.
@@ -156,7 +160,17 @@ class CanvasView(QObject):
             self._grabbed = ""
             place = self._data_at(pressed[1]) if still else None
             QTimer.singleShot(0, lambda: self._end_grab(place))
+        elif event.button() == Qt.MouseButton.LeftButton and pressed is not None and self._places():
+            step, place = event.position() - pressed[1], self._pressed_at
+            if place is not None and _NAPARI_STILL <= math.hypot(step.x(), step.y()) <= _SHAKY:
+                QTimer.singleShot(0, lambda: self._session.attempt(lambda: self._editor.place_next(place)))
         return False
+
+    def _places(self) -> bool:
+        """Whether a click on the canvas places a landmark."""
+        layer = self._layers.landmarks.layer
+        adds = layer is not None and self._active() is layer and str(getattr(layer, "mode", "")) == "add"
+        return adds and self._session.placing
 
     def _end_grab(self, place: tuple[float, ...] | None) -> None:
         """After napari's own tool: a click on a mark places the landmark that is to be placed there, too."""

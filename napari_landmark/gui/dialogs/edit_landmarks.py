@@ -151,9 +151,17 @@ class SchemaDialog(QDialog):
         if item is None:
             return
         name = item.data(_ORIGINAL)
-        placed = self._session.require_store().annotated_images(name) if name else []
-        if placed:
-            question = f"{name} is annotated in {len(placed)} image(s). Remove it all the same?"
+        store = self._session.require_store()
+        annotated, predicted = (
+            len(images(name)) if name else 0 for images in (store.annotated_images, store.images_with_prediction_of)
+        )
+        if annotated:
+            question = (
+                f"{name} is annotated in {_images(annotated)}"
+                + (f" and predicted in {_images(predicted)}" if predicted else "")
+                + ". Remove it all the same? Where an image is not changed meanwhile, its position comes back when a "
+                "landmark of this name is added again."
+            )
             if QMessageBox.question(self, "Remove landmark", question) != QMessageBox.StandardButton.Yes:
                 return
         self.table.removeRow(row)
@@ -176,3 +184,7 @@ class SchemaDialog(QDialog):
             self.problem.setText(problem_text(word(error)))
             return
         self.accept()
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"

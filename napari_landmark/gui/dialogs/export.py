@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QPushButton, QWidget
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.file_stem import file_stem
@@ -43,6 +43,12 @@ class ExportButton(QPushButton):
         session = self._session
         if session.study is None:
             return
+        reviewed_only = False
+        if whole:
+            answer = self._ask_reviewed_only()
+            if answer is None:
+                return
+            reviewed_only = answer
         if whole and format_of_suffix(suffix).one_image:
             chosen = QFileDialog.getExistingDirectory(self, "Folder for one file of each image")
         else:
@@ -50,15 +56,36 @@ class ExportButton(QPushButton):
             start = str(session.study.folder / f"{stem}{suffix}")
             chosen, _ = QFileDialog.getSaveFileName(self, "Export landmarks", start, f"*{suffix}")
         if chosen:
-            session.attempt(lambda: self._export(chosen, suffix, whole))
+            session.attempt(lambda: self._export(chosen, suffix, whole, reviewed_only))
 
-    def _export(self, chosen: str, suffix: str, whole: bool) -> None:
-        count = export(self._session, chosen, suffix=suffix, whole=whole)
+    def _ask_reviewed_only(self) -> bool | None:
+        """Ask whether images that nobody has reviewed are left out, where there are some; None to give up."""
+        store, names = self._session.require_store(), self._session.names
+        open_ = len(names) - store.reviewed_count(names)
+        if not open_:
+            return False
+        box = QMessageBox(self)
+        box.setWindowTitle("Export all images")
+        box.setText(f"{open_} of {len(names)} images have predictions or landmarks that nobody has reviewed.")
+        everything = box.addButton("Export all", QMessageBox.ButtonRole.AcceptRole)
+        reviewed = box.addButton("Reviewed images only", QMessageBox.ButtonRole.AcceptRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.exec()
+        clicked = box.clickedButton()
+        box.deleteLater()
+        if clicked is None or clicked not in (everything, reviewed):
+            return None
+        return clicked is reviewed
+
+    def _export(self, chosen: str, suffix: str, whole: bool, reviewed_only: bool) -> None:
+        count = export(self._session, chosen, suffix=suffix, whole=whole, reviewed_only=reviewed_only)
         images = "1 image" if count == 1 else f"{count} images"
         self._session.message.emit("info", f"Landmarks of {images} written to {chosen}")
 
 
-def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> int:
+def export(
+    session: Session, path: str | Path, *, suffix: str, whole: bool, reviewed_only: bool = False
+) -> int:
     """Write the landmarks of the current image or of all images, and a record of their provenance beside them.
 
     Predictions of further subjects of an image have the names of `subject_name`.
@@ -71,6 +98,8 @@ def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> i
         Of the format, such as '.csv'; added to the path where it is missing.
     whole : bool
         All images, and not only the current one.
+    reviewed_only : bool, optional
+        Of all images only those of which a person decided on each landmark.
 
     Returns
     -------
@@ -80,6 +109,8 @@ def export(session: Session, path: str | Path, *, suffix: str, whole: bool) -> i
     path = Path(path)
     store = session.require_store()
     used = tuple(name for name in session.names if store.decision(name) is not ImageDecision.LEFT_OUT)
+    if reviewed_only:
+        used = tuple(name for name in used if store.is_reviewed(name))
     names = used if whole else (session.current_image,)
     sets, geometries, count = {}, {}, 0
     for name in names:

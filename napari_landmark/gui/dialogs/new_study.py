@@ -96,6 +96,9 @@ class NewStudyDialog(QDialog):
         self.images.edit.textChanged.connect(self._guess_folder)
         self.landmarks.currentTextChanged.connect(self._on_landmarks)
         self.from_folder.toggled.connect(self._on_source)
+        for edit in (self.images.edit, self.folder.edit, self.file.edit):
+            edit.textChanged.connect(lambda _: self.problem.clear())
+        self.landmarks.currentTextChanged.connect(lambda _: self.problem.clear())
         self._fill()
         self.resize(620, 0)
 
@@ -222,7 +225,9 @@ class NewStudyDialog(QDialog):
     def _fill(self) -> None:
         found = self._open
         self.file.hide()
-        self.from_layers.setVisible(found is not None and found.folder is None)
+        has_layers = found is not None and found.folder is None
+        self.from_layers.setVisible(has_layers)
+        self.from_folder.setVisible(has_layers)  # nothing to choose from without them
         if found is not None:
             count = len(found.layers)
             self.from_layers.setText(

@@ -49,6 +49,7 @@ class PreviewLayer:
         positions = np.array([mark.position for mark in marks], dtype=float).reshape(-1, geometry.ndim)
         if layer is not None and len(layer.data) == len(marks):  # making a layer takes much longer
             layer.data = positions
+            layer.features = {"name": [mark.name for mark in marks]}
             return
         self.clear()
         colors = [schema.colors[schema.index(mark.name)] for mark in marks] or "white"
@@ -62,6 +63,8 @@ class PreviewLayer:
             canvas_size_limits=(10, 22),
             face_color=colors,
             border_color=colors,  # at this size the border covers most of a cross
+            features={"name": [mark.name for mark in marks]},
+            text={"string": "{name}", "color": "white", "size": 8, "anchor": "upper_left"},
             **layer_place(geometry),
         )
         viewer.layers.selection = selected & set(viewer.layers)

@@ -11,11 +11,19 @@ from psygnal import Signal
 from napari_landmark.data.images.display import display_range, scale_to_unit
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.images.surface import surface_threshold
-from napari_landmark.data.images.window import CT_WINDOWS, looks_like_hounsfield, modality
+from napari_landmark.data.images.window import (
+    CT_WINDOWS,
+    Window,
+    looks_like_hounsfield,
+    modality,
+    stated_window,
+)
 
 AUTOMATIC = "Automatic"
+FROM_FILE = "As in the file"
 PARTS = {"Whole range": (0.0, 100.0), "Dark parts": (0.1, 60.0), "Bright parts": (40.0, 99.9)}
 """Windows of images that are no CT, by name: percentiles of their intensities."""
+_LEAST_SHOWN = 0.2  # of the automatic window
 _LEAST_WIDTH = 1e-6  # of the automatic window
 GAMMAS = (0.2, 5.0)
 """Least and largest gamma."""
@@ -25,13 +33,14 @@ ADJUSTED = "As adjusted"
 class ImageDisplay:
     """Window and level of the current image.
 
-    In CT, whose values mean the same in every image, limits that were adjusted stay for the next ones; elsewhere a
-    chosen window does, whose limits follow from the intensities of each image.
+    The window that a DICOM picture states comes first, until another one is chosen. In CT, whose values mean the same
+    in every image, limits that were adjusted stay for the next ones; elsewhere a chosen window does, whose limits
+    follow from the intensities of each image.
 
     Attributes
     ----------
     window : str
-        `AUTOMATIC`, a name of `CT_WINDOWS`, or `ADJUSTED`.
+        `AUTOMATIC`, `FROM_FILE`, a name of `CT_WINDOWS` or `PARTS`, or `ADJUSTED`.
     limits : (float, float)
         Intensities shown as black and as white.
     threshold : float
@@ -56,13 +65,16 @@ class ImageDisplay:
         self.is_ct = False
         self.inverted, self.gamma, self.local_contrast = False, 1.0, False
         self._automatic = (0.0, 1.0)
+        self._stated: Window | None = None  # of the file
+        self._wants_stated = True
         self._array: NDArray = np.zeros((1, 1))
         self._has_own_threshold = False
 
     @property
     def windows(self) -> tuple[str, ...]:
         """Names of the windows on offer."""
-        return (AUTOMATIC, *(CT_WINDOWS if self.is_ct else PARTS))
+        stated = () if self._stated is None else (FROM_FILE,)
+        return (*stated, AUTOMATIC, *(CT_WINDOWS if self.is_ct else PARTS))
 
     def show_image(self, image: MedicalImage, path: Path) -> None:
         """Take the intensities of another image, whose file is at a path."""
@@ -73,10 +85,13 @@ class ImageDisplay:
             known == "CT" if known else looks_like_hounsfield(image.array)
         )
         self._array = image.array
+        self._stated = self._usable(stated_window(path)) if image.array.ndim == 2 else None
         if not (was_ct and self.is_ct):
             self._has_own_threshold = False
             if self.window == ADJUSTED or self.window not in self.windows:
                 self.window = AUTOMATIC
+        if self.window == AUTOMATIC and self._wants_stated and self._stated is not None:
+            self.window = FROM_FILE
         if image.array.ndim == 3 and not self._has_own_threshold:
             self.threshold = surface_threshold(image.array)
         if self.window != ADJUSTED:
@@ -87,7 +102,7 @@ class ImageDisplay:
         """Choose one of the windows on offer; ValueError for another one."""
         if window not in self.windows:
             raise ValueError(f"{window!r} is not on offer")
-        self.window = window
+        self.window, self._wants_stated = window, window == FROM_FILE
         self._take_window()
         self.changed.emit()
 
@@ -136,8 +151,18 @@ class ImageDisplay:
             self.threshold = float(threshold)
             self.changed.emit()
 
+    def _usable(self, stated: Window | None) -> Window | None:
+        """The window of a file, where it shows a good part of the intensities: many files state a wrong one."""
+        if stated is None:
+            return None
+        (low, high), (black, white) = stated.limits, self._automatic
+        shown = min(high, white) - max(low, black)
+        return stated if shown >= _LEAST_SHOWN * (white - black) else None
+
     def _take_window(self) -> None:
-        if self.window in PARTS:
+        if self.window == FROM_FILE and self._stated is not None:
+            self.limits = self._stated.limits
+        elif self.window in PARTS:
             self.limits = display_range(self._array, percentiles=PARTS[self.window])
         else:
             chosen = CT_WINDOWS.get(self.window)

@@ -17,7 +17,7 @@ from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.file_replacement import discard_unfinished
 from napari_landmark.data.study.image_facts import ImageDecision, ImageFacts
-from napari_landmark.data.study.lock import ANNOTATING, StudyLock
+from napari_landmark.data.study.lock import ANNOTATING, StudyInUseError, StudyLock
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.session.landmark_arrays import LandmarkArrays, LandmarkColumns
 from napari_landmark.gui.session.saved_predictions import SavedPredictions
@@ -62,7 +62,7 @@ class LandmarkStore:
             try:
                 self._acquire()
             except InputError as error:
-                self.in_use = word(error)
+                self.in_use = self._read_only(error)
         self._states: dict[str, str] = {}
         self._errors: dict[str, tuple[float, float]] = {}
         self._reviewed: dict[str, bool] = {}
@@ -377,13 +377,17 @@ class LandmarkStore:
         manual = self._annotations.columns(images, LandmarkSchema((name,))).is_manual[:, 0]
         return [image for image, is_manual in zip(images, manual.tolist(), strict=True) if is_manual]
 
+    def images_with_prediction_of(self, name: str) -> list[str]:
+        """Images in which a model said something of a landmark."""
+        images = list(self._predictions.images)
+        unplaced = self._predictions.columns(images, LandmarkSchema((name,))).has_status(Status.UNPLACED)[
+            :, 0
+        ]
+        return [image for image, empty in zip(images, unplaced.tolist(), strict=True) if not empty]
+
     def is_used(self, name: str) -> bool:
         """Whether a landmark is annotated or predicted in any image."""
-        alone = LandmarkSchema((name,))
-        return any(
-            bool((arrays.columns(list(arrays.images), alone).has_status(Status.UNPLACED) == 0).any())
-            for arrays in (self._annotations, self._predictions)
-        )
+        return bool(self.annotated_images(name) or self.images_with_prediction_of(name))
 
     @property
     def any_annotation(self) -> bool:
@@ -415,12 +419,20 @@ class LandmarkStore:
             raise InputError(self.paused)
         if self._lock is not None:
             return
-        self._acquire()
+        try:
+            self._acquire()
+        except StudyInUseError as error:
+            self.in_use = self._read_only(error)
+            raise InputError(self.in_use) from error
         self.in_use = ""
         self.reload()
         raise InputError(
             f"{self._study.folder}: was annotated by another program and has been read again: repeat your last step"
         )
+
+    def _read_only(self, error: InputError) -> str:
+        """Message of a lock without the path in front of it, which every line of the viewer would begin with."""
+        return f"Read only: {word(error).removeprefix(f'{self._study.folder}: ')}"
 
     def release(self) -> None:
         """Release the lock, so that other programs can annotate the study."""

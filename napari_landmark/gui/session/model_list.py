@@ -9,7 +9,13 @@ from pathlib import Path
 
 from napari_landmark.data.study.prediction_models import read_prediction_models
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.model.store import default_folder, learned_images, model_folders, was_cancelled
+from napari_landmark.detection.model.store import (
+    default_folder,
+    learned_images,
+    learned_too_little,
+    model_folders,
+    was_cancelled,
+)
 from napari_landmark.gui.session.registration_models import (
     RegistrationModelInfo,
     interrupted_registration,
@@ -29,11 +35,14 @@ class LandmarkModelInfo:
         None where its files are not complete.
     stopped_early : bool
         Whether its training was cancelled.
+    learned_too_little : bool, optional
+        Whether its time was over before a stage made its least steps.
     """
 
     name: str
     created: datetime | None
     stopped_early: bool
+    learned_too_little: bool = False
 
     @classmethod
     def read(cls, folder: Path) -> LandmarkModelInfo:
@@ -42,7 +51,13 @@ class LandmarkModelInfo:
             created = datetime.fromtimestamp((folder / "model.json").stat().st_mtime)
         except OSError:
             created = None
-        return cls(folder.name, created, was_cancelled(folder))
+        return cls(folder.name, created, was_cancelled(folder), learned_too_little(folder))
+
+    @property
+    def label(self) -> str:
+        """Its name, and what it lacks."""
+        lack = "stopped early" if self.stopped_early else "too few steps" if self.learned_too_little else ""
+        return f"{self.name} ({lack})" if lack else self.name
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,11 @@ class ModelList:
             frozenset() if default is None else learned_images(default),
             read_prediction_models(study.folder),
         )
+
+    @property
+    def default_model(self) -> LandmarkModelInfo | None:
+        """The landmark model that detects unless another one is selected."""
+        return next((model for model in self.landmark_models if model.name == self.default), None)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from napari_landmark.data.curves import curves_among
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import LandmarkSchema
 from napari_landmark.data.links import Link
 from napari_landmark.data.measurement_language.definition import MeasurementSchema
-from napari_landmark.data.study.schema_migration import change_schema, extended_schema, free_name
+from napari_landmark.data.study.schema_migration import (
+    change_schema,
+    extended_schema,
+    free_name,
+    renamed_schema,
+)
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.session import Session
@@ -59,14 +63,8 @@ class SchemaEditor:
     def rename(self, old: str, new: str) -> None:
         """Rename a landmark in the schema and in every annotation and prediction."""
         schema = self._session.schema
-        if schema is None or old == new:
-            return
-        row = schema.index(old)
-        names = (*schema.names[:row], new, *schema.names[row + 1 :])
-        links = schema.links_among(names, renamed={old: new})
-        curves = curves_among((curve.renamed({old: new}) for curve in schema.curves), names)
-        renamed = dataclasses.replace(schema, names=names, links=links, curves=curves)
-        self.set_schema(renamed, renames={old: new})
+        if schema is not None and old != new:
+            self.set_schema(renamed_schema(schema, old, new), renames={old: new})
 
     def set_schema(self, schema: LandmarkSchema, *, renames: Mapping[str, str] | None = None) -> None:
         """Replace the schema at once; annotations of removed landmarks stay in the files until those are saved again.

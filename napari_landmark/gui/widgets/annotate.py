@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from napari.components import ViewerModel
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QMenu, QMessageBox, QPushButton
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QLineEdit, QMenu, QMessageBox, QPushButton
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.curves import Curve
@@ -17,12 +17,13 @@ from napari_landmark.data.formats.image_names import common_schema
 from napari_landmark.data.formats.registry import landmark_formats
 from napari_landmark.data.geometry import SpacingSource
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status, check_inside
-from napari_landmark.data.study.schema_migration import merged_schema
+from napari_landmark.data.study.schema_migration import merged_schema, renamed_schema
 from napari_landmark.gui.controls import button, note
 from napari_landmark.gui.dialogs.calibration import Calibration
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.dialogs.import_landmarks import ask_for_images
 from napari_landmark.gui.jobs.annotate_images import annotate_images_job
+from napari_landmark.gui.jobs.change_landmarks import change_landmarks
 from napari_landmark.gui.jobs.landmark_files import read_for
 from napari_landmark.gui.jobs.open_study import reread_job
 from napari_landmark.gui.keys import keys_text
@@ -70,6 +71,8 @@ class AnnotateWidget(DockWidget):
         self.check = TemplateCheck(self.viewer, self.session, self.layer_manager)
         self.table = LandmarkTable(self.session)
         self.table.picked.connect(self.layer_manager.center_on)
+        self.table.opened.connect(self._on_rename)
+        self.table.setToolTip("Double-click on a landmark to rename it")
         self.undo = button("Undo", lambda: self.session.attempt(self.editor.undo), tip=_UNDO)
         self.redo = button(
             "Redo",
@@ -184,8 +187,8 @@ class AnnotateWidget(DockWidget):
         self.spacing.setToolTip(self._about_spacing())
         self._offer_curves(schema.curves)
         placed = any(mark.status is Status.PLACED for mark in session.annotation().values())
-        for widget in (self.edit, self.suggest):
-            widget.setVisible(not reading)
+        self.edit.setVisible(not reading)
+        self.suggest.setVisible(not reading)
         self.onward.setVisible(placed and (unplaced == 0 or session.adding) and not reading)
 
     def draw_curve(self, curve: Curve) -> CurveDrawing:
@@ -315,6 +318,18 @@ class AnnotateWidget(DockWidget):
         dialog.exec()
         dialog.deleteLater()
 
+    def _on_rename(self, old: str) -> None:
+        """Ask for another name of a landmark."""
+        new, agreed = QInputDialog.getText(
+            self, "Rename", f"Name of {old} in all images:", QLineEdit.EchoMode.Normal, old
+        )
+        if agreed and (new := new.strip()) and new != old:
+            self.session.attempt(
+                lambda: change_landmarks(
+                    self.session, renamed_schema(self.session.require_study().schema, old, new), {old: new}
+                )
+            )
+
     def _on_import(self) -> None:
         kinds = " ".join(
             f"*{suffix}" for known in landmark_formats() if known.read for suffix in known.suffixes
@@ -406,7 +421,7 @@ class AnnotateWidget(DockWidget):
 _CALIBRATING = "Click both ends of a known length, such as a ruler · <b>Esc</b> cancels"
 _PLANES = {
     "calibrated": "Calibrated in the file, hence of the patient",
-    "detector plane": "Of the detector plane, as the file says: the projection magnifies, lengths in the patient are smaller",
+    "detector plane": "Of the detector, as the file says: the projection magnifies, lengths in the patient are smaller",
     "film plane": "Of the film, as the file says: the projection magnifies, lengths in the patient are smaller",
 }
 _COVERED = f"{keys_text('h')}: its place is known though something covers it"

@@ -9,6 +9,7 @@ from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
 from napari_landmark.gui.session.session import Session
 
 _SIGNS = {"annotated": "●", "corrected": "◆", "predicted": "○", "": " "}
+_PARTLY = "◐"  # some landmarks are decided on, others only predicted
 
 
 class ImageListModel(QAbstractListModel):
@@ -48,4 +49,6 @@ class ImageListModel(QAbstractListModel):
         if role != Qt.ItemDataRole.DisplayRole or store is None:
             return None
         name = self._names[index.row()]
-        return f"{_SIGNS[store.state(name)]} {name}"
+        state = store.state(name)
+        partly = state in ("annotated", "corrected") and not store.is_reviewed(name)
+        return f"{_PARTLY if partly else _SIGNS[state]} {name}"

@@ -23,6 +23,8 @@ class LandmarkTable(Listener):
 
     picked = Signal(str)
     """Name of the landmark whose row was clicked."""
+    opened = Signal(str)
+    """Name of the landmark whose row was double-clicked."""
 
     def __init__(self, session: Session, *, with_errors: bool = False) -> None:
         super().__init__(session)
@@ -31,6 +33,7 @@ class LandmarkTable(Listener):
         self.view.setAccessibleName("Landmarks")
         self.view.setIconSize(QSize(14, 14))
         self.view.clicked.connect(self._on_clicked)
+        self.view.doubleClicked.connect(lambda index: self.opened.emit(self.model.name(index.row())))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)

@@ -13,7 +13,7 @@ from napari_landmark.data.landmarks import Status
 from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.detection.correction_advice import CorrectionAdvice
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, TabledPose, read_pose_table
-from napari_landmark.gui.controls import button, emphasise, narrow_choice, note
+from napari_landmark.gui.controls import button, emphasise, narrow_choice, note, problem_text
 from napari_landmark.gui.dialogs.export import ExportButton
 from napari_landmark.gui.jobs.detect import Heatmaps, detect_all_job, detect_job, heatmap_job
 from napari_landmark.gui.jobs.odd_shapes import odd_shapes_job
@@ -78,7 +78,7 @@ class ReviewWidget(DockWidget):
         self.colors.addItems(["Colour: confidence", "Colour: landmark"])
         self.colors.activated.connect(self._on_colors)
         self.order = narrow_choice("Order of the images")
-        self.order.addItems(["Largest expected error first", "Odd shape first"])
+        self.order.addItems(["Largest error first", "Odd shape first"])
         self.order.setToolTip(
             "Order of the list. Odd shapes: landmarks far from where the other images have them, exchanged ones "
             "first; also "
@@ -192,9 +192,11 @@ class ReviewWidget(DockWidget):
         self.refresh()
 
     def _lay_out(self) -> None:
+        model = QLabel("Model")
+        fixed = (model, self.sheet, self.map)
         for widgets in (
             (self.hint,),
-            (QLabel("Model"), self.models, self.detect_all, self.detect_one),
+            (model, self.models, self.detect_all, self.detect_one),
             (self.detect_new,),
             (self.compute,),
             (self.progress, self.doubtful),
@@ -212,17 +214,7 @@ class ReviewWidget(DockWidget):
         ):
             row = QHBoxLayout()
             for widget in widgets:
-                row.addWidget(
-                    widget,
-                    0
-                    if isinstance(widget, QLabel)
-                    and widget
-                    not in (
-                        *(self.about, self.hint, self.flag, self.pose),
-                        *(self.shape, self.coverage, self.progress),
-                    )
-                    else 1,
-                )
+                row.addWidget(widget, 0 if widget in fixed else 1)
             stretch = 2 if self.cohort in widgets else 3 if self.table in widgets else 0
             self.body.addLayout(row, stretch)
         self.keys = note(f"<small>Drag a point to correct it. {keys_text('d', 'y', 'k')}</small>")
@@ -249,8 +241,17 @@ class ReviewWidget(DockWidget):
         predicted = any(mark.status is Status.PREDICTED for mark in result.values())
         counts = store.state_counts(session.names)
         anything = bool(counts["predicted"] or counts["corrected"])
-        self.hint.setVisible(not names and not reading)
-        self.hint.setText("There is no model yet: annotate one image and <b>train</b> first.")
+        model = session.models.default_model
+        poor = anything and model is not None and model.learned_too_little
+        self.hint.setVisible(not reading and (poor or not names))
+        self.hint.setText(
+            problem_text(
+                f"Model {model.name} learned too little: neither its positions nor its expected errors can be "
+                "trusted. Train again with more time, under Advanced."
+            )
+            if poor and model is not None
+            else "There is no model yet: annotate one image and <b>train</b> first."
+        )
         for widget in (self.detect_all, self.detect_one, self.again):
             widget.setEnabled(idle and bool(names))
         self._offer_new(idle and not reading)
@@ -329,7 +330,7 @@ class ReviewWidget(DockWidget):
     def _offer(self) -> None:
         """List the models and select the default one, which the command line takes as well."""
         models = self.session.models
-        labels = [f"{m.name} (stopped early)" if m.stopped_early else m.name for m in models.landmark_models]
+        labels = [model.label for model in models.landmark_models]
         if labels == [self.models.itemText(row) for row in range(self.models.count())]:
             return
         self.models.clear()

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_landmark.gui.controls import button, emphasise, note
+from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.dialogs.copy_log import COPY_LOG, copy_log
 from napari_landmark.gui.dialogs.new_study import show_new_study_dialog
 from napari_landmark.gui.jobs.add_images import add_images_job
@@ -82,6 +82,7 @@ class StudyBar(Listener):
         self.progress = ProgressBar()
         self.cancel = button("Cancel", self._on_cancel)
         self.state = note()
+        self.read_only = note()
         self._lay_out()
         for signal, slot in (
             (session.study_changed, self.refresh),
@@ -92,6 +93,8 @@ class StudyBar(Listener):
             (session.job_changed, self._on_job),
         ):
             self.listen(signal, slot)
+        # A study becomes free, or is taken, when something is tried, which ends in a message.
+        self.listen(session.message, self._show_read_only)
         self.listen(viewer.layers.events.inserted, self._on_layers)
         self.listen(viewer.layers.events.removed, self._on_layers)
         self.refresh()
@@ -108,6 +111,7 @@ class StudyBar(Listener):
         self.add.setVisible(study is not None and not study.reader)
         emphasise(self.new, not has and self.asks_for_study)
         self.new.setText("New study…")
+        self._show_read_only()
         if study is None:
             self._on_layers()
             return
@@ -141,7 +145,7 @@ class StudyBar(Listener):
         layout.setSpacing(4)
         layout.addWidget(self.first)
         layout.addLayout(self._files)
-        for widget in (self.title, self.navigation, self.state, self.running):
+        for widget in (self.title, self.navigation, self.state, self.read_only, self.running):
             layout.addWidget(widget)
 
     def _arrow(self, text: str, by: int, key: str, *, name: str) -> QPushButton:
@@ -248,6 +252,13 @@ class StudyBar(Listener):
         about = f"Template: {template}" if template else "No template yet: annotate the current image"
         device = [f"Device: {self.session.device}"] if self.session.device else []
         self.state.setText(" · ".join([*parts, about, *device]))
+
+    def _show_read_only(self, *_: object) -> None:
+        """Say as long as it is so that another program annotates the study."""
+        store = self.session.landmark_store
+        text = "" if store is None else store.in_use
+        self.read_only.setText(problem_text(text) if text else "")
+        self.read_only.setVisible(bool(text))
 
     def _on_chosen(self, number: int) -> None:
         self.session.attempt(lambda: self.session.show(self.session.names[number]))

@@ -18,8 +18,8 @@ _TIP = (
     "landmark, and positions of each image are matched in the others and back"
 )
 _MEANING = (
-    "<small>Best first; click one to go to it. The score, 0 to 1: how consistently positions of that image are "
-    "matched in the others and back. Annotate one of these in which you can see every landmark.{}</small>"
+    "<small>Best first; click one to go to it: positions of that image are matched most consistently in the others "
+    "and back. Annotate one of these in which you can see every landmark.{}</small>"
 )
 
 
@@ -37,6 +37,7 @@ class SuggestImage(Listener):
         self.minutes.setSuffix(" min")
         self.minutes.setToolTip("Duration of the training; comparing the images takes a little longer")
         self._images: list[str] = []
+        self._hidden = False
         self.best = QListWidget()
         self.best.setAccessibleName("Suggested images")
         # Letters are keys of the viewer; the list would search its rows for them.
@@ -52,8 +53,9 @@ class SuggestImage(Listener):
         layout.addLayout(row)
         layout.addWidget(self.best)
         layout.addWidget(self.meaning)
-        for signal in (session.study_changed, session.suggestions_changed):
-            self.listen(signal, self.refresh)
+        self.listen(session.study_changed, self.refresh)
+        self.listen(session.suggestions_changed, self._on_suggested)
+        self.listen(session.landmarks_changed, self._on_landmarks)
         self.listen(session.image_changed, self._mark)
         self.listen(session.job_changed, self._offer)
         self.refresh()
@@ -65,7 +67,8 @@ class SuggestImage(Listener):
         self._images = [s.image for s in found.best if s.image in names] if found else []
         for suggestion in found.best if found else ():
             if suggestion.image in names:
-                item = QListWidgetItem(f"{suggestion.score:.2f}   {suggestion.image}")
+                item = QListWidgetItem(f"{self.best.count() + 1}.   {suggestion.image}")
+                item.setToolTip(f"Score {suggestion.score:.2f} of 1")
                 item.setSizeHint(QSize(0, _ROW_HEIGHT))
                 item.setData(Qt.ItemDataRole.UserRole, suggestion.image)
                 self.best.addItem(item)
@@ -73,9 +76,23 @@ class SuggestImage(Listener):
         self.best.setFixedHeight(rows * _ROW_HEIGHT + 6)
         self.meaning.setText(_MEANING.format(PARTIAL if found and found.partial else ""))
         for widget in (self.best, self.meaning):
-            widget.setVisible(rows > 0)
+            widget.setVisible(rows > 0 and not self._hidden)
         self._mark()
         self._offer()
+
+    def _on_suggested(self) -> None:
+        self._hidden = False
+        self.refresh()
+
+    def _on_landmarks(self, image: str) -> None:
+        """Give the room of the list to the landmarks once one is placed: the image is chosen."""
+        if (
+            not self._hidden
+            and self._images
+            and any(m.status.is_manual for m in self.session.result(image).values())
+        ):
+            self._hidden = True
+            self.refresh()
 
     def _offer(self) -> None:
         session, why = self.session, ""

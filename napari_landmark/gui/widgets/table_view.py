@@ -10,7 +10,7 @@ from napari_landmark.gui.controls import set_headers
 
 WIDEST_TEXTS = Qt.ItemDataRole.UserRole + 1
 """Role of a column's header data: texts among which is the widest one of the column."""
-_MARGIN = 6  # of the styles, around the text of a cell
+_MARGIN = 8  # around the text of a cell: that of Qt, and of the styles of napari
 
 
 class TableView(QTableView):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 from napari.components import ViewerModel
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
@@ -17,6 +18,7 @@ from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import reread_job
 from napari_landmark.gui.jobs.process_job import ProcessJob
 from napari_landmark.gui.jobs.train import TrainingOutcome, preview_of, train_job
+from napari_landmark.gui.keys import review_queue
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
 from napari_landmark.gui.session.model_list import LandmarkModelInfo
 from napari_landmark.gui.session.prepared_study import PreparedStudy
@@ -53,7 +55,8 @@ class TrainWidget(DockWidget):
         self.live = LiveText("State of the training")
         self.progress = ProgressBar()
         self.plot = LossPlot()
-        self.onward = button("Next: review the predictions ▸", lambda: self.open_dock("Detect and review"))
+        self.onward = button("Next: review the predictions ▸", self._on_review)
+        self.queue = review_queue(napari_viewer, self.session)
         self.report = button(
             "Open the report", self._on_report, tip="Loss, template and predictions as a page"
         )
@@ -283,6 +286,13 @@ class TrainWidget(DockWidget):
     def _on_failed(self, text: str) -> None:
         self._outcome, self._failed = problem_text(text), True
         self.refresh()
+
+    def _on_review(self) -> None:
+        """Open the review at the most doubtful landmark."""
+        self.open_dock("Detect and review")
+        if self.session.current_image and np.isfinite(self.queue.errors()).any():
+            self.session.attempt(self.queue.go_to_next)
+            self.layer_manager.center_on(self.session.current_landmark)
 
     def _on_report(self) -> None:
         if self.session.study is None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_landmark.data.images.window import CT_WINDOWS, Window, looks_like_hounsfield, modality
+from napari_landmark.data.images.window import (
+    CT_WINDOWS,
+    Window,
+    looks_like_hounsfield,
+    modality,
+    stated_window,
+)
 
 from .dicom_files import save
 
@@ -52,3 +58,24 @@ def test_other_files_have_no_modality(tmp_path):
     (tmp_path / "a.nii").write_bytes(b"nothing")
     (tmp_path / "b.dcm").write_bytes(b"nothing")
     assert modality(tmp_path / "a.nii") == modality(tmp_path / "b.dcm") == modality(tmp_path / "absent") == ""
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"WindowCenter": "2048", "WindowWidth": "1000"}, Window(2048, 1000)),
+        ({"WindowCenter": ["40", "500"], "WindowWidth": ["400", "2000"]}, Window(40, 400)),
+        ({"WindowCenter": "2048", "WindowWidth": "0"}, None),
+        ({"WindowCenter": "2048"}, None),
+        ({}, None),
+    ],
+)
+def test_the_first_window_of_a_file_is_read(tmp_path, tags, expected):
+    path = save(tmp_path / "a.dcm", np.zeros((8, 8), np.uint16), **tags)
+    assert stated_window(path) == expected
+
+
+def test_other_files_state_no_window(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    assert stated_window(tmp_path / "a.png") is None
+    assert stated_window(tmp_path / "gone.png") is None

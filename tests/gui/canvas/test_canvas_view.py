@@ -206,3 +206,18 @@ def test_inverted_greys_and_local_contrast_are_for_display_alone(canvas, qtbot):
     canvas.session.display.set_look(inverted=False, gamma=1.0, local_contrast=False)
     assert canvas.manager.image.data is pixels
     assert canvas.manager.image.colormap.name == "gray"
+
+
+@pytest.mark.parametrize(("moved", "places"), [(3, True), (7, True), (14, False)])
+def test_a_click_with_a_shaky_hand_places_where_it_began(canvas, moved, places):
+    canvas.session.select_landmark("index_tip")
+    canvas.manager.activate()
+    start = canvas.at((30.0, 25.0))
+    canvas.drag(start, start + QPointF(moved, 0))
+    mark = canvas.session.result()["index_tip"]
+    assert (mark.status is Status.PLACED) is places
+    if places:
+        pixel = 1 / camera_of(canvas.viewer).zoom
+        np.testing.assert_allclose(mark.position, (30, 25), atol=(4.5 if moved < 5 else 1) * pixel)
+    placed = [name for name, mark in canvas.session.result().items() if mark.position is not None]
+    assert len(placed) == places  # once

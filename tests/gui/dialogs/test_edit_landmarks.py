@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from qtpy.QtWidgets import QMessageBox
+
 from napari_landmark.data.curves import Curve
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
+from napari_landmark.gui.session.schema_editor import SchemaEditor
 
-from ..conftest import NAMES
+from ..conftest import NAMES, on_disk, predict
 
 
 class TestSchemaDialog:
@@ -72,3 +75,28 @@ def test_a_curve_is_added_and_follows_the_names_of_its_ends(session, qtbot):
     assert dialog.problem.text() == ""
     assert session.schema.curves == ()
     assert "finger[1]" in session.schema
+
+
+def test_removing_tells_of_annotations_and_predictions_and_how_to_get_them_back(
+    session, qtbot, truth, monkeypatch
+):
+    for name in session.names[:3]:
+        predict(session, name, truth[name])
+    AnnotationEditor(session).place("index_tip", (5.0, 6.0))
+    dialog, asked = SchemaDialog(session), []
+    qtbot.addWidget(dialog)
+    dialog.table.setCurrentCell(1, 0)
+
+    def question(parent, title, text):
+        asked.append(text)
+        return QMessageBox.StandardButton.Yes
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    dialog._on_remove()
+    assert asked[0].startswith("index_tip is annotated in 1 image and predicted in 3 images.")
+    dialog._on_save()
+    assert "index_tip" not in session.schema
+    SchemaEditor(session).add("index_tip")
+    assert session.result()["index_tip"].position == (5.0, 6.0)
+    assert session.prediction(session.names[1])["index_tip"].position is not None
+    assert on_disk(session)["index_tip"].position == (5.0, 6.0)

@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QDialog, QFileDialog, QMessageBox
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.registry import read_landmarks
@@ -13,7 +15,8 @@ from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.data.study.provenance import sha256
 from napari_landmark.data.subjects import image_of_subject, subject_name
-from napari_landmark.gui.dialogs.export import export
+from napari_landmark.gui.dialogs.export import ExportButton, export
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 
 from ..conftest import predict
 
@@ -76,3 +79,40 @@ class TestExport:
         session.require_store().decide(first, ImageDecision.LEFT_OUT)
         assert export(session, tmp_path / f"left{suffix}", suffix=suffix, whole=True) == 1
         assert len(read_landmarks(tmp_path / f"left{suffix}", geometries=geometries)) == 1
+
+
+def test_images_that_nobody_reviewed_can_be_left_out(session, truth, tmp_path):
+    for name in session.names[:2]:
+        predict(session, name, truth[name])
+    session.show(session.names[1])
+    AnnotationEditor(session).accept()
+    path = tmp_path / "out.csv"
+    assert export(session, path, suffix=".csv", whole=True, reviewed_only=True) == 1
+    assert set(read_landmarks(path)) == {session.names[1]}
+
+
+@pytest.mark.parametrize(
+    ("pressed", "expected"), [("Export all", 2), ("Reviewed images only", 1), ("Cancel", 0)]
+)
+def test_it_asks_what_to_do_with_images_that_nobody_reviewed(
+    session, truth, tmp_path, qtbot, monkeypatch, pressed, expected
+):
+    for name in session.names[:2]:
+        predict(session, name, truth[name])
+    session.show(session.names[1])
+    AnnotationEditor(session).accept()
+    button, path = ExportButton(session), tmp_path / "out.csv"
+    qtbot.addWidget(button)
+    told = []
+
+    def press(box):
+        told.append(box.text())
+        chosen = next(one for one in box.buttons() if one.text().replace("&", "") == pressed)
+        QTimer.singleShot(0, chosen.click)
+        return QDialog.exec(box)
+
+    monkeypatch.setattr(QMessageBox, "exec", press)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    button._on_export(".csv", True)
+    assert told == ["3 of 4 images have predictions or landmarks that nobody has reviewed."]
+    assert (len(read_landmarks(path)) if path.exists() else 0) == expected

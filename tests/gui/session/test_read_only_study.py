@@ -59,3 +59,8 @@ def test_opening_the_same_study_again_keeps_the_right(session, study, cohort):
     session.open(Study.open(study.folder), cohort)
     AnnotationEditor(session).place("capitate", (5, 5))
     assert told == []
+
+
+def test_messages_begin_with_what_matters_and_not_with_the_path(second, study):
+    assert second.landmark_store.in_use.startswith("Read only: is being annotated")
+    assert str(study.folder) not in second.landmark_store.in_use

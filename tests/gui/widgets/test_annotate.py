@@ -349,3 +349,28 @@ def test_a_calibration_says_what_to_do_until_it_is_cancelled(viewer, session, qt
     next(action for key, action in layer.keymap.items() if str(key) == "Escape")(layer)
     assert widget.cancel_calibration.isHidden()
     assert session.geometry().spacing is None
+
+
+def test_a_double_click_renames_a_landmark_in_all_images(viewer, session, qtbot, monkeypatch):
+    widget = AnnotateWidget(viewer)
+    qtbot.addWidget(widget)
+    AnnotationEditor(session).place("index_tip", (5, 6))
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: (" tip of the index finger ", True))
+    widget.table.view.doubleClicked.emit(widget.table.model.index(1, 0))
+    qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
+    assert session.schema.names == ("thumb_tip", "tip of the index finger", "middle_tip", "capitate")
+    assert session.result()["tip of the index finger"].position == (5, 6)
+
+
+def test_a_study_that_is_open_elsewhere_says_so_until_it_is_free(viewer, session, study, cohort, qtbot):
+    other = ViewerModel()
+    second = get_session(other)
+    second.open(Study.open(study.folder), cohort)
+    widget = AnnotateWidget(other)
+    qtbot.addWidget(widget)
+    assert "Read only: is being annotated" in widget.study_bar.read_only.text()
+    assert not widget.study_bar.read_only.isHidden()
+    session.close()
+    second.attempt(lambda: AnnotationEditor(second).place("thumb_tip", (5, 5)))  # the study is read again
+    assert widget.study_bar.read_only.isHidden()
+    second.close()

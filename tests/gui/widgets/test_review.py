@@ -149,3 +149,26 @@ def test_the_pose_of_the_image_and_what_its_header_states_are_shown(viewer, sess
     assert "side L" in widget.pose.text()
     session.show(second)
     assert widget.pose.isHidden()
+
+
+def test_a_model_that_learned_too_little_is_not_trusted(viewer, session, qtbot, truth):
+    folder = session.study.models_dir / "001"
+    folder.mkdir()
+    (folder / "model.json").write_text(json.dumps({"training": {"complete": True}}))
+    stages = [
+        {"stage": "a", "steps": 500, "least_steps": 468},
+        {"stage": "b", "steps": 2, "least_steps": 45},
+    ]
+    (folder / "history.json").write_text(json.dumps({"cancelled": False, "stages": stages}))
+    session.refresh_models()
+    widget = ReviewWidget(viewer)
+    qtbot.addWidget(widget)
+    predict(session, session.current_image, truth[session.current_image])
+    assert widget.models.itemText(0) == "001 (too few steps)"
+    assert "Model 001 learned too little" in widget.hint.text()
+    assert not widget.hint.isHidden()
+    stages[1]["steps"] = 45
+    (folder / "history.json").write_text(json.dumps({"cancelled": False, "stages": stages}))
+    session.refresh_models()
+    assert widget.models.itemText(0) == "001"
+    assert widget.hint.isHidden()

@@ -68,7 +68,8 @@ def test_the_best_are_listed_and_a_click_goes_there(panel, session, qtbot, asked
     panel.run.click()
     wait(session, qtbot)
     assert (asked["count"], asked["minutes"], asked["device"]) == (5, DEFAULT_MINUTES, "cpu")
-    assert lines(panel) == [f"{0.8 - row / 10:.2f}   hand_00{3 - row}.png" for row in range(4)]
+    assert lines(panel) == [f"{row + 1}.   hand_00{3 - row}.png" for row in range(4)]
+    assert [panel.best.item(row).toolTip() for row in range(2)] == ["Score 0.80 of 1", "Score 0.70 of 1"]
     assert not panel.best.isHidden()
     assert "Best first" in panel.meaning.text()
     assert heard == [("info", "Best to annotate: hand_003.png, hand_002.png, hand_001.png, hand_000.png.")]
@@ -161,3 +162,16 @@ def test_it_is_kept_for_the_next_widget_and_not_for_another_study(
     session.open(Study.create(tmp_path / "other", schema=LandmarkSchema(("a",))), cohort)
     assert lines(panel) == lines(again.suggest) == []
     assert panel.best.isHidden()
+
+
+def test_the_list_goes_once_a_landmark_is_placed_and_comes_back_with_the_next_one(
+    panel, session, asked, qtbot
+):
+    panel.run.click()
+    wait(session, qtbot)
+    assert not panel.best.isHidden()
+    AnnotationEditor(session).place(session.schema.names[0], (5, 5))
+    assert panel.best.isHidden()
+    panel.run.click()
+    wait(session, qtbot)
+    assert not panel.best.isHidden()

@@ -17,6 +17,8 @@ from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.widgets import train
 from napari_landmark.gui.widgets.train import TrainWidget
 
+from ..conftest import predict
+
 
 def test_it_waits_for_a_template(viewer, session, qtbot):
     widget = TrainWidget(viewer)
@@ -127,3 +129,14 @@ def test_sizes_of_volumes(viewer, session, qtbot, started, tmp_path):
     qtbot.waitUntil(lambda: bool(started) and idle(session), timeout=20_000)
     assert started == [(192, False)]
     assert widget.working_size.currentText() == "192 voxels"
+
+
+def test_the_review_begins_at_the_most_doubtful_landmark(viewer, session, qtbot, truth):
+    first, second = session.names[:2]
+    predict(session, first, truth[first], error=1.0)
+    predict(session, second, truth[second], error=5.0)
+    widget = TrainWidget(viewer)
+    qtbot.addWidget(widget)
+    assert session.current_image == first
+    widget.onward.click()
+    assert session.current_image == second
