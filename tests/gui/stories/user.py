@@ -72,7 +72,7 @@ class User:
         self._qtbot.mouseClick(field, Qt.MouseButton.LeftButton)
         field.selectAll()
         self._qtbot.keyClicks(field, text)
-        self._qtbot.keyClick(field, Qt.Key.Key_Tab)
+        self._qtbot.keyClick(field, Qt.Key.Key_Return)
 
     def key(self, key) -> None:
         """Press a key while the mouse is over the canvas."""
