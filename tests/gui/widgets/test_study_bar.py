@@ -40,7 +40,7 @@ def test_an_empty_viewer_says_what_to_do_in_three_lines_with_buttons(qtbot, stud
     session.open(study, cohort)
     assert not bar.sample.isVisible()
     assert not bar.first.isVisible()
-    assert bar.new.isVisible() and bar.open.isVisible() and bar.add.isVisible()
+    qtbot.waitUntil(lambda: all(b.isVisible() for b in (bar.new, bar.open, bar.add, bar.more)), timeout=5000)
     assert (
         bar.new.mapTo(bar, bar.new.rect().center()).y() == bar.open.mapTo(bar, bar.open.rect().center()).y()
     )
