@@ -86,7 +86,7 @@ class CanvasMouse:
         world = np.asarray(layer.data_to_world(position))
         camera = camera_of(self._viewer)
         size = np.array([self._canvas.height(), self._canvas.width()])
-        y, x = (world - np.asarray(camera.center)[-2:]) * camera.zoom + size / 2
+        y, x = (world[-2:] - np.asarray(camera.center)[-2:]) * camera.zoom + size / 2
         return QPointF(round(x), round(y))
 
     def _settle(self) -> None:

@@ -57,6 +57,21 @@ def accepts(path: Path) -> bool:
     )
 
 
+def holds_slices(path: Path) -> bool:
+    """Whether the path is a folder of slices, of one volume or not, and no folder of films.
+
+    A slice has a position in the patient; a film has none.
+    """
+    if not path.is_dir():
+        return False
+    files = (file for file in _visible_files(path) if file.suffix.lower() not in _NEVER_DICOM)
+    first = next(filter(is_dicom, files), None)
+    try:
+        return first is not None and "ImagePositionPatient" in dicom_header(first)
+    except InputError:
+        return False
+
+
 def series_files(path: Path) -> list[Path]:
     """The files of an image: itself, or the slices in its folder, sorted by name."""
     return _visible_files(path) if path.is_dir() else [path]

@@ -105,7 +105,7 @@ def _images_of(paths: Iterable[str | Path]) -> tuple[dict[Path, Path], list[Skip
     found: list[Path] = []
     skipped_files: list[SkippedFile] = []
     for path in map(Path, paths):
-        if not path.is_dir() or dicom_series.accepts(path):
+        if not path.is_dir() or dicom_series.holds_slices(path):
             found.append(path)
             continue
         inside, skipped = image_files(path)

@@ -153,7 +153,8 @@ class SchemaDialog(QDialog):
         name = item.data(_ORIGINAL)
         store = self._session.require_store()
         annotated, predicted = (
-            len(images(name)) if name else 0 for images in (store.annotated_images, store.images_with_prediction_of)
+            len(images(name)) if name else 0
+            for images in (store.annotated_images, store.images_with_prediction_of)
         )
         if annotated:
             question = (

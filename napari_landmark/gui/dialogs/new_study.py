@@ -146,7 +146,7 @@ class NewStudyDialog(QDialog):
         """Fill in a folder of images, that of images, a file of landmarks, or several of these."""
         unknown = []
         for path in paths:
-            if path.is_dir() and not dicom_series.accepts(path):
+            if path.is_dir() and not dicom_series.holds_slices(path):
                 self._take_images(path)
             elif looks_like_image(path) or path.is_dir():
                 self._take_images(path.parent)

@@ -40,7 +40,7 @@ def drop_meaning(session: Session, paths: Sequence[Path]) -> DropMeaning:
     study = session.study
     if study is not None and not study.reader and paths and all(map(_holds_images, paths)):
         return DropMeaning.ADD_IMAGES
-    if study is None and len(paths) == 1 and paths[0].is_dir() and not dicom_series.accepts(paths[0]):
+    if study is None and len(paths) == 1 and paths[0].is_dir() and not dicom_series.holds_slices(paths[0]):
         return DropMeaning.NEW_STUDY if _holds_images(paths[0]) else DropMeaning.NONE
     return DropMeaning.NONE
 

@@ -11,6 +11,7 @@ import re
 import sys
 import time
 import traceback
+import weakref
 from collections import deque
 from collections.abc import Collection, Iterable
 from functools import cache
@@ -46,72 +47,94 @@ _EDGES = ".,:;!?()[]{}'\"«»“”‘’`<>=…"
 class EventLog(logging.Handler):
     """The last lines of warnings and errors, messages to the user, and beginnings and ends of long work.
 
-    What may be a name is taken out before a line is kept: only words that occur in this program's own sources, and
-    short numbers, stay.
+    What may be a name is taken out: names that the open study knows before a line is kept, and when the lines are read
+    everything but words of this program's own sources and short numbers.
     """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._lines: deque[str] = deque(maxlen=LINES)
+        self._lines: deque[tuple[str, str, bool]] = deque(maxlen=LINES)
+        self._followers: weakref.WeakKeyDictionary[Session, _Follower] = weakref.WeakKeyDictionary()
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The lines, the oldest first."""
-        return tuple(self._lines)
+        """The lines without names, the oldest first."""
+        return tuple(f"{kind}: {own_words(text) if free else text}" for kind, text, free in self._lines)
 
     def follow(self, session: Session) -> None:
         """Keep the messages and the work of a session from now on."""
-        started: list[tuple[str, float]] = []
-
-        def on_message(kind: str, text: str) -> None:
-            self.add(kind, masked(text, names_of(session)))
-
-        def on_job() -> None:
-            while started:
-                title, since = started.pop()
-                self.add("work", f"{title} ended after {time.monotonic() - since:.1f} s")
-            if session.job is not None:
-                started.append((str(session.job.kind), time.monotonic()))  # its title may name a computer
-                self.add("work", f"{started[0][0]} begins")
-
-        session.message.connect(on_message)
-        session.job_changed.connect(on_job)
-        self._kept = (*getattr(self, "_kept", ()), on_message, on_job)
+        self._followers[session] = _Follower(self, session)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line of logging; of an exception the kind and the lines of the programs, not the text."""
-        self.add(f"{record.levelname.lower()} {record.name}", masked(record.getMessage(), ()))
+        """Keep a line of logging, and of an exception its kind and places."""
+        self.add(f"{record.levelname.lower()} {record.name}", record.getMessage())
         if record.exc_info and record.exc_info[1] is not None:
             self.add_error(record.exc_info[1])
 
-    def add(self, kind: str, text: str) -> None:
-        """Keep a line that has no names in it."""
+    def add(self, kind: str, text: str, *, free: bool = True) -> None:
+        """Keep a text, line by line.
+
+        Parameters
+        ----------
+        kind : str
+            Without names.
+        text : str
+        free : bool, optional
+            Whether names may be in it, which are taken out when the lines are read.
+        """
         now = time.strftime("%H:%M:%S", time.localtime())
-        self._lines.extend(f"{now} {kind}: {line}" for line in text.splitlines() or [""])
+        self._lines.extend((f"{now} {kind}", line, free) for line in text.splitlines() or [""])
 
     def add_error(self, error: BaseException) -> None:
-        """Keep an exception: its kind, its text without what may be a name, and where it was raised."""
-        self.add("error", f"{type(error).__name__}: {masked(str(error), ())}")
+        """Keep an exception: its kind, its text, and where it was raised."""
+        self.add(f"error {type(error).__name__}", str(error))
         for frame in traceback.extract_tb(error.__traceback__):
-            self.add("error", f"  {_place(frame.filename)}:{frame.lineno} in {frame.name}")
+            self.add("error", f"  {_place(frame.filename)}:{frame.lineno} in {frame.name}", free=False)
 
 
-def masked(text: str, names: Collection[str]) -> str:
-    """Text without names of patients, images and folders.
+class _Follower:
+    """Keeps what one session tells, without the names that it knows; does not keep the session itself."""
 
-    Known names go first, wherever they stand; then every word that does not occur in the sources of this program, and
-    every number of more than four digits.
+    def __init__(self, log: EventLog, session: Session) -> None:
+        self._log, self._session = log, weakref.ref(session)
+        self._work: tuple[str, float] | None = None
+        self._names: set[str] = set()  # those of ten thousand images are gathered once
+        self._names_of: weakref.ref[object] | None = None
+        session.message.connect(self._on_message)
+        session.job_changed.connect(self._on_job)
 
-    Parameters
-    ----------
-    text : str
-    names : collection of str
-        Names that are known, such as those of the images.
-    """
-    known = sorted({name for name in names if len(name) >= _LEAST_LETTERS}, key=len, reverse=True)
-    for start in range(0, len(known), 500):
-        part = "|".join(map(re.escape, known[start : start + 500]))
-        text = re.sub(part, HIDDEN, text, flags=re.IGNORECASE)
+    def _on_message(self, kind: str, text: str) -> None:
+        session = self._session()
+        if session is None:
+            return
+        cohort = session.cohort
+        if cohort is not None and (self._names_of is None or self._names_of() is not cohort):
+            self._names_of, self._names = weakref.ref(cohort), names_of(session)
+        self._log.add(kind, without_names(text, self._names))
+
+    def _on_job(self) -> None:
+        session = self._session()
+        if self._work is not None:
+            kind, since = self._work
+            self._log.add("work", f"{kind} ended after {time.monotonic() - since:.1f} s", free=False)
+        self._work = None
+        if session is not None and session.job is not None:
+            self._work = str(session.job.kind), time.monotonic()  # its title may name a computer
+            self._log.add("work", f"{self._work[0]} begins", free=False)
+
+
+def without_names(text: str, names: Collection[str]) -> str:
+    """Text in which names that are known, such as those of the images, are hidden wherever they stand."""
+    lowered = text.lower()
+    known = {name for name in names if len(name) >= _LEAST_LETTERS and name.lower() in lowered}
+    if not known:
+        return text
+    longest_first = sorted(known, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), HIDDEN, text, flags=re.IGNORECASE)
+
+
+def own_words(text: str) -> str:
+    """Text in which every word is hidden that does not occur in the sources of this program, and every long number."""
     lines = (" ".join(_word(word) for word in line.split(" ")) for line in text.splitlines())
     return re.sub(f"{HIDDEN}(?: {HIDDEN})+", HIDDEN, "\n".join(lines))
 
@@ -123,7 +146,8 @@ def names_of(session: Session) -> set[str]:
     paths = [session.study.folder.absolute(), *([session.cohort.folder.absolute()] if session.cohort else [])]
     found = {session.study.reader, *(session.study.schema.names)}
     for name in session.names:
-        found |= {name, *Path(name).parts, Path(name).name.split(".")[0]}
+        parts = name.split("/")
+        found |= {name, *parts, parts[-1].split(".")[0]}
     for path in paths:
         found |= set(path.parts[1:])
     return {name for name in found if name.lower() not in _NO_NAMES}
@@ -137,7 +161,7 @@ def report_text(log: EventLog, session: Session, *, device: str = "") -> str:
         f"Python {platform.python_version()}",
         f"{platform.system()} {platform.release()} {platform.machine()}",
     ]
-    lines.append(f"device {session.device or device or 'not used yet'}")
+    lines.append(f"device {own_words(session.device or device) or 'not used yet'}")  # may name a computer
     if study is not None and cohort is not None:
         shape = " x ".join(map(str, cohort.canvas))
         lines.append(

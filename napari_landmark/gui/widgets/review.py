@@ -68,6 +68,7 @@ class ReviewWidget(DockWidget):
             "Detect in new images",
             lambda: self._on_detect(None, only_new=True),
             tip="Only in images that this model did not predict yet, such as added ones",
+            strong=True,
         )
         self.compute = ComputeChoice(self.session)
         self.heatmaps = QCheckBox("Heatmap of the landmark")
@@ -293,7 +294,6 @@ class ReviewWidget(DockWidget):
         self.detect_new.setText(
             "Detect in 1 new image" if len(new) == 1 else f"Detect in {len(new)} new images"
         )
-        emphasise(self.detect_new, some)
 
     def _show_flag(self, store: LandmarkStore) -> None:
         """Show what the model says of the image as a whole, and what the user decided."""

@@ -62,6 +62,7 @@ class StudyBar(Listener):
         self.more.setAccessibleName("Help")
         self.more.setFixedWidth(40)
         self.first = FirstSteps()
+        self.sample.setParent(self.first)  # else a window of its own where a study is open from the start
         self._add_menus()
         self.title = QLabel()
         self.title.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

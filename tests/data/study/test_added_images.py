@@ -15,6 +15,8 @@ from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.added_images import AddedImages, add_images
 from napari_landmark.data.study.study import Study
 
+from ..images.dicom_files import VOLUME, save, save_series
+
 SCHEMA = LandmarkSchema(("tip", "base"))
 
 
@@ -87,6 +89,21 @@ def test_files_that_cannot_be_used_are_named_with_the_reason(study, tmp_path):
     assert "holds no images" in reasons["empty"]
     assert reasons.keys() == {"text.png", "head.nii.gz", "empty", "gone.png"}
     assert not Study.open(study.folder).extra
+
+
+def test_a_folder_of_dicom_films_is_many_images_and_one_of_slices_a_volume(study, tmp_path):
+    pixels = np.add.outer(np.arange(40) * 20, np.arange(50) * 10).astype(np.uint16)
+    (tmp_path / "films").mkdir()
+    for name in ("IM1", "IM2"):
+        save(tmp_path / "films" / name, pixels, PixelSpacing=[0.2, 0.2])
+    save_series(tmp_path / "series", VOLUME)
+    found = add(study, tmp_path, tmp_path / "films", tmp_path / "series")
+    assert found.added == ("IM1", "IM2")
+    ((skipped),) = found.skipped_files
+    assert (skipped.name, skipped.reason.partition(":")[0]) == (
+        "series",
+        "is a volume, the study has pictures",
+    )
 
 
 def test_images_of_one_name_are_told_apart_for_good(study, tmp_path):

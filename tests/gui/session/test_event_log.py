@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
+import weakref
 
 import pytest
 
@@ -12,7 +14,15 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import read_image
 from napari_landmark.data.landmarks import LandmarkSchema
 from napari_landmark.data.study.study import Study
-from napari_landmark.gui.session.event_log import HIDDEN, LINES, EventLog, masked, names_of, report_text
+from napari_landmark.gui.session.event_log import (
+    HIDDEN,
+    LINES,
+    EventLog,
+    names_of,
+    own_words,
+    report_text,
+    without_names,
+)
 from napari_landmark.gui.session.session import Session
 
 PATIENTS = ("Müller Anna 1961-03-04", "OConnor_Sean", "4711-0815", "Krüger.Jörg", "李小龍", "Rose")
@@ -98,10 +108,21 @@ def test_the_last_lines_are_kept(log):
 
 
 def test_words_and_numbers():
-    assert masked("3 images added: Smithson.dcm, 12345678.png.", ()) == f"3 images added: {HIDDEN}"
-    assert masked("expected error 1.5 mm", ()) == "expected error 1.5 mm"
-    assert masked("the images of study images", {"images"}) == f"the {HIDDEN} of study {HIDDEN}"
+    assert own_words("3 images added: Smithson.dcm, 12345678.png.") == f"3 images added: {HIDDEN}"
+    assert own_words("expected error 1.5 mm") == "expected error 1.5 mm"
+    assert without_names("the images of study images", {"images"}) == f"the {HIDDEN} of study {HIDDEN}"
 
 
 def test_without_a_study_there_are_no_names():
     assert names_of(Session()) == set()
+
+
+def test_a_session_is_not_kept(log):
+    session = Session()
+    log.follow(session)
+    session.message.emit("info", "done")
+    assert len(log.lines) == 1
+    gone = weakref.ref(session)
+    del session
+    gc.collect()
+    assert gone() is None

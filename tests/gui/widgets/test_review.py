@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 from qtpy.QtCore import Qt
@@ -11,9 +12,12 @@ from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.images.dicom_view import StatedView
-from napari_landmark.data.landmarks import Status
+from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.data.study.image_facts import ImageDecision
+from napari_landmark.data.study.prediction_models import write_prediction_models
+from napari_landmark.detection.model import store
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, read_pose_table, write_pose_table
+from napari_landmark.detection.training import train as pipeline
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.odd_shapes import OddShapes
 from napari_landmark.gui.widgets import review
@@ -172,3 +176,42 @@ def test_a_model_that_learned_too_little_is_not_trusted(viewer, session, qtbot, 
     session.refresh_models()
     assert widget.models.itemText(0) == "001"
     assert widget.hint.isHidden()
+
+
+def test_new_images_alone_are_detected(viewer, session, qtbot, truth, monkeypatch):
+    """Those that the chosen model did not predict: such as added ones, or all others where it is another model."""
+    for name in ("001", "002"):
+        folder = session.study.models_dir / name
+        folder.mkdir()
+        (folder / "model.json").write_text(json.dumps({"training": {"complete": True}}))
+    predicted = session.names[:3]
+    for name in predicted:
+        predict(session, name, truth[name])
+    write_prediction_models(session.study.folder, predicted[:1], "001")
+    write_prediction_models(session.study.folder, predicted[1:], "002")
+    session.refresh_models()
+    widget = ReviewWidget(viewer)
+    qtbot.addWidget(widget)
+    assert widget.models.currentData() == "002"
+    assert widget.detect_new.text() == "Detect in 2 new images"
+    widget.models.setCurrentIndex(widget.models.findData("001"))
+    widget.models.activated.emit(1)
+    assert widget.detect_new.text() == "Detect in 3 new images"
+    asked = []
+
+    def predict_cohort(model, cohort, *, study, model_name, images, **_):
+        asked.append((model_name, images))
+        for image in images:
+            marks = LandmarkSet.from_array(study.schema, truth[image], Status.PREDICTED)
+            study.save_predictions(image, marks, model=model_name)
+        return dict.fromkeys(images)
+
+    monkeypatch.setattr(pipeline, "predict_cohort", predict_cohort)
+    monkeypatch.setattr(store, "load_model", lambda *_, **__: SimpleNamespace(device="cpu"))
+    heard = []
+    session.message.connect(lambda kind, text: heard.append(text))
+    widget.detect_new.click()
+    qtbot.waitUntil(lambda: session.job is None and bool(heard), timeout=10_000)
+    assert asked == [("001", list(session.names[1:]))]
+    assert heard[0].startswith("Landmarks found in 3 images.")
+    assert widget.detect_new.isHidden()  # nothing is new for it now
