@@ -76,7 +76,9 @@ def _tell(session: Session) -> RegionCoverage:
     if not known.any():
         return RegionCoverage()
     count = len(images)
-    text = f"90% regions held {np.mean(scores[known] <= 1):.0%} of your {known.sum()} corrections in {count} "
+    corrected = int(known.sum())
+    marks = "correction" if corrected == 1 else f"{corrected} corrections"
+    text = f"90% regions held {np.mean(scores[known] <= 1):.0%} of your {marks} in {count} "
     text += "image" if count == 1 else "images"
     if count < FEWEST_IMAGES:
         more = FEWEST_IMAGES - count

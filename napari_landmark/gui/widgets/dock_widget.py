@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from napari_landmark.gui.canvas.canvas_view import show_canvas_view
 from napari_landmark.gui.controls import NARROWEST, button
@@ -13,6 +13,7 @@ from napari_landmark.gui.keys import bind_keys
 from napari_landmark.gui.layers.layer_manager import LayerManager
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.listener import Listener
+from napari_landmark.gui.next_turn import in_next_turn
 from napari_landmark.gui.widgets.file_drop import take_drops
 from napari_landmark.gui.widgets.study_bar import StudyBar
 
@@ -60,7 +61,26 @@ class Dock(Listener):
             docked, self._docked = self._docked, self.parent() is not None
             if docked and not self._docked:
                 self.deleteLater()
+            elif self._docked and not docked:
+                in_next_turn(self, self._join_others)
         return super().event(event)
+
+    def _join_others(self) -> None:
+        """Become a tab beside the other docks of this plugin: napari's menu stacks them, too low for their tables."""
+        dock = self.parent()
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parent()
+        window = None if dock is None else dock.parent()
+        if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
+            return
+        area, beside = window.dockWidgetArea(dock), window.tabifiedDockWidgets(dock)
+        for other in window.findChildren(QDockWidget):
+            is_ours = other is not dock and not other.isFloating() and other.findChild(Dock) is not None
+            if is_ours and window.dockWidgetArea(other) == area and other not in beside:
+                window.tabifyDockWidget(other, dock)
+                dock.show()
+                dock.raise_()
+                return
 
 
 class DockWidget(Dock):
