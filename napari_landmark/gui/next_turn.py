@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, Qt, QTimer
 
 
 def in_next_turn(owner: QObject, action: Callable[[], object], *, milliseconds: int = 0) -> None:
@@ -14,6 +14,7 @@ def in_next_turn(owner: QObject, action: Callable[[], object], *, milliseconds: 
     """
     timer = QTimer(owner)
     timer.setSingleShot(True)
+    timer.setTimerType(Qt.TimerType.PreciseTimer)  # others may be a twentieth early
     timer.timeout.connect(action)
     timer.timeout.connect(timer.deleteLater)
     timer.start(milliseconds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from qtpy.QtCore import QObject
 
 from napari_landmark.gui.next_turn import in_next_turn
@@ -23,3 +25,13 @@ def test_never_where_the_owner_is_gone(qtbot):
     owner.deleteLater()
     qtbot.wait(60)
     assert called == []
+
+
+def test_never_early(qtbot):
+    owner, late = QObject(), []
+    for _ in range(8):
+        started = time.monotonic()
+        in_next_turn(owner, lambda started=started: late.append(time.monotonic() - started), milliseconds=400)
+        qtbot.wait(17)
+    qtbot.waitUntil(lambda: len(late) == 8)
+    assert min(late) >= 0.399
