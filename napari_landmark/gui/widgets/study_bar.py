@@ -27,6 +27,7 @@ from napari_landmark.gui.jobs.add_images import add_images_job
 from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.jobs.sample_data import sample_hands_job
+from napari_landmark.gui.jobs.whole_progress import WholeProgress
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.next_turn import in_next_turn
@@ -48,6 +49,7 @@ class StudyBar(Listener):
         self._is_first = False
         self.asks_for_study = True
         self._viewer = viewer
+        self._whole: WholeProgress | None = None
         self.sample = button(
             "Sample data", self._on_sample, tip="Drawn hand radiographs, with a list of landmarks"
         )
@@ -278,6 +280,7 @@ class StudyBar(Listener):
         self.running.setVisible(job is not None and (self.shows_training or job.kind is not JobKind.TRAIN))
         for widget in (self.sample, self.new, self.open, self.add):
             widget.setEnabled(job is None)
+        self._whole = WholeProgress() if job is not None and job.kind is JobKind.TRAIN else None
         if job is not None:
             self._on_job_cancelling()
             self.progress.setFormat(job.title)
@@ -291,6 +294,8 @@ class StudyBar(Listener):
                 self._on_progress(job.last_event)
 
     def _on_progress(self, event: ProgressEvent) -> None:
+        if self._whole is not None:
+            event = self._whole.whole(event)
         left = time_left(event)
         self.progress.show_part(event.fraction, f"{event.stage}{', ' + left if left else ''}")
 

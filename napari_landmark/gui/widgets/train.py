@@ -18,6 +18,7 @@ from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import reread_job
 from napari_landmark.gui.jobs.process_job import ProcessJob
 from napari_landmark.gui.jobs.train import TrainingOutcome, preview_of, train_job
+from napari_landmark.gui.jobs.whole_progress import WholeProgress
 from napari_landmark.gui.keys import review_queue
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
 from napari_landmark.gui.session.model_list import LandmarkModelInfo
@@ -35,6 +36,9 @@ _MIRRORED = {
     Mirroring.SWAPPED: "names of the other side",
     Mirroring.NEVER: "never mirrored",
 }
+
+
+_VOLUMES_PER_MINUTE = 3  # heads of a mouse in CT, on one core
 
 
 class TrainWidget(DockWidget):
@@ -61,6 +65,7 @@ class TrainWidget(DockWidget):
             "Open the report", self._on_report, tip="Loss, template and predictions as a page"
         )
         self.models = note()
+        self._whole = WholeProgress()
         self._advanced()
         for widget in (
             self.ready,
@@ -101,7 +106,9 @@ class TrainWidget(DockWidget):
         else:
             images = "one image" if count == 1 else f"{count} images"
             marks = "one landmark" if placed == 1 else f"{placed} landmarks"
-            self.ready.setText(f"Trains on {len(session.names)} images, with {marks} annotated in {images}.")
+            self.ready.setText(
+                f"Trains on {len(session.names)} images, with {marks} annotated in {images}. {self._estimate()}"
+            )
         self.run.setText("Train" if training is None else training.cancel_text)
         free = session.job is None if training is None else training.can_cancel
         self.run.setEnabled(bool(annotated) and free)
@@ -126,6 +133,16 @@ class TrainWidget(DockWidget):
         self.plot.setVisible(not idle or bool(self.plot.stages))
         self.advanced.setEnabled(idle)
         self._show_size()
+
+    def _estimate(self) -> str:
+        """How long a training takes, in words."""
+        if self.minutes.value():
+            return f"Learns for {self.minutes.value():g} minutes, longer on a busy machine."
+        cohort = self.session.require_cohort()
+        if cohort.ndim == 2:
+            return "Takes up to 20 minutes on a processor, two on a graphics card."
+        minutes = max(2, round(len(cohort) / _VOLUMES_PER_MINUTE))
+        return f"Takes about {minutes} minutes on a processor."
 
     def _advanced(self) -> None:
         self.minutes = QDoubleSpinBox()
@@ -163,6 +180,7 @@ class TrainWidget(DockWidget):
         holder = QWidget()
         form = QFormLayout(holder)
         form.setContentsMargins(0, 0, 0, 0)
+        self.minutes.valueChanged.connect(self.refresh)
         form.addRow("Time", self.minutes)
         form.addRow("Device", self.device)
         form.addRow("Seed", self.seed)
@@ -249,6 +267,7 @@ class TrainWidget(DockWidget):
         self._training = job
         if isinstance(job, ProcessJob):
             self.compute.show_host(job.host)
+        self._whole = WholeProgress()
         self.stage_text.setText("Preparing…")
         if job.last_event is not None:
             self._on_progress(job.last_event)
@@ -265,8 +284,9 @@ class TrainWidget(DockWidget):
 
     def _on_progress(self, event: ProgressEvent) -> None:
         self.plot.add(event)
-        self.progress.show_part(event.fraction)
-        left = time_left(event)
+        whole = self._whole.whole(event)
+        self.progress.show_part(whole.fraction)
+        left = time_left(whole)
         loss = "" if event.loss is None else f"loss {event.loss:.3g}"
         place = "" if self._training is None or event.loss is None else self._training.place
         stage = f"{event.stage[:1].upper()}{event.stage[1:]}"
