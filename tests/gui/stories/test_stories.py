@@ -220,7 +220,7 @@ def test_someone_has_a_folder_of_dicom_files(user, drawn, tmp_path):
 
     user.in_new_study(lambda: user.drop(user.canvas, tmp_path / "PACS"), fill)
     user.wait_for_study(5)
-    assert "0.4 x 0.4 mm (from the file)" in annotate.spacing.text()
+    assert "0.4 x 0.4 mm (projection" in annotate.spacing.text()
     for position in drawn[1][0]:
         user.place(position)
     assert annotate.onward.isVisible()
@@ -235,7 +235,7 @@ def test_someone_registers_two_films(user, known_registration):
     assert (chosen.fixed.name, chosen.moving.name) == ("first", "second")
     user.press(register.run)
     user.wait()
-    warped = user.viewer.layers["Warped second"]
+    warped = user.viewer.layers["Warped second on first"]
     assert warped.visible
     assert np.unravel_index(warped.data.argmax(), warped.data.shape) == tuple(FIXED_CENTRE)
     check(user, "Registration")
