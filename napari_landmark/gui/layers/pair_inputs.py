@@ -23,14 +23,14 @@ class ChosenLayers:
     Parameters
     ----------
     fixed, moving : Image or None
-    fixed_labels, moving_labels : Labels, optional
+    fixed_labels, moving_labels : Labels, or an Image of labels, optional
     fixed_points, moving_points : Points, optional
     """
 
     fixed: Image | None
     moving: Image | None
-    fixed_labels: Labels | None = None
-    moving_labels: Labels | None = None
+    fixed_labels: Labels | Image | None = None
+    moving_labels: Labels | Image | None = None
     fixed_points: Points | None = None
     moving_points: Points | None = None
 
@@ -107,7 +107,7 @@ def can_be_registered(layer: Any) -> bool:
     return isinstance(layer, Image) and layer.ndim in (2, 3) and not layer.multiscale
 
 
-def _labels(layer: Labels | None, image: Image) -> NDArray[np.integer] | None:
+def _labels(layer: Labels | Image | None, image: Image) -> NDArray[np.integer] | None:
     if layer is None:
         return None
     values = np.asarray(layer.data)

@@ -14,6 +14,7 @@ from napari.layers import Image, Labels, Layer, Points
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QSizePolicy
 
+from napari_landmark.gui.controls import note
 from napari_landmark.gui.layers.layer_manager import LayerManager
 from napari_landmark.gui.layers.pair_inputs import ChosenLayers, can_be_registered
 from napari_landmark.gui.listener import Listener
@@ -50,6 +51,7 @@ class PairForm(Listener):
         self._folders: dict[str, Path] = {}
         self._weights_of: dict[Path, Mapping[int, float]] = {}
         self._listed: list[int] | None = None
+        self._are_labels: weakref.WeakKeyDictionary[Layer, bool] = weakref.WeakKeyDictionary()
         self.boxes = {
             key: ComboBox(label=label, choices=_Choices(self, kind), nullable=True, tooltip=tip)
             for key, label, kind, tip in _ROWS
@@ -65,6 +67,7 @@ class PairForm(Listener):
             tooltip="Trained on images of this kind, see below",
         )
         self.weights = RegionWeights()
+        self.needed = note()
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -72,6 +75,7 @@ class PairForm(Listener):
             form.addRow(self.boxes[key].label, self.boxes[key].native)
         form.addRow(self.guide.native)
         form.addRow("Model", self.model.native)
+        form.addRow(self.needed)
         form.addRow(self.weights)
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
             self.listen(event, self._on_layers)
@@ -98,11 +102,14 @@ class PairForm(Listener):
         return {} if self.model_folder is None else self._weights_of[self.model_folder]
 
     def candidates(self, kind: type[Layer]) -> list[tuple[str, Layer]]:
-        """Names and layers of a kind that can be selected; layers that show a result are left out."""
+        """Names and layers of a kind that can be selected; layers that show a result are left out.
+
+        A label map that was opened as an image counts as labels, too.
+        """
         found = [
             layer
             for layer in self._viewer.layers
-            if isinstance(layer, kind)
+            if (isinstance(layer, kind) or (kind is Labels and self._is_label_map(layer)))
             and layer.ndim in (2, 3)
             and not self._layer_manager.registration.owns(layer)
             and not self._layer_manager.heatmaps.owns(layer)
@@ -110,6 +117,13 @@ class PairForm(Listener):
             and (kind is not Points or layer.editable)
         ]
         return [(layer.name, layer) for layer in found]
+
+    def _is_label_map(self, layer: Layer) -> bool:
+        """Whether an image has few values, all of them whole numbers, 0 among them."""
+        if layer not in self._are_labels:
+            suits = can_be_registered(layer) and not layer.rgb and np.issubdtype(layer.data.dtype, np.integer)
+            self._are_labels[layer] = suits and 0 in _labels_in(layer.data)
+        return self._are_labels[layer]
 
     def offer_models(self, *, choose: Path | None = None) -> None:
         """List the models; `choose` is the folder of the one to select."""
@@ -156,7 +170,21 @@ class PairForm(Listener):
             self.boxes[row].enabled = self.boxes[key].value is not None
         points = [self.boxes[key].value for key in ("fixed_points", "moving_points")]
         self.guide.visible = None not in points
+        self._say_what_is_needed()
         self.changed.emit()
+
+    def _say_what_is_needed(self) -> None:
+        """Say that labels of one image alone do nothing without a model."""
+        given = [self.boxes[key].value is not None for key in ("fixed_labels", "moving_labels")]
+        alone = any(given) and not all(given) and self.model_folder is None
+        other = "moving" if given[0] else "fixed"
+        self.needed.setText(
+            f"Labels of the {other} image are needed, too: those of one image alone guide nothing without a model."
+            if alone
+            else ""
+        )
+        self.needed.setVisible(alone)
+        self.weights.setVisible(bool(self.weights.labels) and not alone)
 
     def _on_model(self, value: str) -> None:
         if value == FROM_FOLDER:
@@ -166,6 +194,7 @@ class PairForm(Listener):
             if chosen:
                 self.take_folder(Path(chosen))
         self.weights.start_from(self._region_weights())
+        self._say_what_is_needed()
         self.changed.emit()
 
 

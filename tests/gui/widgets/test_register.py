@@ -7,12 +7,13 @@ import json
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Labels
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QColor, QMouseEvent
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_landmark.gui.canvas.canvas_view import show_canvas_view
+from napari_landmark.gui.layers.registration_layers import same_place
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.widgets.register import RegisterWidget
 from napari_landmark.registration.pairwise.output import PAIR_FILES
@@ -97,6 +98,32 @@ class TestWidget:
         wait(qtbot, pair_viewer)
         visible = {layer.name for layer in pair_viewer.layers if layer.visible}
         assert visible == {"first", "Warped second on first"}
+
+    def test_label_maps_that_were_opened_as_images_are_labels(
+        self, widget, pair_viewer, qtbot, known_registration, heard
+    ):
+        for name, centre in (("first", FIXED_CENTRE), ("second", FIXED_CENTRE + SHIFT)):
+            mask = (blob(centre) > 80).astype(np.uint8) * 3
+            pair_viewer.add_image(mask, name=f"mask of {name}", **same_place(pair_viewer.layers[name]))
+        pair_viewer.add_image(
+            np.arange(200, dtype=np.uint8)[None] * np.ones((60, 1), np.uint8), name="many values"
+        )
+        offered = {name for name, _ in widget.form.candidates(Labels)}
+        assert {"mask of first", "mask of second"} <= offered
+        assert "many values" not in offered
+        widget.form.boxes["fixed"].value = pair_viewer.layers["first"]
+        widget.form.boxes["moving"].value = pair_viewer.layers["second"]
+        widget.form.boxes["fixed_labels"].value = pair_viewer.layers["mask of first"]
+        assert "Labels of the moving image are needed, too" in widget.form.needed.text()
+        assert not widget.form.needed.isHidden()
+        assert widget.form.weights.isHidden()
+        widget.form.boxes["moving_labels"].value = pair_viewer.layers["mask of second"]
+        assert widget.form.needed.isHidden()
+        assert widget.form.weights.labels == (3,)
+        widget.run.click()
+        wait(qtbot, pair_viewer)
+        assert heard == []
+        assert "label 3" in widget.numbers.text()
 
     def test_other_layers_of_the_moving_image_are_warped(
         self, widget, labelled, qtbot, known_registration, heard
