@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from napari_landmark.backend.cluster.tasks import RETRIES, connected, one_line, parse_address
 from napari_landmark.data.cohort.drawing import RESAMPLING, Drawing, LocalDrawing
 from napari_landmark.data.cohort.headers import ImageFile, read_headers
-from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.errors import InputError
 from napari_landmark.progress import CancelToken
 
@@ -73,19 +72,11 @@ class _ClusterDrawing:
         canvas: tuple[int, ...],
         *,
         spacing: float | Sequence[float] | None = None,
-        pose: Pose | None = None,
     ) -> NDArray[np.floating]:
         """See `Drawing.draw`; ClusterError where it is not the image that is at fault."""
         plain = list(spacing) if isinstance(spacing, Sequence) else spacing
         path = str(entry.path.absolute())
-        arguments = (
-            entry.name,
-            path,
-            entry.state[0],
-            canvas,
-            plain,
-            None if pose is None else pose.to_json(),
-        )
+        arguments = (entry.name, path, entry.state[0], canvas, plain)
         future = self._client.submit(draw_row, RESAMPLING, *arguments, pure=False, retries=RETRIES)
         while True:
             try:
@@ -110,7 +101,6 @@ def draw_row(
     size: int,
     canvas: tuple[int, ...],
     spacing: float | list[float] | None,
-    pose: Any,
 ) -> NDArray[np.float16] | str:
     """Work of a task: an image on the working grid, or why it cannot be used. Called on a worker.
 
@@ -127,9 +117,7 @@ def draw_row(
     if found[0].state[0] != size:
         raise ClusterError(f"{path} is another file there")
     try:
-        drawn = _local().draw(
-            found[0], tuple(canvas), spacing=spacing, pose=None if pose is None else Pose.from_json(pose)
-        )
+        drawn = _local().draw(found[0], tuple(canvas), spacing=spacing)
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
     except InputError as error:

@@ -37,9 +37,8 @@ class Drawing(Protocol):
         canvas: tuple[int, ...],
         *,
         spacing: float | Sequence[float] | None = None,
-        pose: Pose | None = None,
     ) -> NDArray[np.floating]:
-        """The image on the working grid, 0 to 1, in a pose.
+        """The image as it is in its file on the working grid, 0 to 1.
 
         Raises
         ------
@@ -63,7 +62,7 @@ class LocalDrawing:
         spacing: float | Sequence[float] | None = None,
         pose: Pose | None = None,
     ) -> NDArray[np.floating]:
-        """See `Drawing.draw`."""
+        """See `Drawing.draw`; in a pose where one is given."""
         with self._budget.reserve(_BYTES_PER_PIXEL * math.prod(entry.geometry.shape)):
             image = read_image(entry.path, spacing=spacing, name=entry.name)
             return resample(image, fit_canvas_transform(image.geometry, canvas, pose))

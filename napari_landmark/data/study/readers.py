@@ -165,26 +165,11 @@ class ReaderStudy(Study):
         """Refused, see `update`."""
         self._refuse()
 
-    def save_predictions(
-        self,
-        name: str,
-        landmarks: LandmarkSet,
-        geometry: Geometry | None = None,
-        *,
-        further_subjects: Sequence[LandmarkSet] = (),
-        model: str = "",
-    ) -> None:
+    def save_predictions(self, *arguments: Any, **keywords: Any) -> None:
         """Refused, see `update`."""
         self._refuse()
 
-    def save_all_predictions(
-        self,
-        predictions: Mapping[str, LandmarkSet],
-        geometries: Mapping[str, Geometry],
-        *,
-        further_subjects: Mapping[str, Sequence[LandmarkSet]] | None = None,
-        model: str = "",
-    ) -> None:
+    def save_all_predictions(self, *arguments: Any, **keywords: Any) -> None:
         """Refused, see `update`."""
         self._refuse()
 

@@ -72,7 +72,7 @@ class _Counting:
     def __init__(self, drawn: list[str]) -> None:
         self._drawn = drawn
 
-    def draw(self, entry, canvas, *, spacing=None, pose=None):
+    def draw(self, entry, canvas, *, spacing=None):
         self._drawn.append(entry.name)
         raise InputError("cannot be drawn")
 
@@ -81,10 +81,10 @@ def test_another_version_or_file_there_is_not_the_fault_of_an_image(data):
     path = next((data / "images").iterdir())
     size = path.stat().st_size
     with pytest.raises(cache.ClusterError, match="another version"):
-        draw_row(-1, path.name, str(path), size, (64, 64), None, None)
+        draw_row(-1, path.name, str(path), size, (64, 64), None)
     with pytest.raises(cache.ClusterError, match="is another file there"):
-        draw_row(cache.RESAMPLING, path.name, str(path), size + 1, (64, 64), None, None)
-    assert draw_row(cache.RESAMPLING, path.name, str(path), size, (64, 64), None, None).shape == (64, 64)
+        draw_row(cache.RESAMPLING, path.name, str(path), size + 1, (64, 64), None)
+    assert draw_row(cache.RESAMPLING, path.name, str(path), size, (64, 64), None).shape == (64, 64)
 
 
 def test_how_a_cache_is_made_is_told(tmp_path, capsys):
