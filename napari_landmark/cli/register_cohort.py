@@ -12,11 +12,9 @@ from napari_landmark.cli.register_pair import check_steps
 from napari_landmark.cli.register_train import parse_region_weights
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.cohort.folder import image_files
-from napari_landmark.data.cohort.folder_geometries import FolderGeometries
+from napari_landmark.data.cohort.folder_landmarks import landmarks_of_images
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.image_names import ImageNames
-from napari_landmark.data.formats.registry import read_landmarks
-from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.device import choose_device
 
 
@@ -57,7 +55,9 @@ def run_register_cohort(
         fixed=name,
         images=known,
         labels={} if labels is None else find_label_maps(labels, known),
-        landmarks={} if landmarks is None else _landmarks(landmarks, known, images, spacing),
+        landmarks={}
+        if landmarks is None
+        else landmarks_of_images(landmarks, known, images=images, spacing=spacing),
         spacing=spacing,
     )
     with terminal_progress() as progress, cancel_on_interrupt() as cancel:
@@ -77,21 +77,3 @@ def run_register_cohort(
     if found.cancelled:
         typer.echo("stopped: the same command goes on with the others", err=True)
         raise typer.Exit(130)
-
-
-def _landmarks(
-    path: Path, known: dict[str, Path], images: Path, spacing: float | None
-) -> dict[str, LandmarkSet]:
-    table = read_landmarks(path, geometries=FolderGeometries(images, spacing=spacing))
-    names = ImageNames(known)
-    found = {}
-    for written, marks in table.items():
-        try:
-            name = names.find(written)
-        except InputError as error:
-            raise error.prefixed(path) from error
-        if name is not None:
-            found[name] = marks
-    if not found:
-        raise InputError(f"{path}: has landmarks of no image in {images}")
-    return found

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_landmark.data.cohort.folder import image_files
-from napari_landmark.data.cohort.folder_geometries import FolderGeometries
+from napari_landmark.data.cohort.folder_landmarks import landmarks_of_images
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats.image_names import ImageNames
-from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.registration.evaluation import Pair, read_pairs
 from napari_landmark.registration.label_map import find_label_maps
@@ -55,7 +53,9 @@ class EvaluationData:
         rows = read_pairs(pairs, tuple(files))
         used = list(dict.fromkeys(name for row in rows for name in row))
         maps = {} if labels is None else _label_maps(labels, used, rows)
-        marks = {} if landmarks is None else _landmarks(landmarks, used, images, spacing)
+        marks: dict[str, LandmarkSet] = {}
+        if landmarks is not None:
+            marks = landmarks_of_images(landmarks, used, images=images, spacing=spacing, group="the pairs")
         return cls(tuple(rows), files, maps, marks)
 
 
@@ -66,23 +66,3 @@ def _label_maps(folder: Path, used: Iterable[str], rows: Iterable[tuple[str, str
             f"{folder}: holds the label maps of both images of no pair; they are called like the images"
         )
     return maps
-
-
-def _landmarks(
-    path: Path, used: Iterable[str], images: Path, spacing: float | None
-) -> dict[str, LandmarkSet]:
-    """Landmarks by the names of the images."""
-    table = read_landmarks(path, geometries=FolderGeometries(images, spacing=spacing))
-    names = ImageNames(table)
-    found: dict[str, LandmarkSet] = {}
-    for name in used:
-        try:
-            known = names.find(name)
-        except InputError as error:
-            raise error.prefixed(path) from error
-        if known is not None:
-            found[name] = table[known]
-    if not found:
-        first = ", ".join(list(table)[:3])
-        raise InputError(f"{path}: has landmarks of no image of the pairs (it has {first})")
-    return found
