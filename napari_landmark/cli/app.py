@@ -541,6 +541,38 @@ def register_cohort(
     )
 
 
+@register_app.command("labels")
+def register_labels(
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the images")],
+    labels: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Folder of label maps of a few of them, called like the images"),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the label maps of the others")],
+    model: Annotated[Path | None, typer.Option(metavar="MODEL", help="What register train wrote")] = None,
+    spacing: Spacing = None,
+    device: Device = "auto",
+    steps: Steps = None,
+    check: Annotated[
+        bool,
+        typer.Option(help="Label the labelled images by one another, too, to tell the expected overlap"),
+    ] = True,
+) -> None:
+    """Carry the label maps of a few images of a folder to all others."""
+    from napari_landmark.cli.register_labels import run_register_labels
+
+    run_register_labels(
+        images=images,
+        labels=labels,
+        out=out,
+        model=model,
+        spacing=spacing,
+        device=device,
+        steps=steps,
+        check=check,
+    )
+
+
 @register_app.command("evaluate")
 def register_evaluate(
     model: Annotated[Path, typer.Option(metavar="MODEL", help="What register train wrote")],
