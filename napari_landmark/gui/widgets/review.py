@@ -109,7 +109,7 @@ class ReviewWidget(DockWidget):
         self.table = LandmarkTable(self.session, with_errors=True)
         self.table.picked.connect(self.layer_manager.center_on)
         self.accept = button(
-            "Accept image", self._on_accept, tip=f"All its predictions are right: {keys_text('k')}"
+            "Accept image", self._on_accept, tip=f"All its predictions are right; goes on: {keys_text('k')}"
         )
         self.missing = button("Missing", self._on_missing, tip=keys_text("u"))
         self.back = button(
@@ -438,7 +438,7 @@ class ReviewWidget(DockWidget):
         self.session.attempt(go)
 
     def _on_accept(self) -> None:
-        self.session.attempt(self.editor.accept)
+        self.session.attempt(self.queue.accept_image)
 
     def _on_subjects(self, wanted: bool) -> None:
         self.layer_manager.subjects.show(wanted)

@@ -94,6 +94,7 @@ class StudyBar(Listener):
             (session.predictions_changed, self.refresh),
             (session.view_changed, self._on_image),
             (session.job_changed, self._on_job),
+            (session.image_order.changed, self._show_place),
         ):
             self.listen(signal, slot)
         # A study becomes free, or is taken, when something is tried, which ends in a message.
@@ -231,12 +232,18 @@ class StudyBar(Listener):
         session = self.session
         if not session.current_image:
             return
-        number = session.require_cohort().index(session.current_image)
-        self.images.setCurrentIndex(number)
-        self.count.setText(f"{number + 1} of {len(session.names)}")
-        self.previous.setEnabled(number > 0)
-        self.next.setEnabled(number + 1 < len(session.names))
+        self.images.setCurrentIndex(session.require_cohort().index(session.current_image))
+        self._show_place()
         self._show_state()
+
+    def _show_place(self) -> None:
+        """Show the place of the current image in the order of the list on show."""
+        order = self.session.image_order
+        place, total = order.place(self.session.current_image), len(order.names)
+        self.count.setText(f"{place + 1} of {total}" if place >= 0 else f"– of {total}")
+        self.count.setToolTip("Place in the list of images below" if order.is_of_list else "")
+        self.previous.setEnabled(bool(total) and place != 0)
+        self.next.setEnabled(bool(total) and place + 1 < total)
 
     def _on_landmarks(self, image: str) -> None:
         if image:
