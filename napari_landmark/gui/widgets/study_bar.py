@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_landmark.detection.training.whole_progress import WholeProgress
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.dialogs.copy_log import COPY_LOG, copy_log
 from napari_landmark.gui.dialogs.new_study import show_new_study_dialog
@@ -27,7 +28,6 @@ from napari_landmark.gui.jobs.add_images import add_images_job
 from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.jobs.sample_data import sample_hands_job
-from napari_landmark.gui.jobs.whole_progress import WholeProgress
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.next_turn import in_next_turn
