@@ -27,7 +27,6 @@ def training_page(contents: ReportContents) -> str:
         {**stage, "picture": figure_uri(loss_figure(history))}
         for stage, history in zip(summary["stages"], contents.histories, strict=True)
     ]
-    pictures = [one for one in contents.predictions if one.picture is not None]
     volumes = [one for one in contents.predictions if one.picture is None]
     template = contents.template_picture
     return environment.get_template(_TEMPLATE).render(
@@ -51,7 +50,8 @@ def training_page(contents: ReportContents) -> str:
         ],
         predictions=[
             {"name": one.name, "error": one.error, "state": one.state, "picture": picture_uri(one.picture)}
-            for one in pictures
+            for one in contents.predictions
+            if one.picture is not None
         ],
         template_planes=_planes(contents.template_planes),
         volumes=[

@@ -33,7 +33,7 @@ class TrainingSummary:
     images : int
         Number of images in which landmarks were found.
     shortest_steps : int or None
-        Steps of the stage that made the fewest, zero where it was stopped before any; None for volumes, which have no stages.
+        Steps of the stage that made the fewest, zero where it was stopped before any; None for volumes without stages.
     median_error : float or None
         Median expected error in `unit`; None without any.
     unit : str

@@ -129,7 +129,7 @@ class ReviewQueue:
     def _undecided(self, images: Sequence[str]) -> list[str]:
         """Those of some images that have a prediction that nobody decided on."""
         errors = self._session.require_store().undecided_errors(images)
-        return [image for image, some in zip(images, (~np.isnan(errors)).any(axis=1), strict=True) if some]
+        return [image for image, row in zip(images, errors, strict=True) if not np.isnan(row).all()]
 
     def errors(self) -> np.ndarray:
         """(images, landmarks) expected errors of undecided predictions in a unit that compares images; else NaN.
