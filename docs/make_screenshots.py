@@ -40,9 +40,9 @@ SAMPLE = DOCS.parent / "sample_data"
 _PAUSE = 10.0  # seconds between pictures of a training
 _SIDE = 420  # pixels of the widgets at the right, so that nothing of the review is cut
 WIDGETS = {
-    "annotate": "Annotate template",
+    "annotate": "Place",
     "train": "Train",
-    "review": "Detect and review",
+    "review": "Review",
     "measure": "Measure",
     "register": "Register",
     "planes": "Planes",
