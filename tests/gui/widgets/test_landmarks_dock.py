@@ -10,7 +10,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget
 
 from napari_landmark.gui.layers.viewer_session import get_session
-from napari_landmark.gui.widgets.landmarks_dock import LandmarksDock
 from napari_landmark.gui.widgets.step_widget import StepWidget
 from napari_landmark.gui.widgets.steps import Step
 
@@ -25,30 +24,34 @@ def viewer(make_napari_viewer):
 
 
 def open_entry(viewer, qtbot, name):
-    """What the menu of napari does."""
+    """What a script does; the dock is there once napari's own one before is gone."""
     _, landmarks = viewer.window.add_plugin_dock_widget("napari-landmark", name)
-    qtbot.wait(60)
+    qtbot.waitUntil(lambda: settled(viewer, landmarks), timeout=20_000)
     return landmarks
 
 
 def docks(viewer):
-    window = viewer.window._qt_window
-    return [dock for dock in window.findChildren(QDockWidget) if isinstance(dock.widget(), LandmarksDock)]
+    """Docks with the steps, and such as lost them to another one."""
+    found = viewer.window._qt_window.findChildren(QDockWidget)
+    return [dock for dock in found if dock.windowTitle() in ("Landmarks", "")]
+
+
+def settled(viewer, landmarks):
+    """Whether the steps are in the only dock, which is in front."""
+    found = docks(viewer)
+    return found == [landmarks.dock] and not landmarks.visibleRegion().isEmpty()
 
 
 def test_every_entry_opens_the_same_dock_at_its_step(viewer, qtbot):
     first = open_entry(viewer, qtbot, "Place")
     place, width = first.widget, first.width()
-    before = len(viewer.window._qt_window.findChildren(QDockWidget))
     for step in (*Step, Step.TRAIN, Step.TRAIN):
         assert open_entry(viewer, qtbot, str(step)) is first
         assert (first.step, first.tabs.tabText(first.tabs.currentIndex())) == (step, str(step))
         assert first.widget.isVisible() and not first.visibleRegion().isEmpty()
         assert first.width() == width
-        (dock,) = docks(viewer)
-        assert dock.windowTitle() == "Landmarks"
+        assert first.dock.windowTitle() == "Landmarks"
         assert list(viewer.window.dock_widgets) == ["Landmarks"]
-    assert len(viewer.window._qt_window.findChildren(QDockWidget)) == before
     assert first.show_step(Step.PLACE) is place
 
 
@@ -72,8 +75,7 @@ def test_a_hidden_dock_is_shown_and_a_closed_one_made_anew(viewer, qtbot):
     assert open_entry(viewer, qtbot, "Measure") is landmarks
     assert landmarks.widget.isVisible()
     landmarks.dock.destroyOnClose()
-    qtbot.wait(50)
-    assert not docks(viewer)
+    qtbot.waitUntil(lambda: not docks(viewer), timeout=10_000)
     again = open_entry(viewer, qtbot, "Measure")
     assert again is not landmarks and again.step is Step.MEASURE
 
@@ -84,10 +86,10 @@ def test_the_menu_of_napari_shows_a_step_for_the_second_time(viewer, qtbot):
 
     for name, step in (("train", Step.TRAIN), ("detect", Step.REVIEW), ("train", Step.TRAIN)):
         get_app_model().commands.execute_command(f"napari-landmark.{name}").result(timeout=5)
-        qtbot.wait(60)
-        (dock,) = docks(viewer)
-        assert dock.isVisible() and dock.widget().step is step
-        dock.widget().tabs.setCurrentIndex(0)  # by hand
+        landmarks = docks(viewer)[-1].widget()
+        qtbot.waitUntil(lambda landmarks=landmarks: settled(viewer, landmarks), timeout=10_000)
+        assert landmarks.step is step
+        landmarks.tabs.setCurrentIndex(0)  # by hand
 
 
 def test_steps_are_made_when_they_are_first_shown(viewer, qtbot):
@@ -106,7 +108,7 @@ def test_steps_are_made_when_they_are_first_shown(viewer, qtbot):
 
 
 def test_each_viewer_has_its_own(viewer, qtbot, make_napari_viewer):
-    other = make_napari_viewer()
+    other = make_napari_viewer(show=True)
     first, second = open_entry(viewer, qtbot, "Place"), open_entry(other, qtbot, "Train")
     assert first is not second
     assert (first.step, second.step) == (Step.PLACE, Step.TRAIN)
