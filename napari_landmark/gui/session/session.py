@@ -428,7 +428,7 @@ class Session:
             raise InputError(f"{self.job.title} is still running: cancel it or wait for its end")
         if self.study is not None and self.study.reader and job.kind in NOT_DURING_A_READING:
             raise InputError(
-                f"the reading of {self.study.reader} goes on: finish or interrupt it in Annotate template first"
+                f"the reading of {self.study.reader} goes on: finish or interrupt it in the step Place first"
             )
         self.job = job
         job.ended.connect(self._on_job_ended)

@@ -1,4 +1,4 @@
-"""Dock widget that trains a landmark model on the cohort."""
+"""Step that trains a landmark model on the cohort."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ from napari_landmark.gui.session.model_list import LandmarkModelInfo
 from napari_landmark.gui.session.prepared_study import PreparedStudy
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.widgets.compute_choice import ComputeChoice
-from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.live_text import LiveText
 from napari_landmark.gui.widgets.loss_plot import LossPlot
 from napari_landmark.gui.widgets.progress_bar import ProgressBar
+from napari_landmark.gui.widgets.step_widget import StepWidget
+from napari_landmark.gui.widgets.steps import Step
 from napari_landmark.progress import ProgressEvent
 
 _MIRRORED = {
@@ -42,14 +43,13 @@ _MIRRORED = {
 _VOLUMES_PER_MINUTE = 3  # heads of a mouse in CT, on one core
 
 
-class TrainWidget(DockWidget):
-    """Train: one button, with defaults for all settings."""
+class TrainWidget(StepWidget):
+    """One button that trains, with defaults for all settings."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self._preferences = Preferences.read()
         self._drawn: Cohort | None = None  # cohort whose working resolution is shown
-        self.study_bar.shows_training = False  # this widget has a larger progress bar
         self._training: RunningJob | None = None
         self._outcome, self._failed, self._resuming = "", False, False
         self.ready = note()
@@ -115,7 +115,7 @@ class TrainWidget(DockWidget):
         idle = training is None
         count = len(annotated)
         if not annotated:
-            self.ready.setText("Annotate one image first, with <b>Annotate template</b>.")
+            self.ready.setText("Annotate one image first, in the step <b>Place</b>.")
         else:
             images = "one image" if count == 1 else f"{count} images"
             marks = "one landmark" if placed == 1 else f"{placed} landmarks"
@@ -322,7 +322,7 @@ class TrainWidget(DockWidget):
 
     def _on_review(self) -> None:
         """Open the review at the most doubtful landmark."""
-        self.open_dock("Detect and review")
+        self.open_step(Step.REVIEW)
         if self.session.current_image and np.isfinite(self.queue.errors()).any():
             self.session.attempt(self.queue.go_to_next)
             self.layer_manager.center_on(self.session.current_landmark)
