@@ -89,30 +89,33 @@ def main() -> None:
             found[name].append(errors_of(register, template, image, truth[first], truth[other]))
             seconds[name] += time.process_time() - started
             print(f"{number} {other} {name}: {found[name][-1].mean():.3f} mm", flush=True)
-    rows = []
-    print("| program | heads | mean mm | median | lost | mean of the others | s a head (CPU) |")
+        if arguments.json:  # after every volume: hours of work may be stopped
+            arguments.json.write_text(json.dumps(summary(found, seconds, arguments.lost), indent=1))
+    print("| program | volumes | mean mm | median | lost | mean of the others | s a volume (CPU) |")
     print("|---|---|---|---|---|---|---|")
+    for row in summary(found, seconds, arguments.lost):
+        print("| " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()) + " |")
+
+
+def summary(
+    found: dict[str, list[NDArray[np.float64]]], seconds: dict[str, float], most: float
+) -> list[dict[str, str | int | float | None]]:
+    """A row a program, of the errors of each volume; lost are those of a larger mean error than `most`."""
+    rows: list[dict[str, str | int | float | None]] = []
     for name, errors in found.items():
-        lost = [one for one in errors if one.mean() > arguments.lost]
-        kept = [one for one in errors if one.mean() <= arguments.lost]
+        kept = [one for one in errors if one.mean() <= most]
         rows.append(
             {
                 "program": name,
-                "heads": len(errors),
+                "volumes": len(errors),
                 "mean_mm": float(np.mean(np.concatenate(errors))),
                 "median_mm": float(np.median(np.concatenate(errors))),
-                "lost": len(lost),
+                "lost": len(errors) - len(kept),
                 "mean_of_others_mm": float(np.mean(np.concatenate(kept))) if kept else None,
                 "seconds": seconds[name] / len(errors),
             }
         )
-        print(
-            "| "
-            + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in rows[-1].values())
-            + " |"
-        )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+    return rows
 
 
 if __name__ == "__main__":

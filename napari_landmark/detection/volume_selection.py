@@ -52,7 +52,7 @@ def suggest_volumes(
         Of volumes, at least two; of a large one a random part is aligned.
     count : int
     minutes : float
-        After which no further volume is aligned; there are seconds a volume.
+        After which no further volume is aligned, but at least three are; each takes seconds.
     seed : int, optional
         Of the random part.
 
@@ -78,7 +78,7 @@ def suggest_volumes(
     numbers = random_indices(len(cohort), min(_VOLUMES, len(cohort)), generator)
     with torch.no_grad(), thread_limit():
         aligned = _aligned(cohort, numbers, minutes=minutes, progress=progress, cancel=cancel)
-    if len(aligned) < min(_LEAST_ALIGNED, len(numbers)):
+    if cancel and cancel.cancelled and len(aligned) < min(_LEAST_ALIGNED, len(numbers)):
         raise InputError("stopped before three volumes were aligned: there is nothing to suggest")
     numbers = list(aligned)
     distances = shape_distances(torch.stack(list(aligned.values()))).numpy()
@@ -108,14 +108,15 @@ def _aligned(
     def load(number: int) -> Pyramid:
         return _on_cells(cohort, number, cell)
 
-    def late() -> bool:
-        return bool(cancel and cancel.cancelled) or time.monotonic() - started > 60 * minutes
+    def cancelled() -> bool:
+        return bool(cancel and cancel.cancelled)
 
-    reference, atlas = _reference(numbers, load, late)
+    reference, atlas = _reference(numbers, load, cancelled)
     found: dict[int, Deformation] = {}
     others = [number for number in numbers if number != reference]
     for number in others:
-        if late():
+        late = time.monotonic() - started > 60 * minutes and len(found) >= _LEAST_ALIGNED
+        if late or cancelled():
             break
         found[number] = deform(atlas, load(number), levels=_LEVELS)
         if progress:
@@ -126,7 +127,7 @@ def _aligned(
 
 
 def _reference(
-    numbers: list[int], load: Callable[[int], Pyramid], late: Callable[[], bool]
+    numbers: list[int], load: Callable[[int], Pyramid], cancelled: Callable[[], bool]
 ) -> tuple[int, Atlas]:
     """Number and atlas of the volume, of the first few, that the others of these resemble most."""
     import torch
@@ -138,7 +139,7 @@ def _reference(
     atlases = {n: Atlas.from_annotation(load(n), nothing) for n in numbers[:_REFERENCES]}
     agreement: dict[int, list[float]] = {number: [] for number in atlases}
     for other in numbers[: _COMPARED + 1]:
-        if late():
+        if cancelled():
             break
         target = load(other)
         for number, atlas in atlases.items():
