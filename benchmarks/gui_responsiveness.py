@@ -91,7 +91,7 @@ def main() -> None:
         viewer = napari.Viewer()
         session = get_session(viewer)
         session.open(study, cohort)
-        for widget in ("Annotate template", "Train", "Detect and review"):
+        for widget in ("Place", "Train", "Review"):
             viewer.window.add_plugin_dock_widget("napari-landmark", widget, tabify=True)
         run_events(2)
         result = {

@@ -54,7 +54,7 @@ from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 
 NAMES = tuple(f"landmark {number}" for number in range(1, 20))
-WIDGETS = ("Annotate template", "Train", "Detect and review")
+WIDGETS = ("Place", "Train", "Review")
 TICK_MS = 5
 
 

@@ -30,6 +30,7 @@ from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.schema_editor import SchemaEditor
+from napari_landmark.gui.widgets.landmarks_dock import LandmarksDock
 from napari_landmark.gui.widgets.measure import MeasureWidget
 from napari_landmark.gui.widgets.register import RegisterWidget
 from napari_landmark.gui.widgets.review import ReviewWidget
@@ -40,9 +41,9 @@ SAMPLE = DOCS.parent / "sample_data"
 _PAUSE = 10.0  # seconds between pictures of a training
 _SIDE = 420  # pixels of the widgets at the right, so that nothing of the review is cut
 WIDGETS = {
-    "annotate": "Annotate template",
+    "annotate": "Place",
     "train": "Train",
-    "review": "Detect and review",
+    "review": "Review",
     "measure": "Measure",
     "register": "Register",
     "planes": "Planes",
@@ -88,7 +89,7 @@ class Camera:
         dock.show()
         dock.raise_()
         self.wait(0.2)
-        return widget
+        return widget.widget if isinstance(widget, LandmarksDock) else widget
 
     def pixels(self, pause: float) -> np.ndarray:
         """The whole window without notifications, after so many seconds."""
@@ -323,7 +324,7 @@ def show_volumes(camera: Camera, folder: Path, size: str) -> None:
     planes = camera.dock("planes")
     camera.wait(0.5)  # the planes move below the main view
     window = camera.viewer.window._qt_window
-    side = [dock for dock in window.findChildren(QDockWidget) if "Annotate" in dock.windowTitle()]
+    side = [dock for dock in window.findChildren(QDockWidget) if dock.windowTitle() == "Landmarks"]
     window.resizeDocks(side, [_SIDE], Qt.Orientation.Horizontal)
     camera.session.show("head_000.nii.gz")
     camera.session.select_landmark("sella")
@@ -362,7 +363,7 @@ def show_hosts(camera: Camera) -> None:
 
 
 def show_error(camera: Camera) -> None:
-    """What a failure looks like in the Train widget."""
+    """What a failure looks like in the step Train."""
 
     def fail(progress: object, cancel: object) -> None:
         raise MemoryError

@@ -10,6 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 
 import lazy_loader
 
+from napari_landmark.openmp import spin_briefly
+
+spin_briefly()  # before anything loads torch
+
 __getattr__, _list_names, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ += ["__version__"]
 

@@ -46,8 +46,8 @@ def main(minutes: float) -> None:
     session, layers = get_session(viewer), get_layer_manager(viewer)
 
     viewer.open_sample("napari-landmark", "hands")
-    _, annotate = viewer.window.add_plugin_dock_widget("napari-landmark", "Annotate template")
-    dialog = NewStudyDialog(viewer, session, annotate)
+    _, landmarks = viewer.window.add_plugin_dock_widget("napari-landmark", "Place")
+    dialog = NewStudyDialog(viewer, session, landmarks)
     dialog.folder.edit.setText(str(folder / "study"))
     dialog._on_accept()
     dialog.deleteLater()
@@ -62,14 +62,15 @@ def main(minutes: float) -> None:
     placed = study.annotations()[template]
     np.testing.assert_allclose(placed.positions(2), truth.positions(2), atol=1e-3)
 
-    _, train = viewer.window.add_plugin_dock_widget("napari-landmark", "Train")
+    _, landmarks = viewer.window.add_plugin_dock_widget("napari-landmark", "Train")
+    train = landmarks.widget
     train.minutes.setValue(minutes)
     train.run.click()
     wait(session, least=1.0)
     if len(study.predictions()) != len(session.names):
         raise SystemExit(f"{len(study.predictions())} of {len(session.names)} images have predictions")
 
-    viewer.window.add_plugin_dock_widget("napari-landmark", "Detect and review")
+    viewer.window.add_plugin_dock_widget("napari-landmark", "Review")
     other = session.names[1]
     session.show(other)
     wait(session)

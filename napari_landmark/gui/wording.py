@@ -10,9 +10,9 @@ REMEDIES = {
         "open the study of this image, and calibrate it where its pixel size is unknown"
     ),
     ErrorCode.NEEDS_IMAGES_TO_READ: (
-        "open the study of this image, and import the file with Import… in Annotate template"
+        "open the study of this image, and import the file with Import… in the step Place"
     ),
-    ErrorCode.NEEDS_SPACING: "press Calibrate… in Annotate template first",
+    ErrorCode.NEEDS_SPACING: "press Calibrate… in the step Place first",
     ErrorCode.NOTHING_TO_RESUME: "press Train",
     ErrorCode.TRAINING_CHANGED: "press Train",
     ErrorCode.OTHER_ANNOTATION: "open that study to change them, or choose another folder",

@@ -23,6 +23,7 @@ from napari_landmark.gui.layers.layer_manager import LayerManager
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.session import Session
+from napari_landmark.gui.widgets.landmarks_dock import LandmarksDock
 from napari_landmark.synthetic import hand_phantom
 
 from .pairs import FIXED_CENTRE, SHIFT, SIDE, blob, shifted
@@ -152,6 +153,12 @@ def predict(
 def on_disk(session: Session, image: str = "") -> LandmarkSet:
     """The annotation of an image in the study's files."""
     return Study.open(session.study.folder).load_annotations(image or session.current_image)
+
+
+def docked(viewer, name):
+    """Dock and widget of an entry of the menu; of the dock with all steps, the widget of the step."""
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-landmark", name, tabify=True)
+    return dock, widget.widget if isinstance(widget, LandmarksDock) else widget
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from napari_landmark.gui.keys import review_queue
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 
-from .conftest import predict
+from .conftest import docked, predict
 
-WIDGETS = ("Annotate template", "Train", "Detect and review", "Error map", "Register", "Planes")
+WIDGETS = ("Place", "Train", "Review", "Error map", "Register", "Planes")
 
 
 @pytest.fixture
@@ -41,10 +41,6 @@ def window(threads, make_napari_viewer, study, cohort):
     viewer = make_napari_viewer(strict_qt="raise", show=True)
     get_session(viewer).open(study, cohort)
     return viewer
-
-
-def open_dock(viewer, name):
-    return viewer.window.add_plugin_dock_widget("napari-landmark", name, tabify=True)
 
 
 def close_dock(dock, qtbot):
@@ -85,7 +81,7 @@ def test_closing_the_docks(window, qtbot, truth):
     review_queue(window, session)
     heard = len(session.study_changed), len(session.job_changed), len(window.layers.events.inserted.callbacks)
     for name in WIDGETS:
-        dock, widget = open_dock(window, name)
+        dock, widget = docked(window, name)
         use(window, widget, truth)
         gone = weakref.ref(widget)
         del widget
@@ -103,7 +99,7 @@ def test_closing_the_docks(window, qtbot, truth):
 
 def test_closing_the_viewer(window, qtbot, truth):
     for name in WIDGETS:
-        use(window, open_dock(window, name)[1], truth)
+        use(window, docked(window, name)[1], truth)
     window.close()
     qtbot.wait(50)
     assert top_level() == set()
@@ -113,7 +109,11 @@ def test_closing_while_a_training_runs(window, qtbot, truth, stage_steps):
     stage_steps(5000, 5000, 5000, 5000, 5000, 5000)
     session = get_session(window)
     AnnotationEditor(session).place("capitate", truth[session.current_image][3])
-    docks = [open_dock(window, name)[0] for name in WIDGETS]
+    for name in WIDGETS:
+        docked(window, name)
+    qtbot.wait(50)
+    docks = [content.dock for content in window.window.dock_widgets.values()]
+    assert len(docks) == 3
     job = training.train_job(session, device="cpu")
     session.run(job)
     qtbot.waitUntil(lambda: job.last_event is not None and job.last_event.step > 0, timeout=60_000)
@@ -138,7 +138,7 @@ def test_closing_while_the_images_are_compared(window, qtbot, monkeypatch):
     monkeypatch.setattr(template, "suggest", suggest)
     session = get_session(window)
     heard = len(session.suggestions_changed), len(session.job_changed)
-    dock, widget = open_dock(window, "Annotate template")
+    dock, widget = docked(window, "Place")
     widget.suggest.run.click()
     gone = weakref.ref(widget.suggest)
     del widget
@@ -152,7 +152,7 @@ def test_closing_while_the_images_are_compared(window, qtbot, monkeypatch):
 
 
 def test_closing_dialogs(window, qtbot):
-    _, widget = open_dock(window, "Annotate template")
+    _, widget = docked(window, "Place")
     session = get_session(window)
     for dialog in (NewStudyDialog(window, session, widget), SchemaDialog(session, widget)):
         dialog.show()
@@ -164,10 +164,10 @@ def test_closing_dialogs(window, qtbot):
 def test_closing_the_planes_of_a_volume(threads, make_napari_viewer, volume_study, qtbot):
     viewer = make_napari_viewer(strict_qt="raise", show=True)
     session = get_session(viewer)
-    open_dock(viewer, "Annotate template")
+    docked(viewer, "Place")
     session.open(*volume_study)  # opens the planes
     signals = (session.crosshair.moved, session.display.changed, session.image_changed)
-    dock, widget = open_dock(viewer, "Planes")
+    dock, widget = docked(viewer, "Planes")
     qtbot.wait(50)
     heard = [len(signal) for signal in signals]
     AnnotationEditor(session).place("one", (8.0, 7.0, 17.0))

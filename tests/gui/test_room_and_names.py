@@ -27,12 +27,12 @@ from napari_landmark.gui.controls import NARROWEST
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 
-from .conftest import predict
+from .conftest import docked, predict
 
 WIDGETS = (
-    "Annotate template",
+    "Place",
     "Train",
-    "Detect and review",
+    "Review",
     "Contact sheet",
     "Error map",
     "Measure",
@@ -67,11 +67,11 @@ def window(make_napari_viewer, study, cohort, truth, request):
 
 def open_docks(viewer, qtbot):
     for name in WIDGETS:
-        dock, widget = viewer.window.add_plugin_dock_widget("napari-landmark", name, tabify=True)
+        dock, widget = docked(viewer, name)
         dock.show()
         dock.raise_()
         viewer.window._qt_window.resizeDocks([dock], [NARROWEST], Qt.Orientation.Horizontal)
-        if name == "Detect and review":
+        if name == "Review":
             widget.cohort.filter.state.setCurrentIndex(1)
             widget.cohort.filter.show_count(8888, 10_000)  # of a large study
         qtbot.wait(20)

@@ -21,6 +21,8 @@ from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_ses
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.synthetic import hand_phantom, sample
 
+from .conftest import docked
+
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch, stage_steps):
@@ -36,8 +38,7 @@ def dock(make_napari_viewer):
     viewer = make_napari_viewer(show=True)
 
     def open_widget(name):
-        _, widget = viewer.window.add_plugin_dock_widget("napari-landmark", name, tabify=True)
-        return widget
+        return docked(viewer, name)[1]
 
     return viewer, open_widget
 
@@ -111,10 +112,10 @@ class CanvasMouse:
 
 def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_viewer):
     viewer, open_widget = dock
-    annotate = open_widget("Annotate template")
+    annotate = open_widget("Place")
     session, layer_manager = get_session(viewer), get_layer_manager(viewer)
     viewer.open_sample("napari-landmark", "hands")
-    assert "open images" in annotate.study_bar.new.text()
+    assert "open images" in viewer.window.dock_widgets["Landmarks"].study_bar.new.text()
 
     dialog = NewStudyDialog(viewer, session, annotate)
     dialog.folder.edit.setText(str(tmp_path / "study"))
@@ -150,7 +151,7 @@ def test_from_sample_data_to_export_and_back(dock, qtbot, tmp_path, make_napari_
     assert train.plot.stages
     assert len(Study.open(tmp_path / "study").predictions()) == 4
 
-    review = open_widget("Detect and review")
+    review = open_widget("Review")
     cohort, store = session.require_cohort(), session.require_store()
     numbers = [cohort.index(name) for name in review.cohort.names[:3]]
     # In pixels of the working grid: the images are of several sizes.
@@ -268,11 +269,10 @@ class TestCancelling:
         widget.run.click()
         job = session.job
         qtbot.waitUntil(lambda: bool(widget.plot.stages), timeout=60_000)
-        viewer.window.remove_dock_widget(widget)
-        widget.deleteLater()
+        viewer.window.remove_dock_widget(viewer.window.dock_widgets["Landmarks"])
         qtbot.wait(100)
         assert session.job is job
-        _, widget = viewer.window.add_plugin_dock_widget("napari-landmark", "Train")
+        _, widget = docked(viewer, "Train")
         assert widget.run.text() == "Cancel"
         widget.run.click()
         wait_for_job(qtbot, session)

@@ -89,7 +89,7 @@ class NewStudyDialog(QDialog):
         self.spacing.setSpecialValueText("as in the files")
         self.spacing.setToolTip(
             "Size of a pixel of every image. Files such as DICOM state it; of others it can be measured later, in "
-            "Annotate template"
+            "the step Place"
         )
         self.problem = note()
         self._lay_out()

@@ -40,7 +40,7 @@ def add_images_job(session: Session, paths: Sequence[Path]) -> Job:
         found = done[0]
         next_step = ""
         if found.added and session.models.names:
-            next_step = " To find their landmarks: Detect in new images, in Detect and review."
+            next_step = " To find their landmarks: Detect in new images, in the step Review."
         kind = "warning" if found.skipped_files else "info"
         session.message.emit(kind, found.text + next_step)
 

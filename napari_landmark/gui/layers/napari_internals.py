@@ -2,6 +2,9 @@
 
 None is needed for a right result: without them the viewer draws more often, marks are napari's own points, arrow keys
 do not step through slices, and work goes on when a window closes. No other module uses a private name of napari.
+
+`rename_dock` uses what napari calls public, but relies on when napari reads it: else an entry of the menu, chosen for a
+second time, would hide the dock instead of showing its step.
 """
 
 from __future__ import annotations
@@ -12,7 +15,16 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Layer, Points
+from napari.settings import get_settings
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
+
+_SIDES = {
+    "left": Qt.DockWidgetArea.LeftDockWidgetArea,
+    "right": Qt.DockWidgetArea.RightDockWidgetArea,
+    "top": Qt.DockWidgetArea.TopDockWidgetArea,
+    "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
+}
 
 
 def canvas_widget(viewer: ViewerModel | None) -> QWidget | None:
@@ -26,6 +38,20 @@ def main_window(viewer: ViewerModel) -> QWidget | None:
     """Main window of a viewer as a Qt widget; None without a window."""
     window = _private(getattr(viewer, "window", None), "_qt_window")
     return window if isinstance(window, QWidget) else None
+
+
+def rename_dock(dock: QWidget, name: str) -> None:
+    """Give a dock another name for napari, which keeps its docks by name and no longer calls what made a known one.
+
+    Called while napari makes the dock, that is when its content gets it as a parent, the dock also goes to the side
+    where the user had one of that name.
+    """
+    dock.name = name  # type: ignore[attr-defined]
+    dock.setObjectName(name)
+    dock.setWindowTitle(name)
+    side = getattr(get_settings().application, "plugin_widget_positions", {}).get(name)
+    if side in _SIDES:
+        dock.area, dock.qt_area = side, _SIDES[side]  # type: ignore[attr-defined]
 
 
 def undrawn(layer: Layer) -> contextlib.AbstractContextManager[None]:

@@ -22,7 +22,7 @@ _LAYER_MANAGERS: weakref.WeakKeyDictionary[ViewerModel, LayerManager] = weakref.
 
 def get_session(viewer: ViewerModel) -> Session:
     """Session of a viewer, shared by all its widgets; made at the first call."""
-    viewer = _unwrapped(viewer)
+    viewer = unwrapped(viewer)
     if viewer not in _SESSIONS:
         warm_up()
         session = _SESSIONS[viewer] = Session()
@@ -38,7 +38,7 @@ def get_session(viewer: ViewerModel) -> Session:
 def get_layer_manager(viewer: ViewerModel) -> LayerManager:
     """Layer manager of a viewer's session; made at the first call."""
     get_session(viewer)
-    return _LAYER_MANAGERS[_unwrapped(viewer)]
+    return _LAYER_MANAGERS[unwrapped(viewer)]
 
 
 def _end(session: Session) -> None:
@@ -49,6 +49,6 @@ def _end(session: Session) -> None:
         logger.warning("%s did not stop within %d seconds", job.title, _SECONDS_TO_STOP)
 
 
-def _unwrapped(viewer: ViewerModel) -> ViewerModel:
+def unwrapped(viewer: ViewerModel) -> ViewerModel:
     """The viewer itself where napari passes a proxy, whose lifetime is too short for a weak key."""
     return getattr(viewer, "__wrapped__", viewer)

@@ -1,4 +1,4 @@
-"""Dock widget to annotate the landmarks of an image."""
+"""Step that annotates the landmarks of an image."""
 
 from __future__ import annotations
 
@@ -30,17 +30,18 @@ from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.layers.curve_drawing import CurveDrawing
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor, with_imported
 from napari_landmark.gui.session.schema_editor import SchemaEditor
-from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
 from napari_landmark.gui.widgets.reading_bar import ReadingBar
+from napari_landmark.gui.widgets.step_widget import StepWidget
+from napari_landmark.gui.widgets.steps import Step
 from napari_landmark.gui.widgets.suggest import SuggestImage
 from napari_landmark.gui.widgets.template_check import TemplateCheck
 
 Choose = Callable[[dict[str, LandmarkSet]], dict[str, LandmarkSet]]
 
 
-class AnnotateWidget(DockWidget):
-    """Annotate template: place the landmarks of one image by clicking, in any order."""
+class AnnotateWidget(StepWidget):
+    """Place the landmarks of one image by clicking, in any order."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
@@ -92,7 +93,7 @@ class AnnotateWidget(DockWidget):
             tip="Remove the calibration: the pixel sizes in the files of the images are used again",
         )
         self.suggest = SuggestImage(self.session)
-        self.onward = button("Next: train ▸", lambda: self.open_dock("Train"), strong=True)
+        self.onward = button("Next: train ▸", lambda: self.open_step(Step.TRAIN), strong=True)
         self._lay_out()
         for signal in (
             self.session.study_changed,

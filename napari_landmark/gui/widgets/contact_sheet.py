@@ -29,9 +29,7 @@ class ContactSheetWidget(Dock):
         self.what.activated.connect(self.rebuild)
         self.filter = narrow_choice("Landmarks that are shown")
         self.filter.addItems([str(choice) for choice in ContactFilter])
-        self.filter.setToolTip(
-            "Landmarks that are shown. Odd shapes: compare them in Detect and review first"
-        )
+        self.filter.setToolTip("Landmarks that are shown. Odd shapes: compare them in the step Review first")
         self.filter.activated.connect(self.rebuild)
         self.least = self._limit("≥ ", "Least expected error of the predictions that are shown")
         self.least.valueChanged.connect(self.rebuild)

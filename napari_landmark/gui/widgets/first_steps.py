@@ -12,19 +12,23 @@ class FirstSteps(QWidget):
 
     Parameters
     ----------
+    buttons : three QPushButtons
     parent : QWidget, optional
+
+    Attributes
+    ----------
+    notes : list of QLabel
+        What each button does.
     """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, buttons: tuple[QPushButton, QPushButton, QPushButton], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self._layout = QGridLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setColumnStretch(1, 1)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setColumnStretch(1, 1)
         self.notes = [note(), note(), note()]
-        for row, text in enumerate(self.notes):
-            self._layout.addWidget(text, row, 1)
-
-    def take(self, buttons: tuple[QPushButton, QPushButton, QPushButton]) -> None:
-        """Show the buttons, which may come from another layout, before their lines."""
-        for row, button in enumerate(buttons):
-            self._layout.addWidget(button, row, 0)
+        for row, (made, text) in enumerate(zip(buttons, self.notes, strict=True)):
+            layout.addWidget(made, row, 0)
+            layout.addWidget(text, row, 1)

@@ -1,4 +1,4 @@
-"""Dock widget with the measurements of the current image, beside those of the cohort."""
+"""Step with the measurements of the current image, beside those of the cohort."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.measure import measure_job
 from napari_landmark.gui.jobs.write_measurements import write_measurements_job
 from napari_landmark.gui.session.measurements import Measurements
-from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.histogram_plot import HistogramPlot
 from napari_landmark.gui.widgets.measurement_table_model import MeasurementTableModel, about
+from napari_landmark.gui.widgets.step_widget import StepWidget
 from napari_landmark.gui.widgets.superimpose import Superimpose
 from napari_landmark.gui.widgets.table_view import TableView
 
@@ -25,8 +25,8 @@ _ALL = "Any measurement"
 _MOST_OUTLIERS = 200
 
 
-class MeasureWidget(DockWidget):
-    """Measure: angles, distances and ratios of the current image, with error, norm and class; outliers first."""
+class MeasureWidget(StepWidget):
+    """Angles, distances and ratios of the current image, with error, norm and class; outliers first."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
@@ -47,6 +47,7 @@ class MeasureWidget(DockWidget):
             tip="Images are listed by their deviation from the cohort's median in this measurement"
         )
         self.order.setAccessibleName("Order of the images")
+        self.order_label = QLabel("Outliers in")
         self.order.activated.connect(self._on_order)
         self.outliers = QListWidget()
         self.outliers.setAccessibleName("Images with unusual values")
@@ -81,7 +82,7 @@ class MeasureWidget(DockWidget):
             ((self.table,), 3),
             ((self.about,), 0),
             ((self.histogram,), 0),
-            ((QLabel("Outliers in"), self.order), 0),
+            ((self.order_label, self.order), 0),
             ((self.outliers,), 0),
             ((self.superimpose,), 0),
             ((self.write, self.report), 0),
@@ -149,6 +150,7 @@ class MeasureWidget(DockWidget):
             self.table,
             self.about,
             self.histogram,
+            self.order_label,
             self.order,
             self.outliers,
             self.write,
@@ -166,7 +168,7 @@ class MeasureWidget(DockWidget):
         self._pause.start()
 
     def _on_image(self) -> None:
-        if not self.content.isVisible() and self.session.current_image:
+        if self.content.isHidden() and self.session.current_image:
             self._on_study()
             return
         self.superimpose.clear()

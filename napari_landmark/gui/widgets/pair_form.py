@@ -1,4 +1,4 @@
-"""Form of the Register widget: layers of the pair, weights of the regions, registration model."""
+"""Form of the step Register: layers of the pair, weights of the regions, registration model."""
 
 from __future__ import annotations
 

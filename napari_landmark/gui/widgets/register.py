@@ -1,4 +1,4 @@
-"""Dock widget that registers two images and trains registration models."""
+"""Step that registers two images and trains registration models."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from napari_landmark.gui.layers.registration_layers import (
 from napari_landmark.gui.layers.warp_layers import warp_layers
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
-from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.measures_text import measures_text
 from napari_landmark.gui.widgets.pair_form import PairForm
 from napari_landmark.gui.widgets.register_train import RegistrationTraining
+from napari_landmark.gui.widgets.step_widget import StepWidget
 
 _SWITCHES = {
     CHECKERBOARD: "Squares of the fixed and the warped image by turns: edges should continue across them",
@@ -40,13 +40,11 @@ _SWITCHES = {
 }
 
 
-class RegisterWidget(DockWidget):
-    """Register: a fixed and a moving image, the warped image over the fixed one, and quality metrics."""
+class RegisterWidget(StepWidget):
+    """A fixed and a moving image, the warped image over the fixed one, and quality metrics."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
-        self.study_bar.asks_for_study = False
-        self.study_bar.refresh()
         self._registering: RunningJob | None = None
         self._problem = ""
         self.form = PairForm(self.viewer, self.layer_manager, self.session)

@@ -1,4 +1,4 @@
-"""Section of the Register widget that trains a registration model on the images of the study."""
+"""Section of the step Register that trains a registration model on the images of the study."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RegistrationTraining(Listener):
     Parameters
     ----------
     weights : RegionWeights
-        Table of the Register widget; its weights are used for pairs and for training.
+        Table of the step Register; its weights are used for pairs and for training.
     """
 
     trained = Signal(object)

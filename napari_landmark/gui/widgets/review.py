@@ -1,4 +1,4 @@
-"""Dock widget to run a model, review its predictions, correct them and export the result."""
+"""Step that runs a model, reviews its predictions, corrects them and exports the result."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ from napari_landmark.gui.session.review_filter import ReviewState
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
 from napari_landmark.gui.widgets.cohort_table import CohortTable
 from napari_landmark.gui.widgets.compute_choice import ComputeChoice
-from napari_landmark.gui.widgets.dock_widget import DockWidget
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
+from napari_landmark.gui.widgets.step_widget import StepWidget
+from napari_landmark.gui.widgets.steps import Step
 
 _FLAGS = {
     ImageState.DOUBTFUL: "The model is less sure of this image than usual.",
@@ -47,8 +48,8 @@ _LINK = "#4a90d9"  # legible on light and dark; Qt's own blue is not
 _MOST_OFFSETS = 3  # landmarks that are told at a time
 
 
-class ReviewWidget(DockWidget):
-    """Detect and review: predictions of a model, images with the largest expected error or the oddest shape first."""
+class ReviewWidget(StepWidget):
+    """Predictions of a model, images with the largest expected error or the oddest shape first."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
@@ -109,7 +110,7 @@ class ReviewWidget(DockWidget):
         self.table = LandmarkTable(self.session, with_errors=True)
         self.table.picked.connect(self.layer_manager.center_on)
         self.accept = button(
-            "Accept image", self._on_accept, tip=f"All its predictions are right: {keys_text('k')}"
+            "Accept image", self._on_accept, tip=f"All its predictions are right; goes on: {keys_text('k')}"
         )
         self.missing = button("Missing", self._on_missing, tip=keys_text("u"))
         self.back = button(
@@ -151,7 +152,7 @@ class ReviewWidget(DockWidget):
         self.again = button(
             "Train again with my corrections",
             self._on_again,
-            tip="Goes on from the last model, in minutes; Train in the Train widget begins anew",
+            tip="Goes on from the last model, in minutes; Train in the step Train begins anew",
         )
         self.export = ExportButton(self.session)
         self._lay_out()
@@ -438,7 +439,7 @@ class ReviewWidget(DockWidget):
         self.session.attempt(go)
 
     def _on_accept(self) -> None:
-        self.session.attempt(self.editor.accept)
+        self.session.attempt(self.queue.accept_image)
 
     def _on_subjects(self, wanted: bool) -> None:
         self.layer_manager.subjects.show(wanted)
@@ -461,11 +462,11 @@ class ReviewWidget(DockWidget):
 
     def _on_again(self) -> None:
         def begin() -> None:
-            # The Train widget shows the progress; all settings have their defaults.
+            # The step Train shows the progress; all settings have their defaults.
             host = self.compute.host
             if host and not self.compute.confirms(self.session.require_cohort()):
                 return
-            self.open_dock("Train")
+            self.open_step(Step.TRAIN)
             self.session.run(
                 train_job(self.session, device=Preferences.read().device, host=host, update=True)
             )

@@ -1,4 +1,4 @@
-"""Bar on top of every dock widget: study, current image, state of the cohort, running job."""
+"""Header of the dock: study and its commands, current image, state of the cohort, running job."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -16,10 +17,12 @@ from qtpy.QtWidgets import (
     QListView,
     QMenu,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_landmark.detection.training.whole_progress import WholeProgress
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.dialogs.copy_log import COPY_LOG, copy_log
 from napari_landmark.gui.dialogs.new_study import show_new_study_dialog
@@ -27,7 +30,6 @@ from napari_landmark.gui.jobs.add_images import add_images_job
 from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.jobs.sample_data import sample_hands_job
-from napari_landmark.gui.jobs.whole_progress import WholeProgress
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.next_turn import in_next_turn
@@ -41,13 +43,24 @@ from napari_landmark.progress import ProgressEvent
 
 
 class StudyBar(Listener):
-    """Buttons to open a study and to step through its images, and the progress of the running job."""
+    """Study with a menu of its commands, its images, and the progress of the running job.
+
+    While no study is open there are buttons to begin with, a line each.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    session : Session
+
+    Attributes
+    ----------
+    commands : QPushButton
+        Button with the menu.
+    """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         super().__init__(session)
-        self.shows_training = True
-        self._is_first = False
-        self.asks_for_study = True
+        self._asks_for_study, self._shows_training = True, True
         self._viewer = viewer
         self._whole: WholeProgress | None = None
         self.sample = button(
@@ -55,18 +68,15 @@ class StudyBar(Listener):
         )
         self.new = button("New study…", self._on_new, tip="From a folder of images, or from the open images")
         self.open = button("Open study…", self._on_open, tip="Folder of a study")
-        self.add = QPushButton("Add images…")
-        self.add.setToolTip(
-            "Further images for this study; a folder or files may also be dropped onto the canvas"
-        )
-        self.more = QPushButton("?")
-        self.more.setToolTip("Help")
-        self.more.setAccessibleName("Help")
-        self.more.setFixedWidth(40)
-        self.first = FirstSteps()
-        self.sample.setParent(self.first)  # else a window of its own where a study is open from the start
-        self._add_menus()
+        emphasise(self.new)
+        self.first = FirstSteps((self.sample, self.new, self.open))
+        self.commands = QPushButton("Study")
+        self.commands.setToolTip("Make or open a study, add images to it; copy a log for a report")
+        self._add_commands()
         self.title = QLabel()
+        self.title.setSizePolicy(
+            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
+        )  # long names of folders
         self.title.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._listed = ImageListModel(session)
         self.images = QComboBox()
@@ -94,6 +104,7 @@ class StudyBar(Listener):
             (session.predictions_changed, self.refresh),
             (session.view_changed, self._on_image),
             (session.job_changed, self._on_job),
+            (session.image_order.changed, self._show_place),
         ):
             self.listen(signal, slot)
         # A study becomes free, or is taken, when something is tried, which ends in a message.
@@ -108,14 +119,13 @@ class StudyBar(Listener):
         study = self.session.study
         has = study is not None
         self.navigation.setVisible(has)
-        self.title.setVisible(has)
         self.state.setVisible(has)
-        self._arrange(first=not has and self.asks_for_study)
-        self.add.setVisible(study is not None and not study.reader)
-        emphasise(self.new, not has and self.asks_for_study)
-        self.new.setText("New study…")
+        self.first.setVisible(not has and self._asks_for_study)
+        self._enable_commands()
         self._show_read_only()
         if study is None:
+            self.title.setText("No study is open")
+            self.title.setToolTip("")
             self._on_layers()
             return
         reading = f" – reading of {escape(study.reader)}" if study.reader else ""
@@ -124,12 +134,24 @@ class StudyBar(Listener):
         self._listed.update()
         self._on_image()
 
+    def set_step(self, *, asks_for_study: bool, shows_training: bool) -> None:
+        """Suit the step that is shown below.
+
+        Parameters
+        ----------
+        asks_for_study : bool
+            Whether there is nothing to do without a study.
+        shows_training : bool
+            Whether the progress of a training is shown here, and not below.
+        """
+        self._asks_for_study, self._shows_training = asks_for_study, shows_training
+        self.first.setVisible(self.session.study is None and asks_for_study)
+        self._show_running()
+
     def _lay_out(self) -> None:
-        self._files = QHBoxLayout()
-        self._files.addWidget(self.new, 1)
-        self._files.addWidget(self.open, 1)
-        self._files.addWidget(self.add, 1)
-        self._files.addWidget(self.more, 0, Qt.AlignmentFlag.AlignRight)
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        head.addWidget(self.commands)
         self.navigation = QWidget()
         row = QHBoxLayout(self.navigation)
         row.setContentsMargins(0, 0, 0, 0)
@@ -146,9 +168,8 @@ class StudyBar(Listener):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(self.first)
-        layout.addLayout(self._files)
-        for widget in (self.title, self.navigation, self.state, self.read_only, self.running):
+        layout.addLayout(head)
+        for widget in (self.first, self.navigation, self.state, self.read_only, self.running):
             layout.addWidget(widget)
 
     def _arrow(self, text: str, by: int, key: str, *, name: str) -> QPushButton:
@@ -161,37 +182,42 @@ class StudyBar(Listener):
         if self.session.study is not None:
             return
         found = open_layers_count(self._viewer)
-        self.new.setText("Start with the open images…" if found else "New study…")
+        self.new.setText(_FROM_LAYERS if found else _NEW)
+        self._new.setText(_FROM_LAYERS if found else _NEW)
         for line, text in zip(self.first.notes, _STEPS_OPEN if found else _STEPS, strict=True):
             line.setText(text)
-        self.sample.setVisible(not found and self.asks_for_study)
+        self.sample.setVisible(not found)
         self.first.notes[0].setVisible(not found)
 
-    def _arrange(self, *, first: bool) -> None:
-        """Show the buttons with a line each while there is nothing to do but to begin, else in one row."""
-        self.first.setVisible(first)
-        self.sample.setVisible(first)
-        if first == self._is_first:
-            return
-        self._is_first = first
-        if first:
-            self.first.take((self.sample, self.new, self.open))
-        else:
-            self._files.insertWidget(0, self.new, 1)
-            self._files.insertWidget(1, self.open, 1)
-
-    def _add_menus(self) -> None:
-        menu = QMenu(self.add)
+    def _add_commands(self) -> None:
+        menu = QMenu(self.commands)
         menu.setToolTipsVisible(True)
-        menu.addAction("Image files…", self._on_add_files)
-        menu.addAction("All images of a folder…", self._on_add_folder)
-        look = menu.addAction("New files in the folder of the study's images", self._on_look)
+        self._new = QAction(_NEW, menu)
+        self._new.setToolTip(self.new.toolTip())
+        self._new.triggered.connect(self._on_new)
+        self._open = QAction("Open study…", menu)
+        self._open.setToolTip(self.open.toolTip())
+        self._open.triggered.connect(self._on_open)
+        menu.addActions([self._new, self._open])
+        self.add = QMenu("Add images", menu)
+        self.add.setToolTipsVisible(True)
+        self.add.setToolTip("A folder or files may also be dropped onto the canvas")
+        self.add.addAction("Image files…", self._on_add_files)
+        self.add.addAction("All images of a folder…", self._on_add_folder)
+        look = self.add.addAction("New files in the folder of the study's images", self._on_look)
         if look is not None:
             look.setToolTip("Files that came there since the study was opened")
-        self.add.setMenu(menu)
-        about = QMenu(self.more)
-        about.addAction(COPY_LOG, self._on_copy_log)
-        self.more.setMenu(about)
+        menu.addMenu(self.add)
+        menu.addSeparator()
+        menu.addAction(COPY_LOG, self._on_copy_log)
+        self.commands.setMenu(menu)
+
+    def _enable_commands(self) -> None:
+        """Allow what is possible now: nothing that opens a study or adds to it during a job."""
+        study, idle = self.session.study, self.session.job is None
+        for widget in (self.sample, self.new, self.open, self._new, self._open):
+            widget.setEnabled(idle)
+        self.add.setEnabled(idle and study is not None and not study.reader)
 
     def _on_add_files(self) -> None:
         chosen, _ = QFileDialog.getOpenFileNames(self, "Add images to the study")
@@ -231,12 +257,18 @@ class StudyBar(Listener):
         session = self.session
         if not session.current_image:
             return
-        number = session.require_cohort().index(session.current_image)
-        self.images.setCurrentIndex(number)
-        self.count.setText(f"{number + 1} of {len(session.names)}")
-        self.previous.setEnabled(number > 0)
-        self.next.setEnabled(number + 1 < len(session.names))
+        self.images.setCurrentIndex(session.require_cohort().index(session.current_image))
+        self._show_place()
         self._show_state()
+
+    def _show_place(self) -> None:
+        """Show the place of the current image in the order of the list on show."""
+        order = self.session.image_order
+        place, total = order.place(self.session.current_image), len(order.names)
+        self.count.setText(f"{place + 1} of {total}" if place >= 0 else f"– of {total}")
+        self.count.setToolTip("Place in the list of images below" if order.is_of_list else "")
+        self.previous.setEnabled(bool(total) and place != 0)
+        self.next.setEnabled(bool(total) and place + 1 < total)
 
     def _on_landmarks(self, image: str) -> None:
         if image:
@@ -277,9 +309,8 @@ class StudyBar(Listener):
 
     def _on_job(self) -> None:
         job = self.session.job
-        self.running.setVisible(job is not None and (self.shows_training or job.kind is not JobKind.TRAIN))
-        for widget in (self.sample, self.new, self.open, self.add):
-            widget.setEnabled(job is None)
+        self._show_running()
+        self._enable_commands()
         self._whole = WholeProgress() if job is not None and job.kind is JobKind.TRAIN else None
         if job is not None:
             self._on_job_cancelling()
@@ -292,6 +323,10 @@ class StudyBar(Listener):
             )
             if job.last_event is not None:
                 self._on_progress(job.last_event)
+
+    def _show_running(self) -> None:
+        job = self.session.job
+        self.running.setVisible(job is not None and (self._shows_training or job.kind is not JobKind.TRAIN))
 
     def _on_progress(self, event: ProgressEvent) -> None:
         if self._whole is not None:
@@ -310,6 +345,7 @@ class StudyBar(Listener):
             self.cancel.setText(job.cancel_text)
 
 
+_NEW, _FROM_LAYERS = "New study…", "Start with the open images…"
 _STEPS = (
     "Try it: drawn hand radiographs.",
     "Your images: a folder of one kind. You annotate one; the plugin finds the same landmarks in all others.",

@@ -85,13 +85,13 @@ def check(user, story):
 
 def test_an_orthodontist_places_the_template_and_trains(user, drawn, tmp_path):
     truth = films(tmp_path / "films", 30, drawn)
-    annotate = user.widget("Annotate template")
+    annotate = user.widget("Place")
 
     def fill(dialog):
         user.drop(dialog, tmp_path / "films")
         user.choose(dialog.landmarks, PRESET)
 
-    user.in_new_study(lambda: user.press(annotate.study_bar.new), fill)
+    user.in_new_study(lambda: user.press(user.header.new), fill)
     user.wait_for_study(30)
     for position in truth["film 000.png"]:
         user.place(position)
@@ -122,19 +122,19 @@ def test_148_films_are_reviewed_with_20_corrections(user, drawn, tmp_path):
         found[name] = LandmarkSet.from_array(schema, positions, Status.PREDICTED, np.full(COUNT, 0.7), errors)
     study.save_all_predictions(found, {name: read_geometry(tmp_path / "films" / name) for name in names})
 
-    user.widget("Detect and review")
+    review = user.widget("Review")
     user.drop(user.canvas, study.folder)
     user.wait_for_study(148)
-    # Each film is looked at, and what is wrong is dragged.
-    assert user.session.current_image == names[0]
-    for name in names:
-        if name != names[0]:
-            user.key(Qt.Key.Key_Period)
+    # Each film is looked at in the order of the list, and what is wrong is dragged.
+    listed = review.cohort.names
+    assert set(listed[:20]) == set(wrong)
+    user.pick(review.cohort.view, 0)
+    for name in listed:
         assert user.session.current_image == name
         if name in wrong:
             start = found[name].positions(2)[far[name]]
             user.drag(start, start - aside)
-            user.key(Qt.Key.Key_K)
+        user.key(Qt.Key.Key_K if name in wrong else Qt.Key.Key_Period)
     # What was right is accepted together.
     sheet = user.widget("Contact sheet")
     user.fill(sheet.most.lineEdit(), "1")
@@ -164,9 +164,9 @@ def test_a_morphometrician_has_wings_and_a_tps_file(user, drawn, tmp_path):
     placed = {name: LandmarkSet.from_array(schema, truth[name]) for name in list(truth)[:2]}
     geometries = {name: read_geometry(tmp_path / "wings" / name) for name in placed}
     write_landmarks(tmp_path / "wings.tps", placed, geometries=geometries)
-    annotate = user.widget("Annotate template")
+    annotate = user.widget("Place")
     user.in_new_study(
-        lambda: user.press(annotate.study_bar.new),
+        lambda: user.press(user.header.new),
         lambda dialog: user.drop(dialog, tmp_path / "wings", tmp_path / "wings.tps"),
     )
     user.wait_for_study(6)
@@ -192,9 +192,9 @@ def test_a_radiologist_marks_six_volumes(user, tmp_path):
             nib.Nifti1Image(image.array.T, np.diag([2.0, 2.0, 2.0, 1.0])),
             tmp_path / "heads" / f"{number}.nii",
         )
-    annotate = user.widget("Annotate template")
+    user.widget("Place")
     user.in_new_study(
-        lambda: user.press(annotate.study_bar.new), lambda dialog: user.drop(dialog, tmp_path / "heads")
+        lambda: user.press(user.header.new), lambda dialog: user.drop(dialog, tmp_path / "heads")
     )
     user.wait_for_study(6)
     shape = np.array(user.session.geometry().shape)
@@ -213,7 +213,7 @@ def test_someone_has_a_folder_of_dicom_files(user, drawn, tmp_path):
     for number, array in enumerate(drawn[0][:5]):
         pixels = array.astype(np.uint16) * 16
         save(tmp_path / "PACS" / f"IM{number:04d}", pixels, PixelSpacing=[0.4, 0.4])
-    annotate = user.widget("Annotate template")
+    annotate = user.widget("Place")
 
     def fill(dialog):
         user.choose(dialog.landmarks, PRESET)

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QApplication, QMessageBox, QPushButton
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 
+from ..conftest import docked
 from ..test_story import CanvasMouse
 
 _TO_A_MENU_ENTRY = 3  # Plugins, Landmarks, the entry
@@ -31,6 +32,11 @@ class User:
         self._mouse = CanvasMouse(viewer, qtbot)
 
     @property
+    def header(self):
+        """Header of the dock with the steps."""
+        return self.viewer.window.dock_widgets["Landmarks"].study_bar
+
+    @property
     def marks(self):
         """Layer of the landmarks."""
         return get_layer_manager(self.viewer).landmarks.layer
@@ -41,9 +47,11 @@ class User:
         return self._shown(name)
 
     def onward(self, button, name):
-        """Press the button that opens the next widget."""
+        """Press the button that opens the next step."""
         self.press(button)
-        return self._shown(name)
+        landmarks = self.viewer.window.dock_widgets["Landmarks"]
+        assert landmarks.step == name
+        return landmarks.widget
 
     def press(self, button) -> None:
         """Click on a button."""
@@ -51,6 +59,15 @@ class User:
         assert button.isEnabled(), button.text()
         self.actions += 1
         self._qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    def pick(self, view, row) -> None:
+        """Click on a row of a table."""
+        self.actions += 1
+        index = view.model().index(row, 0)
+        view.scrollTo(index)
+        self._qtbot.mouseClick(
+            view.viewport(), Qt.MouseButton.LeftButton, pos=view.visualRect(index).center()
+        )
 
     def choose(self, combo, text) -> None:
         """Open a list and click on an entry."""
@@ -136,7 +153,7 @@ class User:
         self.wait(lambda: len(self.session.names) == images and self.marks is not None)
 
     def _shown(self, name):
-        _, widget = self.viewer.window.add_plugin_dock_widget("napari-landmark", name, tabify=True)
+        _, widget = docked(self.viewer, name)
         self._qtbot.wait(50)
         return widget
 

@@ -17,6 +17,7 @@ from napari_landmark.gui.jobs.open_study import reread_job
 from napari_landmark.gui.layers.viewer_session import get_session
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.annotate import AnnotateWidget
+from napari_landmark.gui.widgets.study_bar import StudyBar
 
 from ..conftest import NAMES, on_disk, predict
 
@@ -366,11 +367,11 @@ def test_a_study_that_is_open_elsewhere_says_so_until_it_is_free(viewer, session
     other = ViewerModel()
     second = get_session(other)
     second.open(Study.open(study.folder), cohort)
-    widget = AnnotateWidget(other)
-    qtbot.addWidget(widget)
-    assert "Read only: is being annotated" in widget.study_bar.read_only.text()
-    assert not widget.study_bar.read_only.isHidden()
+    bar = StudyBar(other, second)
+    qtbot.addWidget(bar)
+    assert "Read only: is being annotated" in bar.read_only.text()
+    assert not bar.read_only.isHidden()
     session.close()
     second.attempt(lambda: AnnotationEditor(second).place("thumb_tip", (5, 5)))  # the study is read again
-    assert widget.study_bar.read_only.isHidden()
+    assert bar.read_only.isHidden()
     second.close()

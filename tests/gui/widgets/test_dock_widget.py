@@ -9,7 +9,7 @@ def test_widgets_of_the_menu_become_tabs_of_one_place(make_napari_viewer, qtbot)
     viewer = make_napari_viewer(show=True)
     window = viewer.window._qt_window
     docks = []
-    for name in ("Annotate template", "Train", "Detect and review"):
+    for name in ("Place", "Contact sheet", "Error map"):
         dock, _ = viewer.window.add_plugin_dock_widget("napari-landmark", name)  # as the menu does
         qtbot.wait(60)
         docks.append(dock)

@@ -41,7 +41,7 @@ def test_a_study_is_opened_then_images_are_added_and_others_are_left_to_napari(
     folders, make_napari_viewer, qtbot, monkeypatch
 ):
     viewer = make_napari_viewer()
-    viewer.window.add_plugin_dock_widget("napari-landmark", "Annotate template")
+    viewer.window.add_plugin_dock_widget("napari-landmark", "Place")
     target, session = viewer.window._qt_viewer, get_session(viewer)
     drop(target, folders / "study")
     qtbot.waitUntil(lambda: session.job is None and len(session.names) == 2, timeout=20_000)
@@ -61,7 +61,7 @@ def test_a_study_is_opened_then_images_are_added_and_others_are_left_to_napari(
 
 def test_a_folder_without_a_study_fills_in_the_dialog(folders, make_napari_viewer, qtbot, monkeypatch):
     viewer = make_napari_viewer()
-    viewer.window.add_plugin_dock_widget("napari-landmark", "Annotate template")
+    viewer.window.add_plugin_dock_widget("napari-landmark", "Place")
     seen = []
     monkeypatch.setattr(NewStudyDialog, "exec", lambda self: seen.append(self.images.text()))
     drop(viewer.window._qt_viewer, folders / "others")
@@ -73,7 +73,7 @@ def test_a_folder_without_a_study_fills_in_the_dialog(folders, make_napari_viewe
 @pytest.mark.parametrize("modifier", [Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.ShiftModifier])
 def test_with_a_key_held_down_it_is_a_layer(folders, make_napari_viewer, qtbot, monkeypatch, modifier):
     viewer = make_napari_viewer()
-    viewer.window.add_plugin_dock_widget("napari-landmark", "Annotate template")
+    viewer.window.add_plugin_dock_widget("napari-landmark", "Place")
     target, session = viewer.window._qt_viewer, get_session(viewer)
     drop(target, folders / "study")
     qtbot.waitUntil(lambda: session.job is None and len(session.names) == 2, timeout=20_000)

@@ -19,6 +19,7 @@ from napari_landmark.gui.widgets.register import RegisterWidget
 from napari_landmark.registration.pairwise.output import PAIR_FILES
 from napari_landmark.registration.transform.transform import Transform
 
+from ..conftest import docked
 from ..pairs import FIXED_CENTRE, SHAPE, SHIFT, blob, wait
 
 
@@ -245,7 +246,7 @@ def move_mouse(canvas, at: QPointF) -> None:
 
 def test_in_a_real_viewer(make_napari_viewer, qtbot, known_registration):
     real = make_napari_viewer(strict_qt="raise", show=True)
-    _, widget = real.window.add_plugin_dock_widget("napari-landmark", "Register")
+    _, widget = docked(real, "Register")
     scan = np.zeros((8, *SHAPE), np.uint8)
     scan[:] = blob(FIXED_CENTRE)
     known_registration[1].set()

@@ -36,16 +36,31 @@ def test_an_empty_viewer_says_what_to_do_in_three_lines_with_buttons(qtbot, stud
         assert note.isVisible() and note.text()
         top = note.mapTo(bar, note.rect().topLeft()).y()
         assert top <= button.mapTo(bar, button.rect().center()).y() <= top + note.height()
-    assert not bar.add.isVisible()
+    assert not bar.add.isEnabled()
     session.open(study, cohort)
-    assert not bar.sample.isVisible()
-    assert not bar.first.isVisible()
-    qtbot.waitUntil(lambda: all(b.isVisible() for b in (bar.new, bar.open, bar.add, bar.more)), timeout=5000)
-    assert (
-        bar.new.mapTo(bar, bar.new.rect().center()).y() == bar.open.mapTo(bar, bar.open.rect().center()).y()
-    )
-    assert bar.more.mapTo(bar, bar.more.rect().topRight()).x() <= 390
+    assert not any(button.isVisible() for button in buttons)
+    texts = [action.text() for action in bar.commands.menu().actions() if action.text()]
+    assert texts == ["New study…", "Open study…", "Add images", "Copy a log for a report"]
+    assert bar.add.isEnabled()
     session.close()
+
+
+def test_the_first_steps_go_where_a_step_needs_no_study(qtbot):
+    bar = StudyBar(ViewerModel(), get_session(ViewerModel()))
+    qtbot.addWidget(bar)
+    bar.show()
+    bar.set_step(asks_for_study=False, shows_training=True)
+    assert not bar.first.isVisible() and bar.commands.isVisible()
+    bar.set_step(asks_for_study=True, shows_training=True)
+    assert bar.first.isVisible()
+
+
+def test_a_long_name_of_a_study_does_not_widen_the_header(bar, qtbot):
+    least = bar.minimumSizeHint().width()
+    bar.title.setText(
+        "<b>Lateral cephalograms of the orthodontic department, spring and summer, second reading</b>"
+    )
+    assert bar.minimumSizeHint().width() == least
 
 
 def test_files_and_folders_are_chosen_and_added(bar, hands, qtbot, tmp_path, monkeypatch):
@@ -53,19 +68,19 @@ def test_files_and_folders_are_chosen_and_added(bar, hands, qtbot, tmp_path, mon
     more.mkdir()
     for number in (2, 3):
         shutil.copy(hands[0] / f"hand_00{number}.png", more / f"new {number}.png")
-    texts = [action.text() for action in bar.add.menu().actions()]
+    texts = [action.text() for action in bar.add.actions()]
     chosen = ([str(more / "new 2.png")], "")
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", staticmethod(lambda *_: chosen))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", staticmethod(lambda *_: str(more)))
     for text, count in (("Image files…", 5), ("All images of a folder…", 6)):
-        bar.add.menu().actions()[texts.index(text)].trigger()
+        bar.add.actions()[texts.index(text)].trigger()
         qtbot.waitUntil(
             lambda count=count: session.job is None and len(session.names) == count, timeout=20_000
         )
     assert session.names[4:] == ("new 2.png", "new 3.png")
     heard = []
     session.message.connect(lambda kind, text: heard.append(text))
-    bar.add.menu().actions()[2].trigger()
+    bar.add.actions()[2].trigger()
     qtbot.waitUntil(lambda: session.job is None and bool(heard), timeout=20_000)
     assert heard == ["4 images in the study already."]
 
@@ -97,7 +112,7 @@ def test_sample_data_are_drawn_beside_the_main_thread(qtbot, monkeypatch):
 
 
 def test_a_log_is_copied(bar):
-    bar.more.menu().actions()[0].trigger()
+    bar.commands.menu().actions()[-1].trigger()
     text = QApplication.clipboard().text()
     assert "napari-landmark" in text
     assert "study: 4 images of 2 axes" in text
