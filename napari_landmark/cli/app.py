@@ -246,12 +246,17 @@ def suggest(
         typer.Option(metavar="STUDY", help="A trained study: which of its images to correct next, instead"),
     ] = None,
     count: Annotated[int, typer.Option(metavar="N", help="How many images to name")] = 5,
-    minutes: Annotated[float | None, typer.Option(metavar="M", help="Of learning, 10 if not given")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(metavar="M", help="Of learning (volumes: at most), 10 if not given")
+    ] = None,
     device: Device = "auto",
     seed: Seed = 0,
     spacing: Spacing = None,
 ) -> None:
-    """Suggest images to annotate: those whose points are matched most consistently in the others."""
+    """Suggest images to annotate: those whose points are matched most consistently in the others.
+
+    Of volumes those that represent the shapes of the cohort.
+    """
     from napari_landmark.cli.suggest import run_suggest, run_suggest_corrections
 
     if study is not None:
