@@ -13,6 +13,7 @@ from napari_landmark.data.cohort.folder_geometries import FolderGeometries
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.formats.registry import read_landmarks
 from napari_landmark.data.study.study import Study
+from napari_landmark.detection.model.store import require_default_folder
 from napari_landmark.learning.loop import OVERTIME
 
 _MINUTES = 3.0
@@ -63,4 +64,5 @@ def run_demo(out: Path, *, device: str = "auto", minutes: float | None = None, v
     typer.echo(evaluation_table(result))
     pixels = "voxels" if volumes else "pixels"
     typer.echo(f"mean radial error {result.mre_mm:.2f} mm = {result.mre_px:.2f} {pixels}")
-    typer.echo(f"pictures: {study / 'report' / 'report.html'} and {pictures}")
+    report = Study.open(study).report_page(require_default_folder(Study.open(study)).name)
+    typer.echo(f"pictures: {report} and {pictures}")

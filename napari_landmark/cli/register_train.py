@@ -77,7 +77,7 @@ def run_register_train(
             )
         if model.record.get("cancelled"):
             typer.echo(
-                f"stopped: the model {out} works from what was learned so far; "
+                f"stopped: the model {out} can be used, with what was learned so far; "
                 "go on with the same command and --resume"
             )
             raise typer.Exit(130)

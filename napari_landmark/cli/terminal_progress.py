@@ -14,23 +14,30 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
 
+from napari_landmark.detection.training.whole_progress import WholeProgress
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
+_WHOLE = ""  # the bar of all stages
 _PLAIN_SECONDS = 20.0  # between lines where the output is a file or a pipe
 
 
 @contextlib.contextmanager
-def terminal_progress(*, shown: bool = True) -> Iterator[Progress]:
+def terminal_progress(*, shown: bool = True, whole: WholeProgress | None = None) -> Iterator[Progress]:
     """Progress bars with loss and time left on standard error; occasional lines where that is no terminal.
 
-    Without `shown` there are none, as in all but one of the processes that train together.
+    Parameters
+    ----------
+    shown : bool, optional
+        Without it there are none, as in all but one of the processes that train together.
+    whole : WholeProgress, optional
+        Makes one bar, with one time left, of all stages of a training; by default each stage has a bar of its own.
     """
     if not shown:
         yield lambda event: None
         return
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _PlainLines()
+        yield _PlainLines(whole)
         return
     columns = (
         TextColumn("{task.description:<26}"),
@@ -42,9 +49,12 @@ def terminal_progress(*, shown: bool = True) -> Iterator[Progress]:
         tasks: dict[str, TaskID] = {}
 
         def show(event: ProgressEvent) -> None:
-            if event.stage not in tasks:
-                tasks[event.stage] = bars.add_task(event.stage, total=1.0, note="")
-            bars.update(tasks[event.stage], completed=min(1.0, event.fraction), note=progress_note(event))
+            event, is_whole = _of_whole(event, whole)
+            bar = _WHOLE if is_whole else event.stage
+            if bar not in tasks:
+                tasks[bar] = bars.add_task(event.stage, total=1.0, note="")
+            completed, note = min(1.0, event.fraction), progress_note(event)
+            bars.update(tasks[bar], description=event.stage, completed=completed, note=note)
 
         yield show
 
@@ -76,15 +86,27 @@ def progress_note(event: ProgressEvent) -> str:
     return ", ".join(parts)
 
 
+def _of_whole(event: ProgressEvent, whole: WholeProgress | None) -> tuple[ProgressEvent, bool]:
+    """The event of a whole training once that has begun, and whether it is."""
+    if whole is None:
+        return event, False
+    joined = whole.whole(event)
+    return (joined, True) if whole.has_begun else (event, False)
+
+
 class _PlainLines:
-    def __init__(self) -> None:
-        self._stage, self._time = "", 0.0
+    def __init__(self, whole: WholeProgress | None = None) -> None:
+        self._stage, self._time, self._whole = "", 0.0, whole
 
     def __call__(self, event: ProgressEvent) -> None:
         now = time.monotonic()
+        event, is_whole = _of_whole(event, self._whole)
+        of_all = " of all" if is_whole else ""
         if event.stage != self._stage or now - self._time > _PLAIN_SECONDS:
             self._stage, self._time = event.stage, now
-            typer.echo(f"{event.stage}: {event.fraction:.0%} {progress_note(event)}".rstrip(), err=True)
+            typer.echo(
+                f"{event.stage}: {event.fraction:.0%}{of_all} {progress_note(event)}".rstrip(), err=True
+            )
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from napari_landmark.data.sides import Mirroring
 from napari_landmark.data.study.creation import create_study, extend_study, read_template_landmarks
 from napari_landmark.data.study.provenance import describe_spacing
 from napari_landmark.data.study.study import Study
+from napari_landmark.detection.training.whole_progress import WholeProgress
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import OVERTIME
 
@@ -112,7 +113,7 @@ def run_train(
         if resume
         else f"training {describe_budget(options, cohort.canvas, annotated=len(study.annotations()))}"
     )
-    with terminal_progress() as progress, cancel_on_interrupt() as cancel:
+    with terminal_progress(whole=WholeProgress()) as progress, cancel_on_interrupt() as cancel:
         report = train(
             study,
             cohort,
@@ -170,11 +171,16 @@ def _take_over(record: JobRecord, status: JobStatus, study: Study, cohort: Cohor
 def _tell(study: Study, cohort: Cohort, report: TrainingReport, page: Path, go_on: str) -> None:
     """Report a training, complete or stopped."""
     from napari_landmark.detection.training.shortcomings import find_shortcomings
+    from napari_landmark.detection.training.summary import summarize
 
     for name, reason in report.not_found.items():
         typer.echo(f"not found: {name}: {reason}", err=True)
     if report.cancelled:
-        typer.echo(f"stopped: the model {report.model_dir} works from what was learned so far{go_on}")
+        summary = summarize(report, cohort)
+        steps = summary.shortest_steps
+        barely = f"learned next to nothing ({steps} step{'s' * (steps != 1)})"
+        learned = barely if summary.learned_next_to_nothing else "can be used, with what was learned so far"
+        typer.echo(f"stopped: the model {report.model_dir} {learned}{go_on}")
         raise typer.Exit(130)
     typer.echo(f"trained in {report.seconds / 60:.1f} minutes: {report.model_dir}")
     for line in report.offsets:
@@ -190,7 +196,7 @@ def _tell(study: Study, cohort: Cohort, report: TrainingReport, page: Path, go_o
         typer.echo(line, err=True)
     for lack in find_shortcomings(report, cohort):
         typer.echo(f"warning: the model learned too little: {lack.text}; {_REMEDY}", err=True)
-    typer.echo(f"report: {page}")
+    typer.echo(f"report: {page}, and as PDF beside it")
 
 
 def _existing(out: Path, resume: bool) -> Study | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -10,12 +9,22 @@ from pathlib import Path
 from typing import Self
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.documents.pdf_book import (
+    BOTTOM,
+    LEFT,
+    TOP,
+    WIDTH,
+    PdfBook,
+    TextPages,
+    pdf_bytes,
+    points,
+    write_lines,
+)
+from napari_landmark.documents.text_wrapping import wrap_text
 from napari_landmark.measurement.evaluation import MeasuredValue
 from napari_landmark.measurement.report import FEWEST_OF_HISTOGRAM, ImageReport, Report
 from napari_landmark.measurement.report_figures import (
@@ -26,7 +35,6 @@ from napari_landmark.measurement.report_figures import (
     draw_tracing,
     projection_planes,
 )
-from napari_landmark.measurement.text_wrapping import wrap_text
 from napari_landmark.measurement.value_text import (
     by_analysis,
     class_text,
@@ -39,9 +47,6 @@ from napari_landmark.measurement.value_text import (
     value_text,
 )
 
-_PAGE = (8.27, 11.69)  # A4 in inches
-_DPI = 150
-_LEFT, _TOP, _BOTTOM, _WIDTH = 0.07, 0.955, 0.06, 0.86  # of the page
 # Left ends of the columns of a table of values, in parts of its width; the chart is before the last one.
 _COLUMNS = (0.0, 0.285, 0.37, 0.455, 0.70)
 _CHART = (0.57, 0.685)
@@ -59,11 +64,8 @@ def pdf_report(path: Path, report: Report, done: Callable[[int], None]) -> None:
     InputError
         The file cannot be written.
     """
-    content = io.BytesIO()
-    about = {"Title": report.title, "Creator": f"napari-landmark {report.version}"}
-    with PdfPages(content, metadata=about) as pages:
-        draw_pages(report, pages.savefig, done)
-    atomic_write(path, content.getvalue())
+    creator = f"napari-landmark {report.version}"
+    atomic_write(path, pdf_bytes(report.title, creator, lambda save: draw_pages(report, save, done)))
 
 
 def draw_pages(
@@ -79,7 +81,7 @@ def draw_pages(
     done : callable, optional
         Called with the number of images that are drawn; may raise.
     """
-    book = _Book(save, report.footer)
+    book = PdfBook(save, report.footer)
     if len(report.measured.images) > 1:
         _cohort_pages(book, report)
     for number, image in enumerate(report.images):
@@ -89,70 +91,29 @@ def draw_pages(
     done(len(report.images))
 
 
-class _Book:
-    """Pages with the same footer and running numbers."""
-
-    def __init__(self, save: Callable[[Figure], object], footer: str) -> None:
-        self._save, self._footer, self._count = save, footer, 0
-
-    def page(self) -> Figure:
-        """Begin a page."""
-        figure = Figure(figsize=_PAGE, dpi=_DPI)
-        FigureCanvasAgg(figure)
-        return figure
-
-    def add(self, figure: Figure) -> None:
-        """End a page."""
-        self._count += 1
-        figure.text(0.07, 0.025, _shortened(self._footer, 110), fontsize=6.5, color="#666666")
-        figure.text(0.93, 0.025, str(self._count), fontsize=6.5, color="#666666", ha="right")
-        self._save(figure)
-
-
-def _points(width: float) -> float:
-    """Points of a part of the page's width."""
-    return width * _PAGE[0] * 72
-
-
-def _text(
-    figure: Figure,
-    x: float,
-    y: float,
-    lines: Sequence[str],
-    *,
-    size: float,
-    color: str = "black",
-    bold: bool = False,
-) -> None:
-    """Write lines below each other, the upper edge of the first at `y`."""
-    weight = "bold" if bold else "normal"
-    figure.text(x, y, "\n".join(lines), fontsize=size, color=color, fontweight=weight, va="top", linespacing=1.25,
-                parse_math=False)  # fmt: skip
-
-
-def _image_pages(book: _Book, image: ImageReport) -> None:
+def _image_pages(book: PdfBook, image: ImageReport) -> None:
     figure = book.page()
-    title = wrap_text(image.image, _points(_WIDTH), size=15, bold=True)[:2]
-    _text(figure, _LEFT, _TOP, title, size=15, bold=True)
-    y = _TOP - 0.012 - 0.022 * len(title)
+    title = wrap_text(image.image, points(WIDTH), size=15, bold=True)[:2]
+    write_lines(figure, LEFT, TOP, title, size=15, bold=True)
+    y = TOP - 0.012 - 0.022 * len(title)
     for name, text in image.fact_lines:
-        names = wrap_text(name, _points(0.14), size=8)[:2]
-        lines = wrap_text(text, _points(_LEFT + _WIDTH - 0.22), size=8)[:6]
-        _text(figure, _LEFT, y, names, size=8, color="#666666")
-        _text(figure, 0.22, y, lines, size=8)
+        names = wrap_text(name, points(0.14), size=8)[:2]
+        lines = wrap_text(text, points(LEFT + WIDTH - 0.22), size=8)[:6]
+        write_lines(figure, LEFT, y, names, size=8, color="#666666")
+        write_lines(figure, 0.22, y, lines, size=8)
         y -= 0.0125 * max(len(lines), len(names)) + 0.003
     _draw_picture(figure, image, top=y - 0.01)
     book.add(figure)
     rows = [_Row.of(row) for row in _table_rows(image.values)]
     while rows:
         figure = book.page()
-        _text(figure, _LEFT, _TOP, title[:1], size=11, bold=True)
-        y = _TOP - 0.026
+        write_lines(figure, LEFT, TOP, title[:1], size=11, bold=True)
+        y = TOP - 0.026
         _draw_titles(figure, y, image.values)
         y -= 0.018
         if rows[0].row == "":
             del rows[0]
-        while rows and y - sum(row.height for row in rows[: 1 + rows[0].keeps_next]) > _BOTTOM:
+        while rows and y - sum(row.height for row in rows[: 1 + rows[0].keeps_next]) > BOTTOM:
             row = rows.pop(0)
             row.draw(figure, y)
             y -= row.height
@@ -179,10 +140,10 @@ def _draw_picture(figure: Figure, image: ImageReport, *, top: float) -> None:
         draw_tracing(axes, image.landmarks, image.geometry, picture, image.constructions)
     names = [f"{number} {name}" for number, name in enumerate(image.landmarks.schema.names, 1)]
     legend = " ".join(name.replace(" ", _NO_BREAK) + 3 * _NO_BREAK for name in names)
-    lines = wrap_text(legend, _points(_WIDTH), size=6.5)
+    lines = wrap_text(legend, points(WIDTH), size=6.5)
     if len(lines) > _LEGEND_LINES:
         lines = [*lines[: _LEGEND_LINES - 1], f"and more: {len(names)} landmarks in the order of the schema"]
-    _text(figure, _LEFT, 0.155, lines, size=6.5, color="#333333")
+    write_lines(figure, LEFT, 0.155, lines, size=6.5, color="#333333")
 
 
 def _table_rows(values: tuple[MeasuredValue, ...]) -> list[str | MeasuredValue]:
@@ -211,7 +172,7 @@ def _draw_titles(figure: Figure, y: float, values: Sequence[MeasuredValue]) -> N
         "Deviation in SD",
     )
     for column, title in compress(zip((*_COLUMNS, _CHART[0]), titles, strict=True), used):
-        _text(figure, _LEFT + _WIDTH * column, y, [title], size=7, color="#666666")
+        write_lines(figure, LEFT + WIDTH * column, y, [title], size=7, color="#666666")
 
 
 @dataclass(frozen=True)
@@ -225,7 +186,7 @@ class _Row:
     def of(cls, row: str | MeasuredValue) -> Self:
         """The row with its texts broken to the widths of the columns."""
         if isinstance(row, str):
-            return cls(row, (wrap_text(row, _points(_WIDTH), size=7),) if row.startswith(" ") else ())
+            return cls(row, (wrap_text(row, points(WIDTH), size=7),) if row.startswith(" ") else ())
         last = class_text(row)
         if row.norm is not None and row.deviation is None:
             last = f"{last}; {deviation_text(row)}" if last else deviation_text(row)
@@ -234,10 +195,10 @@ class _Row:
         texts = (row.measurement.name, value_text(row), error_text(row), norm_text(row.norm, row.measurement))
         ends = (*_COLUMNS[1:4], _CHART[0])
         cells = [
-            wrap_text(text, _points(_WIDTH * (end - start) - 0.004), size=7.5)
+            wrap_text(text, points(WIDTH * (end - start) - 0.004), size=7.5)
             for text, start, end in zip(texts, _COLUMNS, ends, strict=False)
         ]
-        return cls(row, (*cells, wrap_text(last, _points(_WIDTH * (1 - _COLUMNS[-1])), size=6.5)))
+        return cls(row, (*cells, wrap_text(last, points(WIDTH * (1 - _COLUMNS[-1])), size=6.5)))
 
     @property
     def keeps_next(self) -> int:
@@ -259,23 +220,23 @@ class _Row:
         row = self.row
         if isinstance(row, str):
             if self.cells:
-                _text(figure, _LEFT, y, self.cells[0], size=7)
+                write_lines(figure, LEFT, y, self.cells[0], size=7)
             elif row:
-                _text(figure, _LEFT, y, [row], size=9, bold=True)
-                line = Line2D([_LEFT, _LEFT + _WIDTH], [y - _ROW] * 2, color="#999999", linewidth=0.5)
+                write_lines(figure, LEFT, y, [row], size=9, bold=True)
+                line = Line2D([LEFT, LEFT + WIDTH], [y - _ROW] * 2, color="#999999", linewidth=0.5)
                 figure.add_artist(line)
             return
         for column, lines in zip(_COLUMNS, self.cells, strict=True):
             small = column == _COLUMNS[-1]
-            _text(
+            write_lines(
                 figure,
-                _LEFT + _WIDTH * column,
+                LEFT + WIDTH * column,
                 y - (0.001 if small else 0),
                 lines,
                 size=6.5 if small else 7.5,
             )
         if row.deviation is not None:
-            place = (_LEFT + _WIDTH * _CHART[0], y - 0.0135, _WIDTH * (_CHART[1] - _CHART[0]), 0.0135)
+            place = (LEFT + WIDTH * _CHART[0], y - 0.0135, WIDTH * (_CHART[1] - _CHART[0]), 0.0135)
             chart: Axes = figure.add_axes(place, facecolor="none")
             chart.set_xlim(-CHART_LIMIT, CHART_LIMIT)
             chart.set_ylim(-0.6, 0.6)
@@ -287,12 +248,12 @@ class _Row:
             draw_deviation(chart, 0, row)
 
 
-def _cohort_pages(book: _Book, report: Report) -> None:
+def _cohort_pages(book: PdfBook, report: Report) -> None:
     measured = report.measured
     count = len(measured.images)
     figure = book.page()
-    title = wrap_text(report.title, _points(_WIDTH), size=15, bold=True)[:2]
-    _text(figure, _LEFT, _TOP, title, size=15, bold=True)
+    title = wrap_text(report.title, points(WIDTH), size=15, bold=True)[:2]
+    write_lines(figure, LEFT, TOP, title, size=15, bold=True)
     shown = "" if len(report.images) == count else f", {len(report.images)} of them with pages below"
     head = [f"{count} images{shown}; {report.day.isoformat()}"]
     sources = [spacing_source_text(statement) for statement in measured.spacing_sources]
@@ -301,17 +262,17 @@ def _cohort_pages(book: _Book, report: Report) -> None:
     if report.outlier_texts:
         head.append("Images that deviate most from the median of all: " + ", ".join(report.outlier_texts))
     head += [f"Attention: {problem}" for problem in report.problems[:5]]
-    y = _TOP - 0.012 - 0.022 * len(title)
+    y = TOP - 0.012 - 0.022 * len(title)
     for text in head:
-        lines = wrap_text(text, _points(_WIDTH), size=8)
-        _text(figure, _LEFT, y, lines, size=8)
+        lines = wrap_text(text, points(WIDTH), size=8)
+        write_lines(figure, LEFT, y, lines, size=8)
         y -= 0.0125 * len(lines) + 0.003
     _summary_rows(book, figure, report, top=y - 0.012)
 
 
-def _summary_rows(book: _Book, figure: Figure, report: Report, *, top: float) -> None:
+def _summary_rows(book: PdfBook, figure: Figure, report: Report, *, top: float) -> None:
     """Distribution of each measurement: number, mean, standard deviation, median error, norm, histogram."""
-    columns = (_LEFT, 0.40, 0.45, 0.575, 0.65, 0.76)
+    columns = (LEFT, 0.40, 0.45, 0.575, 0.65, 0.76)
     drawn = any(one.count >= FEWEST_OF_HISTOGRAM for one in report.summary)
     titles = (
         "Measurement",
@@ -323,13 +284,13 @@ def _summary_rows(book: _Book, figure: Figure, report: Report, *, top: float) ->
     )
     y, begins = top, True
     for one in report.summary:
-        name = wrap_text(one.measurement.name, _points(columns[1] - _LEFT - 0.01), size=7.5)[:3]
-        if not begins and y - _SUMMARY_ROW < _BOTTOM:
+        name = wrap_text(one.measurement.name, points(columns[1] - LEFT - 0.01), size=7.5)[:3]
+        if not begins and y - _SUMMARY_ROW < BOTTOM:
             book.add(figure)
-            figure, y, begins = book.page(), _TOP, True
+            figure, y, begins = book.page(), TOP, True
         if begins:
             for x, title in zip(columns, titles, strict=True):
-                _text(figure, x, y, [title], size=7, color="#666666")
+                write_lines(figure, x, y, [title], size=7, color="#666666")
             y, begins = y - 0.018, False
         norm = one.measurement.norm_for()
         cells = (
@@ -340,17 +301,17 @@ def _summary_rows(book: _Book, figure: Figure, report: Report, *, top: float) ->
             [norm_text(norm, one.measurement)],
         )
         for x, lines in zip(columns, cells, strict=False):
-            _text(figure, x, y, lines, size=7.5)
+            write_lines(figure, x, y, lines, size=7.5)
         if one.count >= FEWEST_OF_HISTOGRAM:
-            place = (columns[-1], y - 0.021, _LEFT + _WIDTH - columns[-1], 0.021)
+            place = (columns[-1], y - 0.021, LEFT + WIDTH - columns[-1], 0.021)
             draw_histogram(figure.add_axes(place), report.measured.column(one.measurement.name), norm=norm)
         y -= _SUMMARY_ROW
     book.add(figure)
 
 
-def _explanations(book: _Book, report: Report) -> None:
+def _explanations(book: PdfBook, report: Report) -> None:
     """How to read the report, its landmarks and lines, and what each measurement is."""
-    page = _TextPages(book)
+    page = TextPages(book)
     page.heading("How to read this report")
     for text in report.how_to_read:
         page.paragraph(text)
@@ -366,43 +327,6 @@ def _explanations(book: _Book, report: Report) -> None:
     page.end()
 
 
-class _TextPages:
-    """Paragraphs on as many pages as they need."""
-
-    def __init__(self, book: _Book) -> None:
-        self._book, self._figure, self._y = book, book.page(), _TOP
-
-    def heading(self, text: str) -> None:
-        """Begin a section; never at the foot of a page."""
-        self._room(0.08)
-        self._y -= 0.008 if self._y < _TOP else 0.0
-        _text(self._figure, _LEFT, self._y, [text], size=9, bold=True)
-        self._y -= 0.019
-
-    def paragraph(self, text: str, details: str = "") -> None:
-        """Add a text, and what is in small print below it."""
-        lines = wrap_text(text, _points(_WIDTH), size=7.5)
-        small = wrap_text(details, _points(_WIDTH - 0.02), size=6.5) if details else []
-        height = 0.0112 * len(lines) + 0.0098 * len(small)
-        self._room(height)
-        _text(self._figure, _LEFT, self._y, lines, size=7.5)
-        _text(self._figure, _LEFT + 0.02, self._y - 0.0112 * len(lines), small, size=6.5, color="#666666")
-        self._y -= height + 0.003
-
-    def end(self) -> None:
-        """End the last page."""
-        self._book.add(self._figure)
-
-    def _room(self, height: float) -> None:
-        if self._y - height < _BOTTOM:
-            self._book.add(self._figure)
-            self._figure, self._y = self._book.page(), _TOP
-
-
 def _counted(texts: Sequence[str]) -> str:
     found = {text: sum(other == text for other in texts) for text in dict.fromkeys(texts)}
     return ", ".join(f"{text} ({count})" for text, count in found.items())
-
-
-def _shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -69,7 +69,7 @@ def test_training_and_detection_on_a_host(lab, work, untrained):
     names = [path.name for path in sorted(study.require_images().iterdir())]
     assert sorted(study.predictions()) == names  # under the names here
     assert load_model(study, device="cpu").record["host"] == "lab"
-    assert (study.report_dir / "report.html").exists()
+    assert study.report_page("001") is not None
     states = [content.state for content in told(folder) if isinstance(content, HostState)]
     assert states[-1] == JobState.DONE
     before = study.predictions()

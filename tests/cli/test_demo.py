@@ -27,7 +27,7 @@ def test_draws_trains_detects_and_evaluates(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "mean radial error" in out
     assert (tmp_path / "demo" / "heldout.csv").exists()
-    assert (tmp_path / "demo" / "study" / "report" / "report.html").exists()
+    assert (tmp_path / "demo" / "study" / "report" / "001" / "report.html").exists()
     assert list((tmp_path / "demo" / "heatmaps").glob("*.png"))
     with pytest.raises(InputError, match="holds an earlier demo"):
         run_demo(tmp_path / "demo", device="cpu", minutes=0.01)
@@ -44,5 +44,5 @@ def test_of_volumes(tmp_path, capsys, monkeypatch):
     voxels = float(out.split("mean radial error")[1].split("=")[1].split()[0])
     assert voxels < 1.5  # of 6 mm
     assert list((tmp_path / "demo" / "heatmaps").glob("*.nrrd"))
-    text = (tmp_path / "demo" / "study" / "report" / "report.html").read_text()
+    text = (tmp_path / "demo" / "study" / "report" / "001" / "report.html").read_text()
     assert text.count('class="planes"') == 18 + 2 * 3

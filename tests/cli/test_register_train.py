@@ -65,7 +65,7 @@ def test_stopped_and_resumed(arguments, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(training, "train_registration", stopped)
     assert main(arguments()) == 130
-    assert "works from what was learned so far" in capsys.readouterr().out
+    assert "can be used, with what was learned so far" in capsys.readouterr().out
     assert RegistrationModel.load(tmp_path / "model").labels
     monkeypatch.setattr(training, "train_registration", honest)
     assert main(arguments("--resume")) == 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import pytest
 
 from napari_landmark.cli import terminal_progress as progress_module
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, progress_note, terminal_progress
+from napari_landmark.detection.training.whole_progress import WholeProgress
 from napari_landmark.progress import ProgressEvent
 
 
@@ -63,3 +65,23 @@ def test_the_first_interrupt_asks_and_the_second_stops(number, capsys):
         assert "once more stops at once" in capsys.readouterr().err
         os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_training_is_one_progress_with_one_time_left(capsys, monkeypatch, is_terminal):
+    monkeypatch.setenv("FORCE_COLOR" if is_terminal else "NO_COLOR", "1")
+    with terminal_progress(whole=WholeProgress()) as progress:
+        progress(ProgressEvent("reading images", 0.5))
+        progress(ProgressEvent("training embedding", 0.0))
+        progress(ProgressEvent("training embedding", 0.9, 24.7, 1.0))
+        progress(ProgressEvent("training detector", 0.5, 99.0, 2.0))
+    err = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    shown = err.splitlines()
+    assert any("reading images" in line and "50%" in line and "of all" not in line for line in shown)
+    training = [line for line in shown if "training detector" in line]
+    assert "loss 2.00, 6:03 left" in training[-1]  # 99 s of this stage, and what comes after it
+    assert "65%" in training[-1]
+    if is_terminal:
+        assert not any("training embedding" in line for line in shown[-2:])
+    else:
+        assert "65% of all" in training[-1]

@@ -59,7 +59,7 @@ class TestNewStudy:
         assert len(study.predictions()) == 4
         out = capsys.readouterr().out
         assert "4 images at 64 x 64 pixels, 23 landmarks" in out
-        assert str(study.report_dir / "report.html") in out
+        assert str(study.report_page("001")) in out
 
     def test_a_template_from_elsewhere_stays_known(self, train, tmp_path, data, capsys):
         (data / "elsewhere").mkdir()

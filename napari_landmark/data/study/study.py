@@ -263,8 +263,27 @@ class Study:
 
     @property
     def report_dir(self) -> Path:
-        """Folder of the report; created if missing."""
+        """Folder of the reports, with a folder a model; created if missing."""
         return self._made("report")
+
+    def report_folder(self, model: str) -> Path:
+        """Folder of the report of a model, by the name of its folder; created if missing."""
+        return self._made(f"report/{model}")
+
+    def report_page(self, model: str) -> Path | None:
+        """Page of the report of a model; None without one.
+
+        Before 0.2 a study had one report, of the training that ended last.
+        """
+        page = self.folder / "report" / model / "report.html"
+        if model and page.is_file():
+            return page
+        earlier = self.folder / "report" / "report.html"
+        try:
+            about = read_json_object(earlier.with_suffix(".json"))
+        except (OSError, InputError):
+            return None
+        return earlier if about.get("model") == model and earlier.is_file() else None
 
     def update(
         self,

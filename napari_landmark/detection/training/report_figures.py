@@ -82,6 +82,13 @@ def thumbnail(cohort: Cohort, number: int, landmarks: LandmarkSet) -> NDArray[np
     return picture
 
 
+def figure_pixels(figure: Figure) -> NDArray[np.uint8]:
+    """(height, width, 3) picture of a figure."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
 def figure_uri(figure: Figure) -> str:
     """PNG of a figure as a data URI."""
     FigureCanvasAgg(figure)

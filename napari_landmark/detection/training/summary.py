@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 FLAT_HEATMAPS = "flat heatmaps"
 """Kind of the shortcoming with which expected errors mean nothing; see `shortcomings.ShortcomingKind`."""
 
+FEWEST_STEPS = 20
+"""Steps of a stage below which it has learned next to nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSummary:
@@ -30,7 +33,7 @@ class TrainingSummary:
     images : int
         Number of images in which landmarks were found.
     shortest_steps : int or None
-        Steps of the stage that made the fewest; None without a stage.
+        Steps of the stage that made the fewest, zero where it was stopped before any; None for volumes without stages.
     median_error : float or None
         Median expected error in `unit`; None without any.
     unit : str
@@ -53,6 +56,11 @@ class TrainingSummary:
     shortcomings: tuple[tuple[str, str], ...] = ()
     not_found: Mapping[str, str] = field(default_factory=dict)
     offsets: tuple[str, ...] = ()
+
+    @property
+    def learned_next_to_nothing(self) -> bool:
+        """Whether a stage made hardly any steps, so that nothing of the model can be used; volumes have no stages."""
+        return self.shortest_steps is not None and self.shortest_steps < FEWEST_STEPS
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -104,7 +112,10 @@ def summarize(report: TrainingReport, cohort: Cohort) -> TrainingSummary:
         seconds=report.seconds,
         cancelled=report.cancelled,
         images=len(report.predictions) - len(report.not_found),
-        shortest_steps=min((history.steps for history in report.histories), default=None),
+        shortest_steps=min(
+            (history.steps for history in report.histories),
+            default=0 if report.cancelled and cohort.ndim == 2 else None,
+        ),
         median_error=median(errors) if errors else None,
         unit="mm" if scaled else "pixels",
         shortcomings=tuple((str(lack.kind), lack.text) for lack in find_shortcomings(report, cohort)),

@@ -39,7 +39,7 @@ class TrainedRegistration:
         """Describe the result in words."""
         minutes = f"{self.record.get('seconds', 0) / 60:.1f} minutes"
         if self.record.get("cancelled"):
-            return f"Stopped after {minutes}. Model {self.folder.name} works from what was learned so far."
+            return f"Stopped after {minutes}. Model {self.folder.name} can be used, with what was learned so far."
         return f"✓ Trained in {minutes}: model {self.folder.name}. It is chosen for the next pair."
 
 

@@ -17,7 +17,6 @@ from napari_landmark.gui.jobs.process_job import ProcessJob
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 
-_FEWEST_STEPS = 20
 _MOST_OFFSETS = 3  # told in one message
 
 
@@ -173,7 +172,7 @@ def training_outcome(summary: TrainingSummary) -> TrainingOutcome:
     """
     minutes, model = f"{summary.seconds / 60:.1f} minutes", summary.model
     shortest = summary.shortest_steps
-    barely = shortest is not None and shortest < _FEWEST_STEPS
+    barely = summary.learned_next_to_nothing
     steps = "" if shortest is None else f"{shortest} step{'s' if shortest != 1 else ''}"
     if summary.cancelled:
         if barely:

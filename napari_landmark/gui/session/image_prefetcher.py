@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
@@ -17,20 +17,22 @@ _KEPT_IMAGES = 8
 
 
 class ImagePrefetcher:
-    """Reader of the images of one cohort that reads the neighbours of each image in the background."""
+    """Reader of the images of one cohort that reads in the background what may be shown next."""
 
     def __init__(self, cohort: Cohort) -> None:
         self._cohort = cohort
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="landmark-images")
         self._reading: OrderedDict[int, Future[MedicalImage]] = OrderedDict()
 
-    def read(self, number: int) -> MedicalImage:
-        """Read an image and begin to read its neighbours.
+    def read(self, number: int, *, ahead: Sequence[int] | None = None) -> MedicalImage:
+        """Read an image and begin to read those that may be shown next.
 
         Parameters
         ----------
         number : int
             Index in the cohort.
+        ahead : sequence of int, optional
+            Indices of the images that may be shown next; by default those of its neighbours.
 
         Raises
         ------
@@ -39,9 +41,9 @@ class ImagePrefetcher:
         """
         image = self._now(number)
         if image.array.nbytes * 3 < _KEPT_BYTES:  # of large volumes only the current one is held
-            for neighbour in (number + 1, number - 1):
-                if 0 <= neighbour < len(self._cohort):
-                    self._request(neighbour)
+            for other in (number + 1, number - 1) if ahead is None else ahead:
+                if 0 <= other < len(self._cohort):
+                    self._request(other)
         self._forget(number)
         return image
 

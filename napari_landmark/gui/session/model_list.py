@@ -37,21 +37,30 @@ class LandmarkModelInfo:
         Whether its training was cancelled.
     learned_too_little : bool, optional
         Whether its time was over before a stage made its least steps.
+    report : Path or None, optional
+        Page of the report of its training.
     """
 
     name: str
     created: datetime | None
     stopped_early: bool
     learned_too_little: bool = False
+    report: Path | None = None
 
     @classmethod
-    def read(cls, folder: Path) -> LandmarkModelInfo:
-        """Read the description of a model from its folder."""
+    def read(cls, folder: Path, study: Study) -> LandmarkModelInfo:
+        """Read the description of a model of a study from its folder."""
         try:
             created = datetime.fromtimestamp((folder / "model.json").stat().st_mtime)
         except OSError:
             created = None
-        return cls(folder.name, created, was_cancelled(folder), learned_too_little(folder))
+        return cls(
+            folder.name,
+            created,
+            was_cancelled(folder),
+            learned_too_little(folder),
+            study.report_page(folder.name),
+        )
 
     @property
     def label(self) -> str:
@@ -72,8 +81,6 @@ class ModelList:
         Name of the landmark model that detects unless another one is selected; empty without models.
     interrupted_training : Path or None, optional
         Folder of a landmark training that can be resumed.
-    has_report : bool, optional
-        Whether a training wrote its report.
     registration_models : tuple of RegistrationModelInfo, optional
         Complete ones, newest first.
     interrupted_registration : Path or None, optional
@@ -87,7 +94,6 @@ class ModelList:
     landmark_models: tuple[LandmarkModelInfo, ...] = ()
     default: str = ""
     interrupted_training: Path | None = None
-    has_report: bool = False
     registration_models: tuple[RegistrationModelInfo, ...] = ()
     interrupted_registration: Path | None = None
     learned_images: frozenset[str] = frozenset()
@@ -98,10 +104,9 @@ class ModelList:
         """Read the list from the folder of a study."""
         default = default_folder(study)
         return cls(
-            tuple(map(LandmarkModelInfo.read, reversed(model_folders(study)))),
+            tuple(LandmarkModelInfo.read(folder, study) for folder in reversed(model_folders(study))),
             "" if default is None else default.name,
             interrupted_training(study),
-            (study.report_dir / "report.html").exists(),
             tuple(registration_models(study)),
             interrupted_registration(study),
             frozenset() if default is None else learned_images(default),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.session import Session
 
 _LONGEST = 120.0  # seconds between two images: longer is a break
@@ -95,6 +96,40 @@ class ReviewQueue:
         session.show(image)
         session.select_landmark(name)
         session.go_to_landmark()
+
+    def accept_image(self) -> None:
+        """Accept the predictions of the current image and show the next one, of the list on show, that has any left.
+
+        Its most doubtful landmark is selected. Images that cannot be read are passed over.
+
+        Raises
+        ------
+        InputError
+            A prediction cannot be accepted, or the images that are left cannot be read.
+        """
+        session = self._session
+        AnnotationEditor(session).accept()
+        if not session.require_store().any_prediction:
+            raise InputError("there is no prediction to accept: detect first")
+        problem = None
+        for image in self._undecided(session.image_order.after(session.current_image)):
+            try:
+                session.show(image)
+            except InputError as error:
+                problem = problem or error
+                continue
+            errors = self.errors()[session.require_cohort().index(image)]
+            session.select_landmark(session.require_study().schema.names[int(np.nanargmax(errors))])
+            return
+        if problem is not None:
+            raise problem
+        listed = " of the list" if session.image_order.is_of_list else ""
+        session.message.emit("info", f"Every image{listed} is reviewed.")
+
+    def _undecided(self, images: Sequence[str]) -> list[str]:
+        """Those of some images that have a prediction that nobody decided on."""
+        errors = self._session.require_store().undecided_errors(images)
+        return [image for image, row in zip(images, errors, strict=True) if not np.isnan(row).all()]
 
     def errors(self) -> np.ndarray:
         """(images, landmarks) expected errors of undecided predictions in a unit that compares images; else NaN.

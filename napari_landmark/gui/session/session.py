@@ -18,6 +18,7 @@ from napari_landmark.data.study.study import Study
 from napari_landmark.gui.session.crop_reader import CropReader
 from napari_landmark.gui.session.crosshair import Crosshair
 from napari_landmark.gui.session.image_display import ImageDisplay
+from napari_landmark.gui.session.image_order import ImageOrder
 from napari_landmark.gui.session.image_prefetcher import ImagePrefetcher
 from napari_landmark.gui.session.landmark_store import LandmarkStore
 from napari_landmark.gui.session.mark_options import MarkOptions
@@ -75,6 +76,8 @@ class Session:
         Position in the current volume.
     display : ImageDisplay
         Window and level of the current image.
+    image_order : ImageOrder
+        Order of the next and the previous image: that of the list on show.
     marks : MarkOptions
         How landmarks are marked on images.
     crops : CropReader or None
@@ -130,6 +133,7 @@ class Session:
         self.landmarks_changed.connect(self._forget_shape)
         self.crosshair = Crosshair()
         self.display = ImageDisplay()
+        self.image_order = ImageOrder()
         self.marks = MarkOptions()
         self.crops: CropReader | None = None
         self.in_turns = False
@@ -198,6 +202,7 @@ class Session:
             self.undo_stack.clear()
         self.models, self.pixel_lengths = prepared.models, prepared.pixel_lengths
         self.current_image = ""
+        self.image_order.take_cohort(prepared.cohort.names)
         self.color_by_confidence = store.any_prediction
         self.placing = not store.any_prediction
         self.in_turns = in_turns
@@ -277,10 +282,11 @@ class Session:
         self.select_unplaced()
 
     def step(self, by: int) -> None:
-        """Show the image that many positions on, or back; stops at the ends."""
+        """Show the image that many places on, or back, in the order of the list on show; stops at the ends."""
         if self.cohort is not None and self.current_image:
-            number = self.cohort.index(self.current_image) + by
-            self.show(self.names[min(max(number, 0), len(self.names) - 1)])
+            if not self.image_order.names:
+                raise InputError("no image is listed: choose another filter in the list of images")
+            self.show(self.image_order.beside(self.current_image, by))
 
     def read_image(self) -> MedicalImage:
         """Read the current image; InputError where its file cannot be read any more."""
@@ -304,10 +310,11 @@ class Session:
         return self.require_store().result(name or self.current_image)
 
     def _read(self, name: str) -> MedicalImage:
-        number = self.require_cohort().index(name)
+        cohort, order = self.require_cohort(), self.image_order
         if self._prefetcher is None:
             raise InputError(_NO_STUDY)
-        return self._prefetcher.read(number)
+        ahead = [cohort.index(near) for by in (1, -1) if (near := order.beside(name, by)) not in ("", name)]
+        return self._prefetcher.read(cohort.index(name), ahead=ahead)
 
     # -- current landmark -----------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QModelIndex
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout
 
 from napari_landmark.gui.listener import Listener
@@ -13,7 +14,9 @@ from napari_landmark.gui.widgets.table_view import TableView
 
 
 class CohortTable(Listener):
-    """Table with name, state and expected error of each listed image; a click on a row shows its image.
+    """Table with name, state and expected error of each listed image; choosing a row shows its image.
+
+    While it is on show, the next and the previous image are those of its order.
 
     Parameters
     ----------
@@ -27,7 +30,7 @@ class CohortTable(Listener):
         self.filter.changed.connect(self.refresh)
         self.view = TableView(self.model, row_height=22)
         self.view.setAccessibleName("Images")
-        self.view.clicked.connect(self._on_clicked)
+        self.view.chosen.connect(self._on_chosen)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -58,12 +61,25 @@ class CohortTable(Listener):
         self.model.wanted = self.filter.value
         self.model.update()
         self.filter.show_count(self.model.rowCount(), len(self.session.names))
+        if self.isVisible():
+            self.session.image_order.follow_list(self.model.names)
         self._on_image()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Make the order of the table that of the images."""
+        super().showEvent(event)
+        self.session.image_order.follow_list(self.model.names)
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        """Leave the order to others, unless the whole window is only minimized."""
+        super().hideEvent(event)
+        if event is None or not event.spontaneous():
+            self.session.image_order.leave_list()
 
     def _on_image(self) -> None:
         self.view.select(self.model.row(self.session.current_image))
 
-    def _on_clicked(self, index: QModelIndex) -> None:
+    def _on_chosen(self, index: QModelIndex) -> None:
         name, landmark = self.model.name(index.row()), self.model.wanted.landmark
 
         def show() -> None:

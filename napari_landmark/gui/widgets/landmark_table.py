@@ -12,7 +12,7 @@ from napari_landmark.gui.widgets.table_view import TableView
 
 
 class LandmarkTable(Listener):
-    """Table in which a click on a row makes its landmark the current one.
+    """Table in which choosing a row makes its landmark the current one.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class LandmarkTable(Listener):
     """
 
     picked = Signal(str)
-    """Name of the landmark whose row was clicked."""
+    """Name of the landmark whose row was chosen."""
     opened = Signal(str)
     """Name of the landmark whose row was double-clicked."""
 
@@ -32,7 +32,7 @@ class LandmarkTable(Listener):
         self.view = TableView(self.model, row_height=24)
         self.view.setAccessibleName("Landmarks")
         self.view.setIconSize(QSize(14, 14))
-        self.view.clicked.connect(self._on_clicked)
+        self.view.chosen.connect(self._on_chosen)
         self.view.doubleClicked.connect(lambda index: self.opened.emit(self.model.name(index.row())))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -58,7 +58,7 @@ class LandmarkTable(Listener):
     def _on_landmark(self) -> None:
         self.view.select(self.model.row(self.session.current_landmark))
 
-    def _on_clicked(self, index: QModelIndex) -> None:
+    def _on_chosen(self, index: QModelIndex) -> None:
         name = self.model.name(index.row())
         self.session.select_landmark(name)
         self.picked.emit(name)

@@ -110,7 +110,7 @@ class ReviewWidget(StepWidget):
         self.table = LandmarkTable(self.session, with_errors=True)
         self.table.picked.connect(self.layer_manager.center_on)
         self.accept = button(
-            "Accept image", self._on_accept, tip=f"All its predictions are right: {keys_text('k')}"
+            "Accept image", self._on_accept, tip=f"All its predictions are right; goes on: {keys_text('k')}"
         )
         self.missing = button("Missing", self._on_missing, tip=keys_text("u"))
         self.back = button(
@@ -439,7 +439,7 @@ class ReviewWidget(StepWidget):
         self.session.attempt(go)
 
     def _on_accept(self) -> None:
-        self.session.attempt(self.editor.accept)
+        self.session.attempt(self.queue.accept_image)
 
     def _on_subjects(self, wanted: bool) -> None:
         self.layer_manager.subjects.show(wanted)

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_landmark.detection.training.whole_progress import WholeProgress
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.dialogs.copy_log import COPY_LOG, copy_log
 from napari_landmark.gui.dialogs.new_study import show_new_study_dialog
@@ -29,7 +30,6 @@ from napari_landmark.gui.jobs.add_images import add_images_job
 from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.jobs.sample_data import sample_hands_job
-from napari_landmark.gui.jobs.whole_progress import WholeProgress
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.next_turn import in_next_turn
@@ -104,6 +104,7 @@ class StudyBar(Listener):
             (session.predictions_changed, self.refresh),
             (session.view_changed, self._on_image),
             (session.job_changed, self._on_job),
+            (session.image_order.changed, self._show_place),
         ):
             self.listen(signal, slot)
         # A study becomes free, or is taken, when something is tried, which ends in a message.
@@ -256,12 +257,18 @@ class StudyBar(Listener):
         session = self.session
         if not session.current_image:
             return
-        number = session.require_cohort().index(session.current_image)
-        self.images.setCurrentIndex(number)
-        self.count.setText(f"{number + 1} of {len(session.names)}")
-        self.previous.setEnabled(number > 0)
-        self.next.setEnabled(number + 1 < len(session.names))
+        self.images.setCurrentIndex(session.require_cohort().index(session.current_image))
+        self._show_place()
         self._show_state()
+
+    def _show_place(self) -> None:
+        """Show the place of the current image in the order of the list on show."""
+        order = self.session.image_order
+        place, total = order.place(self.session.current_image), len(order.names)
+        self.count.setText(f"{place + 1} of {total}" if place >= 0 else f"– of {total}")
+        self.count.setToolTip("Place in the list of images below" if order.is_of_list else "")
+        self.previous.setEnabled(bool(total) and place != 0)
+        self.next.setEnabled(bool(total) and place + 1 < total)
 
     def _on_landmarks(self, image: str) -> None:
         if image:

@@ -1,15 +1,18 @@
-"""Read-only Qt view in which one whole row is selected."""
+"""Read-only Qt view in which one whole row is selected, by the mouse or by the arrow keys."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import QAbstractTableModel, Qt
-from qtpy.QtGui import QResizeEvent
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtGui import QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView
 
 from napari_landmark.gui.controls import set_headers
 
 WIDEST_TEXTS = Qt.ItemDataRole.UserRole + 1
 """Role of a column's header data: texts among which is the widest one of the column."""
+_ENDS = (Qt.Key.Key_Home, Qt.Key.Key_End)
+_STEPS = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown, *_ENDS)
+_ACROSS = (Qt.Key.Key_Left, Qt.Key.Key_Right)
 _MARGIN = 8  # around the text of a cell: that of Qt, and of the styles of napari
 
 
@@ -26,15 +29,17 @@ class TableView(QTableView):
         Least width of the first column in pixels: where the others leave less, the view scrolls.
     """
 
+    chosen = Signal(QModelIndex)
+    """A row was clicked, or reached by a key."""
+
     def __init__(self, model: QAbstractTableModel, *, row_height: int, narrowest: int = 0) -> None:
         super().__init__()
+        self.clicked.connect(self.chosen)
         self.setModel(model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setShowGrid(False)
-        # Letters are keys of the viewer; the table would search its rows for them.
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         columns = self.horizontalHeader()
         if columns is not None:
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -54,6 +59,23 @@ class TableView(QTableView):
         return (
             max((self.fontMetrics().horizontalAdvance(text) for text in texts or ()), default=0) + 2 * _MARGIN
         )
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Go through the rows by arrow keys; all others are keys of the viewer, even letters that rows begin with."""
+        if event is None:
+            return
+        if event.key() in _STEPS and not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
+            before, model = self.currentIndex().row(), self.model()
+            if event.key() in _ENDS and model is not None:  # Qt goes to the first and the last column
+                self.select(0 if event.key() == Qt.Key.Key_Home else model.rowCount() - 1)
+            else:
+                super().keyPressEvent(event)
+            if self.currentIndex().row() != before:
+                self.chosen.emit(self.currentIndex())
+        elif event.key() in (*_STEPS, *_ACROSS):
+            event.accept()  # they would move the landmark on the canvas, where the user means the list
+        else:
+            event.ignore()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Give the first column the width that is free now."""

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from napari.components import ViewerModel
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QSpinBox, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QSpinBox, QWidget
 from superqt import QCollapsible
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.sides import Mirroring
-from napari_landmark.gui.controls import button, emphasise, note, problem_text
+from napari_landmark.detection.training.whole_progress import WholeProgress
+from napari_landmark.gui.controls import button, emphasise, narrow_choice, note, problem_text
 from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import reread_job
 from napari_landmark.gui.jobs.process_job import ProcessJob
 from napari_landmark.gui.jobs.train import TrainingOutcome, preview_of, train_job
-from napari_landmark.gui.jobs.whole_progress import WholeProgress
 from napari_landmark.gui.keys import review_queue
 from napari_landmark.gui.preferences import DEVICES, WORKING_SIZES, Preferences
 from napari_landmark.gui.session.model_list import LandmarkModelInfo
@@ -61,9 +62,21 @@ class TrainWidget(StepWidget):
         self.plot = LossPlot()
         self.onward = button("Next: review the predictions ▸", self._on_review)
         self.queue = review_queue(napari_viewer, self.session)
+        self.reports = QWidget()
         self.report = button(
-            "Open the report", self._on_report, tip="Loss, template and predictions as a page"
+            "Open the report",
+            lambda: self._on_report(".html"),
+            tip="Loss, expected errors, doubtful points and predictions as a page",
         )
+        self.report_pdf = button("PDF", lambda: self._on_report(".pdf"), tip="The same as a PDF")
+        self.report_of = narrow_choice("Model of the report")
+        self.report_of.setToolTip("Model of the report")
+        self.report_of.activated.connect(lambda _: self._show_report())
+        row = QHBoxLayout(self.reports)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.report, 1)
+        row.addWidget(self.report_pdf)
+        row.addWidget(self.report_of)
         self.models = note()
         self._whole = WholeProgress()
         self._advanced()
@@ -77,7 +90,7 @@ class TrainWidget(StepWidget):
             self.progress,
             self.plot,
             self.onward,
-            self.report,
+            self.reports,
             self.models,
             self.advanced,
         ):
@@ -125,7 +138,7 @@ class TrainWidget(StepWidget):
         done = idle and bool(names)
         self.onward.setVisible(done)
         emphasise(self.onward, done and not self._failed)
-        self.report.setVisible(done and session.models.has_report)
+        self._offer_reports(shown=done)
         if names:
             made = [f"{model.name} ({_made(model)})" for model in session.models.landmark_models[:4]]
             self.models.setText("Models of this study, all kept: " + ", ".join(made))
@@ -314,12 +327,34 @@ class TrainWidget(StepWidget):
             self.session.attempt(self.queue.go_to_next)
             self.layer_manager.center_on(self.session.current_landmark)
 
-    def _on_report(self) -> None:
-        if self.session.study is None:
+    def _offer_reports(self, *, shown: bool) -> None:
+        """Offer the reports of the models, first that of the one that detects by default."""
+        models = self.session.models
+        reported = [model for model in models.landmark_models if model.report is not None]
+        offered = [(model.name, model.report) for model in reported]
+        if offered != [
+            (self.report_of.itemText(row), self.report_of.itemData(row))
+            for row in range(self.report_of.count())
+        ]:
+            self.report_of.clear()
+            for name, page in offered:
+                self.report_of.addItem(name, page)
+            self.report_of.setCurrentIndex(max(self.report_of.findText(models.default), 0))
+        self.report_of.setVisible(len(offered) > 1)
+        self.reports.setVisible(shown and bool(offered))
+        self._show_report()
+
+    def _show_report(self) -> None:
+        page = self.report_of.currentData()
+        self.report_pdf.setVisible(page is not None and page.with_suffix(".pdf").is_file())
+
+    def _on_report(self, suffix: str) -> None:
+        page: Path | None = self.report_of.currentData()
+        if page is None:
             return
-        page = self.session.study.report_dir / "report.html"
-        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(page))):
-            self.session.message.emit("warning", f"No browser opened; the report is {page}")
+        file = page.with_suffix(suffix)
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(file))):
+            self.session.message.emit("warning", f"No program opened the report; it is {file}")
 
 
 def _made(model: LandmarkModelInfo) -> str:

@@ -11,7 +11,13 @@ import pytest
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
-from napari_landmark.detection.training.report import choose_predictions, expected_errors, write_report
+from napari_landmark.detection.training.report import write_report
+from napari_landmark.detection.training.report_contents import (
+    choose_predictions,
+    expected_errors,
+    gather_contents,
+)
+from napari_landmark.detection.training.report_pdf import draw_pages
 from napari_landmark.detection.training.train import TrainingReport
 from napari_landmark.learning.loop import History
 
@@ -21,19 +27,21 @@ class TestPage:
         page = write_report(study, cohort, training_report)
         text = page.read_text(encoding="utf-8")
         sources = re.findall(r"""(?:src|href)\s*=\s*["']([^"']*)""", text)
-        assert len(sources) == 6 + 1 + 4  # losses, template, predictions
+        assert len(sources) == 6 + 1 + 24 + 4  # losses, template, doubtful points, predictions
         assert all(re.match("data:image/(png|jpeg);base64,", source) for source in sources)
         assert "http" not in re.sub(r'base64,[^"]*', "", text)
         assert "<script" not in text
         assert text.startswith("<!doctype html>")
-        for heading in ("Loss", "Template", "Predictions"):
+        for heading in ("Loss", "Template", "Most doubtful points", "Predictions"):
             assert f"<h2>{heading}</h2>" in text
         for name in (*study.schema.names, *cohort.names):
             assert name in text
 
     def test_figures_beside_it(self, study, cohort, training_report):
         write_report(study, cohort, training_report)
-        summary = json.loads((study.report_dir / "report.json").read_text())
+        summary = json.loads(
+            (study.report_folder(training_report.model_dir.name) / "report.json").read_text()
+        )
         assert summary["images"] == 4
         assert summary["cancelled"] is False
         assert [stage["steps"] for stage in summary["stages"]] == [3, 2, 2, 3, 2, 2]
@@ -43,7 +51,9 @@ class TestPage:
 
     def test_an_expected_error_is_a_mean_and_no_bound(self, study, cohort, training_report):
         text = write_report(study, cohort, training_report).read_text()
-        summary = json.loads((study.report_dir / "report.json").read_text())
+        summary = json.loads(
+            (study.report_folder(training_report.model_dir.name) / "report.json").read_text()
+        )
         assert "±" not in text
         for error in summary["expected_error_px"].values():
             assert f"about {error:.1f} px on average" in text
@@ -58,7 +68,10 @@ class TestPage:
             {"hand_000.png": unknown, "hand_001.png": absent},
         )
         text = write_report(study, cohort, report).read_text()
-        summary = json.loads((study.report_dir / "report.json").read_text(), parse_constant=pytest.fail)
+        summary = json.loads(
+            (study.report_folder(training_report.model_dir.name) / "report.json").read_text(),
+            parse_constant=pytest.fail,
+        )
         assert summary["stages"][0]["loss"] is None
         assert summary["expected_error_px"] == {"hand_000.png": None, "hand_001.png": None}
         assert "no expected error" in text
@@ -112,6 +125,56 @@ class TestPage:
         assert text.count("<img") == 3 * 5 + 3 * 3  # all of the template, the worst three of a prediction
         assert "about 5.0 voxels" in text and "about 1.0 voxels" not in text
         assert "about 3.0 voxels on average" in text and "no expected error" in text
+
+
+def test_each_model_has_a_report_of_its_own(study, cohort, training_report):
+    first = write_report(study, cohort, training_report)
+    before = {path: path.read_bytes() for path in first.parent.iterdir()}
+    assert {path.name for path in before} == {"report.html", "report.pdf", "report.json"}
+    stopped = TrainingReport(study.models_dir / "002", [History("early", 1)], cancelled=True)
+    second = write_report(study, cohort, stopped)
+    assert {path: path.read_bytes() for path in first.parent.iterdir()} == before
+    assert study.report_page(training_report.model_dir.name) == first
+    assert study.report_page("002") == second
+    assert study.report_page("003") is None
+
+
+class TestPdf:
+    """Texts of its pages."""
+
+    @pytest.fixture
+    def pages(self, study, cohort):
+        def draw(report):
+            texts = []
+
+            def keep(figure):
+                found = [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]
+                texts.append("\n".join(text.get_text() for text in found))
+
+            draw_pages(gather_contents(study, cohort, report), keep)
+            return texts
+
+        return draw
+
+    def test_all_it_shows(self, pages, study, cohort, training_report):
+        texts = pages(training_report)
+        whole = "\n".join(texts)
+        for name in (*study.schema.names, *cohort.names, *(h.stage for h in training_report.histories)):
+            assert name in whole
+        titles = ("by landmark", "Template", "Most doubtful points", "by image", "Predictions")
+        places = [
+            next(n for n, text in enumerate(texts) if title in text.splitlines()[0]) for title in titles
+        ]
+        assert places == sorted(set(places))
+        assert [text.splitlines()[-1] for text in texts] == [str(n) for n in range(1, len(texts) + 1)]
+        assert b"%PDF-" in write_report(study, cohort, training_report).with_suffix(".pdf").read_bytes()[:8]
+
+    def test_a_stopped_training_has_its_losses(self, pages, training_report):
+        (text, *others) = pages(
+            TrainingReport(training_report.model_dir, [History("early", 7)], cancelled=True)
+        )
+        assert "early" in text and "7 steps" in text and "(cancelled)" in text
+        assert not any("Predictions" in other for other in others)
 
 
 class TestChoice:

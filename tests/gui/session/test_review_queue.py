@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.image_state import ImageState
-from napari_landmark.data.landmarks import Status
+from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.gui.jobs.accept import accept_job, below_limit
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.contact_items import ContactFilter, contact_items
@@ -67,6 +69,58 @@ def test_nothing_left_is_said(session, queue):
         editor.accept()
     with pytest.raises(InputError, match="every prediction"):
         queue.go_to_next()
+
+
+def test_accepting_an_image_goes_to_the_next_of_the_list_that_is_not_reviewed(session, queue, truth):
+    predict(session, "hand_003.png", truth["hand_003.png"], error=2.0)
+    session.image_order.follow_list(["hand_002.png", "hand_000.png", "hand_003.png", "hand_001.png"])
+    session.show("hand_002.png")
+    queue.accept_image()
+    assert session.current_image == "hand_003.png"  # hand_000 has no predictions
+    assert queue.progress.reviewed == 1
+    queue.accept_image()
+    queue.accept_image()
+    told = []
+    session.message.connect(lambda kind, text: told.append((kind, text)))
+    assert session.current_image == "hand_001.png"
+    assert queue.progress.reviewed == 3
+    queue.accept_image()
+    assert told == [("info", "Every image of the list is reviewed.")]
+
+
+def test_it_goes_on_from_the_first_and_to_the_most_doubtful_landmark(session, queue):
+    session.show("hand_002.png")
+    doubtful = session.prediction("hand_001.png")
+    marks = [
+        dataclasses.replace(mark, expected_error=9.0) if mark.name == NAMES[2] else mark
+        for mark in doubtful.values()
+    ]
+    session.load_predictions()
+    session.landmark_store._predictions.put("hand_001.png", LandmarkSet(doubtful.schema, marks))
+    queue.accept_image()
+    assert (session.current_image, session.current_landmark) == ("hand_001.png", NAMES[2])
+
+
+def test_an_image_that_cannot_be_read_does_not_stop_the_way(session, queue, truth, monkeypatch):
+    predict(session, "hand_003.png", truth["hand_003.png"])
+    session.show("hand_001.png")
+    read = session._read
+
+    def fails(name: str) -> object:
+        if name == "hand_002.png":
+            raise InputError("cannot be read")
+        return read(name)
+
+    monkeypatch.setattr(session, "_read", fails)
+    queue.accept_image()
+    assert session.current_image == "hand_003.png"
+    with pytest.raises(InputError, match="cannot be read"):
+        queue.accept_image()
+
+
+def test_without_predictions_there_is_nothing_to_accept(session):
+    with pytest.raises(InputError, match="no prediction"):
+        ReviewQueue(session).accept_image()
 
 
 def test_an_image_is_reviewed_once_all_its_landmarks_are_decided(session, queue):

@@ -122,19 +122,19 @@ def test_148_films_are_reviewed_with_20_corrections(user, drawn, tmp_path):
         found[name] = LandmarkSet.from_array(schema, positions, Status.PREDICTED, np.full(COUNT, 0.7), errors)
     study.save_all_predictions(found, {name: read_geometry(tmp_path / "films" / name) for name in names})
 
-    user.widget("Review")
+    review = user.widget("Review")
     user.drop(user.canvas, study.folder)
     user.wait_for_study(148)
-    # Each film is looked at, and what is wrong is dragged.
-    assert user.session.current_image == names[0]
-    for name in names:
-        if name != names[0]:
-            user.key(Qt.Key.Key_Period)
+    # Each film is looked at in the order of the list, and what is wrong is dragged.
+    listed = review.cohort.names
+    assert set(listed[:20]) == set(wrong)
+    user.pick(review.cohort.view, 0)
+    for name in listed:
         assert user.session.current_image == name
         if name in wrong:
             start = found[name].positions(2)[far[name]]
             user.drag(start, start - aside)
-            user.key(Qt.Key.Key_K)
+        user.key(Qt.Key.Key_K if name in wrong else Qt.Key.Key_Period)
     # What was right is accepted together.
     sheet = user.widget("Contact sheet")
     user.fill(sheet.most.lineEdit(), "1")

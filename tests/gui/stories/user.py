@@ -60,6 +60,15 @@ class User:
         self.actions += 1
         self._qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
+    def pick(self, view, row) -> None:
+        """Click on a row of a table."""
+        self.actions += 1
+        index = view.model().index(row, 0)
+        view.scrollTo(index)
+        self._qtbot.mouseClick(
+            view.viewport(), Qt.MouseButton.LeftButton, pos=view.visualRect(index).center()
+        )
+
     def choose(self, combo, text) -> None:
         """Open a list and click on an entry."""
         self.actions += 2

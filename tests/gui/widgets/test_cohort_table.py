@@ -8,6 +8,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.study.image_facts import ImageDecision
@@ -141,3 +142,41 @@ def test_images_that_the_model_doubts_come_first_and_say_so(table, session, trut
     table.refresh()
     assert text(table, table.names.index(names[0]), 1) == "left out"
     assert table.names[-1] == names[0]
+
+
+def test_the_next_image_is_that_of_the_table_while_it_is_on_show(table, session):
+    session.show(table.names[0])
+    session.step(1)
+    assert session.current_image == table.names[1]
+    table.filter.state.setCurrentText("Reviewed")
+    AnnotationEditor(session).accept()
+    table.refresh()
+    assert table.names == [session.current_image]
+    session.step(1)
+    assert session.current_image == table.names[0]
+    table.hide()
+    session.show("hand_000.png")
+    session.step(1)
+    assert session.current_image == "hand_001.png"
+
+
+def test_an_empty_list_says_so(table, session):
+    table.filter.state.setCurrentText("Corrected")
+    table.refresh()
+    assert table.names == []
+    with pytest.raises(InputError, match="choose another filter"):
+        session.step(1)
+
+
+def test_arrow_keys_go_through_the_rows_and_other_keys_to_the_viewer(table, session, qtbot):
+    click(table, 1)
+    QTest.keyClick(table.view, Qt.Key.Key_Down)
+    assert session.current_image == table.names[2]
+    QTest.keyClick(table.view, Qt.Key.Key_Home)
+    assert session.current_image == table.names[0]
+    heard = []
+    table.keyPressEvent = lambda event: heard.append(event.text())
+    for key in (Qt.Key.Key_K, Qt.Key.Key_H, Qt.Key.Key_Period, Qt.Key.Key_Left):
+        QTest.keyClick(table.view, key)
+    assert heard == ["k", "h", "."]
+    assert session.current_image == table.names[0]

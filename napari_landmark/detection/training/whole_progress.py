@@ -36,6 +36,11 @@ class WholeProgress:
         self._fraction = 0.0
         self._rate: float | None = None  # seconds for a second of the table
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a stage of the training was seen, and not only what comes before."""
+        return self._first is not None
+
     def whole(self, event: ProgressEvent) -> ProgressEvent:
         """The event with the done part and the time left of the whole training; None where no stage has told any."""
         if event.stage not in _SECONDS:

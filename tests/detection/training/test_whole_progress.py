@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_landmark.gui.jobs.whole_progress import WholeProgress
+from napari_landmark.detection.training.whole_progress import WholeProgress
 from napari_landmark.progress import ProgressEvent
 
 STAGES = {

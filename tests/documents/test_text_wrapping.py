@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from napari_landmark.measurement.text_wrapping import text_width, wrap_text
+from napari_landmark.documents.text_wrapping import text_width, wrap_text
 
 WORDS = st.lists(st.text("abcWi1-", min_size=1, max_size=30), max_size=12)
 

@@ -1,0 +1,1 @@
+"""Pages of PDF documents: wrapped texts, page after page."""
