@@ -135,6 +135,8 @@ class Scene:
         template = zip(preset.landmarks.names[:placed], self._truth[names[0]], strict=False)
         for landmark, position in template:
             editor.place(landmark, tuple(position))
+        if placed < len(preset.landmarks):
+            self.session.select_landmark(preset.landmarks.names[placed])
         if self.state == "error":
             self._make_trouble(study, names)
 
@@ -180,6 +182,8 @@ class Scene:
             for name, image in zip(("fixed hand", "moving hand"), list(self._truth)[:2], strict=True):
                 array = np.asarray(Image.open(self._images / image))[::2, ::2]
                 viewer.add_image(np.ascontiguousarray(array), name=name)
+        for layer in viewer.layers:
+            layer.visible = "hand" in layer.name and layer.name not in self._truth
         boxes = self.landmarks.show_step(Step.REGISTER).form.boxes
         for key in ("fixed", "moving"):
             boxes[key].value = viewer.layers[f"{key} hand"]
@@ -202,6 +206,9 @@ class Scene:
         self.session.run(job)
         self._wait(lambda: job.last_event is not None)
         if step is Step.TRAIN:
+            for stage in _STAGES:  # the job tells of a few of its steps only
+                for done in range(40):
+                    widget.plot.add(ProgressEvent(stage, done / 40, None, 1 + 8 / (1 + done), done))
             self.session.show(list(self._truth)[1])
             schema = self.session.schema
             preview = LandmarkSet.from_array(
