@@ -70,6 +70,8 @@ class Session:
         Images that suit best as template; None until they were compared.
     whole_cohort : Cohort or None
         During a reading all images of the study, of which `cohort` has those of the reading; else None.
+    added_images : tuple of str
+        Images from elsewhere that were added last, which can be taken out again.
     odd_shapes : OddShapes or None
         Odd shapes of the images; None until they were compared.
     crosshair : Crosshair
@@ -129,6 +131,7 @@ class Session:
         self.placing = False
         self.device = ""
         self.suggestions: SuggestedImages | None = None
+        self.added_images: tuple[str, ...] = ()
         self.odd_shapes: OddShapes | None = None
         self.landmarks_changed.connect(self._forget_shape)
         self.crosshair = Crosshair()
@@ -189,6 +192,7 @@ class Session:
             self._prefetcher.close()
         if self.study is None or self.study.folder != study.folder:
             self.suggestions = None
+            self.added_images = ()
         self.odd_shapes = None
         self.study, self.cohort, self.landmark_store, self.adding = study, prepared.cohort, store, adding
         self.whole_cohort = prepared.whole
@@ -196,9 +200,9 @@ class Session:
             self.crops.close()
         self.crops = CropReader(prepared.cohort)
         self._prefetcher = prepared.prefetcher
-        if (
-            not keeps_undo
-        ):  # else nobody changed the landmarks: read again for another pixel size or resolution
+        if keeps_undo:  # nobody else changed the landmarks: read again for other images or another pixel size
+            self.undo_stack.keep_images(frozenset(prepared.cohort.names))
+        else:
             self.undo_stack.clear()
         self.models, self.pixel_lengths = prepared.models, prepared.pixel_lengths
         self.current_image = ""
