@@ -24,14 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from registration_measures import PairMeasures, measure
 from registration_pairs import PairSet, brains
-from scipy import ndimage
 
-from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.registration.options import PAIR_WEIGHTS, PairOptions
+from napari_landmark.registration.pairwise.atlas_segmentation import Atlas, segment_by_atlases
 from napari_landmark.registration.pairwise.register import register_pair
 
-_POWER = 4  # of the local correlation, in the weight of an atlas
-_WINDOW = 9  # voxels
 _MOST_LABELS = 256
 
 
@@ -48,37 +45,20 @@ class LabelFusion:
         if path and path.exists():
             return np.load(path)
         image, started = self.data.image(name), time.process_time()
-        votes = np.zeros((_MOST_LABELS, *image.array.shape), np.float16)
+        options = PairOptions(device="cpu", working_size=self.size, any_rotation=False)
+        atlases = []
         for atlas in self.atlases:
-            moving, given = self.data.image(atlas), self.data.labels(atlas)
+            given = self.data.labels(atlas)
             assert given is not None
-            options = PairOptions(device="cpu", working_size=self.size, any_rotation=False)
-            transform = register_pair(image, moving, options=options).transform
-            weight = local_likeness(image, transform.warp_image(moving))
-            carried = transform.warp_labels(given)
-            for label in np.unique(carried):
-                inside = carried == label
-                votes[label][inside] += weight[inside]
-        fused = votes.argmax(0).astype(np.uint8)
+            atlases.append(Atlas(self.data.image(atlas), given))
+        found = segment_by_atlases(image, atlases, options=options)
+        assert found is not None
+        fused = found.labels.astype(np.uint8)
         self.seconds += time.process_time() - started
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, fused)
         return fused
-
-
-def local_likeness(fixed: MedicalImage, warped: MedicalImage) -> NDArray[np.float32]:
-    """Power of the local correlation of two images of one grid, 0.001..1."""
-    a, b = (np.nan_to_num(np.asarray(image.array, np.float32)) for image in (fixed, warped))
-
-    def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        return ndimage.uniform_filter(values, _WINDOW)
-
-    first, second = mean(a), mean(b)
-    covariance = mean(a * b) - first * second
-    spread = (mean(a * a) - first**2).clip(0) * (mean(b * b) - second**2).clip(0)
-    correlation = covariance / np.sqrt(spread + 1e-3)
-    return np.clip(correlation, 0, 1) ** _POWER + np.float32(1e-3)
 
 
 def colouring(label_map: NDArray[np.uint8], groups: int) -> NDArray[np.uint8]:
@@ -112,7 +92,7 @@ def main() -> None:
     parser.add_argument("--atlases", type=int, default=5)
     parser.add_argument("--groups", type=int, default=16)
     parser.add_argument(
-        "--atlas-size", type=int, default=192, help="longest side of the atlases' working grid"
+        "--atlas-size", type=int, default=256, help="longest side of the atlases' working grid"
     )
     parser.add_argument("--dice", type=float, nargs="+", default=[1.0], help="weights of the groups")
     parser.add_argument("--plain", action="store_true", help="the images alone as well")

@@ -1,31 +1,37 @@
-"""Landmarks of volumes in any rotation from one annotated one, carried by other programs of registration.
+"""Landmarks of volumes from one annotated one, carried by other programs of registration.
 
-    python benchmarks/volume_baselines.py --data DIR [--landmarks landmarks.csv] [--count N] [--programs WORD ...]
-                                          [--threads 1] [--json FILE]
+    python benchmarks/volume_baselines.py --data DIR [--as-they-are] [--landmarks landmarks.csv] [--count N]
+                                          [--programs WORD ...] [--lost 1.0] [--threads 1] [--json FILE]
 
 DIR holds `images` and the table of landmarks. The first volume by name is the template; each program registers every
 other one to it from the same start, the best of 200 rotations about the centres of mass by correlation (eight of them
-refined), since none of them searches rotations itself. Errors are in mm.
+refined), since none of them searches rotations itself. `--as-they-are`: from the images' own coordinates instead, for
+cohorts that were scanned in one pose. Errors are in mm; a volume of a larger mean error than `--lost` is lost.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from registration_baselines import Baseline, limit_threads, many_initializations
+from registration_baselines import (
+    BASELINES,
+    Baseline,
+    limit_threads,
+    many_initializations,
+    volume_baselines,
+)
 from scipy import ndimage
 
 from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.formats.landmark_csv import read_csv
 from napari_landmark.data.images.image import MedicalImage, read_image
 from napari_landmark.data.landmarks import LandmarkSet
-
-LOST = 1.0  # mm of a volume's mean error
 
 
 def errors_of(
@@ -53,8 +59,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--landmarks", default="landmarks.csv")
     parser.add_argument("--count", type=int, help="volumes beside the template; all if not given")
+    parser.add_argument("--as-they-are", action="store_true", help="start from the images' own coordinates")
+    parser.add_argument("--lost", type=float, default=1.0, help="mm of a volume's mean error")
     parser.add_argument(
-        "--programs", nargs="*", default=["elastix, many", "ANTs SyN, many"], help="beginnings of their names"
+        "--programs", nargs="*", default=["elastix", "ANTs SyN"], help="their names, up to the first comma"
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
@@ -65,11 +73,13 @@ def main() -> None:
     first, *others = files
     others = others[: arguments.count]
     template = read_image(files[first])
-    programs = {
-        name: register
-        for name, register in many_initializations().items()
-        if any(name.startswith(word) for word in arguments.programs)
-    }
+    known = {**BASELINES, **volume_baselines()} if arguments.as_they_are else many_initializations()
+    programs = {}
+    for name in arguments.programs:
+        chosen = name if arguments.as_they_are else f"{name}, many initializations"
+        if chosen not in known:
+            sys.exit(f"{chosen}: not installed; there are {', '.join(known)}")
+        programs[name] = known[chosen]
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in programs}
     seconds = dict.fromkeys(programs, 0.0)
     for number, other in enumerate(others):
@@ -79,30 +89,33 @@ def main() -> None:
             found[name].append(errors_of(register, template, image, truth[first], truth[other]))
             seconds[name] += time.process_time() - started
             print(f"{number} {other} {name}: {found[name][-1].mean():.3f} mm", flush=True)
-    rows = []
-    print("| program | heads | mean mm | median | lost | mean of the others | s a head (CPU) |")
+        if arguments.json:  # after every volume: hours of work may be stopped
+            arguments.json.write_text(json.dumps(summary(found, seconds, arguments.lost), indent=1))
+    print("| program | volumes | mean mm | median | lost | mean of the others | s a volume (CPU) |")
     print("|---|---|---|---|---|---|---|")
+    for row in summary(found, seconds, arguments.lost):
+        print("| " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()) + " |")
+
+
+def summary(
+    found: dict[str, list[NDArray[np.float64]]], seconds: dict[str, float], most: float
+) -> list[dict[str, str | int | float | None]]:
+    """A row a program, of the errors of each volume; lost are those of a larger mean error than `most`."""
+    rows: list[dict[str, str | int | float | None]] = []
     for name, errors in found.items():
-        lost = [one for one in errors if one.mean() > LOST]
-        kept = [one for one in errors if one.mean() <= LOST]
+        kept = [one for one in errors if one.mean() <= most]
         rows.append(
             {
-                "program": name.split(",")[0],
-                "heads": len(errors),
+                "program": name,
+                "volumes": len(errors),
                 "mean_mm": float(np.mean(np.concatenate(errors))),
                 "median_mm": float(np.median(np.concatenate(errors))),
-                "lost": len(lost),
+                "lost": len(errors) - len(kept),
                 "mean_of_others_mm": float(np.mean(np.concatenate(kept))) if kept else None,
                 "seconds": seconds[name] / len(errors),
             }
         )
-        print(
-            "| "
-            + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in rows[-1].values())
-            + " |"
-        )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+    return rows
 
 
 if __name__ == "__main__":

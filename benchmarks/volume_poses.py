@@ -1,25 +1,31 @@
 """Poses of volumes found by an atlas: each volume in random rotations, in wider and in narrower fields of view.
 
-    python benchmarks/volume_poses.py --data DIR [--rotations 10] [--count N] [--seed 0]
+    python benchmarks/volume_poses.py --data DIR [--rotations 10] [--count N] [--every 1]
+                                      [--others [WORD ...]] [--seed 0]
 
 DIR holds `images` and `landmarks.csv`; the first volume by name is the template. Every volume, the template too, is
 shown in so many random rotations: a third as it is, a third in a larger field of view that is filled with a block of
 another volume, a third cropped by up to 16% a side. A pose is found where its rotation is within 10 degrees of the
 best rigid fit of the landmarks and they are within 15% of their radius; a lost one is named where its agreement is
-below what a model accepts. Prints one line a kind, and the lost ones.
+below what a model accepts. `--others` shows the same to other programs of registration (`pose_baselines`), from their
+own initialization. Prints one line a program and kind, and the lost ones.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pose_baselines import Affine, installed
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -56,6 +62,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rotations", type=int, default=10, help="of each volume")
     parser.add_argument("--count", type=int, help="volumes; all if not given")
+    parser.add_argument("--every", type=int, default=1, help="show every so many of these only")
+    parser.add_argument("--others", nargs="*", help="other programs, by the beginning of their names")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     truth = read_csv(arguments.data / "landmarks.csv")
@@ -63,41 +71,86 @@ def main() -> None:
     names = list(files)[: arguments.count]
     cell = smallest_cell(read_image(files[names[0]]).geometry)
     volumes = [load(files[name], truth[name], cell) for name in names]
-    template = volumes[0]
-    atlas = Atlas.from_annotation(
-        Pyramid(template.array, cell), torch.from_numpy(template.landmarks * cell).float()
-    )
-    plain = [find_pose(atlas, Pyramid(volume.array, cell)) for volume in volumes[1:]]
-    usual = float(np.median([float(pose.correlation[0]) for pose in plain]))
-    counts = {kind: np.zeros(4, int) for kind in KINDS}  # shown, lost, lost and named, found but refused
-    seconds, lowest = 0.0, np.inf
-    for number, volume in enumerate(volumes):
-        for turn in range(arguments.rotations):
-            generator = np.random.default_rng([arguments.seed, number, turn])
-            kind = KINDS[turn % len(KINDS)]
-            other = volumes[(number + 1 + turn) % len(volumes)]
-            shown = change(volume, other, kind, generator)
+    searches: dict[str, Search] = {"alignment": Alignments(volumes, cell)}
+    for program, register in installed().items() if arguments.others is not None else ():
+        if program.startswith(tuple(arguments.others or [""])):
+            searches[program] = partial(registered, register, volumes[0].array)
+    counts = {program: {kind: np.zeros(4, int) for kind in KINDS} for program in searches}
+    seconds, lowest = dict.fromkeys(searches, 0.0), dict.fromkeys(searches, np.inf)
+    shows = list(itertools.product(range(len(volumes)), range(arguments.rotations)))[:: arguments.every]
+    for number, turn in shows:
+        generator = np.random.default_rng([arguments.seed, number, turn])
+        kind = KINDS[turn % len(KINDS)]
+        other = volumes[(number + 1 + turn) % len(volumes)]
+        shown = change(volumes[number], other, kind, generator)
+        for program, search in searches.items():
             started = time.process_time()
-            pose = find_pose(atlas, Pyramid(shown.array, cell))
-            seconds += time.process_time() - started
-            agreement = float(pose.correlation[0]) / usual
-            degrees, off = deviation(atlas, pose.poses.matrices[0], pose.poses.shifts[0], shown, cell)
+            found = search(shown.array)
+            seconds[program] += time.process_time() - started
+            degrees, off = deviation(volumes[0].landmarks, found, shown.landmarks)
             lost = degrees > _MOST_DEGREES or off > _MOST_OFF
-            refused = agreement < LEAST_AGREEMENT
-            counts[kind] += (1, lost, lost and refused, refused and not lost)
+            refused = found.agreement < LEAST_AGREEMENT
+            # shown, lost, lost and named, found but refused
+            counts[program][kind] += (1, lost, lost and refused, refused and not lost)
             if not lost:
-                lowest = min(lowest, agreement)
+                lowest[program] = min(lowest[program], found.agreement)
             if lost or refused:
                 print(
-                    f"{names[number]}, rotation {turn}, {kind}: {degrees:.0f} degrees, {off:.2f} of the radius, "
-                    f"agreement {agreement:.2f} of the usual one",
+                    f"{program}: {names[number]}, rotation {turn}, {kind}: {degrees:.0f} degrees, {off:.2f} of "
+                    f"the radius, agreement {found.agreement:.2f} of the usual one",
                     flush=True,
                 )
-    print("| field of view | shown | lost | of these named | found but refused |\n|---|---|---|---|---|")
-    for kind, row in counts.items():
-        print(f"| {kind} | {' | '.join(map(str, row))} |")
-    total = sum(int(row[0]) for row in counts.values())
-    print(f"\nlowest agreement of a found pose {lowest:.2f} of the usual one; {seconds / total:.1f} s a pose")
+    print("| program | field of view | shown | lost | of these named | found but refused | s a pose (CPU) |")
+    print("|---|---|---|---|---|---|---|")
+    for program, rows in counts.items():
+        for kind, row in rows.items():
+            print(
+                f"| {program} | {kind} | {' | '.join(map(str, row))} | {seconds[program] / len(shows):.1f} |"
+            )
+    print(f"\nlowest agreement of a found pose {lowest['alignment']:.2f} of the usual one")
+
+
+class Found(NamedTuple):
+    """Affine map x -> matrix @ x + offset from the template to a volume, in cells."""
+
+    matrix: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    agreement: float
+    """Relative to the usual one; NaN where a program does not tell."""
+
+
+Search = Callable[[NDArray[np.float32]], Found]
+
+
+class Alignments:
+    """Search of poses by an atlas of the first volume.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        As they are; the agreement that is usual is the median over all but the first.
+    cell : float
+    """
+
+    def __init__(self, volumes: Sequence[Volume], cell: float) -> None:
+        first = volumes[0]
+        landmarks = torch.from_numpy(first.landmarks * cell).float()
+        self._cell, self._usual = cell, 1.0
+        self._atlas = Atlas.from_annotation(Pyramid(first.array, cell), landmarks)
+        self._usual = float(np.median([self(volume.array).agreement for volume in volumes[1:]]))
+
+    def __call__(self, array: NDArray[np.float32]) -> Found:
+        pose = find_pose(self._atlas, Pyramid(array, self._cell))
+        matrix = pose.poses.matrices[0].double().numpy()
+        centre, shift = (v.double().numpy() / self._cell for v in (self._atlas.centre, pose.poses.shifts[0]))
+        return Found(matrix, shift - matrix @ centre, float(pose.correlation[0]) / self._usual)
+
+
+def registered(
+    register: Callable[..., Affine], template: NDArray[np.float32], array: NDArray[np.float32]
+) -> Found:
+    """Pose by another program, which does not tell how sure it is."""
+    return Found(*register(template, array), float("nan"))
 
 
 def load(path: Path, landmarks: LandmarkSet, cell: float) -> Volume:
@@ -157,18 +210,21 @@ def widen(volume: Volume, other: Volume, generator: np.random.Generator) -> Volu
     return Volume(array, volume.landmarks + first)
 
 
-def deviation(
-    atlas: Atlas, matrix: torch.Tensor, shift: torch.Tensor, shown: Volume, cell: float
-) -> tuple[float, float]:
-    """Degrees between a pose and the best rigid fit of the landmarks, and mean distance relative to their radius."""
-    known = atlas.known.numpy()
-    points = (atlas.landmarks - atlas.centre).numpy().astype(float)[known]
-    truth = shown.landmarks[known] * cell
-    fit, _ = Rotation.align_vectors(truth - truth.mean(0), points - points.mean(0))
-    left, _, right = np.linalg.svd(matrix.double().numpy())
-    carried = points @ matrix.double().numpy().T + shift.double().numpy()
-    off = np.linalg.norm(carried - truth, axis=1).mean() / np.linalg.norm(points, axis=1).max()
-    return rotation_angle(fit.as_matrix(), left @ right), float(off)
+def deviation(template: NDArray[np.float64], found: Found, truth: NDArray[np.float64]) -> tuple[float, float]:
+    """Degrees between a pose and the best rigid fit of the landmarks, and mean distance relative to their radius.
+
+    Parameters
+    ----------
+    template, truth : (n, 3) array
+        Landmarks in template and volume, in cells; NaN where unknown.
+    """
+    known = ~np.isnan(template + truth).any(1)
+    template, truth = template[known], truth[known]
+    arms = template - (template.min(0) + template.max(0)) / 2
+    fit, _ = Rotation.align_vectors(truth - truth.mean(0), arms - arms.mean(0))
+    left, _, right = np.linalg.svd(found.matrix)
+    off = np.linalg.norm(template @ found.matrix.T + found.offset - truth, axis=1).mean()
+    return rotation_angle(fit.as_matrix(), left @ right), float(off / np.linalg.norm(arms, axis=1).max())
 
 
 if __name__ == "__main__":

@@ -246,12 +246,17 @@ def suggest(
         typer.Option(metavar="STUDY", help="A trained study: which of its images to correct next, instead"),
     ] = None,
     count: Annotated[int, typer.Option(metavar="N", help="How many images to name")] = 5,
-    minutes: Annotated[float | None, typer.Option(metavar="M", help="Of learning, 10 if not given")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(metavar="M", help="Of learning (volumes: at most), 10 if not given")
+    ] = None,
     device: Device = "auto",
     seed: Seed = 0,
     spacing: Spacing = None,
 ) -> None:
-    """Suggest images to annotate: those whose points are matched most consistently in the others."""
+    """Suggest images to annotate: those whose points are matched most consistently in the others.
+
+    Of volumes those that represent the shapes of the cohort.
+    """
     from napari_landmark.cli.suggest import run_suggest, run_suggest_corrections
 
     if study is not None:
@@ -538,6 +543,38 @@ def register_cohort(
         device=device,
         steps=steps,
         region_weights=region_weight or [],
+    )
+
+
+@register_app.command("labels")
+def register_labels(
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the images")],
+    labels: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Folder of label maps of a few of them, called like the images"),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the label maps of the others")],
+    model: Annotated[Path | None, typer.Option(metavar="MODEL", help="What register train wrote")] = None,
+    spacing: Spacing = None,
+    device: Device = "auto",
+    steps: Steps = None,
+    check: Annotated[
+        bool,
+        typer.Option(help="Label the labelled images by one another, too, to tell the expected overlap"),
+    ] = True,
+) -> None:
+    """Carry the label maps of a few images of a folder to all others."""
+    from napari_landmark.cli.register_labels import run_register_labels
+
+    run_register_labels(
+        images=images,
+        labels=labels,
+        out=out,
+        model=model,
+        spacing=spacing,
+        device=device,
+        steps=steps,
+        check=check,
     )
 
 

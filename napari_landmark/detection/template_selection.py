@@ -10,10 +10,11 @@ Imported without torch, which the functions import when they are called.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.detection.suggestion import Suggestion
+from napari_landmark.detection.volume_selection import suggest_volumes
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
 if TYPE_CHECKING:
@@ -33,22 +34,6 @@ _CANDIDATES = 200  # more are more of the same, and take hours for a large cohor
 _RETURN = 4.0  # pixels of the embedding's input: cycle error at which a match counts 1/e
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """Image as a template.
-
-    Parameters
-    ----------
-    image : str
-        Name in the cohort.
-    score : float
-        0..1: mean weight of the matches of its points in other images, from similarity and cycle error.
-    """
-
-    image: str
-    score: float
-
-
 def suggest(
     cohort: Cohort,
     *,
@@ -59,7 +44,7 @@ def suggest(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> list[Suggestion]:
-    """Train an embedding on the cohort, then rank its images as templates.
+    """Choose templates: of pictures by an embedding that is trained on the cohort, of volumes by their shapes.
 
     Parameters
     ----------
@@ -67,7 +52,8 @@ def suggest(
     count : int
         Number of images to return, the best first.
     minutes : float
-        Training time, wall-clock; ranking takes about half a minute more on two cores.
+        Training time, wall-clock; ranking takes about half a minute more on two cores. Of volumes the longest time of
+        their alignment, see `suggest_volumes`.
 
     Raises
     ------
@@ -87,6 +73,10 @@ def suggest(
         raise InputError(f"{cohort.folder}: holds one usable image: there is nothing to choose from")
     if count < 1:
         raise InputError(f"{count} images to suggest: ask for at least one")
+    if cohort.ndim == 3:
+        return suggest_volumes(
+            cohort, count=count, minutes=minutes, seed=seed, progress=progress, cancel=cancel
+        )
     chosen = choose_device(device)
     generator = torch.Generator().manual_seed(seed)
     with seeded(seed, chosen.torch_device):

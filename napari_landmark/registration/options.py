@@ -14,6 +14,8 @@ WORKING_SIZE = {2: 384, 3: 128}
 """Longest side of the working grid of a training, by number of axes."""
 PAIR_SIZE = {2: 384, 3: 384}
 """Longest side for one pair without a model, by number of axes; a volume may take a minute."""
+ATLAS_SIZE = {2: 384, 3: 256}
+"""Longest side where label maps of several images are carried to one: their votes make up for a coarser grid."""
 PAIR_VALUES = 128_000_000
 """Most values of all regions of an image without a model: with more labels the grid of a pair is coarser."""
 PAIR_WEIGHTS = {2: LossWeights(bending=16.0), 3: LossWeights(bending=0.2)}

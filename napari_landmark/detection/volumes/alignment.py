@@ -10,6 +10,7 @@ from napari_landmark.detection.volumes.affine import ScoredPoses, refine_poses
 from napari_landmark.detection.volumes.atlas import Atlas
 from napari_landmark.detection.volumes.block_matching import match_blocks
 from napari_landmark.detection.volumes.landmark_refinement import refine_landmarks
+from napari_landmark.detection.volumes.local_affine import local_affine
 from napari_landmark.detection.volumes.pose_search import Poses, search_poses
 from napari_landmark.detection.volumes.pyramid import Pyramid
 from napari_landmark.detection.volumes.smooth_displacement import SmoothDisplacement
@@ -41,6 +42,7 @@ class _Level:
 
 _LEVELS = (_Level(4, 4, 3, 0.32), _Level(2, 5, 3, 0.2), _Level(1, 6, 3, 0.16))
 _NOISE = 0.3
+_LOCAL_WIDTH = 0.12  # of the affine map around a landmark, relative to the radius of the atlas
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,27 @@ class Alignment:
         return torch.where(beside.isnan(), around + smooth(around), beside)
 
 
+@dataclass(frozen=True, eq=False)
+class Deformation:
+    """Points of an atlas in a volume, before each landmark is refined; lengths as in `Pyramid`.
+
+    Parameters
+    ----------
+    matrix, shift
+        See `Alignment`.
+    points : (m + k, 3) tensor
+        Positions of `Atlas.points`.
+    agreement, overlap : float
+        See `Alignment`.
+    """
+
+    matrix: torch.Tensor
+    shift: torch.Tensor
+    points: torch.Tensor
+    agreement: float
+    overlap: float
+
+
 def align(atlas: Atlas, target: Pyramid) -> Alignment:
     """Align an atlas with a volume in any pose.
 
@@ -100,12 +123,41 @@ def align(atlas: Atlas, target: Pyramid) -> Alignment:
     target : Pyramid
         With cells as long as the atlas'.
     """
+    found = deform(atlas, target)
+    count, known = len(atlas.blocks), atlas.known
+    landmarks = found.points[count:]
+    width = _LOCAL_WIDTH * atlas.radius
+    around = local_affine(atlas.points, found.points, atlas.landmarks[known], width=width)
+    for factor in sorted({atlas.factor, 1}, reverse=True):
+        refined = refine_landmarks(atlas, target, landmarks, around, factor=factor)
+        landmarks = refined.positions
+    return Alignment(
+        found.matrix,
+        found.shift,
+        found.points[:count],
+        _for_all(landmarks, known),
+        _for_all(refined.correlation, known),
+        _for_all(refined.spread, known),
+        found.agreement,
+        found.overlap,
+    )
+
+
+def deform(atlas: Atlas, target: Pyramid, *, levels: int = len(_LEVELS)) -> Deformation:
+    """Find the pose of an atlas in a volume, then the smooth displacement of its points.
+
+    Parameters
+    ----------
+    target : Pyramid
+        With cells as long as the atlas'.
+    levels : int, optional
+        Resolutions at which blocks are matched, from the coarsest: all by default.
+    """
     scored = find_pose(atlas, target)
     matrix, shift = scored.poses.matrices[0], scored.poses.shifts[0]
-    points, known = atlas.points, atlas.known
+    points = atlas.points
     positions = (points - atlas.centre) @ matrix.T + shift
-    count = len(atlas.blocks)
-    for level in _LEVELS:
+    for level in _LEVELS[:levels]:
         factor = level.factor * atlas.factor
         blocks = atlas.surroundings(factor, level.radius)
         found = match_blocks(blocks, target, positions, matrix, factor=factor, search=level.search)
@@ -117,20 +169,7 @@ def align(atlas: Atlas, target: Pyramid) -> Alignment:
             noise=_NOISE,
         )(points)
         positions = positions + smooth @ matrix.T
-    landmarks = positions[count:]
-    for factor in sorted({atlas.factor, 1}, reverse=True):
-        refined = refine_landmarks(atlas, target, landmarks, matrix, factor=factor)
-        landmarks = refined.positions
-    return Alignment(
-        matrix,
-        shift,
-        positions[:count],
-        _for_all(landmarks, known),
-        _for_all(refined.correlation, known),
-        _for_all(refined.spread, known),
-        float(scored.correlation[0]),
-        float(scored.overlap[0]),
-    )
+    return Deformation(matrix, shift, positions, float(scored.correlation[0]), float(scored.overlap[0]))
 
 
 def find_pose(atlas: Atlas, target: Pyramid) -> ScoredPoses:

@@ -52,15 +52,15 @@ class Atlas:
 
     @classmethod
     def from_annotation(cls, volume: Pyramid, landmarks: torch.Tensor) -> Atlas:
-        """Choose the points of an annotated volume; at least one landmark is known."""
+        """Choose the points of a volume; those of the whole volume where there are no or few landmarks."""
         known = landmarks[~landmarks.isnan().any(1)].float()
-        middle = (torch.tensor(volume.shape) - 1) / 2 * volume.cell
-        longest = max(volume.shape) * volume.cell
-        centre = (known.amin(0) + known.amax(0)) / 2
-        radius = _MARGIN * float((known - centre).norm(dim=1).max())
-        if radius < _LEAST_RADIUS * longest:
-            radius = _LEAST_RADIUS * longest
-            centre = middle
+        radius = _LEAST_RADIUS * max(volume.shape) * volume.cell
+        centre = (torch.tensor(volume.shape) - 1) / 2 * volume.cell
+        if len(known):
+            between = (known.amin(0) + known.amax(0)) / 2
+            reach = _MARGIN * float((known - between).norm(dim=1).max())
+            if reach >= radius:
+                radius, centre = reach, between
         factor = max(1, round(radius / _CELLS / volume.cell))
         blocks = _spread_blocks(volume, centre, radius, 2 * factor)
         return cls(volume, landmarks.float(), centre, radius, factor, blocks)

@@ -69,7 +69,7 @@ class CanvasView(QObject):
         self._viewer = weakref.ref(viewer)
         self._editor = AnnotationEditor(session)
         self._screen = Screen(viewer, canvas)
-        self.overlay = MarkOverlay(canvas, viewer, session, layers.landmarks)
+        self.overlay = MarkOverlay(canvas, viewer, session, layers.landmarks, layers.preview)
         self.loupe = Loupe(canvas, session.display)
         self.template = TemplateView(canvas, session)
         self.moving = MovingView(canvas)
@@ -93,6 +93,7 @@ class CanvasView(QObject):
         canvas.setMouseTracking(True)
         canvas.installEventFilter(self)
         layers.landmarks.use_overlay()
+        layers.preview.use_overlay()
         read_marks(session.marks)
         session.marks.changed.connect(self._keep_marks)
         self._on_changed()
@@ -246,7 +247,7 @@ class CanvasView(QObject):
         self._show_loupe(position)
 
     def _on_changed(self, *_: object) -> None:
-        for layer in (self._layers.landmarks.layer,):
+        for layer in (self._layers.landmarks.layer, self._layers.preview.layer):
             if layer is not None and layer not in self._followed:
                 self._followed.add(layer)
                 layer.events.visible.connect(self._on_changed)

@@ -12,12 +12,13 @@ from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QLinearGradient, QPainter, QPaintEvent, QPen, QPixmap
 from qtpy.QtWidgets import QWidget
 
-from napari_landmark.data.landmarks import Landmark
+from napari_landmark.data.landmarks import Landmark, Status
 from napari_landmark.gui.canvas.label_layout import leader, place_labels
 from napari_landmark.gui.canvas.mark_drawing import draw_mark, draw_text, radius_of
 from napari_landmark.gui.canvas.screen import Screen
 from napari_landmark.gui.layers.landmark_layer import CURRENT_MARK_RADIUS, MARK_RADIUS, LandmarkLayer
 from napari_landmark.gui.layers.mark_colors import CONFIDENCE_COLORS, mark_colors, shows_confidence
+from napari_landmark.gui.layers.preview_layer import PreviewLayer
 from napari_landmark.gui.session.mark_options import NameMode
 from napari_landmark.gui.session.session import Session
 
@@ -58,10 +59,17 @@ class MarkOverlay(QWidget):
     viewer : ViewerModel
     session : Session
     landmarks : LandmarkLayer
+    preview : PreviewLayer
+        Its points are napari's; only their names are drawn here.
     """
 
     def __init__(
-        self, canvas: QWidget, viewer: ViewerModel, session: Session, landmarks: LandmarkLayer
+        self,
+        canvas: QWidget,
+        viewer: ViewerModel,
+        session: Session,
+        landmarks: LandmarkLayer,
+        preview: PreviewLayer,
     ) -> None:
         super().__init__(canvas)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
@@ -70,7 +78,7 @@ class MarkOverlay(QWidget):
         self._viewer = weakref.ref(viewer)
         self.screen_of = Screen(viewer, canvas)
         self._session = session
-        self._landmarks = landmarks
+        self._landmarks, self._preview = landmarks, preview
         self.hovered = ""
         self._picture: QPixmap | None = None
         self.setGeometry(canvas.rect())
@@ -105,6 +113,21 @@ class MarkOverlay(QWidget):
             for mark, place, color in zip(marks, places, colors.tolist(), strict=True)
         ]
         return sorted(made, key=lambda mark: not mark.is_current)
+
+    def previewed(self, marks: list[ShownMark]) -> list[ShownMark]:
+        """Points of a running training whose names are written: those of landmarks without a mark of their own."""
+        layer, session = self._preview.layer, self._session
+        if layer is None or layer.ndim != 2 or session.schema is None or not self.screen_of.is_flat:
+            return []
+        shown = {mark.landmark.name for mark in marks}
+        found = {name: at for name, at in self._preview.landmarks().items() if name not in shown}
+        if not found:
+            return []
+        places = self.screen_of.to_screen(layer, list(found.values()))
+        return [
+            ShownMark(Landmark(name, position, Status.PREDICTED), place, QColor("white"), False)
+            for (name, position), place in zip(found.items(), places, strict=True)
+        ]
 
     def labels(self, marks: list[ShownMark]) -> dict[str, NDArray[np.float64]]:
         """Boxes [top, left, bottom, right] of the names that are written, by name of the landmark."""
@@ -155,12 +178,13 @@ class MarkOverlay(QWidget):
         """Draw lines to names, then marks, then names."""
         marks = self.marks()
         inside = [mark for mark in marks if self._is_near(mark.at)]
-        if not inside:
+        preview = [mark for mark in self.previewed(marks) if self._is_near(mark.at)]
+        if not inside and not preview:
             painter.end()
             return
-        labels = self.labels(inside)
+        labels = self.labels([*inside, *preview])
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for mark in inside:
+        for mark in (*inside, *preview):
             box = labels.get(mark.landmark.name)
             line = None if box is None else leader(box, mark.at, reach=radius_of(mark.is_current))
             if line is not None:
@@ -177,7 +201,7 @@ class MarkOverlay(QWidget):
                 is_current=mark.is_current,
                 is_manual=mark.landmark.status.is_manual,
             )
-        for mark in reversed(inside):
+        for mark in reversed([*inside, *preview]):
             box = labels.get(mark.landmark.name)
             if box is not None:
                 painter.setFont(self._font())

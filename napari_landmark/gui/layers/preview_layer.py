@@ -16,6 +16,8 @@ from napari_landmark.gui.session.session import Session
 class PreviewLayer:
     """A layer of crosses that is removed when the training ends or another image is shown.
 
+    Its names are drawn by an overlay over the canvas, if there is one, so that they do not cover each other.
+
     Parameters
     ----------
     viewer : ViewerModel
@@ -26,6 +28,19 @@ class PreviewLayer:
         self._viewer = weakref.ref(viewer)
         self._session = session
         self._layer: Points | None = None
+        self._has_overlay = False
+
+    def use_overlay(self) -> None:
+        """Leave the names in pictures to an overlay over the canvas."""
+        self._has_overlay = True
+        self._show_names()
+
+    def landmarks(self) -> dict[str, tuple[float, ...]]:
+        """Positions that are shown, in index coordinates of the current image, by name; empty without the layer."""
+        layer = self.layer
+        if layer is None or not layer.visible:
+            return {}
+        return {str(name): tuple(row) for name, row in zip(layer.features["name"], layer.data, strict=True)}
 
     @property
     def layer(self) -> Points | None:
@@ -67,7 +82,12 @@ class PreviewLayer:
             text={"string": "{name}", "color": "white", "size": 8, "anchor": "upper_left"},
             **layer_place(geometry),
         )
+        self._show_names()
         viewer.layers.selection = selected & set(viewer.layers)
+
+    def _show_names(self) -> None:
+        if self._layer is not None:
+            self._layer.text.visible = not (self._has_overlay and self._layer.ndim == 2)
 
     def clear(self) -> None:
         """Remove the layer."""

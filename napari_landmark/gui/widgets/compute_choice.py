@@ -39,7 +39,7 @@ class ComputeChoice(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(QLabel("Compute"))
         row.addWidget(self.box, 1)
-        self._offer()
+        self.offer()
 
     @property
     def host(self) -> str:
@@ -66,7 +66,13 @@ class ComputeChoice(QWidget):
         answer = QMessageBox.question(self, "Send the images?", text, buttons.Yes | buttons.Cancel)
         return answer == buttons.Yes
 
-    def _offer(self) -> None:
+    @property
+    def has_hosts(self) -> bool:
+        """Whether there is another computer than this one to choose."""
+        return any(self.box.itemData(row) for row in range(self.box.count()))
+
+    def offer(self) -> None:
+        """List this computer and the hosts that are described by now."""
         try:
             names = list(read_hosts())
         except InputError as error:
@@ -90,4 +96,4 @@ class ComputeChoice(QWidget):
         if dialog.selected:
             self._chosen = dialog.selected
         dialog.deleteLater()
-        self._offer()
+        self.offer()

@@ -39,7 +39,7 @@ class MeasureWidget(StepWidget):
         self.model = MeasurementTableModel(self.measurements)
         self.table = TableView(self.model, row_height=21, narrowest=130)
         self.table.setAccessibleName("Measurements")
-        self.table.setMinimumHeight(220)
+        self.table.setMinimumHeight(150)
         self.table.clicked.connect(self._on_row)
         self.about = note()
         self.histogram = HistogramPlot()

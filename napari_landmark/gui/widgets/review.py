@@ -6,7 +6,8 @@ from html import escape
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel
 
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.landmarks import Status
@@ -55,8 +56,7 @@ class ReviewWidget(StepWidget):
         super().__init__(napari_viewer)
         self.editor = AnnotationEditor(self.session)
         self.hint = note()
-        self.models = QComboBox()
-        self.models.setAccessibleName("Model that detects")
+        self.models = narrow_choice("Model that detects")
         self.models.setToolTip("Model of the study that detects; the newest is on top")
         self.models.activated.connect(self.refresh)
         self.detect_all = button(
@@ -75,8 +75,7 @@ class ReviewWidget(StepWidget):
         self.heatmaps = QCheckBox("Heatmap of the landmark")
         self.heatmaps.setToolTip("Heatmap of the model for the current landmark: brighter is more likely")
         self.heatmaps.toggled.connect(self._on_heatmaps)
-        self.colors = QComboBox()
-        self.colors.setAccessibleName("Colours of the marks")
+        self.colors = narrow_choice("Colours of the marks")
         self.colors.addItems(["Colour: confidence", "Colour: landmark"])
         self.colors.activated.connect(self._on_colors)
         self.order = narrow_choice("Order of the images")
@@ -205,7 +204,8 @@ class ReviewWidget(StepWidget):
             (self.order, self.sheet, self.map),
             (self.cohort,),
             (self.colors, self.heatmaps),
-            (self.flag, self.confirm, self.leave_out),
+            (self.flag,),
+            (self.confirm, self.leave_out),
             (self.subjects,),
             (self.pose,),
             (self.shape,),
@@ -227,6 +227,12 @@ class ReviewWidget(StepWidget):
         row.addWidget(self.again, 1)
         row.addWidget(self.export)
         self.body.addLayout(row)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Offer other computers where there are some by now; Train describes the first one."""
+        super().showEvent(event)
+        self.compute.offer()
+        self.compute.setVisible(self.compute.has_hosts)
 
     def refresh(self, *_: object) -> None:
         """Show the state of the session."""

@@ -19,10 +19,10 @@ class StepWidget(ViewerWidget):
 
     Attributes
     ----------
-    content : QWidget
-        What scrolls.
+    content : QScrollArea
+        What scrolls; hidden while there is nothing to do.
     body : QVBoxLayout
-        Layout of `content`.
+        Layout of what is in `content`.
     """
 
     step_wanted = Signal(object)
@@ -30,17 +30,18 @@ class StepWidget(ViewerWidget):
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__(viewer)
-        self.content = QWidget()
-        self.body = QVBoxLayout(self.content)
+        inner = QWidget()
+        self.body = QVBoxLayout(inner)
         self.body.setContentsMargins(0, 0, 0, 0)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self.content)
+        self.content = QScrollArea()
+        self.content.setWidgetResizable(True)
+        self.content.setFrameShape(QFrame.Shape.NoFrame)
+        self.content.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.content.setWidget(inner)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll, 1)
+        layout.addWidget(self.content, 1)
+        layout.addStretch(0)  # holds the place where the content is hidden
 
     def open_step(self, step: Step) -> None:
         """Go to another step of the dock that this widget is in."""

@@ -13,14 +13,19 @@ from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.session import Session
 
 _ROW_HEIGHT = 20
-_TIP = (
-    "Ranks the images as templates: an embedding is trained on all images for the minutes given, without any "
-    "landmark, and positions of each image are matched in the others and back"
-)
-_MEANING = (
-    "<small>Best first; click one to go to it: positions of that image are matched most consistently in the others "
-    "and back. Annotate one of these in which you can see every landmark.{}</small>"
-)
+_TIPS = {
+    2: "Ranks the images as templates: an embedding is trained on all images for the minutes given, without any "
+    "landmark, and positions of each image are matched in the others and back",
+    3: "Aligns the volumes with one of them, without any landmark, for the minutes given at most, and names those "
+    "whose shapes represent the others",
+}
+_MEANINGS = {
+    2: "positions of that image are matched most consistently in the others and back. Annotate one of these in "
+    "which you can see every landmark.",
+    3: "these represent the shapes of all volumes. Annotate the first, or several from the top, in which you can "
+    "see every landmark.",
+}
+_BEST_FIRST = "<small>Best first; click one to go to it: {}{}</small>"
 
 
 class SuggestImage(Listener):
@@ -35,7 +40,9 @@ class SuggestImage(Listener):
         self.minutes.setDecimals(1)
         self.minutes.setValue(DEFAULT_MINUTES)
         self.minutes.setSuffix(" min")
-        self.minutes.setToolTip("Duration of the training; comparing the images takes a little longer")
+        self.minutes.setToolTip(
+            "Duration of the training; comparing the images takes a little longer. Of volumes at most so long"
+        )
         self._images: list[str] = []
         self._hidden = False
         self.best = QListWidget()
@@ -74,11 +81,17 @@ class SuggestImage(Listener):
                 self.best.addItem(item)
         rows = self.best.count()
         self.best.setFixedHeight(rows * _ROW_HEIGHT + 6)
-        self.meaning.setText(_MEANING.format(PARTIAL if found and found.partial else ""))
+        meaning, partial = _MEANINGS[self._ndim], PARTIAL if found and found.partial else ""
+        self.meaning.setText(_BEST_FIRST.format(meaning, partial))
         for widget in (self.best, self.meaning):
             widget.setVisible(rows > 0 and not self._hidden)
         self._mark()
         self._offer()
+
+    @property
+    def _ndim(self) -> int:
+        """Axes of the images of the study."""
+        return self.session.cohort.ndim if self.session.cohort else 2
 
     def _on_suggested(self) -> None:
         self._hidden = False
@@ -102,7 +115,7 @@ class SuggestImage(Listener):
             why = f"{session.job.title} is still running: cancel it or wait for its end"
         for widget in (self.run, self.minutes):
             widget.setEnabled(not why)
-        self.run.setToolTip(why or _TIP)
+        self.run.setToolTip(why or _TIPS[self._ndim])
 
     def _mark(self) -> None:
         """Select the current image where it is among the suggestions."""

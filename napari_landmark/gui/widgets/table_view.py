@@ -13,6 +13,7 @@ WIDEST_TEXTS = Qt.ItemDataRole.UserRole + 1
 _ENDS = (Qt.Key.Key_Home, Qt.Key.Key_End)
 _STEPS = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown, *_ENDS)
 _ACROSS = (Qt.Key.Key_Left, Qt.Key.Key_Right)
+_LEAST_ROWS = 4.5  # that are shown: with the theme of napari the header is a little higher
 _MARGIN = 8  # around the text of a cell: that of Qt, and of the styles of napari
 
 
@@ -49,7 +50,8 @@ class TableView(QTableView):
             columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
             columns.resizeSection(0, narrowest)
             columns.sectionResized.connect(self._on_section_resized)
-        self.setMinimumHeight(90)
+        head = 0 if columns is None else columns.sizeHint().height()
+        self.setMinimumHeight(head + round(_LEAST_ROWS * row_height) + 2 * self.frameWidth())
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
 
     def sizeHintForColumn(self, column: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.csv_table import guarded_name
-from napari_landmark.data.files.json_file import read_json_object, write_json_object
+from napari_landmark.data.files.json_file import read_json_object
 from napari_landmark.data.images.image import MedicalImage, read_image
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.device import choose_device
@@ -23,6 +22,7 @@ from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.registration.label_map import read_label_map
 from napari_landmark.registration.model import RegistrationModel
 from napari_landmark.registration.options import PAIR_WEIGHTS, PairOptions
+from napari_landmark.registration.pairwise.kept_settings import keep_settings
 from napari_landmark.registration.pairwise.output import RegisteredPair, write_pair
 from napari_landmark.registration.pairwise.register import register_pair
 
@@ -135,7 +135,7 @@ def register_cohort(
         "weights": weights.to_json(),
         "guided": guide,
     }
-    _keep_settings(out, settings)
+    keep_settings(out / SETTINGS, settings, what="registrations")
     found = CohortRegistration()
     for done, name in enumerate(moving_names):
         if cancel is not None and cancel.cancelled:
@@ -198,20 +198,6 @@ class _Loaded:
         landmarks = cohort.landmarks.get(name)
         placed = landmarks is not None and any(mark.position is not None for mark in landmarks.values())
         return cls(image, labels, landmarks if placed else None)
-
-
-def _keep_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Write the settings, or compare them with those of the registrations that are there."""
-    try:
-        before = read_json_object(out / SETTINGS)
-    except FileNotFoundError:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json_object(out / SETTINGS, settings)
-        return
-    if before != json.loads(json.dumps(settings)):
-        raise InputError(
-            f"{out}: holds registrations to {before.get('fixed')} with other settings; give another folder"
-        )
 
 
 def _finished(folder: Path, fixed: str, moving: str) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_landmark.data.landmarks import Status
+from napari_landmark.data.landmarks import LandmarkSet, Status
 from napari_landmark.gui.canvas.canvas_view import show_canvas_view
 from napari_landmark.gui.keys import bind_keys
 from napari_landmark.gui.layers.layer_transforms import camera_of
@@ -221,3 +221,22 @@ def test_a_click_with_a_shaky_hand_places_where_it_began(canvas, moved, places):
         np.testing.assert_allclose(mark.position, (30, 25), atol=(4.5 if moved < 5 else 1) * pixel)
     placed = [name for name, mark in canvas.session.result().items() if mark.position is not None]
     assert len(placed) == places  # once
+
+
+def test_names_of_a_training_preview_do_not_cover_each_other(canvas):
+    names = canvas.session.schema.names
+    close = np.array([(30.0, 40.0), (31.0, 41.0), (32.0, 40.0), (30.0, 42.0)])
+    preview = LandmarkSet.from_array(canvas.session.schema, close, Status.PREDICTED)
+    canvas.editor.place(names[3], (60.0, 20.0))
+    canvas.manager.preview.show(preview)
+    overlay = canvas.view.overlay
+    shown = overlay.previewed(overlay.marks())
+    assert {mark.landmark.name for mark in shown} == set(names[:3])  # the other one has a mark of its own
+    assert not canvas.manager.preview.layer.text.visible
+    boxes = list(overlay.labels([*overlay.marks(), *shown]).values())
+    assert len(boxes) == 4
+    for number, box in enumerate(boxes):
+        for other in boxes[:number]:
+            assert (box[:2] >= other[2:]).any() or (box[2:] <= other[:2]).any()
+    canvas.manager.preview.clear()
+    assert overlay.previewed(overlay.marks()) == []
