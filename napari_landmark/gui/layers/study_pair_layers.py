@@ -50,7 +50,11 @@ def add_study_pair(
         image = images[part]
         how: dict[str, Any] = {**layer_place(image.geometry), "metadata": about, "visible": part == "fixed"}
         made[part] = viewer.add_image(
-            image.array, name=f"{image.name} ({part})", colormap="gray", contrast_limits=display_range(image.array), **how
+            image.array,
+            name=f"{image.name} ({part})",
+            colormap="gray",
+            contrast_limits=display_range(image.array),
+            **how,
         )
         if part in labels:
             made[f"{part}_labels"] = viewer.add_labels(

@@ -96,7 +96,7 @@ def test_resuming_asks_for_the_label_maps(studied, hands, qtbot, quick, tmp_path
     widget.training.labels.value = tmp_path / "maps"
     widget.training.run.click()
     qtbot.waitUntil(lambda: bool(widget.training.plot.stages), timeout=60_000)
-    widget.training.run.click()
+    get_session(viewer).job.cancel()
     wait(qtbot, viewer)
     widget.training.labels.value = None
     widget.training.resume.click()
