@@ -107,6 +107,13 @@ class LayerManager:
         center[-shown:] = world[-shown:]
         camera.center = tuple(center)
 
+    def show_study(self, on: bool) -> None:
+        """Show or hide the current image and its landmarks, such as while a registered pair is seen."""
+        viewer = self._viewer()
+        for layer in (self.image, self.landmarks.layer):
+            if viewer is not None and layer is not None and layer in viewer.layers:
+                layer.visible = on
+
     def activate(self) -> None:
         """Select the points layer: clicks place the current landmark, or select and drag points."""
         viewer, layer = self._viewer(), self.landmarks.layer

@@ -52,6 +52,11 @@ class RegistrationLayers:
         viewer, layer = self._viewer(), self._layers.get(name)
         return layer if viewer is not None and layer in viewer.layers else None
 
+    @property
+    def layers(self) -> list[Layer]:
+        """Those of the layers that are in the viewer."""
+        return [layer for name in self._layers if (layer := self.get(name)) is not None]
+
     def clear(self) -> None:
         """Remove all layers."""
         viewer = self._viewer()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Points
+from napari.layers import Image, Labels, Layer, Points
 from numpy.typing import NDArray
 
 from napari_landmark.data.images.display import display_range
@@ -18,6 +18,11 @@ from napari_landmark.gui.layers.layer_transforms import layer_place
 from napari_landmark.gui.layers.pair_inputs import ChosenLayers
 
 _OF_PAIR = "of pair"
+
+
+def study_pair_layers(viewer: ViewerModel) -> list[Layer]:
+    """Layers of the pair that was added last."""
+    return [layer for layer in viewer.layers if layer.metadata.get(METADATA, {}).get(_OF_PAIR)]
 
 
 def add_study_pair(
@@ -41,9 +46,8 @@ def add_study_pair(
     -------
     ChosenLayers
     """
-    for layer in list(viewer.layers):
-        if layer.metadata.get(METADATA, {}).get(_OF_PAIR):
-            viewer.layers.remove(layer)
+    for layer in study_pair_layers(viewer):
+        viewer.layers.remove(layer)
     made: dict[str, Image | Labels | Points] = {}
     about = {METADATA: {_OF_PAIR: True}}
     for part in ("moving", "fixed"):

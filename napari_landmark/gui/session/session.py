@@ -6,6 +6,7 @@ Free of napari and Qt. Widgets and layers call the methods and listen to the sig
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 
 from psygnal import Signal
 
@@ -78,6 +79,8 @@ class Session:
         Position in the current volume.
     display : ImageDisplay
         Window and level of the current image.
+    waiting : callable
+        Makes the context in which an image is read while everything waits; a viewer says there that it works.
     image_order : ImageOrder
         Order of the next and the previous image: that of the list on show.
     marks : MarkOptions
@@ -140,6 +143,7 @@ class Session:
         self.marks = MarkOptions()
         self.crops: CropReader | None = None
         self.in_turns = False
+        self.waiting: Callable[[], AbstractContextManager[None]] = nullcontext
         self._prefetcher: ImagePrefetcher | None = None
 
     # -- study ----------------------------------------------------------------------------------------
@@ -318,7 +322,9 @@ class Session:
         if self._prefetcher is None:
             raise InputError(_NO_STUDY)
         ahead = [cohort.index(near) for by in (1, -1) if (near := order.beside(name, by)) not in ("", name)]
-        return self._prefetcher.read(cohort.index(name), ahead=ahead)
+        number = cohort.index(name)
+        with nullcontext() if self._prefetcher.has_read(number) else self.waiting():
+            return self._prefetcher.read(number, ahead=ahead)
 
     # -- current landmark -----------------------------------------------------------------------------
 

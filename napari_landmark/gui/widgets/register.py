@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
+from napari.layers import Layer
 from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
@@ -27,7 +29,7 @@ from napari_landmark.gui.layers.registration_layers import (
     WARPED,
     same_place,
 )
-from napari_landmark.gui.layers.study_pair_layers import add_study_pair
+from napari_landmark.gui.layers.study_pair_layers import add_study_pair, study_pair_layers
 from napari_landmark.gui.layers.warp_layers import warp_layers
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
@@ -52,6 +54,7 @@ class RegisterWidget(StepWidget):
         super().__init__(napari_viewer)
         self._registering: RunningJob | None = None
         self._problem = ""
+        self._set_aside: list[Layer] = []  # hidden while another step is shown
         self.form = PairForm(self.viewer, self.layer_manager, self.session)
         self.from_study = button(
             "Choose from the study…",
@@ -210,6 +213,8 @@ class RegisterWidget(StepWidget):
         if pair is None:
             return
         parts = dict(zip(("fixed", "moving"), pair, strict=True))
+        self._set_aside.clear()
+        self.layer_manager.show_study(False)  # marks of another image over this one would mislead
         self.form.choose(
             add_study_pair(
                 self.viewer,
@@ -218,6 +223,28 @@ class RegisterWidget(StepWidget):
                 landmarks={part: one.landmarks for part, one in parts.items() if one.landmarks is not None},
             )
         )
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Show a pair of the study, and its result, again."""
+        super().showEvent(event)
+        shown = [layer for layer in self._set_aside if layer in self.viewer.layers]
+        self._set_aside.clear()
+        if shown:
+            self.layer_manager.show_study(False)
+        for layer in shown:
+            layer.visible = True
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        """Make room for the image of the study where a pair of it lies above."""
+        super().hideEvent(event)
+        pair = study_pair_layers(self.viewer)
+        if not pair or (event is not None and event.spontaneous()):
+            return
+        above = [layer for layer in (*pair, *self.layer_manager.registration.layers) if layer.visible]
+        for layer in above:
+            layer.visible = False
+        self._set_aside = above
+        self.layer_manager.show_study(True)
 
     def _on_job(self) -> None:
         job = self.session.job

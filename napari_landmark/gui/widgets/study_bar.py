@@ -135,7 +135,7 @@ class StudyBar(Listener):
         self._listed.update()
         self._on_image()
 
-    def set_step(self, *, asks_for_study: bool, shows_training: bool) -> None:
+    def set_step(self, *, asks_for_study: bool, shows_training: bool, begins: bool = True) -> None:
         """Suit the step that is shown below.
 
         Parameters
@@ -144,7 +144,11 @@ class StudyBar(Listener):
             Whether there is nothing to do without a study.
         shows_training : bool
             Whether the progress of a training is shown here, and not below.
+        begins : bool, optional
+            Whether work begins with this step, with a new study; else one is usually there to be opened.
         """
+        emphasise(self.new, begins)
+        emphasise(self.open, not begins)
         self._asks_for_study, self._shows_training = asks_for_study, shows_training
         self.first.setVisible(self.session.study is None and asks_for_study)
         self._show_running()

@@ -175,7 +175,7 @@ def test_rings_are_not_dragged(viewer, session, layer, truth):
 
 def test_expected_errors_are_hidden_with_the_landmarks(viewer, session, layer, truth):
     predict(session, session.current_image, truth[session.current_image])
-    rings = viewer.layers["Expected error"]
+    rings = viewer.layers["Expected error (average)"]
     layer.visible = False
     assert not rings.visible
     session.step(1)

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from napari_landmark.gui.canvas.canvas_view import show_canvas_view
 from napari_landmark.gui.layers.pair_inputs import read_pair
 from napari_landmark.gui.layers.registration_layers import same_place
-from napari_landmark.gui.layers.viewer_session import get_session
+from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.widgets import register
 from napari_landmark.gui.widgets.register import RegisterWidget
 from napari_landmark.registration.pairwise.output import PAIR_FILES
@@ -317,6 +317,16 @@ class TestFromTheStudy:
         np.testing.assert_allclose(
             pair.moving_landmarks.positions(2), get_session(viewer).result("hand_002.png").positions(2)
         )
+
+    def test_other_steps_show_the_image_of_the_study(self, chosen, viewer):
+        image, marks = get_layer_manager(viewer).image, viewer.layers["Landmarks"]
+        fixed = chosen.form.chosen().fixed
+        assert not image.visible and not marks.visible  # of another image
+        chosen.show()
+        chosen.hide()
+        assert image.visible and marks.visible and not fixed.visible
+        chosen.show()
+        assert not image.visible and not marks.visible and fixed.visible
 
     def test_the_next_pair_takes_their_place(self, chosen, viewer, qtbot):
         count = len(viewer.layers)
