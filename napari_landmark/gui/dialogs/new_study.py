@@ -107,10 +107,11 @@ class NewStudyDialog(QDialog):
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(_PAUSE)
-        self._pause.timeout.connect(lambda: self._contents.look(self._images_folder()))
-        self.images.edit.textChanged.connect(lambda _: self._look_soon())
-        self.from_folder.toggled.connect(lambda _: self._look_soon())
-        self.finished.connect(lambda _: self._contents.stop())
+        # Methods, which Qt lets go with the dialog: a function would be called after it.
+        self._pause.timeout.connect(self._look)
+        self.images.edit.textChanged.connect(self._look_soon)
+        self.from_folder.toggled.connect(self._look_soon)
+        self.finished.connect(self._contents.stop)
         self._fill()
         self.resize(620, 0)
 
@@ -268,9 +269,12 @@ class NewStudyDialog(QDialog):
             folder = Path(images).expanduser()
             self.folder.edit.setText(str(_free_folder(folder.parent / f"{folder.name} landmarks")))
 
-    def _look_soon(self) -> None:
+    def _look_soon(self, *_: object) -> None:
         self.found.clear()
         self._pause.start()
+
+    def _look(self) -> None:
+        self._contents.look(self._images_folder())
 
     def _on_described(self, text: str) -> None:
         typed = self.images.text()

@@ -38,7 +38,7 @@ class FolderContents(QObject):
             return
         threading.Thread(target=self._read, args=(folder, token), daemon=True).start()
 
-    def stop(self) -> None:
+    def stop(self, *_: object) -> None:
         """Tell nothing any more."""
         self._token.cancel()
 
