@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_landmark.detection import template_selection as template
-from napari_landmark.detection.template_selection import Suggestion
+from napari_landmark.detection.suggestion import Suggestion
 from napari_landmark.gui.canvas.canvas_view import show_canvas_view
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog

@@ -94,7 +94,7 @@ def alignment_error(spread: np.ndarray, *, typical: np.ndarray) -> np.ndarray:
     typical : (n,) float array
         Its mean over the training volumes.
     """
-    return 1.3 * np.maximum(spread, _LEAST_SPREAD) ** 0.45 * np.maximum(typical, _LEAST_SPREAD) ** 0.93
+    return 1.27 * np.maximum(spread, _LEAST_SPREAD) ** 0.55 * np.maximum(typical, _LEAST_SPREAD) ** 0.62
 
 
 def match_error(*, similarity: np.ndarray, cycle: np.ndarray, canvas: tuple[int, ...]) -> np.ndarray:

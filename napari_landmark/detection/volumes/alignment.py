@@ -10,6 +10,7 @@ from napari_landmark.detection.volumes.affine import ScoredPoses, refine_poses
 from napari_landmark.detection.volumes.atlas import Atlas
 from napari_landmark.detection.volumes.block_matching import match_blocks
 from napari_landmark.detection.volumes.landmark_refinement import refine_landmarks
+from napari_landmark.detection.volumes.local_affine import local_affine
 from napari_landmark.detection.volumes.pose_search import Poses, search_poses
 from napari_landmark.detection.volumes.pyramid import Pyramid
 from napari_landmark.detection.volumes.smooth_displacement import SmoothDisplacement
@@ -41,6 +42,7 @@ class _Level:
 
 _LEVELS = (_Level(4, 4, 3, 0.32), _Level(2, 5, 3, 0.2), _Level(1, 6, 3, 0.16))
 _NOISE = 0.3
+_LOCAL_WIDTH = 0.12  # of the affine map around a landmark, relative to the radius of the atlas
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +126,10 @@ def align(atlas: Atlas, target: Pyramid) -> Alignment:
     found = deform(atlas, target)
     count, known = len(atlas.blocks), atlas.known
     landmarks = found.points[count:]
+    width = _LOCAL_WIDTH * atlas.radius
+    around = local_affine(atlas.points, found.points, atlas.landmarks[known], width=width)
     for factor in sorted({atlas.factor, 1}, reverse=True):
-        refined = refine_landmarks(atlas, target, landmarks, found.matrix, factor=factor)
+        refined = refine_landmarks(atlas, target, landmarks, around, factor=factor)
         landmarks = refined.positions
     return Alignment(
         found.matrix,

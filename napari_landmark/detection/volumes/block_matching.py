@@ -41,9 +41,13 @@ def cube_offsets(radius: int) -> torch.Tensor:
 def cut_blocks(
     volume: Pyramid, centres: torch.Tensor, matrix: torch.Tensor, *, factor: int, radius: int
 ) -> torch.Tensor:
-    """(n, 2r + 1, 2r + 1, 2r + 1) cubes around positions (n, 3), whose axes are the columns of a matrix (3, 3)."""
-    offsets = torch.einsum("ij,zyxj->zyxi", matrix, cube_offsets(radius) * volume.cell * factor)
-    return volume.values(centres[:, None, None, None] + offsets, factor)
+    """(n, 2r + 1, 2r + 1, 2r + 1) cubes around positions (n, 3).
+
+    Their axes are the columns of a matrix (3, 3), or each of its own (n, 3, 3).
+    """
+    offsets = cube_offsets(radius) * volume.cell * factor
+    turned = torch.einsum("nij,zyxj->nzyxi", matrix.view(-1, 3, 3), offsets)
+    return volume.values(centres[:, None, None, None] + turned, factor)
 
 
 def normalized(blocks: torch.Tensor) -> torch.Tensor:
@@ -72,8 +76,8 @@ def match_blocks(
     target : Pyramid
     centres : (n, 3) tensor
         Positions in the target that are looked around.
-    matrix : (3, 3) tensor
-        From the axes of the template to those of the target.
+    matrix : (3, 3) or (n, 3, 3) tensor
+        From the axes of the template to those of the target, for all blocks or each.
     factor : int
         Level of the target.
     search : int

@@ -1,4 +1,8 @@
-"""Refinement of carried landmarks at the finest cells: the shift that most of the small cubes around each agree on."""
+"""Refinement of carried landmarks at the finest cells: the shift that most of the small cubes around each agree on.
+
+Cubes of the atlas are matched in the volume, and cubes of the volume in the atlas: an error of either direction, which
+the borders of what was cut make, has no part in the other. Axes of the cubes follow the map around each landmark.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +46,7 @@ class RefinedLandmarks(NamedTuple):
 
 
 def refine_landmarks(
-    atlas: Atlas, target: Pyramid, positions: torch.Tensor, matrix: torch.Tensor, *, factor: int
+    atlas: Atlas, target: Pyramid, positions: torch.Tensor, matrices: torch.Tensor, *, factor: int
 ) -> RefinedLandmarks:
     """Shift each landmark by the weighted geometric median of the matches around it.
 
@@ -50,25 +54,52 @@ def refine_landmarks(
     ----------
     positions : (k, 3) tensor
         Of the known landmarks in the target.
-    matrix : (3, 3) tensor
-        From the axes of the atlas to those of the target.
+    matrices : (k, 3, 3) tensor
+        From the axes of the atlas to those of the target, around each landmark.
     factor : int
         Level at which is matched.
     """
-    cell = target.cell * factor
-    around = cube_offsets(_RING).reshape(-1, 3) * _SPACING * cell
     known = atlas.landmarks[atlas.known]
-    own = (known[:, None] + around).reshape(-1, 3)
-    blocks = normalized(cut_blocks(atlas.volume, own, torch.eye(3), factor=factor, radius=_RADIUS))
-    centres = (positions[:, None] + around @ matrix.T).reshape(-1, 3)
-    found = match_blocks(blocks, target, centres, matrix, factor=factor, search=_SEARCH)
-    shifts = found.displacements.view(len(known), -1, 3) / cell
-    correlation = found.correlation.view(len(known), -1)
+    there, there_correlation = _matches((atlas.volume, known), (target, positions), matrices, factor=factor)
+    back, back_correlation = _matches(
+        (target, positions), (atlas.volume, known), torch.linalg.inv(matrices), factor=factor
+    )
+    # What is found in the atlas off the landmark by so much tells that the volume is off by as much the other way.
+    shifts = torch.cat([torch.einsum("kij,kmj->kmi", matrices, there), -back], 1)
+    correlation = torch.cat([there_correlation, back_correlation], 1)
     weights = correlation.clamp(min=_LEAST_CORRELATION) ** _CONFIDENCE_POWER
     median = _geometric_median(shifts, weights)
     distances = (shifts - median[:, None]).norm(dim=-1)
     spread = (distances * weights).sum(1) / weights.sum(1)
-    return RefinedLandmarks(positions + cell * median @ matrix.T, spread, correlation.mean(1))
+    return RefinedLandmarks(positions + target.cell * factor * median, spread, correlation.mean(1))
+
+
+def _matches(
+    source: tuple[Pyramid, torch.Tensor],
+    target: tuple[Pyramid, torch.Tensor],
+    matrices: torch.Tensor,
+    *,
+    factor: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Shifts (k, m, 3) in cells along the axes of the source, and correlations (k, m), of the cubes around positions.
+
+    Parameters
+    ----------
+    source, target : volume and (k, 3) tensor
+        Positions of the same landmarks in both.
+    matrices : (k, 3, 3) tensor
+        From the axes of the source to those of the target.
+    """
+    (volume, positions), (other, centres) = source, target
+    cell = volume.cell * factor
+    around = cube_offsets(_RING).reshape(-1, 3) * _SPACING * cell
+    own = (positions[:, None] + around).reshape(-1, 3)
+    blocks = normalized(cut_blocks(volume, own, torch.eye(3), factor=factor, radius=_RADIUS))
+    there = (centres[:, None] + torch.einsum("kij,mj->kmi", matrices, around)).reshape(-1, 3)
+    each = matrices.repeat_interleave(len(around), 0)
+    found = match_blocks(blocks, other, there, each, factor=factor, search=_SEARCH)
+    count = len(positions)
+    return found.displacements.view(count, -1, 3) / cell, found.correlation.view(count, -1)
 
 
 def _geometric_median(shifts: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,8 @@ from typing import Any
 from napari_landmark.backend.job_record import JobRecord
 from napari_landmark.backend.jobs.suggest import SuggestJob
 from napari_landmark.data.errors import InputError
-from napari_landmark.detection.template_selection import DEFAULT_MINUTES, Suggestion
+from napari_landmark.detection.suggestion import Suggestion
+from napari_landmark.detection.template_selection import DEFAULT_MINUTES
 from napari_landmark.gui.jobs.process_job import ProcessJob
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session

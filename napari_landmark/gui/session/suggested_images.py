@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_landmark.detection.template_selection import Suggestion
+from napari_landmark.detection.suggestion import Suggestion
 
 
 @dataclass(frozen=True)

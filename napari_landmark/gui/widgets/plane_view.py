@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from napari.utils.colormaps import ensure_colormap
 from numpy.typing import NDArray
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
+from qtpy.QtCore import QPointF, QRectF, QSize, QSizeF, Qt, Signal
+from qtpy.QtGui import QColor, QFontMetrics, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_landmark.data.planes import Plane
@@ -20,7 +22,9 @@ COLORS = ("#ff6b6b", "#57d38c", "#ffd34d")
 _STILL = 4.0  # pixels of the screen that a mouse may move in a click
 _REACH = 9.0  # pixels of the screen from a landmark at which the mouse takes it
 _THICKNESS = 1.5  # slices next to its own in which a landmark is drawn
+_OWN_SLICE, _BESIDE_OPACITY = 0.5, 0.45  # slices from its own up to which a landmark is drawn as on it
 _RADIUS = 5.0  # pixels of the screen
+_EDGE = 4.0  # pixels of the screen between texts and the edge of the view
 _LEAST_HEAT, _HEAT_OPACITY = 0.1, 0.6
 _DIGIT_OF_WHEEL = 120  # of one step, by Qt
 
@@ -48,6 +52,18 @@ class PlaneMark:
     radius: float
     is_current: bool
     is_manual: bool
+
+
+class _Text(NamedTuple):
+    """Words in a box of the widget."""
+
+    words: str
+    box: QRectF
+    color: QColor
+
+
+def _size(metrics: QFontMetrics, words: str) -> QSizeF:
+    return QSizeF(metrics.horizontalAdvance(words), metrics.height())
 
 
 class PlaneView(QWidget):
@@ -206,9 +222,14 @@ class PlaneView(QWidget):
         if self._heatmap is not None:
             painter.drawImage(target, self._heat(self._heatmap, array, plane))
         self._draw_cross(painter, plane)
+        font = painter.font()
+        font.setBold(True)
+        painter.setFont(font)
+        texts = self._texts(painter.fontMetrics(), plane)
         for mark in self._visible():
-            self._draw_mark(painter, plane, mark)
-        self._draw_texts(painter, plane)
+            self._draw_mark(painter, plane, mark, [text.box for text in texts])
+        for text in texts:
+            self._draw_text(painter, text)
         painter.end()
 
     def _picture(self, array: NDArray, plane: Plane) -> QImage:
@@ -248,10 +269,13 @@ class PlaneView(QWidget):
                 painter.drawLine(QPointF(at.x(), 0), QPointF(at.x(), at.y() - gap))
                 painter.drawLine(QPointF(at.x(), at.y() + gap), QPointF(at.x(), self.height()))
 
-    def _draw_mark(self, painter: QPainter, plane: Plane, mark: PlaneMark) -> None:
+    def _draw_mark(self, painter: QPainter, plane: Plane, mark: PlaneMark, taken: list[QRectF]) -> None:
+        """Landmark with its expected error, fainter beside its slice, and its name where no text is `taken`."""
         at = self.to_screen(mark.position)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        away = abs(mark.position[plane.axis] - self._indices[plane.axis]) * self._thickness(plane)
+        slices = abs(mark.position[plane.axis] - self._indices[plane.axis])
+        painter.setOpacity(1.0 if slices <= _OWN_SLICE else _BESIDE_OPACITY)
+        away = slices * self._thickness(plane)
         if mark.radius > away:  # the sphere of the expected error, cut by the plane
             ring = math.sqrt(mark.radius**2 - away**2) * self._scale()
             painter.setPen(QPen(QColor(255, 211, 77, 255 if mark.is_current else 110), 1.5))
@@ -264,43 +288,67 @@ class PlaneView(QWidget):
         if mark.is_manual:
             painter.setPen(QPen(QColor("white"), 1))
             painter.drawEllipse(at, radius + 1.5, radius + 1.5)
+        painter.setOpacity(1.0)
         if mark.is_current:
-            self._text(painter, at + QPointF(radius + 4, -radius), mark.name, QColor("white"))
+            box = self._free_box(painter.fontMetrics(), mark.name, at, radius + 4, taken)
+            self._draw_text(painter, _Text(mark.name, box, QColor("white")))
 
-    def _draw_texts(self, painter: QPainter, plane: Plane) -> None:
-        color = QColor(COLORS[self._number])
+    def _free_box(
+        self, metrics: QFontMetrics, name: str, at: QPointF, away: float, taken: list[QRectF]
+    ) -> QRectF:
+        """Box of a name beside a landmark, right of it where that is free: on the view, over no other text."""
+        size = _size(metrics, name)
+        columns = (at.x() + away, at.x() - away - size.width(), at.x() - size.width() / 2)
+        level, line = at.y() - size.height() / 2, size.height()
+        beside = [(x, level) for x in columns[:2]]
+        apart = [away + line / 2 + further * line for further in range(3)]
+        rows = [level + sign * down for down in apart for sign in (-1, 1)]
+        boxes = [QRectF(QPointF(x, y), size) for x, y in [*beside, *itertools.product(columns, rows)]]
+        view = QRectF(self.rect())
+        for box in boxes:
+            if view.contains(box) and not any(box.intersects(other) for other in taken):
+                return box
+        within = boxes[0]
+        within.moveLeft(max(0.0, min(within.left(), view.right() - size.width())))
+        return within
+
+    def _texts(self, metrics: QFontMetrics, plane: Plane) -> list[_Text]:
+        """Title and number of the slice, in two lines where one is too short, and letters of the sides."""
+        color, white = QColor(COLORS[self._number]), QColor("white")
         count = self._array.shape[plane.axis] if self._array is not None else 0
-        self._text(painter, QPointF(5, 15), f"{plane.title}  {self._indices[plane.axis]}/{count - 1}", color)
-        metrics = painter.fontMetrics()
+        number = f"{self._indices[plane.axis]}/{count - 1}"
+        room, line = self.width() - 2 * _EDGE, metrics.height()
+        lines = [f"{plane.title}  {number}"]
+        if metrics.horizontalAdvance(lines[0]) > room:
+            lines = [metrics.elidedText(plane.title, Qt.TextElideMode.ElideRight, int(room)), number]
+        texts = [
+            _Text(text, QRectF(QPointF(_EDGE, _EDGE + row * line), _size(metrics, text)), color)
+            for row, text in enumerate(lines)
+        ]
         top, bottom, left, right = plane.letters
-        white = QColor("white")
-        half = metrics.ascent() / 2
-        self._text(painter, QPointF((self.width() - metrics.horizontalAdvance(top)) / 2, 29), top, white)
-        self._text(
-            painter,
-            QPointF((self.width() - metrics.horizontalAdvance(bottom)) / 2, self.height() - 5),
-            bottom,
-            white,
-        )
-        self._text(painter, QPointF(4, self.height() / 2 + half), left, white)
-        self._text(
-            painter,
-            QPointF(self.width() - 4 - metrics.horizontalAdvance(right), self.height() / 2 + half),
-            right,
-            white,
-        )
+        middle = QPointF(self.width() / 2, self.height() / 2)
+        for text, x, y in (
+            (top, 0.5, _EDGE + line),
+            (bottom, 0.5, self.height() - _EDGE - line),
+            (left, 0.0, middle.y() - line / 2),
+            (right, 1.0, middle.y() - line / 2),
+        ):
+            size = _size(metrics, text)
+            corner = QPointF(_EDGE + x * (room - size.width()), y)
+            texts.append(_Text(text, QRectF(corner, size), white))
+        return [text for text in texts if text.words]
 
     @staticmethod
-    def _text(painter: QPainter, at: QPointF, text: str, color: QColor) -> None:
+    def _draw_text(painter: QPainter, text: _Text) -> None:
         """Text that is legible on any background."""
-        font = QFont(painter.font())
-        font.setBold(True)
-        painter.setFont(font)
+        flags = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter) | int(
+            Qt.TextFlag.TextDontClip
+        )
         painter.setPen(QColor("black"))
         for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-            painter.drawText(at + QPointF(dx, dy), text)
-        painter.setPen(color)
-        painter.drawText(at, text)
+            painter.drawText(text.box.translated(dx, dy), flags, text.words)
+        painter.setPen(text.color)
+        painter.drawText(text.box, flags, text.words)
 
     def _visible(self) -> list[PlaneMark]:
         """Landmarks near the slice, the current one last so that it is on top."""

@@ -12,7 +12,8 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import LandmarkSchema
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection import template_selection as template
-from napari_landmark.detection.template_selection import DEFAULT_MINUTES, Suggestion
+from napari_landmark.detection.suggestion import Suggestion
+from napari_landmark.detection.template_selection import DEFAULT_MINUTES
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.running_job import JobKind
