@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_landmark.data.errors import InputError
+from napari_landmark.registration.label_overlap import WarpedLabelMaps, label_overlap_loss
 from napari_landmark.registration.transform.fields_torch import jacobian_determinant
 
 _LEAST_DETERMINANT = 0.1
@@ -115,6 +116,8 @@ class PairTensors:
         Between warped and fixed landmarks, as fractions of the longest side; NaN for an unknown landmark.
     landmark_weights : (batch, landmarks) tensor or None
         0..1; None for 1.
+    label_maps : WarpedLabelMaps or None
+        Instead of regions, of a batch of one pair.
     """
 
     fixed: torch.Tensor
@@ -125,6 +128,7 @@ class PairTensors:
     region_confidence: torch.Tensor | None = None
     distances: torch.Tensor | None = None
     landmark_weights: torch.Tensor | None = None
+    label_maps: WarpedLabelMaps | None = None
 
     @property
     def regions(self) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -159,11 +163,15 @@ def loss_terms(
         roi = None
         if pairs.regions is not None and weights.roi:
             roi = roi_weight_map(*pairs.regions, region_weights, roi=weights.roi)
+        elif pairs.label_maps is not None and weights.roi:
+            roi = _roi_of_label_maps(pairs.label_maps, region_weights, roi=weights.roi)
         terms["similarity"] = similarity_loss(pairs.fixed, pairs.warped, roi, coarse=coarse)
     if weights.dice and pairs.regions is not None:
         terms["dice"] = dice_loss(
             *pairs.regions, region_weights, confidence=pairs.region_confidence, coarse=coarse
         )
+    if weights.dice and pairs.label_maps is not None:
+        terms["dice"] = label_overlap_loss(pairs.label_maps, region_weights)
     if weights.bending:
         # Interpolated linearly to the grid of the images a field has so much of its energy.
         share = pairs.displacement.shape[-1] / pairs.fixed.shape[-1]
@@ -207,7 +215,17 @@ def roi_weight_map(
     """
     weight = region_weights.to(fixed.device).view(1, -1, *[1] * (fixed.ndim - 2))
     both = torch.maximum(fixed, warped).detach()
-    mask = (both * weight).amax(1, keepdim=True)
+    return _blurred((both * weight).amax(1, keepdim=True), roi)
+
+
+def _roi_of_label_maps(maps: WarpedLabelMaps, region_weights: torch.Tensor, *, roi: float) -> torch.Tensor:
+    """The same weight map of label maps."""
+    weights = torch.cat([region_weights.new_zeros(1), region_weights]).to(maps.positions)
+    mask = torch.maximum(weights[maps.fixed], weights[maps.nearest()])
+    return _blurred(mask[None, None], roi)
+
+
+def _blurred(mask: torch.Tensor, roi: float) -> torch.Tensor:
     for _ in range(2):  # two box filters: nearly a Gaussian
         mask = box_mean(mask, 7)
     return 1 + roi * mask

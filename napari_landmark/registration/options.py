@@ -17,7 +17,7 @@ PAIR_SIZE = {2: 384, 3: 384}
 ATLAS_SIZE = {2: 384, 3: 256}
 """Longest side where label maps of several images are carried to one: their votes make up for a coarser grid."""
 PAIR_VALUES = 128_000_000
-"""Most values of all regions of an image without a model: with more labels the grid of a pair is coarser."""
+"""Most values of the probabilities of all regions of an image without a model: with more, label maps are compared."""
 PAIR_WEIGHTS = {2: LossWeights(bending=16.0), 3: LossWeights(bending=0.2)}
 """Weights of the loss for one pair without a model, by number of axes: without training a picture must bend less,
 a volume more."""

@@ -10,6 +10,7 @@ from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.landmarks import Landmark, Status
 from napari_landmark.registration.registration_grid import (
     grid_positions,
+    label_grid,
     label_probabilities,
     landmark_weight,
 )
@@ -32,6 +33,22 @@ def test_small_regions_of_large_images_keep_their_area():
     rows = shares[1][:, first : first + 10].sum(0) * side
     np.testing.assert_allclose(rows, 3, rtol=0.02)
     assert shares[2].sum() * side**2 == pytest.approx(25, rel=0.02)
+
+
+def test_a_label_grid_has_the_label_of_the_largest_share():
+    labels = np.zeros((36, 30, 24), np.uint8)
+    labels[4:20, 6:20, 3:18] = 5
+    labels[20:31, 6:25, 9:21] = 9
+    labels[2:4, 2:4, 2:4] = 7  # not asked for
+    direction = ((0, 0, 1), (-1, 0, 0), (0, 1, 0))
+    geometry = Geometry(labels.shape, spacing=(1, 1.5, 1), direction=direction)
+    canvas_transform = fit_canvas_transform(geometry, (64, 64, 64))
+    shares = label_probabilities(labels, [5, 9], canvas_transform).numpy()
+    found = label_grid(labels, [5, 9], canvas_transform).numpy()
+    assert found.shape == (32, 32, 32)
+    sure = shares.max(0) > 0.8
+    assert set(np.unique(found[sure])) == {0, 1, 2}
+    assert (found == shares.argmax(0))[sure].mean() > 0.99
 
 
 def test_positions_are_those_of_the_regions():

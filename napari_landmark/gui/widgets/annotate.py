@@ -122,7 +122,7 @@ class AnnotateWidget(StepWidget):
             self.body.addLayout(row, 1 if self.table in widgets else 0)
         self.keys = note(f"<small>{keys_text('n', 'j', 'u', '.', ',', 'Control-Z')}</small>")
         self.body.addWidget(self.keys)
-        self.body.addWidget(self.onward)
+        self.footer.addWidget(self.onward, 1)
 
     def refresh(self) -> None:
         """Show the state of the session."""
@@ -133,15 +133,18 @@ class AnnotateWidget(StepWidget):
             return
         result = session.result()
         unplaced = sum(mark.status is Status.UNPLACED for mark in result.values())
+        manual = sum(mark.status.is_manual for mark in result.values())
         row = schema.index(session.current_landmark) if session.current_landmark in schema else 0
         name, color = schema.names[row], schema.colors[row]
         dot = f"<span style='color:{color}'>⬤</span>"
         status = result[name].status
         if status is Status.UNPLACED:
             task = f"Click on {dot} <b>{name}</b>"
+        elif status is Status.PREDICTED:
+            task = f"{dot} <b>{name}</b> is predicted: drag its point to correct it."
         elif unplaced == 0 and session.adding:
             task = "Click to add one more landmark, or go on to training."
-        elif unplaced == 0:
+        elif manual == len(schema):
             task = f"All landmarks are annotated. {dot} <b>{name}</b>: drag its point to move it."
         elif status is Status.MISSING:
             task = f"{dot} <b>{name}</b> is missing in this image."
@@ -149,7 +152,7 @@ class AnnotateWidget(StepWidget):
             task = f"{dot} <b>{name}</b> seems not visible: click on it, or mark it as missing."
         else:
             task = f"{dot} <b>{name}</b>: drag its point to move it."
-        progress = f"&nbsp;&nbsp;({len(schema) - unplaced} of {len(schema)} done)"
+        progress = f"&nbsp;&nbsp;({manual} of {len(schema)} done)"
         if self._calibration is not None:
             task, progress = _CALIBRATING, ""
         self.task.setText(f"<span style='font-size:15px'>{task}</span>{progress}")

@@ -313,22 +313,20 @@ class PlaneView(QWidget):
         return within
 
     def _texts(self, metrics: QFontMetrics, plane: Plane) -> list[_Text]:
-        """Title and number of the slice, in two lines where one is too short, and letters of the sides."""
+        """Title with the number of the slice, below it how oblique it is, and letters of the sides."""
         color, white = QColor(COLORS[self._number]), QColor("white")
         count = self._array.shape[plane.axis] if self._array is not None else 0
         number = f"{self._indices[plane.axis]}/{count - 1}"
         room, line = self.width() - 2 * _EDGE, metrics.height()
-        lines = [f"{plane.title}  {number}"]
-        if metrics.horizontalAdvance(lines[0]) > room:
-            lines = [metrics.elidedText(plane.title, Qt.TextElideMode.ElideRight, int(room)), number]
-        texts = [
-            _Text(text, QRectF(QPointF(_EDGE, _EDGE + row * line), _size(metrics, text)), color)
-            for row, text in enumerate(lines)
-        ]
+        name, _, oblique = plane.title.partition(", ")
+        texts = []
+        for row, words in enumerate((f"{name}  {number}", oblique)):
+            text = metrics.elidedText(words, Qt.TextElideMode.ElideRight, int(room))
+            texts.append(_Text(text, QRectF(QPointF(_EDGE, _EDGE + row * line), _size(metrics, text)), color))
         top, bottom, left, right = plane.letters
         middle = QPointF(self.width() / 2, self.height() / 2)
         for text, x, y in (
-            (top, 0.5, _EDGE + line),
+            (top, 0.5, _EDGE + 2 * line if oblique else _EDGE + line),
             (bottom, 0.5, self.height() - _EDGE - line),
             (left, 0.0, middle.y() - line / 2),
             (right, 1.0, middle.y() - line / 2),

@@ -63,6 +63,7 @@ class PlanesWidget(Dock):
         )
         self.threshold.valueChanged.connect(self.session.display.set_threshold)
         self.about = QLabel()
+        self.about.setWordWrap(True)
         self.about.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.about.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.hint = note("Planes show volumes: open a study of CT or MR volumes.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,20 +18,24 @@ from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.learning.batches import downsample
 from napari_landmark.learning.device import Device
 from napari_landmark.learning.interpolation import sample
+from napari_landmark.registration.label_overlap import WarpedLabelMaps, label_centroids, most_common
 from napari_landmark.registration.losses import LossWeights, PairTensors
 from napari_landmark.registration.networks.registration_network import Alignment
 from napari_landmark.registration.networks.segmenter import region_confidence
+from napari_landmark.registration.options import PAIR_VALUES
 from napari_landmark.registration.registration_grid import (
     DOWNSAMPLING,
     grid_positions,
+    label_grid,
     label_probabilities,
     landmark_weight,
 )
 from napari_landmark.registration.transform.affine_from_points import affine_from_points, region_centroids
-from napari_landmark.registration.transform.fields_torch import warp
+from napari_landmark.registration.transform.fields_torch import positions, warp
 
 # By number of axes:
 _GRID_STEP = {2: 32, 3: 16}  # sides of a grid without a network are multiples of it, see `downsampled`
+_LEAST_REGION = 4  # pixels; a smaller region may be noise
 _FINEST = {2: 2, 3: 1}  # pixels of the images along a cell, at least
 
 LabelMaps = tuple[NDArray[np.integer] | None, NDArray[np.integer] | None]
@@ -54,6 +59,23 @@ class MatchedRegions:
     fixed: torch.Tensor
     moving: torch.Tensor
     confidence: torch.Tensor
+
+
+@dataclass(frozen=True)
+class MatchedLabelMaps:
+    """Label maps of both images with so many labels that their probabilities would not fit into memory.
+
+    Parameters
+    ----------
+    labels : tuple of int
+        Of the regions, in order.
+    fixed, moving : (*grid) tensors of int64
+        Number of the region of each pixel, from 1 on; 0 for none.
+    """
+
+    labels: tuple[int, ...]
+    fixed: torch.Tensor
+    moving: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -87,6 +109,8 @@ class PreparedPair:
     device : Device
     regions : MatchedRegions or None
     landmarks : MatchedLandmarks or None
+    label_maps : MatchedLabelMaps or None
+        Instead of `regions`.
     """
 
     canvas: tuple[int, ...]
@@ -96,6 +120,7 @@ class PreparedPair:
     device: Device
     regions: MatchedRegions | None = None
     landmarks: MatchedLandmarks | None = None
+    label_maps: MatchedLabelMaps | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -105,7 +130,8 @@ class PreparedPair:
     @property
     def labels(self) -> tuple[int, ...]:
         """Labels of the regions, in order."""
-        return () if self.regions is None else self.regions.labels
+        known = self.regions or self.label_maps
+        return () if known is None else known.labels
 
     @classmethod
     def from_images(
@@ -149,6 +175,8 @@ class PreparedPair:
     ) -> None:
         """Set the regions: from the label map of an image if it is given, else from the segmenter.
 
+        Without a segmenter, and with more labels than `PAIR_VALUES` has room for, the label maps themselves are set.
+
         Parameters
         ----------
         maps : pair of integer arrays in the shapes of the images, or None
@@ -159,6 +187,15 @@ class PreparedPair:
         """
         labels = sorted((_values(maps[0]) & _values(maps[1])) | set(model_labels))
         if not labels:
+            return
+        fixed, moving = maps
+        many = len(labels) * math.prod(self.shape) > PAIR_VALUES
+        if many and fixed is not None and moving is not None and not model_labels:
+            grids = [
+                self.device.to(label_grid(label_map, labels, canvas_transform))
+                for label_map, canvas_transform in zip((fixed, moving), self.canvas_transforms, strict=True)
+            ]
+            self.label_maps = MatchedLabelMaps(tuple(labels), *grids)
             return
         rows, confidences = [], []
         for label_map, predicted, canvas_transform in zip(
@@ -223,6 +260,15 @@ class PreparedPair:
             moving.append(centroids_m)
             counts = (weights.region_weights(self.labels) > 0).float().to(confidence_f.device)
             weight.append(confidence_f * confidence_m * self.regions.confidence * counts)
+        if self.label_maps is not None:
+            count = len(self.labels)
+            first, sizes_f = label_centroids(self.label_maps.fixed, count)
+            second, sizes_m = label_centroids(self.label_maps.moving, count)
+            counts = weights.region_weights(self.labels).to(sizes_f) > 0
+            known = (torch.minimum(sizes_f, sizes_m) > _LEAST_REGION) & counts
+            fixed.append(first[None])
+            moving.append(second[None])
+            weight.append(known[None].float())
         if not weight or float(torch.cat(weight, 1).sum()) <= 0:
             return None
         return affine_from_points(
@@ -233,7 +279,10 @@ class PreparedPair:
         """The same pair on a grid with cells as long as `factor` of this one; its sides are multiples of it."""
         if factor == 1:
             return self
-        regions, landmarks = self.regions, self.landmarks
+        regions, landmarks, label_maps = self.regions, self.landmarks, self.label_maps
+        if label_maps is not None:
+            small = [most_common(part, factor) for part in (label_maps.fixed, label_maps.moving)]
+            label_maps = replace(label_maps, fixed=small[0], moving=small[1])
         if regions is not None:
             regions = replace(
                 regions, fixed=downsample(regions.fixed, factor), moving=downsample(regions.moving, factor)
@@ -247,11 +296,12 @@ class PreparedPair:
             moving=downsample(self.moving, factor),
             regions=regions,
             landmarks=landmarks,
+            label_maps=label_maps,
         )
 
     def warped(self, alignment: Alignment) -> PairTensors:
         """Warp the pair by a candidate map: the input of the loss."""
-        regions, landmarks = self.regions, self.landmarks
+        regions, landmarks, label_maps = self.regions, self.landmarks, self.label_maps
         parts = [self.moving] + ([] if regions is None else [regions.moving])
         warped = warp(torch.cat(parts, 1), alignment.displacement)
         distances = None
@@ -268,6 +318,9 @@ class PreparedPair:
             region_confidence=None if regions is None else regions.confidence,
             distances=distances,
             landmark_weights=None if landmarks is None else landmarks.weights,
+            label_maps=None
+            if label_maps is None
+            else WarpedLabelMaps(label_maps.fixed, label_maps.moving, positions(alignment.displacement)[0]),
         )
 
 

@@ -19,20 +19,18 @@ from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.model import Prediction, RegistrationModel
 from napari_landmark.registration.networks.registration_network import Alignment, compose_alignment
-from napari_landmark.registration.options import PAIR_SIZE, PAIR_VALUES, PAIR_WEIGHTS, PairOptions
+from napari_landmark.registration.options import PAIR_SIZE, PAIR_WEIGHTS, PairOptions
 from napari_landmark.registration.pairwise.affine_initialization import (
     AffineInitialization,
     initialize_affine,
 )
 from napari_landmark.registration.pairwise.instance_optimization import best_initialization, optimize_instance
-from napari_landmark.registration.pairwise.pair import LabelMaps, PreparedPair
-from napari_landmark.registration.registration_grid import DOWNSAMPLING
+from napari_landmark.registration.pairwise.pair import PreparedPair
 from napari_landmark.registration.result import Registration
 from napari_landmark.registration.transform.from_working_grid import transform_from_displacement
 from napari_landmark.registration.transform.grids import check_alike
 
 _STEPS_ALONE, _STEPS_AFTER_MODEL = {2: 150, 3: 80}, 60
-_LEAST_SIZE = 64  # of a working grid
 
 
 @thread_limit()
@@ -86,7 +84,7 @@ def register_pair(
     maps = (fixed_labels, moving_labels)
     if model is None:
         prediction = None
-        size = options.working_size or default_working_size(dims, maps)
+        size = options.working_size or PAIR_SIZE[dims]
         pair = PreparedPair.from_images(
             fixed, moving, working_size=size, device=choose_device(options.device)
         )
@@ -138,16 +136,6 @@ def register_pair(
     )
     regions = (None, None) if prediction is None else prediction.region_arrays()
     return Registration(transform, time.monotonic() - started, terms, *regions)
-
-
-def default_working_size(dims: int, maps: LabelMaps) -> int:
-    """Longest side of the working grid of a pair without a model, for which all regions fit into memory."""
-    fixed, moving = maps
-    if fixed is None or moving is None:
-        return PAIR_SIZE[dims]
-    common = len(np.intersect1d(np.unique(fixed), np.unique(moving)))
-    cells = (PAIR_VALUES / max(common, 1)) ** (1 / dims)
-    return min(PAIR_SIZE[dims], max(DOWNSAMPLING * int(cells), _LEAST_SIZE))
 
 
 def _initializations(

@@ -54,9 +54,10 @@ def test_a_name_is_on_the_view_and_over_no_other_text(view, row, column):
     assert not any(name.intersects(box) for box in texts.values())
 
 
-def test_a_title_that_is_too_long_leaves_the_number_of_the_slice(view):
+def test_an_oblique_plane_says_so_below_the_number_of_its_slice(view):
     texts = _texts(view)
-    assert "20/39" in texts
+    assert "Axial  20/39" in texts
+    assert any(words.startswith("oblique by") for words in texts)
     assert all(QRectF(view.rect()).contains(box) for box in texts.values())
 
 

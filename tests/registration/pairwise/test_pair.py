@@ -8,7 +8,7 @@ import torch
 
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.learning.device import choose_device
-from napari_landmark.registration.losses import LossWeights
+from napari_landmark.registration.losses import LossWeights, loss_terms
 from napari_landmark.registration.networks.registration_network import compose_alignment
 from napari_landmark.registration.pairwise.pair import PreparedPair
 
@@ -54,6 +54,24 @@ class TestLabelMaps:
         assert pair.regions.confidence[0].tolist() == pytest.approx([0.8, 0])
         torch.testing.assert_close(pair.regions.moving[0, 0], probabilities[1])
         assert float(pair.regions.fixed[0, 1].max()) == 0  # the map lacks it
+
+    def test_many_labels_stay_label_maps(self, pair, monkeypatch):
+        monkeypatch.setattr("napari_landmark.registration.pairwise.pair.PAIR_VALUES", 1000)
+        pair.add_label_maps((label_map(a=(8, 8)), label_map(a=(16, 4), b=(40, 40))))
+        assert pair.regions is None
+        assert pair.labels == (1,)
+        assert pair.label_maps.fixed.sum() == pair.label_maps.moving.sum() == 64  # b is in one of them
+        assert pair.label_maps.fixed[4:12, 4:12].min() == 1
+        matrix, offset = pair.matched_affine(LossWeights())
+        assert offset.tolist()[0] == pytest.approx([4, -2], abs=0.2)
+        assert pair.matched_affine(LossWeights(regions={1: 0.0})) is None
+        warped = pair.warped(compose_alignment(matrix, offset, torch.zeros(1, 2, 16, 16), pair.shape))
+        terms = loss_terms(warped, LossWeights(), torch.ones(1))
+        assert float(terms["dice"]) < 0.05
+        assert (
+            float(loss_terms(pair.warped(shift(pair, 0.0, 0.0)), LossWeights(), torch.ones(1))["dice"]) > 0.5
+        )
+        assert pair.downsampled(4).label_maps.fixed.shape == (8, 8)
 
     def test_without_labels(self, pair):
         pair.add_label_maps((np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)))

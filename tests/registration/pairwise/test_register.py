@@ -8,10 +8,11 @@ from napari_landmark.data.errors import InputError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
+from napari_landmark.metrics import dice
 from napari_landmark.progress import CancelToken
 from napari_landmark.registration.losses import LossWeights
-from napari_landmark.registration.options import PAIR_SIZE, PAIR_VALUES, PairOptions
-from napari_landmark.registration.pairwise.register import default_working_size, register_pair
+from napari_landmark.registration.options import PairOptions
+from napari_landmark.registration.pairwise.register import register_pair
 
 SHAPE = (128, 112)
 QUICK = PairOptions(device="cpu", steps=60)
@@ -96,12 +97,18 @@ class TestVolumes:
         error = np.linalg.norm((found.transform.to_moving(points) - expected) * [2, 1, 1], axis=1)
         assert error.mean() < 1.5  # a cell of the registration grid is 2 pixels wide
 
-    def test_many_regions_are_compared_on_a_coarser_grid(self):
-        few, many = (np.arange(4096).reshape(16, 16, 16) % count for count in (10, 140))
-        assert default_working_size(3, (None, many)) == default_working_size(3, (few, many)) == PAIR_SIZE[3]
-        size = default_working_size(3, (many, many))
-        assert 96 < size < PAIR_SIZE[3]
-        assert (size / 2) ** 3 * 140 <= PAIR_VALUES
+    def test_many_regions_guide_on_the_whole_grid(self, drawn, monkeypatch):
+        monkeypatch.setattr("napari_landmark.registration.pairwise.pair.PAIR_VALUES", 1000)
+        flat = drawn.image(np.full((40, 40, 40), 90, np.uint8))
+        z, y, x = np.indices((40, 40, 40)) // 8
+        labels = np.where((z % 4 > 0) & (y % 4 > 0) & (x % 4 > 0), z * 25 + y * 5 + x, 0)
+        moved = np.roll(labels, (3, -2, 0), (0, 1, 2))
+        options = PairOptions(device="cpu", working_size=80, any_rotation=False)
+        found = register_pair(flat, flat, fixed_labels=labels, moving_labels=moved, options=options)
+        assert np.mean(list(dice(labels, moved).values())) < 0.6
+        assert np.mean(list(dice(labels, found.transform.warp_labels(moved)).values())) > 0.9
+        assert found.terms["dice"] < 0.1
+        assert found.transform.folding_percent() == 0
 
 
 class TestHelp:
