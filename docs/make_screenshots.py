@@ -304,7 +304,7 @@ def show_registering(camera: Camera) -> None:
             layer.visible = False
     camera.wait(0.5)
     camera.take("register-blend")
-    bar = widget.content.verticalScrollBar()
+    bar = widget.area.verticalScrollBar()
     bar.setValue(bar.maximum())
     for box, name in ((0, "register"), (1, "register-grid"), (2, "register-arrows"), (3, "register-volumes")):
         for number, switch in enumerate(widget.switches.values()):

@@ -19,10 +19,7 @@ from napari_landmark.data.study.prediction_models import write_prediction_models
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.pose.pose_table import POSE_TABLE, write_pose_table
 from napari_landmark.gui.jobs.job import Job
-from napari_landmark.gui.jobs.register import register_job
 from napari_landmark.gui.jobs.train import TrainingOutcome
-from napari_landmark.gui.layers.pair_inputs import read_pair
-from napari_landmark.gui.layers.registration_layers import same_place
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
 from napari_landmark.gui.presets import PRESETS
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
@@ -231,11 +228,8 @@ class Scene:
             self._wait(lambda: widget.measurements.cohort is not None)
             widget.select(widget.measurements.schema.names[0])
         elif step is Step.REGISTER:
-            chosen = widget.form.chosen()
-            job = register_job(session, read_pair(chosen), device="cpu")
-            places = same_place(chosen.fixed), same_place(chosen.moving)
-            job.succeeded.connect(lambda result: self._layers.registration.show(result, *places))
-            self._run(job)
+            widget.run.click()
+            self._wait(lambda: session.job is None)
 
     def _show_error(self, step, widget) -> None:
         if step is Step.PLACE:

@@ -85,12 +85,13 @@ class MeasureWidget(StepWidget):
             ((self.order_label, self.order), 0),
             ((self.outliers,), 0),
             ((self.superimpose,), 0),
-            ((self.write, self.report), 0),
         ):
             row = QHBoxLayout()
             for widget in widgets:
                 row.addWidget(widget, 0 if isinstance(widget, QLabel) and len(widgets) > 1 else 1)
             self.body.addLayout(row, stretch)
+        self.footer.addWidget(self.write, 1)
+        self.footer.addWidget(self.report, 1)
 
     @property
     def selected(self) -> str:

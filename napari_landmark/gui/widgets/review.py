@@ -216,17 +216,15 @@ class ReviewWidget(StepWidget):
         ):
             row = QHBoxLayout()
             for widget in widgets:
-                row.addWidget(widget, 0 if widget in fixed else 1)
+                row.addWidget(widget, 0 if widget in fixed else 2 if widget is self.models else 1)
             stretch = 2 if self.cohort in widgets else 3 if self.table in widgets else 0
             self.body.addLayout(row, stretch)
         self.keys = note(f"<small>Drag a point to correct it. {keys_text('d', 'y', 'k')}</small>")
         self.keys.setToolTip(keys_text())
         self.body.addWidget(self.keys)
         self.body.addWidget(self.advice)
-        row = QHBoxLayout()
-        row.addWidget(self.again, 1)
-        row.addWidget(self.export)
-        self.body.addLayout(row)
+        self.footer.addWidget(self.again, 1)
+        self.footer.addWidget(self.export)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Offer other computers where there are some by now; Train describes the first one."""

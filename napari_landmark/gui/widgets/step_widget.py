@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from napari_landmark.gui.widgets.steps import Step
 from napari_landmark.gui.widgets.viewer_widget import ViewerWidget
@@ -19,10 +19,14 @@ class StepWidget(ViewerWidget):
 
     Attributes
     ----------
-    content : QScrollArea
-        What scrolls; hidden while there is nothing to do.
+    content : QWidget
+        Everything; hidden while there is nothing to do.
+    area : QScrollArea
+        What scrolls.
     body : QVBoxLayout
-        Layout of what is in `content`.
+        Layout of what scrolls.
+    footer : QHBoxLayout
+        Layout of what is always seen: the buttons that end the step.
     """
 
     step_wanted = Signal(object)
@@ -33,11 +37,17 @@ class StepWidget(ViewerWidget):
         inner = QWidget()
         self.body = QVBoxLayout(inner)
         self.body.setContentsMargins(0, 0, 0, 0)
-        self.content = QScrollArea()
-        self.content.setWidgetResizable(True)
-        self.content.setFrameShape(QFrame.Shape.NoFrame)
-        self.content.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.content.setWidget(inner)
+        self.area = QScrollArea()
+        self.area.setWidgetResizable(True)
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setWidget(inner)
+        self.footer = QHBoxLayout()
+        self.content = QWidget()
+        parts = QVBoxLayout(self.content)
+        parts.setContentsMargins(0, 0, 0, 0)
+        parts.addWidget(self.area, 1)
+        parts.addLayout(self.footer)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.content, 1)

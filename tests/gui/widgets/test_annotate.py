@@ -375,3 +375,14 @@ def test_a_study_that_is_open_elsewhere_says_so_until_it_is_free(viewer, session
     second.attempt(lambda: AnnotationEditor(second).place("thumb_tip", (5, 5)))  # the study is read again
     assert bar.read_only.isHidden()
     second.close()
+
+
+def test_predicted_landmarks_are_not_called_annotated(annotate, session, truth):
+    predict(session, session.current_image, truth[session.current_image])
+    assert "thumb_tip</b> is predicted" in annotate.task.text()
+    assert "0 of 4 done" in annotate.task.text()
+    editor = AnnotationEditor(session)
+    for name, position in zip(NAMES, truth[session.current_image], strict=True):
+        editor.place(name, tuple(position))
+    assert "All landmarks are annotated" in annotate.task.text()
+    assert "4 of 4 done" in annotate.task.text()

@@ -103,7 +103,7 @@ def test_it_fits_a_narrow_dock_whatever_names_are_long(widget, qtbot):
     rows = [{**ROWS["measurements"][0], "name": long}]
     SchemaEditor(widget.session).set_measurements(MeasurementSchema.from_json({"measurements": rows}))
     bar = widget.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
-    assert widget.content.widget().minimumSizeHint().width() + bar <= NARROWEST - 12
+    assert widget.area.widget().minimumSizeHint().width() + bar <= NARROWEST - 12
 
 
 def test_values_are_not_cut_in_the_table(widget, qtbot):

@@ -45,7 +45,7 @@ def test_a_landmark_has_its_own_error_in_the_list_and_a_click_selects_it(table, 
     choose(table.filter.landmark, "capitate")
     assert table.model.index(0, 2).data() == "4.0 px"
     session.select_landmark("thumb_tip")
-    table._on_clicked(table.model.index(1, 0))
+    table._on_chosen(table.model.index(1, 0))
     assert (session.current_image, session.current_landmark) == ("hand_002.png", "capitate")
 
 
