@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from html import escape
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QComboBox, QHeaderView, QLabel, QPushButton, QSizePolicy, QTableView
+from qtpy.QtGui import QColor, QCursor, QIcon, QPixmap
+from qtpy.QtWidgets import QApplication, QComboBox, QHeaderView, QLabel, QPushButton, QSizePolicy, QTableView
 
 NARROWEST = 390
 """Least width of a dock in pixels."""
@@ -22,6 +23,19 @@ def button(text: str, slot: Callable[[], object], *, tip: str = "", strong: bool
     if strong:
         emphasise(made)
     return made
+
+
+@contextmanager
+def wait_cursor() -> Iterator[None]:
+    """Context in which the mouse says that the program works, such as while a volume is read."""
+    if QApplication.instance() is None:
+        yield
+        return
+    QApplication.setOverrideCursor(QCursor(Qt.CursorShape.WaitCursor))
+    try:
+        yield
+    finally:
+        QApplication.restoreOverrideCursor()
 
 
 def narrow_combo(*, tip: str = "") -> QComboBox:

@@ -1,4 +1,4 @@
-"""Addition of images to a study: files and folders from anywhere, which stay where they are."""
+"""Addition of images to a study, and taking them out: files and folders from anywhere, which stay where they are."""
 
 from __future__ import annotations
 
@@ -98,6 +98,74 @@ def add_images(
         study.update(extra={path: names.get(path, "") for path in extra})
     added = [names[path] if path in names else own[resolved(path)] for path in usable]
     return AddedImages(tuple(added), tuple(known), tuple(skipped_files))
+
+
+@dataclass(frozen=True)
+class RemovedImages:
+    """Images that were to be taken out of a study, by what became of them.
+
+    Parameters
+    ----------
+    removed : tuple of str
+        Names that the study has not any more.
+    kept : tuple of (str, str)
+        Names that it still has, with the reasons.
+    """
+
+    removed: tuple[str, ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def text(self) -> str:
+        """In one sentence or two, as a person reads it."""
+        parts = []
+        if self.removed:
+            files = (
+                "its file stays where it is" if len(self.removed) == 1 else "their files stay where they are"
+            )
+            parts.append(f"Taken out of the study: {_first(self.removed)}; {files}.")
+        if self.kept:
+            first = "; ".join(f"{name} {reason}" for name, reason in self.kept[:3])
+            more = f"; and {len(self.kept) - 3} more" if len(self.kept) > 3 else ""
+            parts.append(f"Not taken out: {first}{more}.")
+        return " ".join(parts)
+
+
+def remove_images(study: Study, names: Iterable[str]) -> RemovedImages:
+    """Take images from elsewhere out of a study, with their predictions; their files stay where they are.
+
+    What a person did stays: an image that somebody annotated, or said something of, is kept. So are the template and
+    the images of the study's own folder, which would be found there again.
+
+    Parameters
+    ----------
+    study : Study
+        Changed in place and on disk.
+    names : iterable of str
+
+    Raises
+    ------
+    InputError
+        Another program annotates the study, or a file cannot be read or written.
+    """
+    extra = study.extra
+    outside = {name or path.name: path for path, name in extra.items()}
+    removed, kept = [], []
+    for name in dict.fromkeys(names):
+        if name not in outside:
+            kept.append((name, "is in the folder of the study's images: move its file, or leave it out"))
+        elif name == study.template:
+            kept.append((name, "is the template"))
+        elif study.is_touched(name):
+            kept.append((name, "has landmarks or remarks of a person: clear them first, or leave it out"))
+        else:
+            removed.append(name)
+    if removed:
+        gone = {outside[name] for name in removed}
+        study.update(extra={path: name for path, name in extra.items() if path not in gone})
+        for name in removed:
+            study.remove_predictions(name)
+    return RemovedImages(tuple(removed), tuple(kept))
 
 
 def _images_of(paths: Iterable[str | Path]) -> tuple[dict[Path, Path], list[SkippedFile]]:

@@ -560,6 +560,29 @@ class Study:
                 raise InputError(f"{path}: cannot be removed ({error.strerror})") from error
             number += 1
 
+    def is_touched(self, name: str) -> bool:
+        """Whether a person annotated an image, in the study or in a reading, or said something of it."""
+        kinds = (self._annotations, *self._reader_kinds())
+        annotated = any(mark.status.is_manual for kind in kinds for mark in self._load(kind, name).values())
+        return annotated or bool(self.facts().get(composed_name(name)))
+
+    def remove_predictions(self, name: str) -> None:
+        """Remove the predictions of an image, of all its subjects; nothing happens without any.
+
+        Raises
+        ------
+        InputError
+            A file cannot be removed.
+        """
+        name = composed_name(name)
+        for stem in {file_stem(name), earlier_file_stem(name)}:
+            path = self.folder / _PREDICTIONS / f"{stem}.csv"
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise InputError(f"{path}: cannot be removed ({error.strerror})") from error
+        self._remove_subjects(name)
+
     def _renamed(self, landmarks: LandmarkSet) -> LandmarkSet:
         """Predicted landmarks with their current names."""
         pairs = list(zip(landmarks.values(), self.current_names(landmarks), strict=True))

@@ -9,7 +9,7 @@ from napari_landmark.gui.session.session import Session
 
 
 def ask_for_images(
-    session: Session, found: dict[str, LandmarkSet], parent: QWidget
+    session: Session, found: dict[str, LandmarkSet], parent: QWidget, *, file: str = "This file"
 ) -> dict[str, LandmarkSet]:
     """Ask for which images landmarks are imported.
 
@@ -20,6 +20,8 @@ def ask_for_images(
     found : dict of str to LandmarkSet
         Landmarks of a file, by name of an image of the study.
     parent : QWidget
+    file : str, optional
+        Its name, as a sentence begins with it.
 
     Returns
     -------
@@ -27,10 +29,12 @@ def ask_for_images(
         Those that were chosen; none where the user gave up.
     """
     current, count = session.current_image, len(found)
-    box = QMessageBox(QMessageBox.Icon.Question, "Import landmarks", _question(session, found), parent=parent)
+    box = QMessageBox(
+        QMessageBox.Icon.Question, "Import landmarks", _question(session, found, file), parent=parent
+    )
     accept = QMessageBox.ButtonRole.AcceptRole
     everything = box.addButton(f"All {count} images" if count > 1 else next(iter(found)), accept)
-    alone = box.addButton("This image only", accept) if current in found else None
+    alone = box.addButton("This image only", accept) if current in found and count > 1 else None
     box.addButton(QMessageBox.StandardButton.Cancel)
     box.exec()
     clicked = box.clickedButton()
@@ -40,9 +44,9 @@ def ask_for_images(
     return {current: found[current]} if alone is not None and clicked is alone else {}
 
 
-def _question(session: Session, found: dict[str, LandmarkSet]) -> str:
+def _question(session: Session, found: dict[str, LandmarkSet], file: str) -> str:
     current, count = session.current_image, len(found)
-    text = f"This file has landmarks of {count} {'image' if count == 1 else 'images'} of the study"
+    text = f"{file} has landmarks of {count} {'image' if count == 1 else 'images'} of the study"
     text += "." if current in found else f", and none of {current}, which is shown."
     replaced = sum(_replaces(session.annotation(name), marks) for name, marks in found.items())
     if replaced:

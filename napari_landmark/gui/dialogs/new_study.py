@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 
 from napari.components import ViewerModel
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
     QDoubleSpinBox,
-    QFileDialog,
     QFormLayout,
-    QHBoxLayout,
-    QLineEdit,
-    QPushButton,
     QRadioButton,
     QVBoxLayout,
     QWidget,
@@ -30,6 +28,8 @@ from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.measurement_language.schema_file import SchemaFile, is_schema_file
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.controls import note, problem_text
+from napari_landmark.gui.dialogs.path_edit import PathEdit
+from napari_landmark.gui.jobs.folder_contents import FolderContents
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.landmark_files import is_in_millimetres, read_in_pixels, read_names
 from napari_landmark.gui.jobs.open_study import open_job
@@ -47,6 +47,7 @@ from napari_landmark.gui.wording import word
 _FROM_FILE = "From a landmark file…"
 _FROM_POINTS = "The named points in the viewer"
 _UNNAMED = next(iter(PRESETS))
+_PAUSE = 250  # ms
 
 
 def show_new_study_dialog(
@@ -74,12 +75,12 @@ class NewStudyDialog(QDialog):
         self._open: OpenImages | None = open_images(viewer) if not session.current_image else None
         self.from_folder = QRadioButton("A folder of images")
         self.from_layers = QRadioButton()
-        self.images = _PathEdit("Choose the folder of images")
-        self.folder = _PathEdit("Choose the folder for the study")
+        self.images = PathEdit("Choose the folder of images")
+        self.folder = PathEdit("Choose the folder for the study")
         self.landmarks = QComboBox()
         self.landmarks.setAccessibleName("Landmarks")
         self.landmarks.addItems([*PRESETS, _FROM_FILE])
-        self.file = _PathEdit("Choose a landmark file", file=True)
+        self.file = PathEdit("Choose a landmark file", filters=_landmark_filters())
         self.spacing = QDoubleSpinBox()
         self.spacing.setAccessibleName("Pixel size")
         self.spacing.setRange(0.0, 100.0)
@@ -92,6 +93,7 @@ class NewStudyDialog(QDialog):
             "the step Place"
         )
         self.problem = note()
+        self.found = note()
         self._lay_out()
         self.images.edit.textChanged.connect(self._guess_folder)
         self.landmarks.currentTextChanged.connect(self._on_landmarks)
@@ -99,6 +101,17 @@ class NewStudyDialog(QDialog):
         for edit in (self.images.edit, self.folder.edit, self.file.edit):
             edit.textChanged.connect(lambda _: self.problem.clear())
         self.landmarks.currentTextChanged.connect(lambda _: self.problem.clear())
+        # Read once the typing pauses: the path of a folder is that of many folders on the way.
+        self._contents = FolderContents(self)
+        self._contents.described.connect(self._on_described)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_PAUSE)
+        # Methods, which Qt lets go with the dialog: a function would be called after it.
+        self._pause.timeout.connect(self._look)
+        self.images.edit.textChanged.connect(self._look_soon)
+        self.from_folder.toggled.connect(self._look_soon)
+        self.finished.connect(self._contents.stop)
         self._fill()
         self.resize(620, 0)
 
@@ -199,6 +212,7 @@ class NewStudyDialog(QDialog):
         source.addWidget(self.from_layers)
         source.addWidget(self.from_folder)
         source.addWidget(self.images)
+        source.addWidget(self.found)
         form.addRow("Images", source)
         form.addRow("Landmarks", self.landmarks)
         form.addRow("", self.file)
@@ -255,6 +269,18 @@ class NewStudyDialog(QDialog):
             folder = Path(images).expanduser()
             self.folder.edit.setText(str(_free_folder(folder.parent / f"{folder.name} landmarks")))
 
+    def _look_soon(self, *_: object) -> None:
+        self.found.clear()
+        self._pause.start()
+
+    def _look(self) -> None:
+        self._contents.look(self._images_folder())
+
+    def _on_described(self, text: str) -> None:
+        typed = self.images.text()
+        missing = bool(typed) and self.from_folder.isChecked() and self._images_folder() is not None
+        self.found.setText(escape(text or ("There is no such folder." if missing else "")))
+
     def _on_source(self) -> None:
         self.images.setEnabled(self.from_folder.isChecked())
 
@@ -273,33 +299,13 @@ class NewStudyDialog(QDialog):
         self.accept()
 
 
-class _PathEdit(QWidget):
-    """Line for a path, with a button to browse."""
-
-    def __init__(self, title: str, *, file: bool = False) -> None:
-        super().__init__()
-        self._title, self._file = title, file
-        self.edit = QLineEdit()
-        self.edit.setAccessibleName(title)
-        choose = QPushButton("Browse…")
-        choose.clicked.connect(self.browse)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.edit, 1)
-        layout.addWidget(choose)
-
-    def text(self) -> str:
-        """Path without spaces around it."""
-        return self.edit.text().strip()
-
-    def browse(self) -> None:
-        """Ask for a path."""
-        if self._file:
-            chosen, _ = QFileDialog.getOpenFileName(self, self._title, self.text())
-        else:
-            chosen = QFileDialog.getExistingDirectory(self, self._title, self.text())
-        if chosen:
-            self.edit.setText(chosen)
+def _landmark_filters() -> str:
+    """Kinds of files of landmarks, as Qt writes them."""
+    suffixes = dict.fromkeys(
+        suffix for known in landmark_formats() if known.read for suffix in known.suffixes
+    )
+    kinds = " ".join(f"*{suffix}" for suffix in (*suffixes, ".json"))
+    return f"Landmarks ({kinds});;All files (*)"
 
 
 def _is_landmark_file(path: Path) -> bool:

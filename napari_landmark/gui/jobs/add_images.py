@@ -1,11 +1,11 @@
-"""Adding images to the open study as long work."""
+"""Adding images to the open study, and taking them out, as long work."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from napari_landmark.data.study.added_images import AddedImages, add_images
+from napari_landmark.data.study.added_images import AddedImages, RemovedImages, add_images, remove_images
 from napari_landmark.data.study.study import Study
 from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.open_study import open_job
@@ -38,11 +38,47 @@ def add_images_job(session: Session, paths: Sequence[Path]) -> Job:
         if prepared is None or not done:
             return
         found = done[0]
+        outside = set(prepared.study.extra.values())
+        session.added_images = tuple(name for name in found.added if name in outside)
         next_step = ""
         if found.added and session.models.names:
             next_step = " To find their landmarks: Detect in new images, in the step Review."
         kind = "warning" if found.skipped_files else "info"
         session.message.emit(kind, found.text + next_step)
+
+    job.succeeded.connect(tell)
+    return job
+
+
+def remove_images_job(session: Session, names: Collection[str]) -> Job:
+    """Take added images out of the open study and show it without them; tells which stay, and why.
+
+    Parameters
+    ----------
+    session : Session
+        With an open study.
+    names : collection of str
+        See `remove_images`.
+    """
+    study, current = session.require_study(), session.current_image
+    done: list[RemovedImages] = []
+
+    def change(opened: Study, progress: Progress, cancel: CancelToken) -> None:
+        done.append(remove_images(opened, names))
+
+    image = next((name for name in session.image_order.after(current) if name not in names), study.template)
+    job = open_job(
+        session,
+        study.folder,
+        image=image if current in names else current,
+        adding=session.adding,
+        change=change,
+    )
+
+    def tell(prepared: PreparedStudy | None) -> None:
+        if prepared is not None and done:
+            session.added_images = tuple(name for name in session.added_images if name in prepared.cohort)
+            session.message.emit("warning" if done[0].kept else "info", done[0].text)
 
     job.succeeded.connect(tell)
     return job

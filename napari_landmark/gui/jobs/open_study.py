@@ -20,6 +20,7 @@ from napari_landmark.gui.jobs.job import Job
 from napari_landmark.gui.jobs.unfinished import unfinished_job, unfinished_record
 from napari_landmark.gui.preferences import WORKING_SIZES, Preferences
 from napari_landmark.gui.session.prepared_study import PreparedStudy
+from napari_landmark.gui.session.recent_studies import remember_study
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.progress import Cancelled, CancelToken, Progress, ProgressEvent
@@ -143,7 +144,9 @@ def open_job(
                 study = create_study(folder, cohort, annotations=known, **create)
             progress(ProgressEvent("reading landmarks", 0.0))
             left.extend(filter(None, [unfinished_record(study.folder)]))
-            return PreparedStudy.read(study, cohort, image=image, earlier=earlier)
+            prepared = PreparedStudy.read(study, cohort, image=image, earlier=earlier)
+            remember_study(study.folder)
+            return prepared
         except Cancelled:
             return None
 

@@ -43,6 +43,11 @@ class ErrorEllipses:
         """Names of the landmarks that have an ellipse now."""
         return set(self._names)
 
+    @property
+    def layer(self) -> Vectors | None:
+        """The layer; None where nothing has an ellipse."""
+        return self._layer
+
     def owns(self, layer: Layer) -> bool:
         """Whether a layer of the viewer is this one."""
         return self._layer is not None and layer is self._layer

@@ -63,6 +63,7 @@ class LandmarkLayer:
         self._layer: Points | None = None
         self._drawn: list[str] = []  # landmarks of the rows, which may still be those of the image before
         self._rings: Points | None = None
+        self._hidden_errors: list[Layer] = []
         self._ellipses = ErrorEllipses(viewer, session)
         self._syncing = False
         self._grabbing = self._changing = False
@@ -199,6 +200,7 @@ class LandmarkLayer:
         layer.events.data.connect(self._on_data)
         layer.events.set_data.connect(self._on_set_data)
         layer.events.mode.connect(self._on_mode)
+        layer.events.visible.connect(self._on_visible)
         layer.selected_data.events.items_changed.connect(self._on_selected)
         self._layer, self._drawn = layer, []
         self._painted, self._ring_colors = None, []
@@ -236,6 +238,8 @@ class LandmarkLayer:
                 sizes = np.maximum(2 * self._pixels_of_layer() * np.array(errors), 1e-3)
                 if not np.array_equal(rings.size, sizes):
                     rings.size = sizes
+        if not layer.visible:
+            self._on_visible()
 
     def _put_points(self, layer: Points, positions: np.ndarray, features: pd.DataFrame) -> None:
         """Change what differs: each of these takes napari some milliseconds."""
@@ -264,6 +268,21 @@ class LandmarkLayer:
         unseen = colors * (1.0, 1.0, 1.0, 0.0)
         layer.face_color = colors if rendered else unseen
         layer.border_color = colors if open_ring and not rendered else unseen
+
+    def _on_visible(self, event: Any = None) -> None:
+        """Hide the expected errors with the landmarks, and show again those that were hidden with them."""
+        layer = self._layer
+        if layer is None:
+            return
+        if layer.visible:
+            for one in self._hidden_errors:
+                one.visible = True
+            self._hidden_errors.clear()
+            return
+        for one in (self._rings, self._ellipses.layer):
+            if one is not None and one.visible:
+                one.visible = False
+                self._hidden_errors.append(one)
 
     def _show_names(self) -> None:
         """Show the names of the layer where no overlay has them."""

@@ -107,6 +107,13 @@ class LayerManager:
         center[-shown:] = world[-shown:]
         camera.center = tuple(center)
 
+    def show_study(self, on: bool) -> None:
+        """Show or hide the current image and its landmarks, such as while a registered pair is seen."""
+        viewer = self._viewer()
+        for layer in (self.image, self.landmarks.layer):
+            if viewer is not None and layer is not None and layer in viewer.layers:
+                layer.visible = on
+
     def activate(self) -> None:
         """Select the points layer: clicks place the current landmark, or select and drag points."""
         viewer, layer = self._viewer(), self.landmarks.layer
@@ -303,18 +310,19 @@ class LayerManager:
     def _add_image(self, viewer: ViewerModel, array: np.ndarray, place: dict[str, Any]) -> Image:
         if self.image is not None:
             viewer.layers.remove(self._image)
-        shown = {
-            layer: file
-            for layer in viewer.layers
-            if isinstance(layer, Image) and (file := source_file(layer))
-        }
-        # The paths of thousands of images are resolved only where there is something to compare.
-        paths = {str(path.resolve()) for path in self._session.require_cohort().paths} if shown else set()
+        cohort = self._session.require_cohort()
+        file = str(cohort.paths[cohort.index(self._session.current_image)].resolve())
+        hidden = 0
         for layer in list(viewer.layers):
-            if shown.get(layer) in paths:
+            if isinstance(layer, Image) and source_file(layer) == file:
                 viewer.layers.remove(layer)  # shown from now on as part of the study
             elif not (self.landmarks.owns(layer) or self.links.owns(layer) or self.subjects.owns(layer)):
+                hidden += layer.visible and isinstance(layer, Image)
                 layer.visible = False  # a layer above would hide the image
+        if hidden:
+            what, them = ("1 other image is", "it") if hidden == 1 else (f"{hidden} other images are", "them")
+            text = f"{what} still open, hidden: the eye in the list of layers shows {them}."
+            self._session.message.emit("info", text)
         volume = {"rendering": "iso", "interpolation2d": "linear"} if array.ndim == 3 else {}
         made = self._image = viewer.add_image(array, colormap="gray", **volume, **place)
         made.events.contrast_limits.connect(self._on_limits)

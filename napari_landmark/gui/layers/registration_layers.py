@@ -12,6 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 
 from napari_landmark.data.images.display import display_range
+from napari_landmark.gui.layers.registration_views import arrow_heads
 
 if TYPE_CHECKING:
     from napari_landmark.gui.layers.pair_result import PairResult
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 WARPED, CHECKERBOARD, GRID = "Warped", "Checkerboard", "Deformed grid"
 ARROWS, JACOBIAN, FOLDS = "Displacement", "Volume change", "Folds"
 LABELS, POINTS = "Warped labels", "Warped points"
+JACOBIAN_COLORS = "PiYG"
+"""Colormap of the volume change: 0 at its lower end, 1 in its middle, 2 at its upper end."""
 
 
 class RegistrationLayers:
@@ -48,6 +51,11 @@ class RegistrationLayers:
         """Layer of a kind; None while it is not in the viewer."""
         viewer, layer = self._viewer(), self._layers.get(name)
         return layer if viewer is not None and layer in viewer.layers else None
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Those of the layers that are in the viewer."""
+        return [layer for name in self._layers if (layer := self.get(name)) is not None]
 
     def clear(self) -> None:
         """Remove all layers."""
@@ -125,10 +133,10 @@ class RegistrationLayers:
         add(
             ARROWS,
             viewer.add_vectors,
-            views.arrows,
+            np.concatenate([views.arrows, arrow_heads(views.arrows)]),
             edge_color="#ffd34d",
             edge_width=max(shape) / 400,
-            vector_style="arrow",
+            vector_style="line",  # napari's arrows have heads twice as wide as their lines, which nobody sees
         )
         if views.labels is not None:
             add(LABELS, viewer.add_labels, views.labels, visible=True, opacity=0.4)
@@ -155,7 +163,7 @@ class RegistrationLayers:
             JACOBIAN,
             viewer.add_image,
             views.jacobian,
-            colormap="PiYG",
+            colormap=JACOBIAN_COLORS,
             contrast_limits=(0, 2),
             opacity=0.6,
             **place,

@@ -18,6 +18,8 @@ from napari_landmark.registration.transform.transform import Transform
 
 _ARROWS = {2: 28, 3: 14}  # along the longest side
 _LINES = 20
+_HEAD_PART, _HEAD_MOST = 0.4, 0.6  # length of a head: of its arrow, of the median arrow
+_HEAD_ANGLE = math.radians(28)
 _MAP_SIDE = {2: 512, 3: 128}
 
 
@@ -55,12 +57,14 @@ def draw_views(transform: Transform, pair: PairInputs) -> Views:
     """Draw all views of a registered pair."""
     warped = transform.warp_image(pair.moving).array
     lines = MedicalImage(straight_lines(transform.moving.shape), transform.moving, "grid")
+    # Beyond the moving image its border is repeated, which would be a line as wide as that.
+    inside = transform.warp_labels(np.ones(transform.moving.shape, np.uint8)) > 0
     step = max(1, math.ceil(max(transform.fixed.shape) / _MAP_SIDE[transform.fixed.ndim]))
     determinants, folds = jacobian_map(transform, step)
     return Views(
         warped,
         np.rint(255 * checkerboard(scale_to_unit(pair.fixed.array), scale_to_unit(warped))).astype(np.uint8),
-        transform.warp_image(lines).array,
+        np.where(inside, transform.warp_image(lines).array, 0).astype(np.uint8),
         None if pair.moving_labels is None else transform.warp_labels(pair.moving_labels),
         None if pair.moving_landmarks is None else transform.warp_landmarks(pair.moving_landmarks),
         arrows(transform),
@@ -87,6 +91,35 @@ def arrows(transform: Transform) -> NDArray[np.float64]:
     starts = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(shape))
     ends = transform.fixed_world.to_index(transform.moving_world.to_world(transform.to_moving(starts)))
     return np.stack([starts, ends - starts], axis=1)
+
+
+def arrow_heads(arrows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2 n, 2, d) strokes of the heads of arrows, in the last two axes, which the viewer shows.
+
+    A head is in the slice in which its arrow begins. Arrows shorter than a pixel have none.
+
+    Parameters
+    ----------
+    arrows : (n, 2, d) array
+        Starts and displacements.
+    """
+    across = arrows[:, 1, -2:]
+    length = np.linalg.norm(across, axis=1)
+    long = length >= 1
+    starts, across, length = arrows[long, 0], across[long], length[long]
+    size = np.minimum(
+        _HEAD_PART * length, _HEAD_MOST * max(1.0, float(np.median(length)) if len(length) else 1.0)
+    )
+    back = -across / length[:, None] * size[:, None]
+    strokes = []
+    for angle in (_HEAD_ANGLE, -_HEAD_ANGLE):
+        cos, sin = math.cos(angle), math.sin(angle)
+        stroke = np.zeros((len(starts), 2, arrows.shape[2]))
+        stroke[:, 0] = starts
+        stroke[:, 0, -2:] += across
+        stroke[:, 1, -2:] = back @ np.array([[cos, -sin], [sin, cos]])
+        strokes.append(stroke)
+    return np.concatenate(strokes)
 
 
 def jacobian_map(transform: Transform, step: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

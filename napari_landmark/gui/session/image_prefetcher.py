@@ -47,6 +47,11 @@ class ImagePrefetcher:
         self._forget(number)
         return image
 
+    def has_read(self, number: int) -> bool:
+        """Whether an image is in memory, so that reading it takes no time."""
+        future = self._reading.get(number)
+        return future is not None and future.done()
+
     def first_readable(self, names: Iterable[str]) -> tuple[str, str]:
         """Read images until one can be read.
 

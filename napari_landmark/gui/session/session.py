@@ -6,6 +6,7 @@ Free of napari and Qt. Widgets and layers call the methods and listen to the sig
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 
 from psygnal import Signal
 
@@ -70,12 +71,16 @@ class Session:
         Images that suit best as template; None until they were compared.
     whole_cohort : Cohort or None
         During a reading all images of the study, of which `cohort` has those of the reading; else None.
+    added_images : tuple of str
+        Images from elsewhere that were added last, which can be taken out again.
     odd_shapes : OddShapes or None
         Odd shapes of the images; None until they were compared.
     crosshair : Crosshair
         Position in the current volume.
     display : ImageDisplay
         Window and level of the current image.
+    waiting : callable
+        Makes the context in which an image is read while everything waits; a viewer says there that it works.
     image_order : ImageOrder
         Order of the next and the previous image: that of the list on show.
     marks : MarkOptions
@@ -129,6 +134,7 @@ class Session:
         self.placing = False
         self.device = ""
         self.suggestions: SuggestedImages | None = None
+        self.added_images: tuple[str, ...] = ()
         self.odd_shapes: OddShapes | None = None
         self.landmarks_changed.connect(self._forget_shape)
         self.crosshair = Crosshair()
@@ -137,6 +143,7 @@ class Session:
         self.marks = MarkOptions()
         self.crops: CropReader | None = None
         self.in_turns = False
+        self.waiting: Callable[[], AbstractContextManager[None]] = nullcontext
         self._prefetcher: ImagePrefetcher | None = None
 
     # -- study ----------------------------------------------------------------------------------------
@@ -189,6 +196,7 @@ class Session:
             self._prefetcher.close()
         if self.study is None or self.study.folder != study.folder:
             self.suggestions = None
+            self.added_images = ()
         self.odd_shapes = None
         self.study, self.cohort, self.landmark_store, self.adding = study, prepared.cohort, store, adding
         self.whole_cohort = prepared.whole
@@ -196,9 +204,9 @@ class Session:
             self.crops.close()
         self.crops = CropReader(prepared.cohort)
         self._prefetcher = prepared.prefetcher
-        if (
-            not keeps_undo
-        ):  # else nobody changed the landmarks: read again for another pixel size or resolution
+        if keeps_undo:  # nobody else changed the landmarks: read again for other images or another pixel size
+            self.undo_stack.keep_images(frozenset(prepared.cohort.names))
+        else:
             self.undo_stack.clear()
         self.models, self.pixel_lengths = prepared.models, prepared.pixel_lengths
         self.current_image = ""
@@ -314,7 +322,9 @@ class Session:
         if self._prefetcher is None:
             raise InputError(_NO_STUDY)
         ahead = [cohort.index(near) for by in (1, -1) if (near := order.beside(name, by)) not in ("", name)]
-        return self._prefetcher.read(cohort.index(name), ahead=ahead)
+        number = cohort.index(name)
+        with nullcontext() if self._prefetcher.has_read(number) else self.waiting():
+            return self._prefetcher.read(number, ahead=ahead)
 
     # -- current landmark -----------------------------------------------------------------------------
 

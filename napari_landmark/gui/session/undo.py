@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from napari_landmark.data.landmarks import LandmarkSet
@@ -94,6 +94,11 @@ class UndoStack:
     def redo(self, apply: Callable[[Change], object]) -> Change | None:
         """Redo the change that was undone last; parameters and result are those of `undo`."""
         return self._move(self._undone, self._done, apply)
+
+    def keep_images(self, names: Container[str]) -> None:
+        """Remove the changes of images that are not among these."""
+        for changes in (self._done, self._undone):
+            changes[:] = [change for change in changes if all(part.image in names for part in change.parts)]
 
     def clear(self) -> None:
         """Remove all changes."""

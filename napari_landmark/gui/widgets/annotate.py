@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,31 +13,26 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QLineEdit, QM
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.curves import Curve
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.formats.image_names import common_schema
 from napari_landmark.data.formats.registry import landmark_formats
 from napari_landmark.data.geometry import SpacingSource
-from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status, check_inside
-from napari_landmark.data.study.schema_migration import merged_schema, renamed_schema
+from napari_landmark.data.landmarks import LandmarkSet, Status
+from napari_landmark.data.study.schema_migration import renamed_schema
 from napari_landmark.gui.controls import button, note
 from napari_landmark.gui.dialogs.calibration import Calibration
 from napari_landmark.gui.dialogs.edit_landmarks import SchemaDialog
 from napari_landmark.gui.dialogs.import_landmarks import ask_for_images
-from napari_landmark.gui.jobs.annotate_images import annotate_images_job
 from napari_landmark.gui.jobs.change_landmarks import change_landmarks
-from napari_landmark.gui.jobs.landmark_files import read_for
+from napari_landmark.gui.jobs.import_landmarks import Choose, import_landmark_file
 from napari_landmark.gui.jobs.open_study import reread_job
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.layers.curve_drawing import CurveDrawing
-from napari_landmark.gui.session.annotation_editor import AnnotationEditor, with_imported
-from napari_landmark.gui.session.schema_editor import SchemaEditor
+from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.widgets.landmark_table import LandmarkTable
 from napari_landmark.gui.widgets.reading_bar import ReadingBar
 from napari_landmark.gui.widgets.step_widget import StepWidget
 from napari_landmark.gui.widgets.steps import Step
 from napari_landmark.gui.widgets.suggest import SuggestImage
 from napari_landmark.gui.widgets.template_check import TemplateCheck
-
-Choose = Callable[[dict[str, LandmarkSet]], dict[str, LandmarkSet]]
 
 
 class AnnotateWidget(StepWidget):
@@ -233,70 +228,8 @@ class AnnotateWidget(StepWidget):
             )
 
     def import_file(self, path: str | Path, *, choose: Choose | None = None) -> int:
-        """Import annotations from a file, of the current image or of all images of the study that it has.
-
-        Parameters
-        ----------
-        path : str or Path
-        choose : callable, optional
-            Asked where the file has other images of the study: gets their landmarks by name, returns those to import.
-            By default the current image alone is imported.
-
-        Returns
-        -------
-        int
-            Number of landmarks that the file places or calls missing.
-
-        Raises
-        ------
-        InputError
-            The file cannot be read, is about other images, or a position is outside its image; nothing is imported.
-        """
-        session, label = self.session, f"Import {Path(path).name}"
-        geometries = {name: session.geometry(name) for name in session.names}
-        found = read_for(path, session.current_image, geometries)
-        if choose is not None and set(found) != {session.current_image}:
-            found = choose(found)
-        elif session.current_image not in found:
-            others = ", ".join(list(found)[:3])
-            raise InputError(f"{path}: has no landmarks of {session.current_image}; it has those of {others}")
-        else:
-            found = {session.current_image: found[session.current_image]}
-        placed = {
-            name: [mark for mark in marks.values() if mark.status.has_position or mark.status.is_manual]
-            for name, marks in found.items()
-        }
-        for name, marks in placed.items():  # before new landmarks are defined
-            check_inside(marks, geometries[name], image=name)
-        schema = self._extended(found, {mark.name for marks in placed.values() for mark in marks})
-        sets = {name: LandmarkSet(schema, marks) for name, marks in placed.items()}
-        if set(sets) == {session.current_image}:
-            self.editor.import_landmarks(sets[session.current_image], label)
-        elif sets:
-            annotations = {
-                name: with_imported(session.annotation(name), marks) for name, marks in sets.items()
-            }
-            session.run(
-                annotate_images_job(
-                    session,
-                    annotations,
-                    label=label,
-                    stage="importing",
-                    reason="Landmarks are being imported",
-                )
-            )
-        return sum(map(len, placed.values()))
-
-    def _extended(self, found: Mapping[str, LandmarkSet], names: Collection[str]) -> LandmarkSchema:
-        """Landmarks of the study with those of a file that are placed in it and new, which are defined."""
-        session, schema = self.session, self.session.require_study().schema
-        if all(name in schema for name in names):
-            return schema
-        of_file = common_schema(found.values())
-        untouched = len(schema) == 1 and session.adding and not session.require_store().any_annotation
-        schema = of_file if untouched else merged_schema(schema, of_file)
-        SchemaEditor(session).set_schema(schema)
-        return schema
+        """Import annotations from a file; see `import_landmark_file`."""
+        return import_landmark_file(self.session, path, choose=choose)
 
     def _on_landmarks(self, image: str) -> None:
         if image == self.session.current_image:

@@ -10,9 +10,11 @@ from qtpy.QtCore import QEvent, QMimeData, QObject, Qt
 from qtpy.QtGui import QDropEvent, QGuiApplication
 from qtpy.QtWidgets import QWidget
 
+from napari_landmark.gui.dialogs.import_landmarks import ask_for_images
 from napari_landmark.gui.dialogs.new_study import show_new_study_dialog
 from napari_landmark.gui.jobs.add_images import add_images_job
 from napari_landmark.gui.jobs.dropped_files import DropMeaning, drop_meaning
+from napari_landmark.gui.jobs.import_landmarks import import_landmark_file
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.layers.napari_internals import canvas_widget
 from napari_landmark.gui.layers.viewer_session import get_session
@@ -21,7 +23,7 @@ from napari_landmark.gui.session.session import Session
 
 _DROPS: weakref.WeakKeyDictionary[ViewerModel, FileDrop] = weakref.WeakKeyDictionary()
 _OF_NAPARI = Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.ShiftModifier
-_HINT = "Drop: add to the study. With <Alt> or <Shift>: open as layers."
+_HINT = "Drop: images are added to the study, landmarks imported. With <Alt> or <Shift>: open as layers."
 
 
 def take_drops(viewer: ViewerModel) -> FileDrop | None:
@@ -38,7 +40,7 @@ def take_drops(viewer: ViewerModel) -> FileDrop | None:
 
 
 class FileDrop(QObject):
-    """Opens dropped studies, adds dropped images to the open one; napari opens everything else, as before.
+    """Opens dropped studies, adds images to the open one, imports landmarks; napari opens everything else, as before.
 
     With Alt or Shift held down, which mean something in napari, all is napari's.
 
@@ -85,8 +87,21 @@ class FileDrop(QObject):
             session.attempt(lambda: session.run(open_job(session, paths[0])))
         elif meaning is DropMeaning.ADD_IMAGES:
             session.attempt(lambda: session.run(add_images_job(session, paths)))
+        elif meaning is DropMeaning.IMPORT_LANDMARKS:
+            session.attempt(lambda: self._import(paths[0]))
         elif viewer is not None and isinstance(parent := self.parent(), QWidget):
             show_new_study_dialog(viewer, session, parent, images=paths[0])
+
+    def _import(self, path: Path) -> None:
+        """Import landmarks of the images that the user chooses; the widget below the canvas is the parent."""
+        parent = self.parent()
+        if isinstance(parent, QWidget):
+            import_landmark_file(
+                self._session,
+                path,
+                choose=lambda found: ask_for_images(self._session, found, parent, file=path.name),
+                always=True,
+            )
 
 
 def _paths(mime: QMimeData | None) -> list[Path]:

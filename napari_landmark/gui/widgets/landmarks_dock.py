@@ -115,7 +115,9 @@ class LandmarksDock(Dock):
             made.step_wanted.connect(self.show_step)
             self._pages.addWidget(made)
         self.study_bar.set_step(
-            asks_for_study=step is not Step.REGISTER, shows_training=step is not Step.TRAIN
+            asks_for_study=step is not Step.REGISTER,
+            shows_training=step is not Step.TRAIN,
+            begins=step is Step.PLACE,
         )
         self._pages.setCurrentWidget(self._steps[step])
         self.tabs.setCurrentIndex(list(Step).index(step))

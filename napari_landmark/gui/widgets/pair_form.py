@@ -92,6 +92,13 @@ class PairForm(Listener):
         """Layers that are selected now."""
         return ChosenLayers(**{key: box.value for key, box in self.boxes.items()})
 
+    def choose(self, layers: ChosenLayers) -> None:
+        """Select layers; nothing is selected where there is none."""
+        for key, box in self.boxes.items():
+            with box.changed.blocked():
+                box.value = getattr(layers, key)
+        self._on_chosen()
+
     @property
     def model_folder(self) -> Path | None:
         """Folder of the selected model; None without one."""

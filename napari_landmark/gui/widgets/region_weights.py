@@ -22,7 +22,7 @@ class RegionWeights(QTableWidget):
         self.setAccessibleName("Weights of the labels")
         set_headers(self, stretched=0, row_height=28)
         self.setToolTip(
-            "Weight of each region in the loss: 1 is usual, 0 leaves it out, 5 counts five times as much"
+            "Weight of each region in the loss: 1 is usual, 0 leaves it out, with 5 it has five times the weight"
         )
         self.setMaximumHeight(150)
         self._given: dict[int, float] = {}

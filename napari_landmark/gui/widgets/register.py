@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
+from napari.layers import Layer
 from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
+from napari_landmark.gui.dialogs.study_pair import StudyPairDialog
 from napari_landmark.gui.jobs.process_job import ProcessJob
 from napari_landmark.gui.jobs.register import register_job, save_pair_job
 from napari_landmark.gui.jobs.register_study import register_study_job
+from napari_landmark.gui.jobs.study_pair import StudyImage
 from napari_landmark.gui.layers.pair_inputs import read_pair
 from napari_landmark.gui.layers.pair_result import PairResult
 from napari_landmark.gui.layers.registration_layers import (
@@ -21,12 +25,15 @@ from napari_landmark.gui.layers.registration_layers import (
     CHECKERBOARD,
     GRID,
     JACOBIAN,
+    JACOBIAN_COLORS,
     WARPED,
     same_place,
 )
+from napari_landmark.gui.layers.study_pair_layers import add_study_pair, study_pair_layers
 from napari_landmark.gui.layers.warp_layers import warp_layers
 from napari_landmark.gui.preferences import Preferences
 from napari_landmark.gui.session.running_job import JobKind, RunningJob
+from napari_landmark.gui.widgets.color_legend import ColorLegend
 from napari_landmark.gui.widgets.measures_text import measures_text
 from napari_landmark.gui.widgets.pair_form import PairForm
 from napari_landmark.gui.widgets.register_train import RegistrationTraining
@@ -47,7 +54,13 @@ class RegisterWidget(StepWidget):
         super().__init__(napari_viewer)
         self._registering: RunningJob | None = None
         self._problem = ""
+        self._set_aside: list[Layer] = []  # hidden while another step is shown
         self.form = PairForm(self.viewer, self.layer_manager, self.session)
+        self.from_study = button(
+            "Choose from the study…",
+            self._on_from_study,
+            tip="Two images of the open study, with their label maps and landmarks",
+        )
         self.run = button("Register", self._on_run, strong=True)
         self.outcome = note()
         self.numbers = note()
@@ -63,6 +76,9 @@ class RegisterWidget(StepWidget):
         for kind, box in self.switches.items():
             box.setToolTip(_SWITCHES[kind])
             box.toggled.connect(self._on_switch)
+        self.legend = ColorLegend(
+            JACOBIAN_COLORS, "0: folded", "1: as large", "2: twice as large in the moving image"
+        )
         self.linked = QCheckBox("Linked cursor")
         self.linked.setToolTip("The place under the mouse in the moving image, in a corner of the canvas")
         self.linked.toggled.connect(self._on_linked)
@@ -100,8 +116,8 @@ class RegisterWidget(StepWidget):
         """Show the state of the registration and its result."""
         running, result = self._registering, self.layer_manager.registration.result
         idle = running is None
-        self.run.setText("Register" if running is None else running.cancel_text)
-        self.run.setEnabled(self.session.job is None if running is None else running.can_cancel)
+        self.run.setText("Register" if idle else "Registering…")  # the header has the button that cancels
+        self.run.setEnabled(self.session.job is None)
         emphasise(self.run, idle)
         self.form.setEnabled(idle)
         text = self._problem
@@ -117,12 +133,16 @@ class RegisterWidget(StepWidget):
         self.save.setVisible(result is not None)
         self.warp.setVisible(result is not None)
         self.save.setEnabled(self.session.job is None)
-        self.all.setVisible(bool(self.session.current_image) and len(self.session.names) > 1)
+        several = bool(self.session.current_image) and len(self.session.names) > 1
+        self.from_study.setVisible(several)
+        self.from_study.setEnabled(self.session.job is None)
+        self.all.setVisible(several)
         self.all.setEnabled(self.session.job is None)
         for kind, box in self.switches.items():
             layer = self.layer_manager.registration.get(kind)
             with QSignalBlocker(box):
                 box.setChecked(layer is not None and layer.visible)
+        self.legend.setVisible(self.switches[JACOBIAN].isChecked())
         with QSignalBlocker(self.linked):
             self.linked.setChecked(self.layer_manager.registration.cursor_linked)
 
@@ -141,8 +161,9 @@ class RegisterWidget(StepWidget):
             for box in pair:
                 row.addWidget(box, 1)
             shown.addLayout(row)
+        shown.addWidget(self.legend)
         shown.addWidget(self.linked)
-        for widget in (self.form, self.run, self.outcome, self.numbers, self.shown):
+        for widget in (self.from_study, self.form, self.run, self.outcome, self.numbers, self.shown):
             self.body.addWidget(widget)
         row = QHBoxLayout()
         row.addWidget(self.save, 1)
@@ -153,11 +174,6 @@ class RegisterWidget(StepWidget):
         self.body.addStretch(1)
 
     def _on_run(self) -> None:
-        if self._registering is not None:
-            self._registering.cancel()
-            self.refresh()
-            return
-
         def begin() -> None:
             chosen = self.form.chosen()
             pair = read_pair(chosen)
@@ -184,6 +200,52 @@ class RegisterWidget(StepWidget):
         self._problem = ""
         self.session.attempt(begin)
 
+    def _on_from_study(self) -> None:
+        dialog = StudyPairDialog(self.session, self)
+        dialog.exec()
+        job = dialog.job
+        dialog.deleteLater()
+        if job is not None:
+            self.follow(job, (job.succeeded, self._on_pair_read), until=(job.succeeded, job.failed))
+
+    def _on_pair_read(self, pair: tuple[StudyImage, StudyImage] | None) -> None:
+        """Show the images that were read and choose them; None where that was cancelled."""
+        if pair is None:
+            return
+        parts = dict(zip(("fixed", "moving"), pair, strict=True))
+        self._set_aside.clear()
+        self.layer_manager.show_study(False)  # marks of another image over this one would mislead
+        self.form.choose(
+            add_study_pair(
+                self.viewer,
+                {part: one.image for part, one in parts.items()},
+                labels={part: one.labels for part, one in parts.items() if one.labels is not None},
+                landmarks={part: one.landmarks for part, one in parts.items() if one.landmarks is not None},
+            )
+        )
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Show a pair of the study, and its result, again."""
+        super().showEvent(event)
+        shown = [layer for layer in self._set_aside if layer in self.viewer.layers]
+        self._set_aside.clear()
+        if shown:
+            self.layer_manager.show_study(False)
+        for layer in shown:
+            layer.visible = True
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        """Make room for the image of the study where a pair of it lies above."""
+        super().hideEvent(event)
+        pair = study_pair_layers(self.viewer)
+        if not pair or (event is not None and event.spontaneous()):
+            return
+        above = [layer for layer in (*pair, *self.layer_manager.registration.layers) if layer.visible]
+        for layer in above:
+            layer.visible = False
+        self._set_aside = above
+        self.layer_manager.show_study(True)
+
     def _on_job(self) -> None:
         job = self.session.job
         if job is not self._registering:
@@ -194,7 +256,6 @@ class RegisterWidget(StepWidget):
                     job,
                     (job.succeeded, self._on_registered),
                     (job.failed, self._on_failed),
-                    (job.cancelling, self.refresh),
                     until=(job.succeeded, job.failed),
                 )
         self.refresh()
@@ -218,6 +279,7 @@ class RegisterWidget(StepWidget):
             layer = self.layer_manager.registration.get(kind)
             if layer is not None:
                 layer.visible = box.isChecked()
+        self.legend.setVisible(self.switches[JACOBIAN].isChecked())
 
     def _on_linked(self, on: bool) -> None:
         self.layer_manager.registration.cursor_linked = on

@@ -50,12 +50,12 @@ class RegistrationTraining(Listener):
         self.labels.line_edit.native.setAccessibleName("Folder of label maps")
         self.labels.choose_btn.text = "Browse…"
         self.minutes = FloatSpinBox(
-            label="Minutes",
+            label="Time",
             value=0,
             min=0,
             max=24 * 60,
             step=1,
-            tooltip="0: suited to the device",
+            tooltip="Duration of the training; automatic: suited to the device",
         )
         self.minutes.native.setSpecialValueText("automatic")
         self.landmarks = CheckBox(
@@ -96,12 +96,8 @@ class RegistrationTraining(Listener):
         )
         idle = training is None
         ready = count > 1 and self.session.job is None
-        if training is None:
-            self.run.setText("Train on the study")
-            self.run.setEnabled(ready)
-        else:
-            self.run.setText(training.cancel_text)
-            self.run.setEnabled(training.can_cancel)
+        self.run.setText("Train on the study" if training is None else "Training…")  # the header cancels
+        self.run.setEnabled(ready)
         self.resume.setVisible(idle and self.session.models.interrupted_registration is not None)
         self.resume.setEnabled(ready)
         self.form.setEnabled(idle and study is not None)
@@ -111,10 +107,6 @@ class RegistrationTraining(Listener):
         self.plot.setVisible(not idle or bool(self.plot.stages))
 
     def _on_run(self) -> None:
-        if self._training is not None:
-            self._training.cancel()
-            self.refresh()
-            return
         self._start()
 
     def _on_resume(self) -> None:
@@ -154,7 +146,6 @@ class RegistrationTraining(Listener):
                     (job.progressed, self._on_progress),
                     (job.succeeded, self._on_done),
                     (job.failed, self._on_failed),
-                    (job.cancelling, self.refresh),
                     until=(job.succeeded, job.failed),
                 )
         self.refresh()

@@ -26,13 +26,14 @@ from napari_landmark.detection.training.whole_progress import WholeProgress
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.dialogs.copy_log import COPY_LOG, copy_log
 from napari_landmark.gui.dialogs.new_study import show_new_study_dialog
-from napari_landmark.gui.jobs.add_images import add_images_job
+from napari_landmark.gui.jobs.add_images import add_images_job, remove_images_job
 from napari_landmark.gui.jobs.job import time_left
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.jobs.sample_data import sample_hands_job
 from napari_landmark.gui.keys import keys_text
 from napari_landmark.gui.listener import Listener
 from napari_landmark.gui.next_turn import in_next_turn
+from napari_landmark.gui.session.recent_studies import recent_studies
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 from napari_landmark.gui.widgets.display_button import DisplayButton
@@ -134,7 +135,7 @@ class StudyBar(Listener):
         self._listed.update()
         self._on_image()
 
-    def set_step(self, *, asks_for_study: bool, shows_training: bool) -> None:
+    def set_step(self, *, asks_for_study: bool, shows_training: bool, begins: bool = True) -> None:
         """Suit the step that is shown below.
 
         Parameters
@@ -143,7 +144,11 @@ class StudyBar(Listener):
             Whether there is nothing to do without a study.
         shows_training : bool
             Whether the progress of a training is shown here, and not below.
+        begins : bool, optional
+            Whether work begins with this step, with a new study; else one is usually there to be opened.
         """
+        emphasise(self.new, begins)
+        emphasise(self.open, not begins)
         self._asks_for_study, self._shows_training = asks_for_study, shows_training
         self.first.setVisible(self.session.study is None and asks_for_study)
         self._show_running()
@@ -207,6 +212,18 @@ class StudyBar(Listener):
         look = self.add.addAction("New files in the folder of the study's images", self._on_look)
         if look is not None:
             look.setToolTip("Files that came there since the study was opened")
+        self.add.addSeparator()
+        self._remove_added = QAction(self.add)
+        self._remove_added.triggered.connect(lambda: self.remove_images(self.session.added_images))
+        self._remove_shown = QAction("Take the shown image out again", self.add)
+        self._remove_shown.setToolTip("Of images from elsewhere; its file stays where it is")
+        self._remove_shown.triggered.connect(lambda: self.remove_images((self.session.current_image,)))
+        self.add.addActions([self._remove_added, self._remove_shown])
+        self.add.aboutToShow.connect(self._enable_removal)
+        self.recent = QMenu("Recent studies", menu)
+        self.recent.setToolTipsVisible(True)
+        menu.addMenu(self.recent)
+        menu.aboutToShow.connect(self._offer_recent)
         menu.addMenu(self.add)
         menu.addSeparator()
         menu.addAction(COPY_LOG, self._on_copy_log)
@@ -218,6 +235,32 @@ class StudyBar(Listener):
         for widget in (self.sample, self.new, self.open, self._new, self._open):
             widget.setEnabled(idle)
         self.add.setEnabled(idle and study is not None and not study.reader)
+
+    def _enable_removal(self) -> None:
+        study, added = self.session.study, len(self.session.added_images)
+        outside = () if study is None else study.extra.values()
+        self._remove_shown.setEnabled(self.session.current_image in outside)
+        self._remove_added.setVisible(added > 0)
+        last = "image" if added == 1 else f"{added} images"
+        self._remove_added.setText(f"Take the {last} added last out again")
+
+    def remove_images(self, names: Sequence[str]) -> None:
+        """Take added images out of the open study."""
+        self.session.attempt(lambda: self.session.run(remove_images_job(self.session, names)))
+
+    def _offer_recent(self) -> None:
+        """List the studies that were opened last, without the open one."""
+        study = self.session.study
+        others = [folder for folder in recent_studies() if study is None or folder != study.folder.absolute()]
+        self.recent.clear()
+        for folder in others:
+            action = self.recent.addAction(folder.name, lambda folder=folder: self._open_folder(folder))
+            if action is not None:
+                action.setToolTip(str(folder))
+        self.recent.setEnabled(bool(others) and self.session.job is None)
+
+    def _open_folder(self, folder: Path) -> None:
+        self.session.attempt(lambda: self.session.run(open_job(self.session, folder)))
 
     def _on_add_files(self) -> None:
         chosen, _ = QFileDialog.getOpenFileNames(self, "Add images to the study")
@@ -305,7 +348,7 @@ class StudyBar(Listener):
     def _on_open(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Open a study: choose its folder")
         if chosen:
-            self.session.attempt(lambda: self.session.run(open_job(self.session, Path(chosen))))
+            self._open_folder(Path(chosen))
 
     def _on_job(self) -> None:
         job = self.session.job

@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari.components import ViewerModel
 
 from napari_landmark.gui.canvas.canvas_view import show_canvas_view
+from napari_landmark.gui.controls import wait_cursor
 from napari_landmark.gui.dialogs.copy_log import offer_log
 from napari_landmark.gui.keys import bind_keys
 from napari_landmark.gui.layers.layer_manager import LayerManager
@@ -30,6 +31,7 @@ class ViewerWidget(Listener):
         super().__init__(get_session(viewer))
         self.viewer = viewer
         self.layer_manager: LayerManager = get_layer_manager(viewer)
+        self.session.waiting = wait_cursor
         bind_keys(viewer, self.session)
         show_canvas_view(viewer)
         take_drops(viewer)

@@ -11,8 +11,9 @@ from PIL import Image
 
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
-from napari_landmark.data.study.added_images import AddedImages, add_images
+from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet, Status
+from napari_landmark.data.study.added_images import AddedImages, add_images, remove_images
+from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.data.study.study import Study
 
 from ..images.dicom_files import VOLUME, save, save_series
@@ -144,3 +145,28 @@ def test_names_stay_when_other_settings_change(study, tmp_path):
     opened.update(spacing=0.5)
     opened.update(extra=list(opened.extra))
     assert list(Study.open(study.folder).extra.values()) == ["second/1.png"]
+
+
+def test_taken_out_with_its_predictions_and_never_what_a_person_did(study, tmp_path):
+    paths = [picture(tmp_path / "more" / f"{number}.png") for number in range(3, 7)]
+    add(study, tmp_path, *paths)
+    marks = LandmarkSet.from_array(SCHEMA, [[1.0, 2.0], [3.0, 4.0]])
+    study.save_annotations("3.png", marks)
+    study.decide("4.png", ImageDecision.LEFT_OUT)
+    for name in ("3.png", "5.png"):
+        study.save_predictions(
+            name, LandmarkSet.from_array(SCHEMA, [[1.0, 2.0], [3.0, 4.0]], Status.PREDICTED)
+        )
+    found = remove_images(study, ["1.png", "3.png", "4.png", "5.png", "6.png"])
+    assert found.removed == ("5.png", "6.png")
+    assert [name for name, _ in found.kept] == ["1.png", "3.png", "4.png"]
+    assert gather(Study.open(study.folder), tmp_path).names == ("1.png", "2.png", "3.png", "4.png")
+    assert set(study.predictions()) == {"3.png"}
+    assert all(path.exists() for path in paths)
+    assert remove_images(study, []).text == ""
+
+
+def test_the_template_is_not_taken_out(study, tmp_path):
+    add(study, tmp_path, picture(tmp_path / "more" / "3.png"))
+    study.update(template="3.png")
+    assert remove_images(study, ["3.png"]).text == "Not taken out: 3.png is the template."

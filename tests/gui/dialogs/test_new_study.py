@@ -8,6 +8,7 @@ from napari.components import ViewerModel
 
 from napari_landmark.data.landmarks import Landmark, LandmarkSchema, LandmarkSet, Status
 from napari_landmark.data.study.study import Study
+from napari_landmark.gui.dialogs import path_edit
 from napari_landmark.gui.dialogs.new_study import NewStudyDialog
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.layers.viewer_session import get_session
@@ -46,6 +47,29 @@ class TestNewStudy:
         assert session.require_study().measurements == preset("cephalometric").measurements
         assert len(session.names) == 4
         assert session.placing
+
+    def test_it_says_what_the_folder_holds(self, empty, qtbot, hands, tmp_path):
+        dialog = NewStudyDialog(empty, get_session(empty))
+        qtbot.addWidget(dialog)
+        dialog.images.edit.setText(str(hands[0] / "nowhere"))
+        qtbot.waitUntil(lambda: dialog.found.text() == "There is no such folder.", timeout=5000)
+        dialog.images.edit.setText(str(hands[0]))
+        assert dialog.found.text() == ""
+        qtbot.waitUntil(lambda: dialog.found.text().startswith("4 images, "), timeout=10_000)
+        assert "no pixel size" in dialog.found.text()
+        dialog.images.edit.setText("")
+        qtbot.waitUntil(lambda: dialog.found.text() == "", timeout=5000)
+
+    def test_files_of_landmarks_are_offered_alone(self, empty, qtbot, monkeypatch):
+        asked = []
+        monkeypatch.setattr(
+            path_edit.QFileDialog, "getOpenFileName", lambda *given: (asked.append(given[-1]), ("", ""))[1]
+        )
+        dialog = NewStudyDialog(empty, get_session(empty))
+        qtbot.addWidget(dialog)
+        dialog.landmarks.setCurrentText("From a landmark file…")
+        for suffix in ("*.csv", "*.tps", "*.mrk.json"):
+            assert suffix in asked[0].split(";;")[0]
 
     def test_from_an_opened_file_of_the_folder(self, empty, qtbot, hands, tmp_path):
         from skimage.io import imread

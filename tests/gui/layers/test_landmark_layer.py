@@ -171,3 +171,19 @@ def test_points_that_come_back_have_their_colours_again(session, layer_manager):
 def test_rings_are_not_dragged(viewer, session, layer, truth):
     predict(session, session.current_image, truth[session.current_image])
     assert not viewer.layers["Expected error (average)"].editable
+
+
+def test_expected_errors_are_hidden_with_the_landmarks(viewer, session, layer, truth):
+    predict(session, session.current_image, truth[session.current_image])
+    rings = viewer.layers["Expected error (average)"]
+    layer.visible = False
+    assert not rings.visible
+    session.step(1)
+    session.step(-1)
+    assert not rings.visible
+    layer.visible = True
+    assert rings.visible
+    rings.visible = False  # by the user
+    layer.visible = False
+    layer.visible = True
+    assert not rings.visible

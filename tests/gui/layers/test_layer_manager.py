@@ -26,6 +26,19 @@ class TestImage:
         assert len(viewer.layers) == before
         assert "hand_001.png" in viewer.layers
 
+    def test_images_that_are_open_stay_hidden_and_it_is_said(self, study, cohort):
+        viewer = ViewerModel()
+        session, heard = get_session(viewer), []
+        session.message.connect(lambda kind, text: heard.append(text))
+        for number in (0, 1):
+            about = {"napari_landmark": {"file": str(cohort.paths[number])}}
+            viewer.add_image(cohort.read(number).array, name=f"mine {number}", metadata=about)
+        session.open(study, cohort)
+        assert "mine 0" not in viewer.layers  # it is the image of the study now
+        assert not viewer.layers["mine 1"].visible
+        assert heard == ["1 other image is still open, hidden: the eye in the list of layers shows it."]
+        session.close()
+
     def test_units_and_axes_are_always_set(self, viewer, session, layer_manager, truth):
         predict(session, session.current_image, truth[session.current_image])
         layer_manager.preview.show(session.result())

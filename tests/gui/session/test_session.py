@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 
 from napari_landmark.data.study.study import Study
@@ -31,3 +33,18 @@ class TestImages:
         session.attempt(lambda: session.show("nothing.png"))
         assert messages[0][0] == "error"
         assert "no such image" in messages[0][1]
+
+
+def test_reading_what_is_not_in_memory_says_that_it_works(session):
+    seen = []
+
+    @contextlib.contextmanager
+    def waiting():
+        seen.append(session.current_image)
+        yield
+
+    session.waiting = waiting
+    session._prefetcher._reading.clear()
+    session.show("hand_003.png")
+    session.read_image()  # is in memory by now
+    assert len(seen) == 1

@@ -23,6 +23,17 @@ def nothing(change):
     pass
 
 
+def test_changes_of_images_that_left_are_removed():
+    stack = UndoStack()
+    empty = LandmarkSet(LandmarkSchema(("a",)))
+    for image, other in (("x", "y"), ("y", ""), ("x", "")):
+        more = (Change(other, empty, empty, ""),) if other else ()
+        stack.push(Change(image, empty, empty, f"{image}{other}", more))
+    stack.undo(lambda change: None)
+    stack.keep_images({"x"})
+    assert (stack.undo_label, stack.redo_label) == ("", "x")
+
+
 def test_changes_are_undone_and_redone_in_order():
     stack = UndoStack()
     for label in "123":

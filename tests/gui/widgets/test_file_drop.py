@@ -52,10 +52,21 @@ def test_a_study_is_opened_then_images_are_added_and_others_are_left_to_napari(
     assert not [layer for layer in viewer.layers if layer.name.startswith("hand_003")]  # no layer of its own
     marks = folders / "marks.landmarks.csv"
     marks.write_text("image,landmark,x,y\nhand_000.png,thumb_tip,3,4\n")
+    asked = []
+
+    def agree(session, found, parent, *, file):
+        asked.append((list(found), file))
+        return found
+
+    monkeypatch.setattr(file_drop, "ask_for_images", agree)
+    drop(target, marks)
+    qtbot.waitUntil(lambda: session.annotation("hand_000.png")["thumb_tip"].position == (4, 3), timeout=5000)
+    assert asked == [(["hand_000.png"], marks.name)]
     opened = []
     monkeypatch.setattr(type(target), "_qt_open", lambda self, files, **_: opened.extend(files))
-    drop(target, marks)
-    assert opened == [str(marks)]
+    (folders / "notes.txt").write_text("x")
+    drop(target, folders / "notes.txt")
+    assert opened == [str(folders / "notes.txt")]
     assert len(session.names) == 4
 
 

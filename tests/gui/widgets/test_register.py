@@ -13,13 +13,15 @@ from qtpy.QtGui import QColor, QMouseEvent
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_landmark.gui.canvas.canvas_view import show_canvas_view
+from napari_landmark.gui.layers.pair_inputs import read_pair
 from napari_landmark.gui.layers.registration_layers import same_place
-from napari_landmark.gui.layers.viewer_session import get_session
+from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
+from napari_landmark.gui.widgets import register
 from napari_landmark.gui.widgets.register import RegisterWidget
 from napari_landmark.registration.pairwise.output import PAIR_FILES
 from napari_landmark.registration.transform.transform import Transform
 
-from ..conftest import docked
+from ..conftest import NAMES, docked, predict
 from ..pairs import FIXED_CENTRE, SHAPE, SHIFT, blob, wait
 
 
@@ -55,7 +57,8 @@ class TestWidget:
         assert widget.form.weights.labels == (3,)
         widget.form.weights.cellWidget(0, 1).setValue(4.0)
         widget.run.click()
-        assert widget.run.text() == "Cancel"
+        assert widget.run.text() == "Registering…"
+        assert not widget.run.isEnabled()  # the header has the button that cancels
         wait(qtbot, labelled)
         assert heard == []
         assert known_registration[0]["options"].weights.regions == {3: 4.0}
@@ -182,8 +185,7 @@ class TestWidget:
     def test_cancelling_shows_what_there_is(self, widget, pair_viewer, qtbot, known_registration):
         known_registration[1].clear()
         widget.run.click()
-        widget.run.click()
-        assert widget.run.text() == "Cancelling…"
+        get_session(pair_viewer).job.cancel()
         wait(qtbot, pair_viewer)
         assert "stopped early" in widget.outcome.text()
         assert "Warped second on first" in pair_viewer.layers
@@ -282,3 +284,65 @@ def test_in_a_real_viewer(make_napari_viewer, qtbot, known_registration):
     move_mouse(canvas, QPointF(x, y))
     assert not view.moving.isVisible()  # beside the image
     real.screenshot(canvas_only=False, flash=False)
+
+
+class TestFromTheStudy:
+    """Both images from the images of the open study."""
+
+    @pytest.fixture
+    def chosen(self, viewer, qtbot, monkeypatch, truth):
+        session = get_session(viewer)
+        for name in ("hand_000.png", "hand_002.png"):
+            predict(session, name, truth[name])
+        widget = RegisterWidget(viewer)
+        qtbot.addWidget(widget)
+
+        def accept(dialog):
+            dialog.moving.setCurrentText("hand_002.png")
+            dialog._on_accept()
+
+        monkeypatch.setattr(register.StudyPairDialog, "exec", accept)
+        widget.from_study.click()
+        wait(qtbot, viewer)
+        qtbot.waitUntil(lambda: widget.form.chosen().moving_points is not None, timeout=5000)
+        return widget
+
+    def test_they_are_chosen_with_their_points(self, chosen, viewer):
+        layers = chosen.form.chosen()
+        assert (layers.fixed.name, layers.moving.name) == ("hand_000.png (fixed)", "hand_002.png (moving)")
+        assert layers.fixed.visible and not layers.moving.visible
+        assert list(layers.moving_points.features["name"]) == list(NAMES)
+        pair = read_pair(layers)
+        assert pair.fixed_landmarks is not None and pair.moving_landmarks is not None
+        np.testing.assert_allclose(
+            pair.moving_landmarks.positions(2), get_session(viewer).result("hand_002.png").positions(2)
+        )
+
+    def test_other_steps_show_the_image_of_the_study(self, chosen, viewer):
+        image, marks = get_layer_manager(viewer).image, viewer.layers["Landmarks"]
+        fixed = chosen.form.chosen().fixed
+        assert not image.visible and not marks.visible  # of another image
+        chosen.show()
+        chosen.hide()
+        assert image.visible and marks.visible and not fixed.visible
+        chosen.show()
+        assert not image.visible and not marks.visible and fixed.visible
+
+    def test_the_next_pair_takes_their_place(self, chosen, viewer, qtbot):
+        count = len(viewer.layers)
+        before = chosen.form.chosen().fixed
+        chosen.from_study.click()
+        qtbot.waitUntil(lambda: before not in viewer.layers, timeout=10_000)
+        qtbot.waitUntil(lambda: len(viewer.layers) == count, timeout=5000)
+        assert chosen.form.chosen().fixed in viewer.layers
+
+
+def test_the_volume_change_has_a_legend_while_it_is_shown(widget, pair_viewer, qtbot, known_registration):
+    widget.run.click()
+    wait(qtbot, pair_viewer)
+    assert not widget.legend.isVisibleTo(widget.shown)
+    widget.switches["Volume change"].setChecked(True)
+    assert widget.legend.isVisibleTo(widget.shown)
+    image = widget.legend.bar.pixmap().toImage()
+    low, high = image.pixelColor(5, 0), image.pixelColor(250, 0)
+    assert low.red() > low.green() and high.green() > high.red()  # pink, green

@@ -40,7 +40,7 @@ def test_an_empty_viewer_says_what_to_do_in_three_lines_with_buttons(qtbot, stud
     session.open(study, cohort)
     assert not any(button.isVisible() for button in buttons)
     texts = [action.text() for action in bar.commands.menu().actions() if action.text()]
-    assert texts == ["New study…", "Open study…", "Add images", "Copy a log for a report"]
+    assert texts == ["New study…", "Open study…", "Recent studies", "Add images", "Copy a log for a report"]
     assert bar.add.isEnabled()
     session.close()
 
