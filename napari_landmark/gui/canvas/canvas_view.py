@@ -85,6 +85,7 @@ class CanvasView(QObject):
         session.display.changed.connect(self._on_changed)
         session.landmark_dragged.connect(self._on_dragged)
         session.crosshair.moved.connect(self._on_changed)
+        layers.preview.changed.connect(self._on_changed)
         camera = camera_of(viewer)
         for signal in (camera.events.zoom, camera.events.center, viewer.dims.events.ndisplay):
             signal.connect(self._on_changed)

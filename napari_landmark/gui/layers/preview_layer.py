@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Points
+from psygnal import Signal
 
 from napari_landmark.data.landmarks import LandmarkSet
 from napari_landmark.gui.layers.layer_transforms import layer_place
@@ -23,6 +24,9 @@ class PreviewLayer:
     viewer : ViewerModel
     session : Session
     """
+
+    changed = Signal()
+    """Emitted when other positions are shown, or none any more."""
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         self._viewer = weakref.ref(viewer)
@@ -65,6 +69,7 @@ class PreviewLayer:
         if layer is not None and len(layer.data) == len(marks):  # making a layer takes much longer
             layer.data = positions
             layer.features = {"name": [mark.name for mark in marks]}
+            self.changed.emit()
             return
         self.clear()
         colors = [schema.colors[schema.index(mark.name)] for mark in marks] or "white"
@@ -84,6 +89,7 @@ class PreviewLayer:
         )
         self._show_names()
         viewer.layers.selection = selected & set(viewer.layers)
+        self.changed.emit()
 
     def _show_names(self) -> None:
         if self._layer is not None:
@@ -95,3 +101,4 @@ class PreviewLayer:
         if viewer is not None and layer is not None:
             viewer.layers.remove(layer)
         self._layer = None
+        self.changed.emit()

@@ -238,5 +238,10 @@ def test_names_of_a_training_preview_do_not_cover_each_other(canvas):
     for number, box in enumerate(boxes):
         for other in boxes[:number]:
             assert (box[:2] >= other[2:]).any() or (box[2:] <= other[:2]).any()
+    before = overlay.grab().toImage()
+    canvas.manager.preview.show(LandmarkSet.from_array(canvas.session.schema, close + 25, Status.PREDICTED))
+    moved = overlay.grab().toImage()
+    assert moved != before  # the names went along
     canvas.manager.preview.clear()
+    assert overlay.grab().toImage() != moved
     assert overlay.previewed(overlay.marks()) == []
