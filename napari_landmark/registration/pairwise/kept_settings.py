@@ -33,5 +33,15 @@ def keep_settings(path: Path, settings: dict[str, Any], *, what: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json_object(path, settings)
         return
-    if before != json.loads(json.dumps(settings)):
-        raise InputError(f"{path.parent}: holds {what} with other settings; give another folder")
+    now = json.loads(json.dumps(settings))
+    differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if differing:
+        told = ", ".join(_difference(name, before.get(name), now.get(name)) for name in differing)
+        raise InputError(f"{path.parent}: holds {what} with other settings ({told}); give another folder")
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    """What one setting was and is; lists and objects by their name alone."""
+    if isinstance(before, (dict, list)) or isinstance(now, (dict, list)):
+        return name
+    return f"{name} {json.dumps(before)}, now {json.dumps(now)}"

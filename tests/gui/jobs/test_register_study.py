@@ -57,7 +57,7 @@ def test_all_images_but_those_left_out(widget, viewer, truth, qtbot, tmp_path, m
     widget.all.click()
     wait(qtbot, viewer)
     assert told[-1][0] == "error"
-    assert "holds registrations to hand_000.png with other settings" in told[-1][1]
+    assert "holds registrations with other settings (guided" in told[-1][1]
 
 
 def test_without_a_study_there_is_no_button(pair_viewer, qtbot):

@@ -75,7 +75,7 @@ def test_what_is_finished_is_kept(images, tmp_path, calls):
     again = register_cohort(cohort, tmp_path, **options)
     assert calls == ["hand_002.png", "hand_003.png"]
     assert list(again.measures) == ["hand_001.png", "hand_002.png", "hand_003.png"]
-    with pytest.raises(InputError, match=r"holds registrations with other settings"):
+    with pytest.raises(InputError, match=r"holds registrations with other settings \(steps 2, now 3\)"):
         register_cohort(cohort, tmp_path, device="cpu", steps=3)
 
 
