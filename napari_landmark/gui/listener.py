@@ -61,13 +61,18 @@ class Listener(QWidget):
         handles += [signal.connect(slot) for signal, slot in (*connections, *last)]
 
 
-def _end_all(
-    connections: list[tuple[Any, Callable]], followed: dict[int, list[QMetaObject.Connection]]
-) -> None:
+def end_connections(connections: list[tuple[Any, Callable]]) -> None:
+    """Disconnect slots from their psygnal or napari signals, and forget them."""
     for signal, slot in connections:
         with contextlib.suppress(Exception):  # the other end may be gone already
             signal.disconnect(slot)
     connections.clear()
+
+
+def _end_all(
+    connections: list[tuple[Any, Callable]], followed: dict[int, list[QMetaObject.Connection]]
+) -> None:
+    end_connections(connections)
     for handles in followed.values():
         _disconnect(handles)
     followed.clear()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
@@ -23,6 +25,7 @@ from napari_landmark.gui.layers.layer_transforms import camera_of
 from napari_landmark.gui.layers.napari_internals import canvas_widget
 from napari_landmark.gui.layers.registration_layers import WARPED
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
+from napari_landmark.gui.listener import end_connections
 from napari_landmark.gui.mark_preferences import keep_marks, read_marks
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.session import Session
@@ -78,26 +81,33 @@ class CanvasView(QObject):
         self._pressed_at: tuple[float, ...] | None = None
         self._grabbed = ""
         self._followed: weakref.WeakSet[object] = weakref.WeakSet()
-        for signal in (session.landmarks_changed, session.landmark_changed, session.view_changed):
-            signal.connect(self._on_changed)
-        for signal in (session.image_changed, session.study_changed, session.marks.changed):
-            signal.connect(self._on_changed)
-        session.display.changed.connect(self._on_changed)
-        session.landmark_dragged.connect(self._on_dragged)
-        session.crosshair.moved.connect(self._on_changed)
-        layers.preview.changed.connect(self._on_changed)
+        self._connections: list[tuple[Any, Callable]] = []
+        connections = (
+            self._connections
+        )  # not a method: once `destroyed` is emitted, this object must not be used
+        self.destroyed.connect(lambda: end_connections(connections))
         camera = camera_of(viewer)
-        for signal in (camera.events.zoom, camera.events.center, viewer.dims.events.ndisplay):
-            signal.connect(self._on_changed)
-        viewer.layers.events.inserted.connect(self._on_changed)
-        viewer.layers.events.removed.connect(self._on_changed)
+        for signal in (
+            *(session.landmarks_changed, session.landmark_changed, session.view_changed),
+            *(session.image_changed, session.study_changed, session.marks.changed),
+            *(session.display.changed, session.crosshair.moved, layers.preview.changed),
+            *(camera.events.zoom, camera.events.center, viewer.dims.events.ndisplay),
+            *(viewer.layers.events.inserted, viewer.layers.events.removed),
+        ):
+            self._listen(signal, self._on_changed)
+        self._listen(session.landmark_dragged, self._on_dragged)
         canvas.setMouseTracking(True)
         canvas.installEventFilter(self)
         layers.landmarks.use_overlay()
         layers.preview.use_overlay()
         read_marks(session.marks)
-        session.marks.changed.connect(self._keep_marks)
+        self._listen(session.marks.changed, self._keep_marks)
         self._on_changed()
+
+    def _listen(self, signal: Any, slot: Callable) -> None:
+        """Call `slot` until the canvas goes: session and layers may outlive it, with a job that ends later."""
+        signal.connect(slot)
+        self._connections.append((signal, slot))
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Follow the mouse on the canvas; right drags change the window and go no further."""
@@ -251,8 +261,8 @@ class CanvasView(QObject):
         for layer in (self._layers.landmarks.layer, self._layers.preview.layer):
             if layer is not None and layer not in self._followed:
                 self._followed.add(layer)
-                layer.events.visible.connect(self._on_changed)
-                layer.events.set_data.connect(self._on_points)
+                self._listen(layer.events.visible, self._on_changed)
+                self._listen(layer.events.set_data, self._on_points)
         self.overlay.redraw()
         image = self._layers.image
         if image is None or not self._screen.is_flat:

@@ -222,5 +222,5 @@ def test_volumes(opened):
     for row in table(VOLUMES / "study" / "predictions" / "2.nii.gz.csv"):
         mark = study.predictions()["2.nii.gz"][row["landmark"]]
         assert mark.position == position(row, "zyx")
-        # Voxels: an alignment ends where it did but for rounding.
-        assert np.linalg.norm(np.subtract(found[row["landmark"]].position, mark.position)) < 0.05
+        # Voxels: an alignment ends where it did, but its cubes were matched in one direction only at that time.
+        assert np.linalg.norm(np.subtract(found[row["landmark"]].position, mark.position)) < 0.1

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_landmark.data.landmarks import LandmarkSet, Status
-from napari_landmark.gui.canvas.canvas_view import show_canvas_view
+from napari_landmark.gui.canvas.canvas_view import CanvasView, show_canvas_view
 from napari_landmark.gui.keys import bind_keys
 from napari_landmark.gui.layers.layer_transforms import camera_of
 from napari_landmark.gui.layers.viewer_session import get_layer_manager, get_session
@@ -245,3 +245,21 @@ def test_names_of_a_training_preview_do_not_cover_each_other(canvas):
     canvas.manager.preview.clear()
     assert overlay.grab().toImage() != moved
     assert overlay.previewed(overlay.marks()) == []
+
+
+def test_a_job_that_ends_after_the_window_draws_nothing(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    session, manager = get_session(viewer), get_layer_manager(viewer)
+    canvas = QWidget()
+    view = CanvasView(canvas, viewer, session, manager)
+    drawn = []
+    view.overlay.redraw = lambda: drawn.append(True)
+    manager.preview.clear()
+    assert drawn
+    drawn.clear()
+    canvas.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    manager.preview.clear()
+    session.view_changed.emit()
+    viewer.dims.ndisplay = 3
+    assert not drawn
