@@ -71,7 +71,7 @@ class TrainJob:
         from napari_landmark.detection.training.report import write_report
         from napari_landmark.detection.training.summary import summarize
         from napari_landmark.detection.training.train import train
-        from napari_landmark.detection.training.update import can_update
+        from napari_landmark.detection.training.update import update_obstacle
         from napari_landmark.learning.device import choose_device
 
         device = choose_device(self.device)
@@ -90,8 +90,12 @@ class TrainJob:
             progress=monitor.progress,
             cancel=monitor.cancel,
         )
-        if self.update and can_update(study, cohort):
-            options = options.for_update()
+        if self.update:
+            obstacle = update_obstacle(study, cohort)
+            if obstacle:
+                monitor.log(f"training from the beginning, which takes longer: {obstacle}")
+            else:
+                options = options.for_update()
         budget = describe_budget(options, cohort.canvas, annotated=len(study.annotations()))
         monitor.device(str(device), budget)
         for skipped in cohort.skipped_files:

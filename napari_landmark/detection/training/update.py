@@ -150,13 +150,13 @@ def check_base(base: Predictor, study: Study, cohort: Cohort, *, name: str) -> L
     return base
 
 
-def can_update(study: Study, cohort: Cohort) -> bool:
-    """Whether a training of the study can go on from its newest complete model."""
+def update_obstacle(study: Study, cohort: Cohort) -> str:
+    """Why a training of the study cannot go on from its newest complete model, as a line; empty where it can."""
     folder = default_folder(study)
     if folder is None:
-        return False
+        return "there is no complete model to go on from"
     try:
         check_base(load_model(study, name=folder.name, device="cpu"), study, cohort, name=folder.name)
-    except InputError:
-        return False
-    return True
+    except InputError as error:
+        return str(error)
+    return ""

@@ -182,6 +182,16 @@ class TestRefusals:
             updating.check_base(base, trained, cohort, name="001")
         assert caught.value.code is ErrorCode.NO_UPDATE
 
+    def test_what_stands_in_the_way_is_told(self, trained, fresh, cohort):
+        assert updating.update_obstacle(trained, cohort) == ""
+        assert "no complete model" in updating.update_obstacle(fresh(), cohort)
+        schema = LandmarkSchema(tuple(trained.schema.names[:-1]))
+        trained.replace_landmarks(
+            schema, {}, lambda marks: LandmarkSet(schema, [marks[name] for name in schema.names])
+        )
+        told = updating.update_obstacle(trained, cohort)
+        assert told == "model 001: cannot go on from it: the study's landmarks have changed since"
+
     def test_a_training_that_was_stopped_early(self, fresh, cohort, cancel_in, few):
         study = fresh()
         train(study, cohort, options=few, cancel=cancel_in("self", 1))
