@@ -2,8 +2,8 @@
 
 Between two parallel regions the threads of GNU OpenMP, that of torch on Linux, spin for about a millisecond before
 they sleep. Beside any other program that takes away the core of the thread that is waited for, and where two cores
-share the units of one, away from its work: steps of a training were 1.5 times slower for it on a machine with nothing
-else to do, and six times on a busy one.
+share the units of one, away from its work: steps of the detector were 1.5 times slower for it with priority over all
+other programs, and six times on a busy machine.
 """
 
 from __future__ import annotations
