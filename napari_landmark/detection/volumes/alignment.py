@@ -127,7 +127,7 @@ def align(atlas: Atlas, target: Pyramid) -> Alignment:
     count, known = len(atlas.blocks), atlas.known
     landmarks = found.points[count:]
     width = _LOCAL_WIDTH * atlas.radius
-    around = local_affine(atlas.points, found.points, atlas.landmarks[known], width=width)
+    around = local_affine(atlas.points, found.points, atlas.landmarks[known], width=width, prior=found.matrix)
     for factor in sorted({atlas.factor, 1}, reverse=True):
         refined = refine_landmarks(atlas, target, landmarks, around, factor=factor)
         landmarks = refined.positions

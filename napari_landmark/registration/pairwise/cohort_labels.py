@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +145,8 @@ def label_cohort(
     trained = None if model is None else RegistrationModel.load(model, device=choose_device(options.device))
     atlases = {name: cohort.atlas(name) for name in cohort.labels}
     settings = {
-        "labelled": list(cohort.labels),
+        # A map that was drawn anew makes other ones.
+        "labelled": {name: sha256(atlas.labels.tobytes()).hexdigest() for name, atlas in atlases.items()},
         "model": None if model is None else str(model.absolute()),
         "steps": options.steps,
         "working_size": options.working_size,
@@ -235,11 +237,14 @@ def _write_agreement(path: Path, found: CohortLabels) -> None:
 
 def _read_agreement(path: Path) -> dict[str, float | None]:
     """Agreement by name of the images that were labelled; a table that cannot be read is made anew."""
-    return {
-        unguarded_name(row["image"]): float(row["agreement"]) if row["agreement"] else None
-        for row in _read_rows(path, ("image", "agreement", "problem"))
-        if not row["problem"]
-    }
+    try:
+        return {
+            unguarded_name(row["image"]): float(row["agreement"]) if row["agreement"] else None
+            for row in _read_rows(path, ("image", "agreement", "problem"))
+            if not row["problem"]
+        }
+    except ValueError:
+        return {}
 
 
 def _write_dice(path: Path, overlap: Mapping[int, float]) -> None:
@@ -251,8 +256,11 @@ def _write_dice(path: Path, overlap: Mapping[int, float]) -> None:
 
 
 def _read_dice(path: Path) -> dict[int, float]:
-    """Dice by label from an earlier call; empty where there is none."""
-    return {int(row["label"]): float(row["dice"]) for row in _read_rows(path, ("label", "dice"))}
+    """Dice by label from an earlier call; empty where there is none, or none that can be read."""
+    try:
+        return {int(row["label"]): float(row["dice"]) for row in _read_rows(path, ("label", "dice"))}
+    except ValueError:
+        return {}
 
 
 def _read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

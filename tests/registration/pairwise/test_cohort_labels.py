@@ -113,6 +113,28 @@ def test_what_is_finished_is_kept(images, drawn_maps, tmp_path, instant):
         label_cohort(LabelledCohort(images=images, labels=drawn_maps), out)
 
 
+def test_a_map_that_was_drawn_anew_is_not_mixed_with_the_former(images, drawn_maps, tmp_path, instant):
+    from PIL import Image
+
+    cohort = LabelledCohort(images=images, labels=drawn_maps)
+    label_cohort(cohort, tmp_path / "out", check=False)
+    path = next(iter(drawn_maps.values()))
+    changed = np.array(Image.open(path))
+    changed[0, 0] = changed.max()
+    Image.fromarray(changed).save(path)
+    with pytest.raises(InputError, match=r"holds label maps with other settings \(labelled\)"):
+        label_cohort(cohort, tmp_path / "out", check=False)
+
+
+def test_a_table_that_somebody_changed_is_made_anew(images, drawn_maps, tmp_path, instant):
+    cohort = LabelledCohort(images=images, labels=drawn_maps)
+    first = label_cohort(cohort, tmp_path / "out")
+    for name in ("labels.csv", "held_out.csv"):
+        path = tmp_path / "out" / name
+        path.write_text(path.read_text().replace("0.", "about 0."))
+    assert label_cohort(cohort, tmp_path / "out") == first
+
+
 def test_an_image_that_cannot_be_read_is_named(images, drawn_maps, tmp_path, instant):
     images["hand_003.png"].write_bytes(b"no image")
     found = label_cohort(LabelledCohort(images=images, labels=drawn_maps), tmp_path / "out", check=False)
