@@ -36,7 +36,7 @@ def _training_step(dims: int, device: torch.device) -> None:
     with torch.autocast(device.type, enabled=False):
         pass
     network = UNet(spatial_dims=dims, channels=(2,) * 5, finest_stride=4)
-    place_network(network, device, dims)
+    place_network(network, device)
     images = torch.linspace(0, 1, _SIDE, device=device).expand(2, 1, *shape)
     features = network(images)[-1]
     displacement = F.interpolate(features, size=shape, mode={2: "bilinear", 3: "trilinear"}[dims])

@@ -22,6 +22,7 @@ from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.small_file import read_small_text
 from napari_landmark.learning.checkpoint import load_tensors, load_weights
 from napari_landmark.learning.device import Device
+from napari_landmark.learning.unet import place_network
 
 SIDECAR = "model.json"
 
@@ -220,7 +221,8 @@ class NetworkDescription(Generic[Network]):
                 raise self._misfit(path, name)
         network = self.build()
         load_weights(network, tensors, path=path)
-        return network.to(device.torch_device).eval()
+        place_network(network, device.torch_device)
+        return network.eval()
 
     def _misfit(self, path: Path, reason: str) -> InputError:
         return InputError(

@@ -14,7 +14,7 @@ _AHEAD = 4  # items for each thread that are submitted, so that stopping is quic
 
 
 def in_threads(
-    work: Callable[[Item], Result], items: Iterable[Item], *, threads: int
+    work: Callable[[Item], Result], items: Iterable[Item], *, threads: int, ahead: int = _AHEAD
 ) -> Generator[tuple[Item, Future[Result]], None, None]:
     """Yield each item with its finished future, in the order of the items.
 
@@ -27,13 +27,15 @@ def in_threads(
     items : iterable
     threads : int
         Number of threads.
+    ahead : int
+        Items for each thread that are submitted before the caller takes their results.
     """
     executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="cohort")
     running: deque[tuple[Item, Future[Result]]] = deque()
     try:
         for item in items:
             running.append((item, executor.submit(work, item)))
-            if len(running) >= _AHEAD * threads:
+            if len(running) >= ahead * threads:
                 yield _finished(running)
         while running:
             yield _finished(running)

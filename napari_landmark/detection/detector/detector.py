@@ -94,11 +94,32 @@ class DetectorNetwork(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (batch, n, cells) and offsets (batch, n, cells, d) in units of the radius, float32."""
-        images = (images - 0.4).contiguous(memory_format=fast_memory_format(self.config.spatial_dims))
-        out = self.head(self.pyramid(images)[-1]).float().flatten(2)
+        out = self.head(self._features(images)).float().flatten(2)
         count = self.config.landmarks
         offsets = out[:, count:].unflatten(1, (count, self.config.spatial_dims)).movedim(2, -1)
         return out[:, :count], offsets
+
+    def of_one(self, images: torch.Tensor, landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (batch, cells) and offsets (batch, cells, d) of one landmark in each image, as `forward` gives them.
+
+        Parameters
+        ----------
+        images : (batch, 1, *shape) tensor
+        landmarks : (batch,) int tensor
+            Rows of the landmarks.
+        """
+        features = self._features(images).flatten(2)
+        count, dims = self.config.landmarks, self.config.spatial_dims
+        axes = torch.arange(dims, device=landmarks.device)
+        rows = torch.cat([landmarks[:, None], count + landmarks[:, None] * dims + axes], 1)
+        weights, bias = self.head.weight.flatten(1)[rows], self.head.bias[rows]
+        out = torch.bmm(weights.to(features.dtype), features).float() + bias[..., None]
+        return out[:, 0], out[:, 1:].movedim(1, -1)
+
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        """(batch, channels, *cells) finest map of the U-Net."""
+        images = (images - 0.4).contiguous(memory_format=fast_memory_format(self.config.spatial_dims))
+        return self.pyramid(images)[-1]
 
     def cell_positions(self, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
         """(cells, d) centres of the output cells in input pixels, for an input of that shape."""

@@ -170,7 +170,7 @@ def train_detector(
     (`label_factor` 1; at 4 they are as large as in the first training); `after_step` is called between steps, see
     `run_training`.
     """
-    place_network(network, device.torch_device, network.config.spatial_dims)
+    place_network(network, device.torch_device)
     images = kept_images(cohort, device)
     return run_training(
         network,

@@ -88,11 +88,9 @@ def detect_in_patches(
     shifts = np.array(list(itertools.product((-_SHIFT / 2, _SHIFT / 2), repeat=expected.shape[1])))
     centres = (expected[None] + shifts[:, None]).reshape(-1, expected.shape[1])
     pixels, origins = crop_patches_around(image, centres, side)
+    own = device.to(torch.arange(count).repeat(len(shifts)))
     with torch.no_grad(), device.autocast():
-        logits, offsets = network(device.to(pixels))
-    own = torch.arange(count, device=logits.device).repeat(len(shifts))
-    rows = torch.arange(len(own), device=logits.device)
-    logits, offsets = logits[rows, own], offsets[rows, own]
+        logits, offsets = network.of_one(device.to(pixels), own)
     cells = network.cell_positions((side,) * config.spatial_dims, logits.device)
     around = device.to(torch.from_numpy(np.tile(expected, (len(shifts), 1))).float() - origins)
     heat = (logits - (cells - around[:, None]).square().sum(-1) / (2 * _PRIOR**2)).softmax(-1)

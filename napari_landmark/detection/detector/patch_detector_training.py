@@ -92,12 +92,11 @@ def patch_batch_loss(detector: PatchDetector, batch: PatchDetectorBatch, device:
     """Loss of a patch detector on a batch."""
     network = detector.network
     with device.autocast():
-        logits, offsets = network(batch.patches)
-    rows = torch.arange(len(batch.landmarks), device=logits.device)
+        logits, offsets = network.of_one(batch.patches, batch.landmarks)
     cells = network.cell_positions(tuple(batch.patches.shape[2:]), logits.device)
     return detector_loss(
-        logits[rows, batch.landmarks][:, None],
-        offsets[rows, batch.landmarks][:, None],
+        logits[:, None],
+        offsets[:, None],
         (batch.targets[:, None] - cells)[:, None],
         batch.weights[:, None],
         network.config,
@@ -119,7 +118,7 @@ def train_patch_detector(
     """Train in place on the landmarks of annotated images and on pseudo-labels."""
     network = detector.network
     dims = network.config.spatial_dims
-    place_network(network, device.torch_device, dims)
+    place_network(network, device.torch_device)
     return run_training(
         network,
         lambda batch: patch_batch_loss(detector, batch, device),

@@ -219,7 +219,7 @@ def train_embedding(
     `batch_factor` multiplies the number of images a step; `after_step` is called between steps, see `run_training`.
     """
     embedding.use_device(device)
-    place_network(embedding, device.torch_device, embedding.config.spatial_dims)
+    place_network(embedding, device.torch_device)
     images = kept_images(cohort, device)
     batches = EmbeddingBatches(images, embedding.config.downsampling, device, generator)
     history = run_training(

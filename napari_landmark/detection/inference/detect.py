@@ -1,10 +1,11 @@
-"""Detection in a list of images, one image in memory at a time."""
+"""Detection in a list of images, of which a few are in memory at a time."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from napari_landmark.data.subjects import subject_name
 from napari_landmark.detection.inference.heatmap_files import write_heatmaps
 from napari_landmark.detection.inference.journal import DetectionJournal, JournalContent, read_journal
 from napari_landmark.detection.inference.shard import Shard
+from napari_landmark.detection.model.detection import Detection
 from napari_landmark.detection.model.predictor import Predictor
+from napari_landmark.learning.side_by_side import side_by_side
 from napari_landmark.learning.threads import thread_limit
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 
@@ -136,21 +139,29 @@ def detect_images(
     check_unique_names(references)
     references = shard.select(references)
     found = Detections()
-    kept = None
-    if journal is not None:
-        kept = DetectionJournal(
-            shard.journal(journal), run_entry(model, spacing, default_spacing, heatmaps), model.schema
-        )
-    try:
+    with ExitStack() as stack:
+        kept = None
+        if journal is not None:
+            kept = DetectionJournal(
+                shard.journal(journal), run_entry(model, spacing, default_spacing, heatmaps), model.schema
+            )
+            stack.callback(kept.close)
         todo = references if kept is None else take_over(references, kept.content, found)
-        for done, (reference, outcome) in enumerate(_read_ahead(todo, spacing, default_spacing), start=1):
+
+        def detect(item: tuple[ImageReference, Future[MedicalImage]]) -> tuple[MedicalImage, Detection]:
+            image = item[1].result()
+            return image, model.detect(image, heatmaps=heatmaps is not None)
+
+        images = _read_ahead(todo, spacing, default_spacing)
+        results = side_by_side(detect, images, device=model.device, ndim=len(model.canvas))
+        stack.enter_context(closing(results))
+        for done, ((reference, _), outcome) in enumerate(results, start=1):
             if cancel and cancel.cancelled:
                 found.cancelled = True
                 break
             name, path = reference.name, reference.path
             try:
-                image = outcome.result()
-                detection = model.detect(image, heatmaps=heatmaps is not None)
+                image, detection = outcome.result()
             except (InputError, OSError) as error:
                 skipped = SkippedFile(name, _reason(error, reference))
                 found.skipped_files.append(skipped)
@@ -175,9 +186,6 @@ def detect_images(
                     )
             if progress:
                 progress(ProgressEvent("detecting", (found.n_resumed + done) / len(references)))
-    finally:
-        if kept is not None:
-            kept.close()
     found.in_order([reference.name for reference in references])
     return found
 

@@ -292,7 +292,7 @@ def train_patch_embedding(
         Called between steps, see `run_training`.
     """
     dims = network.config.spatial_dims
-    place_network(network, device.torch_device, dims)
+    place_network(network, device.torch_device)
     images, clock = kept_images(cohort, device), TrainingClock()
     source = PatchBatches(network.config, images, positions.float().cpu(), device, generator)
 

@@ -12,6 +12,7 @@ from typing import Any
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.files.atomic import atomic_write
+from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.image_state import ImageState
 from napari_landmark.data.images.dicom_view import read_stated_views
 from napari_landmark.data.landmarks import LandmarkSet
@@ -20,6 +21,7 @@ from napari_landmark.data.study.study import Study
 from napari_landmark.detection.correction_advice import study_advice
 from napari_landmark.detection.embedding.template_matching import Template
 from napari_landmark.detection.inference.journal import DetectionJournal
+from napari_landmark.detection.model.detection import Detection
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.predictor import PoseNotFoundError, Predictor
 from napari_landmark.detection.model.serialization import save_model
@@ -50,6 +52,7 @@ from napari_landmark.detection.training.usual_errors import measure_usual_errors
 from napari_landmark.detection.training.volume_training import train_volume_model
 from napari_landmark.learning.device import choose_device
 from napari_landmark.learning.loop import History
+from napari_landmark.learning.side_by_side import side_by_side
 from napari_landmark.learning.threads import thread_limit
 from napari_landmark.learning.training_record import TrainingRecord, compare_images, write_record
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
@@ -376,32 +379,37 @@ def predict_cohort(
             )
         written = len(found)
 
+    def predict(image: tuple[str, Path]) -> Detection | tuple[LandmarkSet, Geometry, Pose]:
+        """Detect in an image, or take what the journal keeps of it."""
+        number = cohort.index(image[0])
+        earlier = None if kept is None else kept.content.find(*image)
+        if earlier is not None and earlier[1] == cohort.geometry(number):
+            return earlier
+        return model.detect_in_cohort(cohort, number)
+
+    results = side_by_side(predict, chosen, device=model.device, ndim=cohort.ndim)
     try:
-        for name, path in chosen:
-            number = cohort.index(name)
+        for (name, path), outcome in results:
             if cancel is not None and cancel.cancelled:
                 break
-            geometry = cohort.geometry(number)
-            earlier = None if kept is None else kept.content.find(name, path)
-            if earlier is not None and earlier[1] == geometry:
-                found[name], _, pose = earlier
-                further[name] = kept.content.further_subjects(name) if kept is not None else ()
+            try:
+                detection = outcome.result()
+            except PoseNotFoundError as error:
+                # No position rather than wrong ones; not in the journal, to be named again.
+                found[name] = LandmarkSet(model.schema, image_state=ImageState.FOREIGN)
+                pose = Pose.upright(cohort.ndim)
+                if not_found is not None:
+                    not_found[name] = str(error).removeprefix(f"{name}: ")
             else:
-                try:
-                    detection = model.detect_in_cohort(cohort, number)
-                except PoseNotFoundError as error:
-                    # No position rather than wrong ones; not in the journal, to be named again.
-                    found[name] = LandmarkSet(model.schema, image_state=ImageState.FOREIGN)
-                    pose = Pose.upright(cohort.ndim)
-                    if not_found is not None:
-                        not_found[name] = str(error).removeprefix(f"{name}: ")
-                else:
+                if isinstance(detection, Detection):
                     found[name], pose = detection.landmarks, detection.pose
                     further[name] = detection.subjects[1:]
                     if kept is not None:
-                        kept.add(
-                            name, path, found[name], geometry, pose, further_subjects=detection.subjects[1:]
-                        )
+                        geometry = cohort.geometry(cohort.index(name))
+                        kept.add(name, path, found[name], geometry, pose, further_subjects=further[name])
+                else:
+                    found[name], _, pose = detection
+                    further[name] = kept.content.further_subjects(name) if kept is not None else ()
             if poses is not None:
                 poses[name] = pose
             if len(found) - written >= _WRITTEN_AT_ONCE:
@@ -409,6 +417,7 @@ def predict_cohort(
             if progress:
                 progress(ProgressEvent("predicting cohort", len(found) / len(chosen)))
     finally:
+        results.close()
         if kept is not None:
             kept.close()
     write()
