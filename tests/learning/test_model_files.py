@@ -20,6 +20,7 @@ from napari_landmark.learning.model_files import (
     parse_config,
     sidecar_errors,
 )
+from napari_landmark.learning.unet import UNet, fast_memory_format
 
 FORMAT = ModelFormat("a kind", "model of a kind", version=3, readable=(2, 3))
 
@@ -165,6 +166,15 @@ class TestNetwork:
         again = NetworkDescription.of(partial(nn.Linear, 3, 2)).read(path, choose_device("cpu"))
         assert torch.equal(again.weight, network.weight)
         assert not again.training
+
+    @pytest.mark.parametrize("dims", [2, 3])
+    def test_convolutions_lie_in_the_fastest_layout(self, tmp_path, dims):
+        path, build = tmp_path / "weights.safetensors", partial(UNet, spatial_dims=dims, channels=(4,) * 5)
+        save_tensors(path, build().state_dict())
+        again = NetworkDescription.of(build).read(path, choose_device("cpu"))
+        layout = fast_memory_format(dims)
+        kernels = [weights for weights in again.parameters() if weights.ndim == dims + 2]
+        assert all(weights.is_contiguous(memory_format=layout) for weights in kernels)
 
     def test_a_huge_network_is_described_but_not_built(self, path):
         described = NetworkDescription.of(partial(nn.Linear, 2**20, 2**20))  # 4 TB

@@ -7,7 +7,6 @@ so that a detection takes as long with a hundred annotated images as with one.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,6 @@ from napari_landmark.learning.device import Device
 
 _STRIDE = 2
 _RADIUS, _SIGMA = 12.0, 3.0  # pixels
-_SHIFT = 3  # pixels of the working grid between the patches that vote
 _PRIOR = 6.0  # pixels: standard deviation of the true position around the expected one
 
 
@@ -73,7 +71,7 @@ class PatchVotes:
 def detect_in_patches(
     detector: PatchDetector, image: Pixels, expected: np.ndarray, device: Device
 ) -> PatchVotes:
-    """Find each landmark in patches around its expected position; the mean over shifted patches.
+    """Find each landmark in a patch around its expected position.
 
     Parameters
     ----------
@@ -83,20 +81,15 @@ def detect_in_patches(
         On the working grid.
     """
     network, side = detector.network, detector.window
-    config, count = network.config, len(expected)
+    config = network.config
     network.eval()
-    shifts = np.array(list(itertools.product((-_SHIFT / 2, _SHIFT / 2), repeat=expected.shape[1])))
-    centres = (expected[None] + shifts[:, None]).reshape(-1, expected.shape[1])
-    pixels, origins = crop_patches_around(image, centres, side)
-    own = device.to(torch.arange(count).repeat(len(shifts)))
+    pixels, origins = crop_patches_around(image, expected, side)
+    own = device.to(torch.arange(len(expected)))
     with torch.no_grad(), device.autocast():
         logits, offsets = network.of_one(device.to(pixels), own)
     cells = network.cell_positions((side,) * config.spatial_dims, logits.device)
-    around = device.to(torch.from_numpy(np.tile(expected, (len(shifts), 1))).float() - origins)
+    around = device.to(torch.from_numpy(np.asarray(expected, float)).float() - origins)
     heat = (logits - (cells - around[:, None]).square().sum(-1) / (2 * _PRIOR**2)).softmax(-1)
     positions = (heat[..., None] * (cells + offsets * config.radius)).sum(1)
     spread = (heat * (cells - positions[:, None]).norm(dim=-1)).sum(-1)
-    found = (positions.cpu() + origins).unflatten(0, (len(shifts), count)).mean(0)
-    return PatchVotes(
-        found.numpy().astype(float), spread.unflatten(0, (len(shifts), count)).mean(0).cpu().numpy()
-    )
+    return PatchVotes((positions.cpu() + origins).numpy().astype(float), spread.cpu().numpy())

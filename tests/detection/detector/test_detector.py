@@ -70,3 +70,16 @@ def test_its_description_makes_the_same_architecture():
 def test_the_prior_is_three_quarters_of_a_cell_on_the_working_grid():
     assert detector_prior(network(2, downsampling=1)) == 3
     assert detector_prior(network(2, downsampling=2)) == 6
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (32, 64, 32)])
+def test_one_landmark_of_each_image_is_as_among_all(shape):
+    detector = network(dims=len(shape), kind=DetectorNetwork).eval()
+    images = torch.rand(4, 1, *shape, generator=torch.Generator().manual_seed(1))
+    landmarks = torch.tensor([2, 0, 1, 2])
+    with torch.no_grad():
+        logits, offsets = detector(images)
+        own_logits, own_offsets = detector.of_one(images, landmarks)
+    rows = torch.arange(4)
+    torch.testing.assert_close(own_logits, logits[rows, landmarks], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(own_offsets, offsets[rows, landmarks], atol=1e-5, rtol=1e-4)
