@@ -9,7 +9,7 @@ its error.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -112,7 +112,7 @@ class DetectorNetwork(nn.Module):
         count, dims = self.config.landmarks, self.config.spatial_dims
         axes = torch.arange(dims, device=landmarks.device)
         rows = torch.cat([landmarks[:, None], count + landmarks[:, None] * dims + axes], 1)
-        weights, bias = self.head.weight.flatten(1)[rows], self.head.bias[rows]
+        weights, bias = self.head.weight.flatten(1)[rows], cast(torch.Tensor, self.head.bias)[rows]
         out = torch.bmm(weights.to(features.dtype), features).float() + bias[..., None]
         return out[:, 0], out[:, 1:].movedim(1, -1)
 

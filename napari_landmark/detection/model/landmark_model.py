@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from napari_landmark.detection.model.detection import Detection
 from napari_landmark.detection.model.embedding_trials import EmbeddingTrials
 from napari_landmark.detection.model.expected_positions import expected_positions
 from napari_landmark.detection.model.judgement import UsualErrors, judge
+from napari_landmark.detection.model.landmark_kriging import krige
 from napari_landmark.detection.model.stated_errors import StatedErrors
 from napari_landmark.detection.model.subjects import Box, find_beside, find_in_halves
 from napari_landmark.detection.model.uncertainty import (
@@ -41,6 +43,7 @@ from napari_landmark.detection.model.uncertainty import (
 from napari_landmark.detection.pose.candidates import ContentBounds
 from napari_landmark.detection.pose.options import PoseOptions
 from napari_landmark.detection.pose.search import Evaluate, PoseSearch, PoseTrial
+from napari_landmark.detection.pose.similarity import fit_similarity
 from napari_landmark.detection.refinement.local_refinement import (
     LocalRefiner,
     embedding_prior,
@@ -262,17 +265,32 @@ class LandmarkModel:
         return self._told_apart(self._judged(found, geometry), original, heatmaps=heatmaps)
 
     def _stated(self, detection: Detection, geometry: Geometry) -> Detection:
-        """A detection with the errors that predictions of this cohort have, and their covariances."""
+        """A detection with the errors that predictions of this cohort have, their covariances, and kriged positions."""
         errors = self.stated_errors
         if errors is None:
             return detection
-        matrix = fit_canvas_transform(geometry, self.canvas, detection.pose).matrix
-        sides = Sides() if self.pose_options is None else self.pose_options.sides
-        rows = sides.rows(self.schema.names, mirrored=detection.pose.is_mirrored)
+        transform = fit_canvas_transform(geometry, self.canvas, detection.pose)
+        rows = self._rows(detection.pose)
+
+        def state(marks: LandmarkSet) -> LandmarkSet:
+            stated = errors.state(marks, transform.matrix, rows)
+            found = stated.positions(len(self.canvas))
+            kriged = krige(self._mean_template[rows], found, stated.covariances(len(self.canvas)))
+            first, last = np.minimum(found, -0.5), np.maximum(found, np.asarray(geometry.shape) - 0.5)
+            inside = np.clip(kriged, first, last)  # none leaves the image
+            return LandmarkSet(
+                stated.schema,
+                (
+                    mark if mark.position is None else replace(mark, position=tuple(position))
+                    for mark, position in zip(stated.values(), inside.tolist(), strict=True)
+                ),
+                image_state=stated.image_state,
+            )
+
         return replace(
             detection,
-            landmarks=errors.state(detection.landmarks, matrix, rows),
-            subjects=tuple(errors.state(marks, matrix, rows) for marks in detection.subjects),
+            landmarks=state(detection.landmarks),
+            subjects=tuple(map(state, detection.subjects)),
         )
 
     def _judged(self, detection: Detection, geometry: Geometry) -> Detection:
@@ -504,6 +522,19 @@ class LandmarkModel:
     def _matching(self, upright: np.ndarray) -> Evaluate:
         """Trials of poses by the embedding alone of an image on its upright working grid."""
         return EmbeddingTrials(upright, self.embedding, self.descriptors, self.device)
+
+    @cached_property
+    def _mean_template(self) -> NDArray[np.float64]:
+        """Landmarks (n, d) on the working grid: mean of the templates, each aligned with the first one."""
+        first, *others = self.descriptors.positions.cpu().numpy().astype(float)
+        poses = [(template, fit_similarity(template, first, self.canvas)) for template in others]
+        centre = (np.asarray(self.canvas) - 1) / 2
+        aligned = [
+            (template - centre) @ pose.matrix.T + centre + pose.shift * max(self.canvas)
+            for template, pose in poses
+            if pose is not None
+        ]
+        return np.asarray(np.ma.masked_invalid([first, *aligned]).mean(0).filled(np.nan))
 
     @property
     def _template(self) -> np.ndarray:
