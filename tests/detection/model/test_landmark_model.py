@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from napari_landmark.data.landmarks import Status
 from napari_landmark.detection.embedding.template_matching import Template
 from napari_landmark.detection.model.landmark_model import LandmarkModel
 from napari_landmark.detection.model.serialization import read_model, save_model
+from napari_landmark.detection.model.stated_errors import StatedErrors
 from napari_landmark.detection.model.store import load_model
 from napari_landmark.detection.refinement.native_refinement import build_native_refiner
 from napari_landmark.detection.training.train import predict_cohort
@@ -168,6 +171,49 @@ class TestDetect:
         assert np.flatnonzero(np.isfinite(after)).tolist() == shown
         # Counted as without consensus, the others would raise the error of the whole image by a fifth and more.
         np.testing.assert_allclose(after[shown] / before[shown], 1, atol=0.1)
+
+
+class TestKriging:
+    """Predictions with stated errors: what is uncertain follows what is sure."""
+
+    @staticmethod
+    def stated(model, *, uncertain):
+        """Errors of a tenth of a pixel, of one landmark of hundreds."""
+        count = len(model.schema)
+        levels = np.where(np.arange(count) == uncertain, 500.0, 0.1)
+        covariances = levels[:, None, None] ** 2 * np.eye(2)
+        return StatedErrors(np.full(count, 1.0), covariances), levels
+
+    def test_an_uncertain_landmark_follows_the_others(self, unjudging, image):
+        alone = unjudging.detect(image).landmarks
+        errors, levels = self.stated(unjudging, uncertain=2)
+        factors = levels / alone.expected_errors()
+        unjudging.stated_errors = replace(errors, factors=factors)
+        kriged = unjudging.detect(image).landmarks
+        others = np.arange(len(levels)) != 2
+        np.testing.assert_allclose(kriged.positions()[others], alone.positions()[others], atol=1.0)
+        template = unjudging.descriptors.positions[0].cpu().numpy()
+        affine = np.column_stack([template, np.ones(len(template))])
+        told, *_ = np.linalg.lstsq(affine[others], alone.positions()[others], rcond=None)
+        expected = np.clip(affine[2] @ told, 0, 63)
+        before = np.linalg.norm(alone.positions()[2] - expected)
+        assert np.linalg.norm(kriged.positions()[2] - expected) < max(0.5 * before, 10)
+
+    def test_nothing_leaves_the_image(self, unjudging, image):
+        unjudging.stated_errors, _ = self.stated(unjudging, uncertain=0)
+        positions = unjudging.detect(image).landmarks.positions()
+        assert (positions >= -0.5).all()
+        assert (positions <= np.array(image.array.shape) - 0.5).all()
+
+    def test_a_landmark_without_stated_error_stays(self, unjudging, image):
+        alone = unjudging.detect(image).landmarks
+        errors, _ = self.stated(unjudging, uncertain=1)
+        factors, covariances = errors.factors.copy(), errors.covariances.copy()
+        factors[1] = covariances[1] = np.nan
+        unjudging.stated_errors = StatedErrors(factors, covariances)
+        kriged = unjudging.detect(image).landmarks
+        name = unjudging.schema.names[1]
+        assert kriged[name] == alone[name]
 
 
 class TestNativePixels:
