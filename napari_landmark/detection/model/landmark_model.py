@@ -421,10 +421,7 @@ class LandmarkModel:
             0..1, of the local refinement.
         """
         found = self._predict(pixels)
-        if self.stated_errors is None:
-            return found.positions, found.consensus
-        covariances = self.stated_errors.on_working_grid(found.error)
-        return krige(self._mean_template, found.positions, covariances), found.consensus
+        return found.positions, found.consensus
 
     def _predict(self, pixels: np.ndarray, *, heatmaps: bool = False) -> _Prediction:
         """Predict the landmarks of the template on the working grid."""

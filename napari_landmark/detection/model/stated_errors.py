@@ -59,10 +59,6 @@ class StatedErrors:
             image_state=marks.image_state,
         )
 
-    def on_working_grid(self, errors: ArrayLike) -> NDArray[np.float64]:
-        """Covariances (n, d, d), in squared pixels of the working grid, of predictions with expected errors (n,)."""
-        return with_mean_radial_error(self.covariances, np.asarray(errors, float) * self.factors)
-
     def to_json(self) -> dict[str, Any]:
         """Plain values, null where unknown."""
         unknown = np.isnan(self.factors)

@@ -31,13 +31,6 @@ def test_errors_are_scaled_and_covariances_agree_with_them():
     assert np.array_equal(stated.positions(), predicted().positions())
 
 
-def test_on_the_working_grid_they_are_those_of_the_template():
-    covariances = ERRORS.on_working_grid([3.0, 3.0, 3.0])
-    assert mean_radial_error(covariances)[:2] == pytest.approx([6, 1.5])
-    assert np.isnan(covariances[2]).all()
-    assert covariances[0][1, 1] / covariances[0][0, 0] == pytest.approx(25)
-
-
 def test_a_turned_image_turns_the_ellipse():
     turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
     covariance = np.array(ERRORS.state(predicted(), 2 * turn, range(3))["a"].covariance)
