@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Layer, Points
+from numpy.typing import NDArray
 
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.landmarks import Landmark, LandmarkSet
 from napari_landmark.gui.layers.error_ellipses import ErrorEllipses
 from napari_landmark.gui.layers.layer_transforms import camera_of, layer_place, put
 from napari_landmark.gui.layers.mark_colors import mark_colors, shows_confidence
+from napari_landmark.gui.layers.napari_internals import choose_point
 from napari_landmark.gui.layers.single_drawing import points_drawn_once, sliders_kept
 from napari_landmark.gui.session.annotation_editor import AnnotationEditor
 from napari_landmark.gui.session.mark_options import MarkShape
@@ -28,6 +30,7 @@ _RINGS = "Expected error (average)"
 MARK_RADIUS, CURRENT_MARK_RADIUS = 6.0, 9.0
 """Radii of marks in pixels of the screen: of any landmark, of the current one."""
 _LINE = 1.6  # pixels of the screen
+_ABOUT_AS_NEAR = 3.0  # pixels of the screen: no hand tells more apart
 _ANY_SIZE, _SPHERE_LIMITS = (2, 10_000), (15, 40)  # pixels of the screen
 _SPHERE = 1 / 80  # of the longest side of a volume
 _NO_PASTING = (
@@ -197,6 +200,7 @@ class LandmarkLayer:
             **place,
         )
         self._shade(rings, layer)
+        choose_point(layer, self._meant)
         layer.events.data.connect(self._on_data)
         layer.events.set_data.connect(self._on_set_data)
         layer.events.mode.connect(self._on_mode)
@@ -398,6 +402,28 @@ class LandmarkLayer:
             return
         if layer is not None and (str(layer.mode) == "add") != self._session.placing:
             self._session.set_placing(str(layer.mode) == "add")
+
+    def _meant(self, top: int, shown: NDArray[np.intp], position: NDArray[np.float64]) -> int:
+        """Row of the point that the mouse means, of those under it: the nearest one, of about as near the current one.
+
+        Marks of two landmarks may nearly coincide, such as those of the tips of incisors; the one that is drawn last
+        is not for that reason the one that is dragged.
+        """
+        viewer, layer = self._viewer(), self._layer
+        if viewer is None or layer is None:
+            return top
+        axes = [axis - viewer.dims.ndim for axis in viewer.dims.displayed]
+        lengths = np.asarray(layer.scale)[axes] / np.asarray(layer.scale)[-1]
+        steps = np.abs(np.asarray(layer.data)[shown][:, axes] - position[axes]) * lengths
+        under = (steps <= np.asarray(layer.size)[shown][:, None] / 2).all(axis=1)
+        if not under.any():
+            return top
+        rows, distances = shown[under], np.linalg.norm(steps[under], axis=1)
+        names = _names(layer)
+        for row in rows[distances <= distances.min() + _ABOUT_AS_NEAR * self._screen_pixel(layer)]:
+            if names[row] == self._session.current_landmark:
+                return int(row)
+        return int(rows[distances.argmin()])
 
     def _on_selected(self, event: Any = None) -> None:
         """Make the clicked point the current landmark."""

@@ -1,7 +1,8 @@
 """Private names of napari that the viewer uses, for which napari has nothing public; each may be absent.
 
-None is needed for a right result: without them the viewer draws more often, marks are napari's own points, arrow keys
-do not step through slices, and work goes on when a window closes. No other module uses a private name of napari.
+None is needed for a right result: without them the viewer draws more often, marks are napari's own points, the top-most
+of points that lie on each other is dragged, arrow keys do not step through slices, and work goes on when a window
+closes. No other module uses a private name of napari.
 
 `rename_dock` uses what napari calls public, but relies on when napari reads it: else an entry of the menu, chosen for a
 second time, would hide the dock instead of showing its step.
@@ -10,12 +11,14 @@ second time, would hide the dock instead of showing its step.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer, Points
 from napari.settings import get_settings
+from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
@@ -64,6 +67,25 @@ def color_managers(layer: Points) -> list[Any]:
     """Colours of the faces and of the borders of points, whose events draw the layer."""
     managers = (_private(layer, name) for name in ("_face", "_border"))
     return [manager for manager in managers if manager is not None]
+
+
+def choose_point(layer: Points, choose: Callable[[int, NDArray[np.intp], NDArray[np.float64]], int]) -> None:
+    """Let `choose` say which of several points under the mouse is meant; napari takes the top-most one.
+
+    It gets that one, all rows that are shown and the position of the mouse in data coordinates, and returns a row.
+    """
+    top_most = _private(layer, "_get_value")
+    if top_most is None:
+        return
+
+    def meant(position: Sequence[float]) -> int | None:
+        top = top_most(position)
+        shown = _private(layer, "_view_indices")
+        if top is None or shown is None:
+            return top
+        return choose(int(top), np.asarray(shown, dtype=np.intp), np.asarray(position, dtype=float))
+
+    layer._get_value = meant
 
 
 def slider_setter(viewer: ViewerModel) -> Callable[..., object] | None:

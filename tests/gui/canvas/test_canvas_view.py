@@ -69,6 +69,47 @@ def test_marks_are_where_napari_draws_the_points(canvas):
     np.testing.assert_allclose(position, (20, 15), atol=1e-9)
 
 
+class TestMarksOnEachOther:
+    """Two landmarks whose marks overlap on the screen, as the tips of incisors do in a whole film."""
+
+    first, second = NAMES[0], NAMES[1]
+
+    def place(self, canvas, apart):
+        """The second one so many pixels of the screen to the right of the first, and drawn over it."""
+        step = apart / camera_of(canvas.viewer).zoom
+        canvas.editor.place(self.first, (30.0, 20.0))
+        canvas.editor.place(self.second, (30.0, 20.0 + step))
+        canvas.session.set_placing(False)
+        canvas.qtbot.wait(30)
+        return {
+            name: np.array(mark.position) for name, mark in canvas.session.result().items() if mark.position
+        }
+
+    @pytest.mark.parametrize("current", [first, second])
+    def test_of_marks_that_coincide_the_current_one_is_dragged(self, canvas, current):
+        before = self.place(canvas, 2)
+        canvas.session.select_landmark(current)
+        start = canvas.at(before[current])
+        canvas.drag(start, start + QPointF(40, 30))
+        after = canvas.session.result()
+        (other,) = {self.first, self.second} - {current}
+        np.testing.assert_array_equal(after[other].position, before[other])
+        moved = np.subtract(after[current].position, before[current])
+        np.testing.assert_allclose(moved * camera_of(canvas.viewer).zoom, [30, 40], atol=2)
+
+    @pytest.mark.parametrize("wanted", [first, second])
+    def test_of_marks_that_overlap_the_nearer_one_is_dragged(self, canvas, wanted):
+        before = self.place(canvas, 5)
+        (other,) = {self.first, self.second} - {wanted}
+        canvas.session.select_landmark(other)
+        start = canvas.at(before[wanted])
+        canvas.drag(start, start + QPointF(40, 30))
+        after = canvas.session.result()
+        np.testing.assert_array_equal(after[other].position, before[other])
+        assert np.linalg.norm(np.subtract(after[wanted].position, before[wanted])) > 5
+        assert canvas.session.current_landmark == wanted
+
+
 def test_names_are_those_that_are_wanted(canvas):
     for number, name in enumerate(NAMES):
         canvas.editor.place(name, (10.0 + 9 * number, 15.0))
