@@ -35,6 +35,11 @@ def test_the_installed_version_has_all(make_napari_viewer):
     assert isinstance(napari_internals.main_window(viewer), QWidget)
     assert len(napari_internals.color_managers(layer)) == 2
     assert napari_internals.slider_setter(viewer) is not None
+    layer.data = np.array([[5.0, 5.0], [5.0, 5.2]])
+    asked = []
+    napari_internals.choose_point(layer, lambda top, shown, at: asked.append((top, set(shown))) or 0)
+    assert layer.get_value((5.0, 5.1)) == 0
+    assert asked == [(1, {0, 1})]
     with napari_internals.undrawn(layer):
         drawn = []
         layer.events.set_data.connect(drawn.append)
@@ -50,7 +55,7 @@ def test_the_installed_version_has_all(make_napari_viewer):
 
 def test_no_other_module_uses_them():
     names = set(re.findall(r'"(_[a-z]\w+)"', Path(napari_internals.__file__).read_text(encoding="utf-8")))
-    assert len(names) == 8
+    assert len(names) == 10
     used = re.compile(rf"""(?:(?<!self)\.|["'])(?:{"|".join(names)})\b""")
     modules = Path(napari_landmark.gui.__file__).parent.rglob("*.py")
     users = [path.name for path in modules if used.search(path.read_text(encoding="utf-8"))]
