@@ -19,6 +19,7 @@ from napari_landmark.learning.device import Device
 
 _STRIDE = 2
 _RADIUS, _SIGMA = 12.0, 3.0  # pixels
+_SHIFT = 3  # pixels of the working grid along each axis between the two patches that vote
 _PRIOR = 6.0  # pixels: standard deviation of the true position around the expected one
 
 
@@ -71,7 +72,7 @@ class PatchVotes:
 def detect_in_patches(
     detector: PatchDetector, image: Pixels, expected: np.ndarray, device: Device
 ) -> PatchVotes:
-    """Find each landmark in a patch around its expected position.
+    """Find each landmark around its expected position: the mean of two shifted patches.
 
     Parameters
     ----------
@@ -83,13 +84,15 @@ def detect_in_patches(
     network, side = detector.network, detector.window
     config = network.config
     network.eval()
-    pixels, origins = crop_patches_around(image, expected, side)
-    own = device.to(torch.arange(len(expected)))
+    centres = np.concatenate([expected - _SHIFT / 2, expected + _SHIFT / 2])
+    pixels, origins = crop_patches_around(image, centres, side)
+    own = device.to(torch.arange(len(expected)).repeat(2))
     with torch.no_grad(), device.autocast():
         logits, offsets = network.of_one(device.to(pixels), own)
     cells = network.cell_positions((side,) * config.spatial_dims, logits.device)
-    around = device.to(torch.from_numpy(np.asarray(expected, float)).float() - origins)
+    around = device.to(torch.from_numpy(np.concatenate([expected, expected])).float() - origins)
     heat = (logits - (cells - around[:, None]).square().sum(-1) / (2 * _PRIOR**2)).softmax(-1)
     positions = (heat[..., None] * (cells + offsets * config.radius)).sum(1)
     spread = (heat * (cells - positions[:, None]).norm(dim=-1)).sum(-1)
-    return PatchVotes((positions.cpu() + origins).numpy().astype(float), spread.cpu().numpy())
+    found = (positions.cpu() + origins).unflatten(0, (2, -1)).mean(0)
+    return PatchVotes(found.numpy().astype(float), spread.unflatten(0, (2, -1)).mean(0).cpu().numpy())

@@ -152,13 +152,11 @@ def detect_images(
             image = item[1].result()
             return image, model.detect(image, heatmaps=heatmaps is not None)
 
-        images = _read_ahead(todo, spacing, default_spacing)
+        found.cancelled = bool(cancel and cancel.cancelled and todo)
+        images = _read_ahead([] if found.cancelled else todo, spacing, default_spacing)
         results = side_by_side(detect, images, device=model.device, ndim=len(model.canvas))
         stack.enter_context(closing(results))
         for done, ((reference, _), outcome) in enumerate(results, start=1):
-            if cancel and cancel.cancelled:
-                found.cancelled = True
-                break
             name, path = reference.name, reference.path
             try:
                 image, detection = outcome.result()
@@ -186,6 +184,9 @@ def detect_images(
                     )
             if progress:
                 progress(ProgressEvent("detecting", (found.n_resumed + done) / len(references)))
+            if cancel and cancel.cancelled and done < len(todo):
+                found.cancelled = True
+                break
     found.in_order([reference.name for reference in references])
     return found
 

@@ -387,11 +387,11 @@ def predict_cohort(
             return earlier
         return model.detect_in_cohort(cohort, number)
 
+    if cancel is not None and cancel.cancelled:
+        chosen = []
     results = side_by_side(predict, chosen, device=model.device, ndim=cohort.ndim)
     try:
         for (name, path), outcome in results:
-            if cancel is not None and cancel.cancelled:
-                break
             try:
                 detection = outcome.result()
             except PoseNotFoundError as error:
@@ -401,21 +401,23 @@ def predict_cohort(
                 if not_found is not None:
                     not_found[name] = str(error).removeprefix(f"{name}: ")
             else:
-                if isinstance(detection, Detection):
+                if isinstance(detection, tuple):
+                    found[name], _, pose = detection
+                    further[name] = kept.content.further_subjects(name) if kept is not None else ()
+                else:
                     found[name], pose = detection.landmarks, detection.pose
                     further[name] = detection.subjects[1:]
                     if kept is not None:
                         geometry = cohort.geometry(cohort.index(name))
                         kept.add(name, path, found[name], geometry, pose, further_subjects=further[name])
-                else:
-                    found[name], _, pose = detection
-                    further[name] = kept.content.further_subjects(name) if kept is not None else ()
             if poses is not None:
                 poses[name] = pose
             if len(found) - written >= _WRITTEN_AT_ONCE:
                 write()
             if progress:
                 progress(ProgressEvent("predicting cohort", len(found) / len(chosen)))
+            if cancel is not None and cancel.cancelled:
+                break
     finally:
         results.close()
         if kept is not None:

@@ -12,6 +12,7 @@ from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.training.train import predict_cohort
+from napari_landmark.learning.device import choose_device
 
 SCHEMA = LandmarkSchema(("a", "b"))
 
@@ -33,7 +34,8 @@ def test_those_of_the_image_that_shows_them(tmp_path):
         several = subjects if len(subjects) > 1 else ()
         return SimpleNamespace(landmarks=subjects[0], subjects=several, pose=Pose.upright(2))
 
-    predict_cohort(SimpleNamespace(detect_in_cohort=detect), cohort, study=study)
+    model = SimpleNamespace(detect_in_cohort=detect, device=choose_device("cpu"))
+    predict_cohort(model, cohort, study=study)
     assert study.load_further_subjects("one.png") == ()
     (second,) = study.load_further_subjects("two.png")
     np.testing.assert_allclose(second.positions(2), marks(30).positions(2))
