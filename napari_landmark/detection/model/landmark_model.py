@@ -8,7 +8,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -43,7 +42,6 @@ from napari_landmark.detection.model.uncertainty import (
 from napari_landmark.detection.pose.candidates import ContentBounds
 from napari_landmark.detection.pose.options import PoseOptions
 from napari_landmark.detection.pose.search import Evaluate, PoseSearch, PoseTrial
-from napari_landmark.detection.pose.similarity import fit_similarity
 from napari_landmark.detection.refinement.local_refinement import (
     LocalRefiner,
     embedding_prior,
@@ -277,7 +275,7 @@ class LandmarkModel:
             if self.patch_detector is not None and self.patch_detector.is_alone:
                 return stated  # it has learned the shapes from more images than are templates
             found = stated.positions(len(self.canvas))
-            kriged = krige(self._mean_template[rows], found, stated.covariances(len(self.canvas)))
+            kriged = krige(self._template[rows], found, stated.covariances(len(self.canvas)))
             first, last = np.minimum(found, -0.5), np.maximum(found, np.asarray(geometry.shape) - 0.5)
             inside = np.clip(kriged, first, last)  # none leaves the image
             return LandmarkSet(
@@ -524,19 +522,6 @@ class LandmarkModel:
     def _matching(self, upright: np.ndarray) -> Evaluate:
         """Trials of poses by the embedding alone of an image on its upright working grid."""
         return EmbeddingTrials(upright, self.embedding, self.descriptors, self.device)
-
-    @cached_property
-    def _mean_template(self) -> NDArray[np.float64]:
-        """Landmarks (n, d) on the working grid: mean of the templates, each aligned with the first one."""
-        first, *others = self.descriptors.positions.cpu().numpy().astype(float)
-        poses = [(template, fit_similarity(template, first, self.canvas)) for template in others]
-        centre = (np.asarray(self.canvas) - 1) / 2
-        aligned = [
-            (template - centre) @ pose.matrix.T + centre + pose.shift * max(self.canvas)
-            for template, pose in poses
-            if pose is not None
-        ]
-        return np.asarray(np.ma.masked_invalid([first, *aligned]).mean(0).filled(np.nan))
 
     @property
     def _template(self) -> np.ndarray:
