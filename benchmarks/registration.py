@@ -7,7 +7,7 @@
 Sets: `phantoms` (synthetic hands of sample_data), and under --data DIR `chest_lungs/images` and `masks`,
 `cephalograms/images` and `landmarks.csv` (ISBI 2015), `mouse_ct/images` and `landmarks.csv`, `brains/images`,
 `labels` and `landmarks.csv`. The pairs and the labelled images follow from a fixed seed and are printed. SimpleITK and
-elastix are compared with, for volumes ANTs and greedy, too. Transforms found by them are kept under --cache DIR
+elastix are compared with, for volumes ANTs, greedy and dipy, too. Transforms found by them are kept under --cache DIR
 and not computed again; --retime K computes the first K of them anew to time them on an idle machine.
 """
 
@@ -106,7 +106,7 @@ def wanted(name: str, words: str | None) -> bool:
 
 
 def baselines_for(data: PairSet) -> dict[str, Baseline]:
-    """Methods to compare with, as far as they are installed: ``pip install itk-elastix antspyx picsl-greedy``."""
+    """Methods to compare with, as far as they are installed: ``pip install itk-elastix antspyx picsl-greedy dipy``."""
     found = dict(BASELINES)
     if data.image(data.pairs[0][0]).geometry.ndim == 3:
         found |= many_initializations() if data.any_rotation else volume_baselines()

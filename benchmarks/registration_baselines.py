@@ -1,4 +1,4 @@
-"""Registration without this package, to compare with: none, SimpleITK, elastix; for volumes ANTs, greedy.
+"""Registration without this package, to compare with: none, SimpleITK, elastix; for volumes ANTs, greedy, dipy.
 
 Every function takes the fixed and the moving image as they were read, and returns the displacement of each pixel of the
 fixed image to its position in the moving one: (*fixed.shape, ndim) in world units (mm; pixels where the spacing is not
