@@ -91,6 +91,20 @@ Steps = Annotated[
     typer.Option(metavar="N", help="Optimisation steps on each pair; 0 keeps the model's result"),
 ]
 
+WorkingSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Longest side of the grid without a model; less is faster: volumes take seconds with 128",
+    ),
+]
+AnyRotation = Annotated[
+    bool | None,
+    typer.Option(
+        "--any-rotation/--upright", help="Search all rotations, or none; without it those of volumes only"
+    ),
+]
+
 
 @app.command()
 def train(
@@ -488,6 +502,8 @@ def register_pair(
     spacing: Spacing = None,
     device: Device = "auto",
     steps: Steps = None,
+    working_size: WorkingSize = None,
+    any_rotation: AnyRotation = None,
     region_weight: RegionWeights = None,
 ) -> None:
     """Register one image to another, with a model or without."""
@@ -505,6 +521,8 @@ def register_pair(
         spacing=spacing,
         device=device,
         steps=steps,
+        working_size=working_size,
+        any_rotation=any_rotation,
         region_weights=region_weight or [],
     )
 
@@ -558,6 +576,8 @@ def register_labels(
     spacing: Spacing = None,
     device: Device = "auto",
     steps: Steps = None,
+    working_size: WorkingSize = None,
+    any_rotation: AnyRotation = None,
     check: Annotated[
         bool,
         typer.Option(help="Label the labelled images by one another, too, to tell the expected overlap"),
@@ -574,6 +594,8 @@ def register_labels(
         spacing=spacing,
         device=device,
         steps=steps,
+        working_size=working_size,
+        any_rotation=any_rotation,
         check=check,
     )
 

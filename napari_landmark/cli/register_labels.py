@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 from napari_landmark.cli.destination import check_writable
-from napari_landmark.cli.register_pair import check_steps
+from napari_landmark.cli.register_pair import check_steps, check_working_size
 from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_progress
 from napari_landmark.data.cohort.folder import image_files
 from napari_landmark.data.errors import InputError
@@ -24,6 +24,8 @@ def run_register_labels(
     spacing: float | None,
     device: str,
     steps: int | None,
+    working_size: int | None,
+    any_rotation: bool | None,
     check: bool,
 ) -> None:
     """Carry the label maps of a few images of a folder to all others."""
@@ -32,7 +34,12 @@ def run_register_labels(
     from napari_landmark.registration.pairwise.cohort_labels import TABLE, LabelledCohort, label_cohort
 
     choose_device(device)
-    options = PairOptions(steps=check_steps(steps), device=device)
+    options = PairOptions(
+        steps=check_steps(steps),
+        device=device,
+        working_size=check_working_size(working_size, model),
+        any_rotation=any_rotation,
+    )
     for folder, what in (
         (images, "--images names the folder of the images"),
         (labels, "--labels names the folder of the label maps"),

@@ -14,6 +14,8 @@ from napari_landmark.cli.terminal_progress import cancel_on_interrupt, terminal_
 from napari_landmark.data.errors import InputError
 from napari_landmark.learning.device import choose_device
 
+_LEAST_SIZE = 32  # the coarsest of the grids on which images are compared would have hardly a cell
+
 
 def run_register_pair(
     *,
@@ -28,6 +30,8 @@ def run_register_pair(
     spacing: float | None,
     device: str,
     steps: int | None,
+    working_size: int | None,
+    any_rotation: bool | None,
     region_weights: Sequence[str],
 ) -> None:
     """Register two images and write all results into a folder, at the end."""
@@ -35,6 +39,7 @@ def run_register_pair(
 
     chosen = choose_device(device)
     regions, steps = parse_region_weights(region_weights), check_steps(steps)
+    working_size = check_working_size(working_size, model)
     check_writable(out, folder=True)
     files = PairFiles(
         fixed=fixed,
@@ -52,6 +57,8 @@ def run_register_pair(
             spacing=spacing,
             device=device,
             steps=steps,
+            working_size=working_size,
+            any_rotation=any_rotation,
             regions=regions,
             progress=progress,
             cancel=cancel,
@@ -69,6 +76,17 @@ def check_steps(steps: int | None) -> int | None:
     if steps is not None and steps < 0:
         raise InputError(f"--steps {steps}: give a number from 0 on")
     return steps
+
+
+def check_working_size(size: int | None, model: Path | None) -> int | None:
+    """Longest side of the working grid; InputError where it is too small, or that of a model."""
+    if size is None:
+        return None
+    if model is not None:
+        raise InputError(f"--working-size {size}: a model has a grid of its own; leave out one of the two")
+    if size < _LEAST_SIZE:
+        raise InputError(f"--working-size {size}: give {_LEAST_SIZE} or more")
+    return size
 
 
 def _summary(measures: dict[str, Any]) -> list[str]:

@@ -34,12 +34,21 @@ def test_the_others_are_labelled(arguments, tmp_path, capsys):
     assert main(arguments()) == 0  # nothing is left to do
 
 
+def test_other_settings_are_not_mixed(arguments, capsys):
+    assert main(arguments(**{"working-size": 48})) == 0
+    assert main([*arguments(**{"working-size": 48}), "--any-rotation"]) == 2
+    assert "any_rotation null, now true" in capsys.readouterr().err
+    assert main(arguments()) == 2
+    assert "working_size 48, now null" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"images": "nothing"}, "nothing: there is no such folder; --images"),
         ({"labels": "nothing"}, "nothing: there is no such folder; --labels"),
         ({"steps": -1}, "--steps -1"),
+        ({"working-size": 8}, "--working-size 8: give 32 or more"),
         ({"model": "nothing"}, "nothing: holds no registration model"),
     ],
 )

@@ -154,6 +154,19 @@ def test_volumes(arguments, tmp_path, monkeypatch):
     assert names == {"measures.json", "overview.png", "transform.json", "transform.nrrd", "warped.nrrd"}
 
 
+@pytest.mark.parametrize(("flag", "searched"), [("--any-rotation", True), ("--upright", False), (None, None)])
+def test_the_grid_and_the_search_of_rotations(arguments, monkeypatch, flag, searched):
+    seen = []
+    honest = pair_module.register_pair
+    monkeypatch.setattr(
+        pair_module,
+        "register_pair",
+        lambda *given, options, **others: seen.append(options) or honest(*given, options=options, **others),
+    )
+    assert main(arguments(*([flag] if flag else []), **{"working-size": 48})) == 0
+    assert (seen[0].working_size, seen[0].any_rotation) == (48, searched)
+
+
 def test_stopped(arguments, tmp_path, monkeypatch, capsys):
     honest = pair_module.register_pair
 
@@ -182,6 +195,8 @@ class TestRefuses:
             ({"fixed-labels": "nothing.png"}, "nothing.png: there is no such file"),
             ({"moving-landmarks": "nothing.csv"}, "nothing.csv: there is no such file"),
             ({"steps": -1}, "--steps -1: give a number from 0 on"),
+            ({"working-size": 8}, "--working-size 8: give 32 or more"),
+            ({"working-size": 64, "model": "any"}, "--working-size 64: a model has a grid of its own"),
             ({"spacing": 0}, "--spacing"),
             ({"device": "tpu"}, "device 'tpu' is unknown"),
             ({"region-weight": "x"}, "--region-weight x: give LABEL=WEIGHT"),

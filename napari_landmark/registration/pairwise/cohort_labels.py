@@ -150,6 +150,7 @@ def label_cohort(
         "model": None if model is None else str(model.absolute()),
         "steps": options.steps,
         "working_size": options.working_size,
+        "any_rotation": options.any_rotation,
     }
     keep_settings(out / SETTINGS, settings, what="label maps")
     checked = list(atlases) if check and len(atlases) >= _LEAST_TO_CHECK else []

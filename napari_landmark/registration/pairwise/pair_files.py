@@ -67,6 +67,8 @@ def register_files(
     spacing: float | None = None,
     device: str = "auto",
     steps: int | None = None,
+    working_size: int | None = None,
+    any_rotation: bool | None = None,
     regions: Mapping[int, float] | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -81,8 +83,8 @@ def register_files(
         Folder of a trained model.
     spacing : float, optional
         Millimetres per pixel instead of the files' own.
-    steps : int, optional
-        Of the instance optimization.
+    steps, working_size, any_rotation
+        As in `PairOptions`.
     regions : mapping of int to float, optional
         Weights of labels.
 
@@ -117,7 +119,13 @@ def register_files(
         moving_labels=labels_m,
         fixed_landmarks=marks_f,
         moving_landmarks=marks_m,
-        options=PairOptions(steps=steps, weights=own.with_regions(regions or {}), device=device),
+        options=PairOptions(
+            steps=steps,
+            weights=own.with_regions(regions or {}),
+            device=device,
+            working_size=working_size,
+            any_rotation=any_rotation,
+        ),
         progress=progress,
         cancel=cancel,
     )
