@@ -290,11 +290,33 @@ class Session:
         self.select_unplaced()
 
     def step(self, by: int) -> None:
-        """Show the image that many places on, or back, in the order of the list on show; stops at the ends."""
-        if self.cohort is not None and self.current_image:
-            if not self.image_order.names:
-                raise InputError("no image is listed: choose another filter in the list of images")
-            self.show(self.image_order.beside(self.current_image, by))
+        """Show the image that many places on, or back, in the order of the list on show; stops at the ends.
+
+        Images that cannot be read are passed over, with a warning.
+
+        Raises
+        ------
+        InputError
+            No image is listed, or none from there on can be read; the current one stays.
+        """
+        if self.cohort is None or not self.current_image:
+            return
+        if not self.image_order.names:
+            raise InputError("no image is listed: choose another filter in the list of images")
+        name, problem = self.image_order.beside(self.current_image, by), None
+        while True:
+            try:
+                self.show(name)
+            except InputError as error:
+                problem = problem or error
+                beyond = self.image_order.beside(name, 1 if by > 0 else -1)
+                if beyond == name:
+                    raise problem from error
+                name = beyond
+            else:
+                break
+        if problem is not None:
+            self.message.emit("warning", word(problem))
 
     def read_image(self) -> MedicalImage:
         """Read the current image; InputError where its file cannot be read any more."""

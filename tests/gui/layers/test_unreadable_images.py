@@ -47,6 +47,18 @@ class TestUnreadable:
         assert seen == []
         assert list(session.study.annotations()) == ["hand_001.png"]
 
+    def test_the_next_one_that_can_be_read_is_shown(self, broken, hands):
+        session, heard = get_session(broken), []
+        shutil.copy(hands[0] / "hand_003.png", session.study.images / "hand_003.png")
+        session.message.connect(lambda kind, text: heard.append((kind, text)))
+        session.step(1)
+        assert session.current_image == "hand_003.png"
+        ((kind, text),) = heard
+        assert kind == "warning"
+        assert "hand_002.png" in text
+        session.step(-1)
+        assert session.current_image == "hand_001.png"
+
     def test_the_arrow_and_the_lists_tell_and_stay(self, broken, qtbot):
         session, heard = get_session(broken), []
         session.message.connect(lambda kind, text: heard.append(kind))
