@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from napari_landmark.data.cohort.folder import file_state
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.atomic import atomic_write
 from napari_landmark.data.files.csv_table import guarded_name
@@ -59,6 +62,13 @@ class CohortImages:
     landmarks: Mapping[str, LandmarkSet] = field(default_factory=dict)
     spacing: float | tuple[float, ...] | None = None
 
+    def state(self, name: str) -> str:
+        """Digest that changes with the file of an image, of its label map, and with its landmarks."""
+        files = [self.images[name], *([self.labels[name]] if name in self.labels else [])]
+        landmarks = self.landmarks.get(name, {})
+        known = [_states(files), self.spacing, [(n, mark.position) for n, mark in landmarks.items()]]
+        return sha256(json.dumps(known).encode()).hexdigest()
+
 
 @dataclass
 class CohortRegistration:
@@ -78,6 +88,17 @@ class CohortRegistration:
     cancelled: bool = False
 
 
+def _states(files: Sequence[Path]) -> list[tuple[int, int] | None]:
+    """Size and time of change of each file, as `file_state` gives them; None where it is gone."""
+    found: list[tuple[int, int] | None] = []
+    for file in files:
+        try:
+            found.append(file_state(file))
+        except OSError:
+            found.append(None)
+    return found
+
+
 def register_cohort(
     cohort: CohortImages,
     out: Path,
@@ -93,7 +114,8 @@ def register_cohort(
     """Register every image of a cohort to one of them.
 
     Each gets a folder of its name with the files of `write_pair`. Images that an earlier call with the same settings
-    registered are not done again. ``registrations.csv`` has a row for each.
+    registered are not done again, unless they, their label maps or landmarks, or those of the fixed image, have
+    changed. ``registrations.csv`` has a row for each.
 
     Parameters
     ----------
@@ -136,12 +158,13 @@ def register_cohort(
         "guided": guide,
     }
     keep_settings(out / SETTINGS, settings, what="registrations")
-    found = CohortRegistration()
+    found, fixed_state = CohortRegistration(), cohort.state(cohort.fixed)
     for done, name in enumerate(moving_names):
         if cancel is not None and cancel.cancelled:
             break
         folder = out / name
-        measures = _finished(folder, cohort.fixed, name)
+        inputs = {"fixed": fixed_state, "moving": cohort.state(name)}
+        measures = _finished(folder, cohort.fixed, name, inputs)
         if measures is None:
             try:
                 moving = _Loaded.read(cohort, name)
@@ -166,7 +189,7 @@ def register_cohort(
                     *(fixed.labels, moving.labels, fixed.landmarks, moving.landmarks),
                     guided=guide,
                 )
-                measures = pair.measures()
+                measures = pair.measures() | {"inputs": inputs}
                 write_pair(pair, folder, measures=measures)
             except InputError as error:
                 found.problems[name] = str(error)
@@ -200,18 +223,14 @@ class _Loaded:
         return cls(image, labels, landmarks if placed else None)
 
 
-def _finished(folder: Path, fixed: str, moving: str) -> dict[str, Any] | None:
-    """Measures of a registration that was finished before: they are its last file."""
+def _finished(folder: Path, fixed: str, moving: str, inputs: dict[str, str]) -> dict[str, Any] | None:
+    """Measures of a registration of the same inputs that was finished before: they are its last file."""
     try:
         measures = read_json_object(folder / MEASURES)
     except (OSError, InputError):
         return None
-    done = (measures.get("fixed"), measures.get("moving"), measures.get("cancelled")) == (
-        fixed,
-        moving,
-        False,
-    )
-    return measures if done else None
+    expected = {"fixed": fixed, "moving": moving, "cancelled": False, "inputs": inputs}
+    return measures if all(measures.get(key) == value for key, value in expected.items()) else None
 
 
 def _part_of(progress: Progress | None, done: int, count: int) -> Progress | None:

@@ -79,6 +79,25 @@ def test_what_is_finished_is_kept(images, tmp_path, calls):
         register_cohort(cohort, tmp_path, device="cpu", steps=3)
 
 
+def test_what_has_changed_is_registered_again(images, data, tmp_path, calls):
+    truth, out, options = read_landmarks(data / "truth.csv"), tmp_path / "out", {"device": "cpu", "steps": 1}
+    others = [name for name in images if name != FIXED]
+
+    def again(landmarks):
+        calls.clear()
+        register_cohort(CohortImages(fixed=FIXED, images=images, landmarks=landmarks), out, **options)
+        return list(calls)
+
+    assert again(truth) == others
+    assert again(truth) == []
+    images[others[1]].touch()
+    assert again(truth) == [others[1]]
+    moved = {**truth, others[0]: truth[others[2]]}
+    assert again(moved) == [others[0]]
+    assert again({**moved, FIXED: truth[others[0]]}) == others
+    assert again({**moved, FIXED: truth[others[0]]}) == []
+
+
 def test_an_image_that_cannot_be_read_is_named_and_the_others_go_on(images, data, tmp_path):
     (data / "images" / "hand_002.png").write_bytes(b"no picture")
     images["gone.png"] = data / "images" / "gone.png"
