@@ -272,8 +272,8 @@ class LandmarkModel:
 
         def state(marks: LandmarkSet) -> LandmarkSet:
             stated = errors.state(marks, transform.matrix, rows)
-            if self.patch_detector is not None and self.patch_detector.is_alone:
-                return stated  # it has learned the shapes from more images than are templates
+            if not errors.kriges or (self.patch_detector is not None and self.patch_detector.is_alone):
+                return stated  # one that is alone has learned the shapes from more images than are templates
             found = stated.positions(len(self.canvas))
             kriged = krige(self._template[rows], found, stated.covariances(len(self.canvas)))
             first, last = np.minimum(found, -0.5), np.maximum(found, np.asarray(geometry.shape) - 0.5)

@@ -29,10 +29,14 @@ class StatedErrors:
         Stated error over the expected error that the signs of a prediction tell; NaN where nothing was measured.
     covariances : (n, d, d) array
         Of the error on the working grid in the template's pose, in squared pixels; NaN as above.
+    kriges : bool
+        Whether predictions are kriged with these covariances. Not those of models of earlier versions, which predict
+        what they did.
     """
 
     factors: NDArray[np.float64]
     covariances: NDArray[np.float64]
+    kriges: bool = True
 
     def state(self, marks: LandmarkSet, matrix: NDArray[np.float64], rows: ArrayLike) -> LandmarkSet:
         """Predictions with stated errors instead of expected ones, and with covariances.
@@ -71,6 +75,7 @@ class StatedErrors:
             "covariances": [
                 None if absent else rows for absent, rows in zip(unknown, covariances, strict=True)
             ],
+            **({"kriges": True} if self.kriges else {}),
         }
 
     @classmethod
@@ -89,7 +94,7 @@ class StatedErrors:
             raise ValueError(f"stated errors {values!r:.40}")
         if not np.isfinite(matrices).all() or (np.linalg.eigvalsh(matrices) <= 0).any():
             raise ValueError(f"stated errors {values!r:.40}")
-        return cls(factors, covariances)
+        return cls(factors, covariances, values.get("kriges") is True)
 
 
 def _stated(mark: Landmark, error: float, covariance: NDArray[np.float64]) -> Landmark:

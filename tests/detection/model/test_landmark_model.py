@@ -205,6 +205,12 @@ class TestKriging:
         assert (positions >= -0.5).all()
         assert (positions <= np.array(image.array.shape) - 0.5).all()
 
+    def test_a_model_of_an_earlier_version_predicts_what_it_did(self, unjudging, image):
+        alone = unjudging.detect(image).landmarks
+        errors, _ = self.stated(unjudging, uncertain=2)
+        unjudging.stated_errors = replace(errors, kriges=False)
+        np.testing.assert_array_equal(unjudging.detect(image).landmarks.positions(), alone.positions())
+
     def test_many_annotated_images_tell_the_shapes_themselves(self, unjudging, image):
         unjudging.patch_detector = replace(unjudging.patch_detector, is_alone=True)
         alone = unjudging.detect(image).landmarks

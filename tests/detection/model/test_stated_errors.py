@@ -49,6 +49,15 @@ def test_a_missing_landmark_states_nothing():
     assert ERRORS.state(marks, np.eye(2), range(3))["a"] == marks["a"]
 
 
+def test_models_of_earlier_versions_predict_what_they_did():
+    values = ERRORS.to_json()
+    assert StatedErrors.from_json(values, 3, 2).kriges
+    del values["kriges"]
+    earlier = StatedErrors.from_json(values, 3, 2)
+    assert not earlier.kriges
+    assert earlier.to_json() == values
+
+
 def test_kept_in_a_file():
     again = StatedErrors.from_json(json.loads(json.dumps(ERRORS.to_json())), 3, 2)
     assert np.array_equal(again.factors, ERRORS.factors, equal_nan=True)
