@@ -65,8 +65,8 @@ class CohortImages:
     def state(self, name: str) -> str:
         """Digest that changes with the file of an image, of its label map, and with its landmarks."""
         files = [self.images[name], *([self.labels[name]] if name in self.labels else [])]
-        landmarks = self.landmarks.get(name, {})
-        known = [_states(files), self.spacing, [(n, mark.position) for n, mark in landmarks.items()]]
+        marks = self.landmarks[name].values() if name in self.landmarks else ()
+        known = [_states(files), self.spacing, [(mark.name, mark.position) for mark in marks]]
         return sha256(json.dumps(known).encode()).hexdigest()
 
 
