@@ -272,10 +272,11 @@ class LandmarkModel:
 
         def state(marks: LandmarkSet) -> LandmarkSet:
             stated = errors.state(marks, transform.matrix, rows)
-            if not errors.kriges or (self.patch_detector is not None and self.patch_detector.is_alone):
+            if errors.shares is None or (self.patch_detector is not None and self.patch_detector.is_alone):
                 return stated  # one that is alone has learned the shapes from more images than are templates
             found = stated.positions(len(self.canvas))
-            kriged = krige(self._template[rows], found, stated.covariances(len(self.canvas)))
+            noise = stated.covariances(len(self.canvas)) * errors.shares[rows][:, None, None]
+            kriged = krige(self._template[rows], found, noise)
             first, last = np.minimum(found, -0.5), np.maximum(found, np.asarray(geometry.shape) - 0.5)
             inside = np.clip(kriged, first, last)  # none leaves the image
             return LandmarkSet(

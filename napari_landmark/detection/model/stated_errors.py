@@ -29,14 +29,14 @@ class StatedErrors:
         Stated error over the expected error that the signs of a prediction tell; NaN where nothing was measured.
     covariances : (n, d, d) array
         Of the error on the working grid in the template's pose, in squared pixels; NaN as above.
-    kriges : bool
-        Whether predictions are kriged with these covariances. Not those of models of earlier versions, which predict
-        what they did.
+    shares : (n,) array, optional
+        Part of each covariance with which predictions are kriged: without the clicks of persons, which are no errors
+        of the found positions. None for models of earlier versions, which predict what they did.
     """
 
     factors: NDArray[np.float64]
     covariances: NDArray[np.float64]
-    kriges: bool = True
+    shares: NDArray[np.float64] | None = None
 
     def state(self, marks: LandmarkSet, matrix: NDArray[np.float64], rows: ArrayLike) -> LandmarkSet:
         """Predictions with stated errors instead of expected ones, and with covariances.
@@ -75,7 +75,7 @@ class StatedErrors:
             "covariances": [
                 None if absent else rows for absent, rows in zip(unknown, covariances, strict=True)
             ],
-            **({"kriges": True} if self.kriges else {}),
+            **({} if self.shares is None else {"shares": _nullable(self.shares)}),
         }
 
     @classmethod
@@ -94,7 +94,13 @@ class StatedErrors:
             raise ValueError(f"stated errors {values!r:.40}")
         if not np.isfinite(matrices).all() or (np.linalg.eigvalsh(matrices) <= 0).any():
             raise ValueError(f"stated errors {values!r:.40}")
-        return cls(factors, covariances, values.get("kriges") is True)
+        shares = None
+        if "shares" in values:
+            shares = np.array([np.nan if value is None else float(value) for value in values["shares"]])
+            told = shares[~np.isnan(shares)]
+            if shares.shape != (count,) or not ((told > 0) & (told <= 1)).all():
+                raise ValueError(f"stated errors {values!r:.40}")
+        return cls(factors, covariances, shares)
 
 
 def _stated(mark: Landmark, error: float, covariance: NDArray[np.float64]) -> Landmark:
@@ -102,3 +108,7 @@ def _stated(mark: Landmark, error: float, covariance: NDArray[np.float64]) -> La
         return mark
     symmetric = (covariance + covariance.T) / 2
     return replace(mark, expected_error=error, covariance=tuple(map(tuple, symmetric.tolist())))
+
+
+def _nullable(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(value) else value for value in values.round(_DECIMALS).tolist()]

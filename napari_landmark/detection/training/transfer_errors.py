@@ -45,6 +45,8 @@ _LEAST_ERROR = 0.1  # pixels of the working grid
 # Images held out that count as much as transfers do, for a single landmark and for all together.
 _OWN_IMAGES, _ALL_IMAGES = 4.0, 1.0
 
+_LEAST_SHARE = 0.01  # of a covariance: kriging needs some noise
+
 
 def measure_stated_errors(
     model: LandmarkModel,
@@ -152,6 +154,8 @@ def _summarize(
     gross = _GROSS * np.maximum(usual, np.median(usual)) + _LEAST_ERROR
     click = _CLICK * max(canvas)
     levels = np.hypot(np.nanmean(np.minimum(lengths, gross), axis=0), click)
+    shares = np.full(count, np.nan)
+    shares[used] = np.clip(1 - (click / levels) ** 2, _LEAST_SHARE, 1.0)
     logs = np.log(levels)
     levels = np.exp(logs.mean() + (1 - _COMMON_SHARE) * (logs - logs.mean())) * np.sqrt(1 + 1 / shown[used])
     if held_out is not None:
@@ -163,7 +167,7 @@ def _summarize(
     for level, column in zip(levels, np.flatnonzero(used), strict=True):
         own = offsets[known[:, column], column]
         covariances[column] = _covariance(own, click, float(level))
-    return StatedErrors(factors, covariances)
+    return StatedErrors(factors, covariances, shares)
 
 
 def _with_held_out(levels: NDArray[np.float64], offsets: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -182,7 +182,7 @@ class TestKriging:
         count = len(model.schema)
         levels = np.where(np.arange(count) == uncertain, 500.0, 0.1)
         covariances = levels[:, None, None] ** 2 * np.eye(2)
-        return StatedErrors(np.full(count, 1.0), covariances), levels
+        return StatedErrors(np.full(count, 1.0), covariances, np.ones(count)), levels
 
     def test_an_uncertain_landmark_follows_the_others(self, unjudging, image):
         alone = unjudging.detect(image).landmarks
@@ -208,7 +208,7 @@ class TestKriging:
     def test_a_model_of_an_earlier_version_predicts_what_it_did(self, unjudging, image):
         alone = unjudging.detect(image).landmarks
         errors, _ = self.stated(unjudging, uncertain=2)
-        unjudging.stated_errors = replace(errors, kriges=False)
+        unjudging.stated_errors = replace(errors, shares=None)
         np.testing.assert_array_equal(unjudging.detect(image).landmarks.positions(), alone.positions())
 
     def test_many_annotated_images_tell_the_shapes_themselves(self, unjudging, image):
@@ -222,7 +222,7 @@ class TestKriging:
         errors, _ = self.stated(unjudging, uncertain=1)
         factors, covariances = errors.factors.copy(), errors.covariances.copy()
         factors[1] = covariances[1] = np.nan
-        unjudging.stated_errors = StatedErrors(factors, covariances)
+        unjudging.stated_errors = StatedErrors(factors, covariances, errors.shares)
         kriged = unjudging.detect(image).landmarks
         name = unjudging.schema.names[1]
         assert kriged[name] == alone[name]

@@ -50,12 +50,16 @@ def test_a_missing_landmark_states_nothing():
 
 
 def test_models_of_earlier_versions_predict_what_they_did():
-    values = ERRORS.to_json()
-    assert StatedErrors.from_json(values, 3, 2).kriges
-    del values["kriges"]
-    earlier = StatedErrors.from_json(values, 3, 2)
-    assert not earlier.kriges
-    assert earlier.to_json() == values
+    assert StatedErrors.from_json(ERRORS.to_json(), 3, 2).shares is None
+    newer = StatedErrors(ERRORS.factors, ERRORS.covariances, np.array([0.5, 1.0, np.nan]))
+    again = StatedErrors.from_json(json.loads(json.dumps(newer.to_json())), 3, 2)
+    assert np.array_equal(again.shares, newer.shares, equal_nan=True)
+
+
+@pytest.mark.parametrize("shares", [[0.5, 1.0], [0.0, 1.0, 1.0], [2.0, 1.0, 1.0]])
+def test_shares_that_cannot_be(shares):
+    with pytest.raises(ValueError, match="stated errors"):
+        StatedErrors.from_json({**ERRORS.to_json(), "shares": shares}, 3, 2)
 
 
 def test_kept_in_a_file():

@@ -43,7 +43,7 @@ def test_measured_and_carried_by_predictions(model, hands, phantoms, tmp_path):
     model.stated_errors = found
     stated = model.detect(phantoms[2].image).landmarks
     template = model.descriptors.positions[0].numpy().astype(float)
-    kriged = krige(template, plain.positions(), stated.covariances())
+    kriged = krige(template, plain.positions(), stated.covariances() * found.shares[:, None, None])
     first, last = np.minimum(plain.positions(), -0.5), np.maximum(plain.positions(), 63.5)
     np.testing.assert_allclose(stated.positions(), np.clip(kriged, first, last), atol=1e-6)
     assert stated.expected_errors() == pytest.approx(plain.expected_errors() * found.factors)
