@@ -91,7 +91,8 @@ class CanvasView(QObject):
             *(session.landmarks_changed, session.landmark_changed, session.view_changed),
             *(session.image_changed, session.study_changed, session.marks.changed),
             *(session.display.changed, session.crosshair.moved, layers.preview.changed),
-            *(camera.events.zoom, camera.events.center, viewer.dims.events.ndisplay),
+            *(camera.events.zoom, camera.events.center, camera.events.angles, camera.events.perspective),
+            viewer.dims.events.ndisplay,
             *(viewer.layers.events.inserted, viewer.layers.events.removed),
         ):
             self._listen(signal, self._on_changed)

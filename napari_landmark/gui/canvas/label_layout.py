@@ -53,6 +53,25 @@ def place_labels(
     return placed
 
 
+def uncovered(boxes: ArrayLike) -> NDArray[np.bool_]:
+    """Which names cover none of those before them that are written themselves.
+
+    Parameters
+    ----------
+    boxes : (n, 4) array_like
+        As `place_labels` gives them.
+
+    Returns
+    -------
+    (n,) bool array
+    """
+    boxes = np.asarray(boxes, dtype=float).reshape(-1, 4)
+    written = np.zeros(len(boxes), dtype=bool)
+    for number, box in enumerate(boxes):
+        written[number] = not _overlaps(box[None], boxes[:number][written[:number]])[0]
+    return written
+
+
 def leader(box: ArrayLike, point: ArrayLike, *, reach: float) -> tuple[float, float, float, float] | None:
     """Line from a mark to its name, where the name is not beside it.
 

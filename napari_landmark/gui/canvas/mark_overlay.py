@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from qtpy.QtGui import QColor, QFont, QFontMetricsF, QLinearGradient, QPainter, 
 from qtpy.QtWidgets import QWidget
 
 from napari_landmark.data.landmarks import Landmark, Status
-from napari_landmark.gui.canvas.label_layout import leader, place_labels
+from napari_landmark.gui.canvas.label_layout import leader, place_labels, uncovered
 from napari_landmark.gui.canvas.mark_drawing import draw_mark, draw_text, radius_of
 from napari_landmark.gui.canvas.screen import Screen
 from napari_landmark.gui.layers.landmark_layer import CURRENT_MARK_RADIUS, MARK_RADIUS, LandmarkLayer
@@ -75,7 +74,6 @@ class MarkOverlay(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._viewer = weakref.ref(viewer)
         self.screen_of = Screen(viewer, canvas)
         self._session = session
         self._landmarks, self._preview = landmarks, preview
@@ -85,9 +83,30 @@ class MarkOverlay(QWidget):
         self.show()
 
     def marks(self) -> list[ShownMark]:
-        """Marks that the canvas shows now, the current one first; during a drag where the mouse has it."""
-        layer, session, viewer = self._landmarks.layer, self._session, self._viewer()
-        if layer is None or viewer is None or not layer.visible or not self.screen_of.is_flat:
+        """Marks that the slice on the canvas shows now, the current one first; during a drag where the mouse has it."""
+        return self._shown() if self.screen_of.is_flat else []
+
+    def rendered(self) -> list[ShownMark]:
+        """Landmarks of the 3-D rendering: the current one, those selected, the others. Napari draws their spheres."""
+        layer = self._landmarks.layer
+        if layer is None or not self.screen_of.is_rendered:
+            return []
+        marks, selected = self._shown(), self._selected()
+        marks = [mark for mark in marks if np.isfinite(mark.at).all() and self._is_near(mark.at)]
+        return sorted(marks, key=lambda mark: (not mark.is_current, mark.landmark.name not in selected))
+
+    def _selected(self) -> set[str]:
+        """Names of the landmarks whose points are selected."""
+        layer = self._landmarks.layer
+        if layer is None:
+            return set()
+        names = layer.features["name"]
+        return {str(names.iloc[row]) for row in layer.selected_data if row < len(names)}
+
+    def _shown(self) -> list[ShownMark]:
+        """Landmarks of the current image on the canvas, the current one first."""
+        layer, session = self._landmarks.layer, self._session
+        if layer is None or not layer.visible:
             return []
         if session.study is None or not session.current_image or not len(layer.data):
             return []
@@ -95,7 +114,7 @@ class MarkOverlay(QWidget):
         names = [str(name) for name in layer.features["name"]]
         rows = [row for row, name in enumerate(names) if name in result]
         positions = np.asarray(layer.data, dtype=float)
-        if layer.ndim == 3:
+        if layer.ndim == 3 and self.screen_of.is_flat:
             (axis,) = set(range(3)) - set(self.screen_of.displayed(layer))
             shown = session.crosshair.indices[axis] if session.crosshair.position else 0
             rows = [row for row in rows if abs(positions[row, axis] - shown) <= _THICKNESS]
@@ -146,6 +165,21 @@ class MarkOverlay(QWidget):
         )
         return {mark.landmark.name: box for mark, box in zip(named, boxes[: len(named)], strict=True)}
 
+    def rendered_labels(self, marks: list[ShownMark]) -> dict[str, NDArray[np.float64]]:
+        """Boxes of the names in the 3-D rendering; one that would cover a more important one is left out.
+
+        A rendering has room for few names where many landmarks lie behind each other. The current landmark, and those
+        that are selected, have theirs.
+        """
+        boxes = self.labels(marks)
+        wanted = self._selected() | {mark.landmark.name for mark in marks if mark.is_current}
+        written = uncovered(list(boxes.values()))
+        return {
+            name: box
+            for (name, box), free in zip(boxes.items(), written, strict=True)
+            if free or name in wanted
+        }
+
     def mark_at(self, at: QPointF, *, reach: float = CURRENT_MARK_RADIUS + 3) -> str:
         """Name of the landmark whose mark is nearest to a place within reach; empty without one."""
         marks = self.marks()
@@ -179,12 +213,13 @@ class MarkOverlay(QWidget):
         marks = self.marks()
         inside = [mark for mark in marks if self._is_near(mark.at)]
         preview = [mark for mark in self.previewed(marks) if self._is_near(mark.at)]
-        if not inside and not preview:
+        rendered = self.rendered()
+        if not inside and not preview and not rendered:
             painter.end()
             return
-        labels = self.labels([*inside, *preview])
+        labels = self.rendered_labels(rendered) if rendered else self.labels([*inside, *preview])
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for mark in (*inside, *preview):
+        for mark in (*inside, *preview, *rendered):
             box = labels.get(mark.landmark.name)
             line = None if box is None else leader(box, mark.at, reach=radius_of(mark.is_current))
             if line is not None:
@@ -201,7 +236,7 @@ class MarkOverlay(QWidget):
                 is_current=mark.is_current,
                 is_manual=mark.landmark.status.is_manual,
             )
-        for mark in reversed([*inside, *preview]):
+        for mark in reversed([*inside, *preview, *rendered]):
             box = labels.get(mark.landmark.name)
             if box is not None:
                 painter.setFont(self._font())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 
 import numpy as np
@@ -12,9 +13,11 @@ from qtpy.QtWidgets import QWidget
 
 from napari_landmark.gui.layers.layer_transforms import camera_of
 
+_AXES_ON_SCREEN = ("away", "down", "right")  # of napari's camera, unless a user turned them about
+
 
 class Screen:
-    """Positions of layers in pixels of the canvas, while slices are shown.
+    """Positions of layers in pixels of the canvas, in slices and in the 3-D rendering.
 
     Parameters
     ----------
@@ -29,13 +32,13 @@ class Screen:
 
     @property
     def is_flat(self) -> bool:
-        """Whether one canvas shows slices; positions in a rendering, and in a grid of canvases, are not known."""
-        viewer = self._viewer()
-        if viewer is None or viewer.dims.ndisplay != 2:
-            return False
-        # Since napari 0.9 the canvas has the grid.
-        grid = getattr(getattr(viewer, "canvas", None), "grid", None) or viewer.grid
-        return not grid.enabled
+        """Whether one canvas shows slices; positions in a grid of canvases are not known."""
+        return self._shows(2)
+
+    @property
+    def is_rendered(self) -> bool:
+        """Whether one canvas shows a 3-D rendering, of which `to_data` knows no depth."""
+        return self._shows(3)
 
     @property
     def shape(self) -> tuple[float, float]:
@@ -60,6 +63,9 @@ class Screen:
         """(n, 2) places [y, x] on the canvas of (n, d) positions in data coordinates of a layer."""
         linear, offset = _to_world(layer)
         world = np.asarray(positions, dtype=float).reshape(-1, layer.ndim) @ linear.T + offset
+        viewer = self._viewer()
+        if viewer is not None and viewer.dims.ndisplay == 3:
+            return self._projected(viewer, world[:, self.displayed(layer)])
         center, scale = self._camera()
         places = (world[:, self.displayed(layer)] - center) * scale + np.array(self.shape) / 2
         return np.asarray(places, dtype=np.float64)
@@ -80,6 +86,29 @@ class Screen:
         """Logical pixels of the screen for a pixel of a layer, the mean of its shown axes."""
         axes = self.displayed(layer)
         return self.zoom * float(np.linalg.norm(_to_world(layer)[0][:, axes], axis=0).mean())
+
+    def _shows(self, ndisplay: int) -> bool:
+        viewer = self._viewer()
+        if viewer is None or viewer.dims.ndisplay != ndisplay:
+            return False
+        # Since napari 0.9 the canvas has the grid.
+        grid = getattr(getattr(viewer, "canvas", None), "grid", None) or viewer.grid
+        return not grid.enabled
+
+    def _projected(self, viewer: ViewerModel, world: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, 2) places [y, x] of (n, 3) positions of the world; NaN of those behind a camera with perspective."""
+        camera = camera_of(viewer)
+        ahead, up = np.array(camera.view_direction), np.array(camera.up_direction)
+        sides = [str(getattr(side, "value", side)) for side in camera.orientation]
+        mirrored = sum(side != usual for side, usual in zip(sides, _AXES_ON_SCREEN, strict=True)) % 2
+        right = np.cross(ahead, up) * (1 if mirrored else -1)  # axes are in reverse order, which mirrors, too
+        away = world - np.array(camera.center)
+        places = np.stack([-away @ up, away @ right], axis=1) * camera.zoom
+        if camera.perspective > 0:
+            distance = self.shape[0] / camera.zoom / (2 * math.tan(math.radians(camera.perspective) / 2))
+            depth = distance + away @ ahead
+            places = places * np.where(depth > 0, distance / depth, np.nan)[:, None]
+        return np.asarray(places + np.array(self.shape) / 2, dtype=np.float64)
 
     def _camera(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         viewer = self._viewer()

@@ -30,7 +30,8 @@ _RINGS = "Expected error (average)"
 MARK_RADIUS, CURRENT_MARK_RADIUS = 6.0, 9.0
 """Radii of marks in pixels of the screen: of any landmark, of the current one."""
 _LINE = 1.6  # pixels of the screen
-_ABOUT_AS_NEAR = 3.0  # pixels of the screen: no hand tells more apart
+ABOUT_AS_NEAR = 3.0
+"""Pixels of the screen by which no hand tells two marks apart: of such ones the current landmark is meant."""
 _ANY_SIZE, _SPHERE_LIMITS = (2, 10_000), (15, 40)  # pixels of the screen
 _SPHERE = 1 / 80  # of the longest side of a volume
 _NO_PASTING = (
@@ -56,7 +57,7 @@ class LandmarkLayer:
     Attributes
     ----------
     has_overlay : bool
-        Whether names, and marks of other shapes, are drawn over the canvas while slices are shown.
+        Whether names, and in slices marks of other shapes, are drawn over the canvas.
     """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
@@ -291,7 +292,7 @@ class LandmarkLayer:
     def _show_names(self) -> None:
         """Show the names of the layer where no overlay has them."""
         if self._layer is not None:
-            shown = self._is_rendered() or not self.has_overlay
+            shown = not self.has_overlay
             if self._layer.text.visible != shown:
                 self._layer.text.visible = shown
 
@@ -420,7 +421,7 @@ class LandmarkLayer:
             return top
         rows, distances = shown[under], np.linalg.norm(steps[under], axis=1)
         names = _names(layer)
-        for row in rows[distances <= distances.min() + _ABOUT_AS_NEAR * self._screen_pixel(layer)]:
+        for row in rows[distances <= distances.min() + ABOUT_AS_NEAR * self._screen_pixel(layer)]:
             if names[row] == self._session.current_landmark:
                 return int(row)
         return int(rows[distances.argmin()])

@@ -15,6 +15,7 @@ from qtpy.QtGui import QColor, QFontMetrics, QImage, QMouseEvent, QPainter, QPai
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_landmark.data.planes import Plane
+from napari_landmark.gui.layers.landmark_layer import ABOUT_AS_NEAR
 from napari_landmark.gui.session.image_display import ImageDisplay
 
 COLORS = ("#ff6b6b", "#57d38c", "#ffd34d")
@@ -432,13 +433,18 @@ class PlaneView(QWidget):
         event.accept()
 
     def _mark_at(self, point: QPointF) -> PlaneMark | None:
-        """The nearest landmark within reach of the mouse."""
-        best, nearest = None, _REACH
-        for mark in self._visible():
-            away = self.to_screen(mark.position) - point
-            if math.hypot(away.x(), away.y()) <= nearest:
-                best, nearest = mark, math.hypot(away.x(), away.y())
-        return best
+        """The nearest landmark within reach of the mouse; of about as near ones the current landmark."""
+        away = [(self._away(mark, point), mark) for mark in self._visible()]
+        within = [found for found in away if found[0] <= _REACH]
+        if not within:
+            return None
+        distance, nearest = min(within, key=lambda found: found[0])
+        current = [mark for one, mark in within if mark.is_current and one <= distance + ABOUT_AS_NEAR]
+        return current[0] if current else nearest
+
+    def _away(self, mark: PlaneMark, point: QPointF) -> float:
+        step = self.to_screen(mark.position) - point
+        return math.hypot(step.x(), step.y())
 
     def _move_grabbed(self, position: tuple[float, ...]) -> None:
         """Draw the landmark that is dragged at a position; its place across the plane stays."""

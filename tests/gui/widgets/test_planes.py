@@ -105,6 +105,31 @@ def test_a_drag_corrects_within_the_plane_and_can_be_undone(planes, session):
     assert on_disk(session)["two"].position == (5.3, 12.0, 20.0)
 
 
+@pytest.mark.parametrize("current", ["one", "two"])
+def test_of_landmarks_on_each_other_the_current_one_is_dragged(planes, session, current):
+    other = {"one": "two", "two": "one"}[current]
+    at = {"one": (5.0, 12.0, 20.0), "two": (5.0, 12.1, 20.0)}
+    for name, position in at.items():
+        AnnotationEditor(session).place(name, position)
+    session.select_landmark(current)
+    session.crosshair.move_to(at[current])
+    got = click(planes.views[0], at[other], to=(5.0, 18.0, 25.0))
+    np.testing.assert_allclose(on_disk(session)[current].position[1:], got[1:], atol=0.2)
+    assert on_disk(session)[other].position == at[other]
+    assert session.current_landmark == current
+
+
+def test_of_landmarks_that_can_be_told_apart_the_nearer_one_is_dragged(planes, session):
+    at = {"one": (5.0, 12.0, 20.0), "two": (5.0, 14.0, 20.0)}
+    for name, position in at.items():
+        AnnotationEditor(session).place(name, position)
+    session.select_landmark("one")
+    session.crosshair.move_to(at["one"])
+    click(planes.views[0], at["two"], to=(5.0, 18.0, 25.0))
+    assert on_disk(session)["one"].position == at["one"]
+    assert on_disk(session)["two"].position != at["two"]
+
+
 def test_a_click_on_a_landmark_selects_it_and_places_nothing(planes, session):
     AnnotationEditor(session).place("three", (5.0, 12.0, 20.0))
     session.crosshair.move_to((5.0, 30.0, 5.0))
