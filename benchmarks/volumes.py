@@ -5,7 +5,7 @@
 
 DIR holds `images` and the table of landmarks. The first heads by name are the templates, all others are scored, in mm:
 together, then every second of all by name (the method was chosen by them), then the rest. With `--most-cells` volumes
-are as if they were too large for a grid of more cells than that; with `--whole-only` that grid is all that is looked at.
+are as if they were too large for a grid of more cells than that; `--whole-only`: that grid is all that is looked at.
 """
 
 from __future__ import annotations
