@@ -21,11 +21,11 @@ import torch
 from cephalometric import read_truth
 
 from napari_landmark.data.cohort.cohort import working_canvas
+from napari_landmark.data.cohort.fine_grid import FineGrid
 from napari_landmark.data.cohort.working_grid import CanvasTransform, fit_canvas_transform, resample
 from napari_landmark.data.images.image import read_image
 from napari_landmark.data.study.study import Study
 from napari_landmark.detection.model.store import load_model
-from napari_landmark.detection.refinement.fine_grid import FineGrid
 from napari_landmark.detection.refinement.local_refinement import describe_landmarks, refine_positions
 from napari_landmark.detection.refinement.native_refinement import NativeRefiner, refine_on_native_pixels
 from napari_landmark.detection.refinement.patch_embedding import PatchEmbedding, PatchEmbeddingConfig

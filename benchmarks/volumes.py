@@ -1,9 +1,11 @@
 """Landmarks of mouse heads from annotated ones: error, expected error, lost heads and time, by the shipped defaults.
 
     python benchmarks/volumes.py --data DIR [--templates 1] [--landmarks landmarks_second_observer.csv]
+                                 [--most-cells N] [--whole-only]
 
 DIR holds `images` and the table of landmarks. The first heads by name are the templates, all others are scored, in mm:
-together, then every second of all by name (the method was chosen by them), then the rest.
+together, then every second of all by name (the method was chosen by them), then the rest. With `--most-cells` volumes
+are as if they were too large for a grid of more cells than that; `--whole-only`: that grid is all that is looked at.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from napari_landmark.cli.terminal_progress import terminal_progress
+from napari_landmark.data.cohort import isotropic_grid
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.formats.landmark_csv import read_csv
 from napari_landmark.data.study.creation import create_study
 from napari_landmark.detection.model.store import load_model
+from napari_landmark.detection.training import volume_training
 from napari_landmark.detection.training.options import default_options
 from napari_landmark.detection.training.train import train
 from napari_landmark.learning.device import choose_device
@@ -28,6 +32,10 @@ from napari_landmark.metrics import radial_errors
 
 def main() -> None:
     arguments = parse_arguments()
+    if arguments.most_cells:
+        isotropic_grid._MOST_CELLS = arguments.most_cells
+    if arguments.whole_only:
+        volume_training.finer_cells = lambda geometry, cell: ()
     truth = read_csv(arguments.data / arguments.landmarks)
     with tempfile.TemporaryDirectory() as scratch, terminal_progress() as progress:
         cohort = Cohort.from_folder(arguments.data / "images", cache_dir=Path(scratch) / "cache")
@@ -84,6 +92,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--templates", type=int, default=1)
     parser.add_argument("--landmarks", default="landmarks.csv", help="templates and truth")
+    parser.add_argument("--most-cells", type=float, help="of a whole volume")
+    parser.add_argument("--whole-only", action="store_true", help="no finer cells around landmarks")
     return parser.parse_args()
 
 

@@ -168,18 +168,19 @@ class BallBody:
         balls = [(rng.normal(size=3) * 9, rng.uniform(2, 5), rng.uniform(0.3, 1)) for _ in range(25)]
         self.balls = [*balls, *((place, 3.0, 1.0) for place in self.landmarks)]
 
-    def draw(self, *, rotation=0, shape=(56, 60, 64), shift=(0, 0, 0), bend=0.0, noise=0.02):
-        """The body in random rotation number `rotation` (0: upright), shifted and bent, in voxels."""
+    def draw(self, *, rotation=0, shape=(56, 60, 64), shift=(0, 0, 0), bend=0.0, noise=0.02, enlarged=1):
+        """The body in random rotation number `rotation` (0: upright), shifted and bent, in voxels; then enlarged."""
         matrix = np.eye(3) if rotation == 0 else Rotation.random(random_state=rotation).as_matrix()
         middle = (np.array(shape) - 1) / 2 + shift
-        grid = (np.moveaxis(np.indices(shape), 0, -1) - middle) @ matrix
-        array = np.zeros(shape)
+        sides = [(np.arange(n * enlarged) + 0.5) / enlarged - 0.5 for n in shape]
+        grid = (np.stack(np.meshgrid(*sides, indexing="ij"), -1) - middle) @ matrix
+        array = np.zeros(grid.shape[:3])
         for centre, radius, value in self.balls:
             distance = np.linalg.norm(grid - self._bent(centre, bend), axis=-1)
             array = np.maximum(array, value / (1 + np.exp((distance - radius) * 3)))
-        array += np.random.default_rng(rotation).normal(0, noise, shape)
-        landmarks = np.array([self._bent(place, bend) for place in self.landmarks])
-        return BallVolume(np.clip(array, 0, 1).astype(np.float32), landmarks @ matrix.T + middle)
+        array += np.random.default_rng(rotation).normal(0, noise, array.shape)
+        landmarks = np.array([self._bent(place, bend) for place in self.landmarks]) @ matrix.T + middle
+        return BallVolume(np.clip(array, 0, 1).astype(np.float32), (landmarks + 0.5) * enlarged - 0.5)
 
     @staticmethod
     def _bent(place, bend):

@@ -10,6 +10,7 @@ from napari_landmark.data.cohort.working_grid import CanvasTransform, canonical_
 from napari_landmark.data.geometry import Geometry
 
 _MOST_CELLS = 16_000_000
+_WORTH_IT = 1.25  # times finer
 
 
 def smallest_cell(geometry: Geometry) -> float:
@@ -20,6 +21,18 @@ def smallest_cell(geometry: Geometry) -> float:
     spacing = np.asarray(geometry.spacing or (1.0,) * geometry.ndim)
     content = float(np.prod(np.asarray(geometry.shape) * spacing))
     return max(float(spacing.min()), (content / _MOST_CELLS) ** (1 / geometry.ndim))
+
+
+def finer_cells(geometry: Geometry, cell: float) -> tuple[float, ...]:
+    """Lengths of cells from below a length to the smallest spacing of a volume, each about half of the one before.
+
+    None where cells of that length resolve the volume nearly as well.
+    """
+    smallest = min(geometry.spacing or (1.0,))
+    if cell < _WORTH_IT * smallest:
+        return ()
+    steps = max(1, round(math.log2(cell / smallest)))
+    return tuple(cell * (smallest / cell) ** (step / steps) for step in range(1, steps + 1))
 
 
 def isotropic_transform(geometry: Geometry, cell: float) -> CanvasTransform:

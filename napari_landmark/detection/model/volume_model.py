@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.cohort.fine_grid import FineGrid, fine_grids
 from napari_landmark.data.cohort.isotropic_grid import isotropic_transform
 from napari_landmark.data.cohort.pose import Pose
 from napari_landmark.data.cohort.working_grid import CanvasTransform, fit_canvas_transform, resample
@@ -116,8 +117,8 @@ class VolumeModel:
             A picture; or its spacing is not known and that of the template is.
         PoseNotFoundError
         """
-        target, transform = self.prepare(image)
-        found = self._align(target, image.name)
+        target, transform, finer = self.prepare(image)
+        found = self._align(target, finer, image.name)
         weights = torch.stack([one.correlation for _, one in found]).clamp(min=_LEAST_CORRELATION)
         weights = weights.nan_to_num(0.0) ** _CONFIDENCE_POWER
         weights = weights / weights.sum(0)
@@ -133,7 +134,8 @@ class VolumeModel:
             vote([getattr(one, name) for _, one in found]) for name in ("correlation", "spread")
         )
         positions = torch.where(target.contains(positions)[:, None], positions, torch.nan)
-        error = alignment_error(spread.double().numpy(), typical=self.typical_spread.numpy())
+        cells = vote([torch.full_like(one.spread, one.cell / target.cell) for _, one in found])
+        error = alignment_error(spread.double().numpy(), typical=self.typical_spread.numpy()) * cells.numpy()
         landmarks = LandmarkSet.from_array(
             self.schema,
             transform.to_native(positions.double().numpy() / target.cell),
@@ -156,9 +158,11 @@ class VolumeModel:
             float(np.nanmean(error)),
         )
 
-    def _align(self, target: Pyramid, name: str) -> list[tuple[TemplateAtlas, Alignment]]:
+    def _align(
+        self, target: Pyramid, finer: Sequence[FineGrid], name: str
+    ) -> list[tuple[TemplateAtlas, Alignment]]:
         """Templates that resemble a volume, with their alignments."""
-        aligned = [(template, align(template.atlas, target)) for template in self.templates]
+        aligned = [(template, align(template.atlas, target, finer=finer)) for template in self.templates]
         found = [(template, one) for template, one in aligned if template.resembles(one)]
         if not found:
             template, best = max(aligned, key=lambda one: one[1].agreement)
@@ -187,8 +191,8 @@ class VolumeModel:
         """Predict the landmarks of volume `number` of a cohort, read from its file."""
         return self.detect(cohort.read(number), heatmaps=heatmaps)
 
-    def prepare(self, image: MedicalImage) -> tuple[Pyramid, CanvasTransform]:
-        """A volume on cells as long as the atlases', and the transform from these to the native volume.
+    def prepare(self, image: MedicalImage) -> tuple[Pyramid, CanvasTransform, tuple[FineGrid, ...]]:
+        """A volume on cells as long as the atlases', the transform from these to the native volume, and finer grids.
 
         Raises
         ------
@@ -201,9 +205,11 @@ class VolumeModel:
             )
         if self.has_spacing and not image.geometry.has_spacing:
             raise UnknownSpacingError(f"{image.name}: its spacing is not known, that of the template is")
-        cell = self.templates[0].atlas.volume.cell
+        atlas = self.templates[0].atlas
+        cell = atlas.volume.cell
         transform = isotropic_transform(image.geometry, cell)
-        return Pyramid(resample(image, transform), cell), transform
+        finer = fine_grids(image, transform, cell=cell, cells=[one.cell for one in atlas.finer])
+        return Pyramid(resample(image, transform), cell), transform, finer
 
     def digest(self) -> str:
         """SHA-256 over schema names, atlases and typical values: equal for models that predict the same."""
@@ -212,6 +218,7 @@ class VolumeModel:
         for atlas, agreement, matrix, shift in self.templates:
             total.update(json.dumps([atlas.volume.cell, round(agreement, 6)]).encode())
             tensors += [atlas.volume.level(1), atlas.landmarks, matrix, shift]
+            tensors += [part for fine in atlas.finer for part in (fine.cubes, fine.centres)]
         for tensor in tensors:
             total.update(tensor.float().contiguous().numpy().tobytes())
         return total.hexdigest()

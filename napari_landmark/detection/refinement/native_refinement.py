@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.data.cohort.fine_grid import FineGrid
 from napari_landmark.data.cohort.working_grid import CanvasTransform
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.detection.embedding.template_matching import Template
-from napari_landmark.detection.refinement.fine_grid import FineGrid
 from napari_landmark.detection.refinement.local_refinement import (
     LocalRefiner,
     RefinedMatches,

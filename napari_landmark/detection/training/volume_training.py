@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_landmark.data.cohort.isotropic_grid import isotropic_transform, smallest_cell
+from napari_landmark.data.cohort.fine_grid import FineGrid, fine_grids
+from napari_landmark.data.cohort.isotropic_grid import finer_cells, isotropic_transform, smallest_cell
 from napari_landmark.data.cohort.working_grid import resample
 from napari_landmark.data.images.image import MedicalImage
 from napari_landmark.detection.embedding.template_matching import Template
@@ -102,12 +103,13 @@ def _same_places(atlas: Atlas, annotated: torch.Tensor) -> bool:
 def _first_model(task: TrainingTask, record: dict[str, Any]) -> VolumeModel:
     """Model of the first template alone; without other volumes every pose is accepted."""
     image = task.cohort.read(task.templates[0].index)
-    volume = _on_cells(image, smallest_cell(image.geometry))
+    cell = smallest_cell(image.geometry)
+    volume, finer = _on_cells(image, cell, finer_cells(image.geometry, cell))
     landmarks = _positions(task, task.templates[0], volume.cell)
     return VolumeModel(
         task.study.schema,
         task.cohort.canvas,
-        [TemplateAtlas.first(Atlas.from_annotation(volume, landmarks), 0.0)],
+        [TemplateAtlas.first(Atlas.from_annotation(volume, landmarks, finer=finer), 0.0)],
         has_spacing=image.geometry.has_spacing,
         typical_spread=torch.full((len(landmarks),), _USUAL_SPREAD),
         device=task.device,
@@ -130,7 +132,9 @@ def _atlases(
         In the first atlas.
     """
     own = model.templates[0].atlas
-    first = Atlas.from_annotation(own.volume, mean)
+    cells = [one.cell for one in own.finer]
+    finer = _on_cells(task.cohort.read(task.templates[0].index), own.volume.cell, cells)[1] if cells else ()
+    first = Atlas.from_annotation(own.volume, mean, finer=finer)
     atlases = [TemplateAtlas.first(first, 0.0)]
     for template in others:
         if len(atlases) == _MOST_ATLASES:
@@ -138,12 +142,13 @@ def _atlases(
         if template.index not in alike:
             continue
         one = alike[template.index]
-        volume = _on_cells(task.cohort.read(template.index), own.volume.cell)
+        volume, finer = _on_cells(task.cohort.read(template.index), own.volume.cell, cells)
         # As far beside its own annotation as the mean lies beside that in the first atlas.
         landmarks = _positions(task, template, own.volume.cell) + (mean - one.annotated) @ one.matrix.T
         if not bool(landmarks.isnan().all()):
             shift = (first.centre - own.centre) @ one.matrix.T + one.shift
-            atlases.append(TemplateAtlas(Atlas.from_annotation(volume, landmarks), 0.0, one.matrix, shift))
+            atlas = Atlas.from_annotation(volume, landmarks, finer=finer)
+            atlases.append(TemplateAtlas(atlas, 0.0, one.matrix, shift))
     return tuple(atlases)
 
 
@@ -226,8 +231,8 @@ class _Alignments:
         return reached
 
     def _aligned(self, model: VolumeModel, number: int) -> _Observation:
-        target, _ = model.prepare(self._task.cohort.read(number))
-        alignments = [align(template.atlas, target) for template in model.templates]
+        target, _, finer = model.prepare(self._task.cohort.read(number))
+        alignments = [align(template.atlas, target, finer=finer) for template in model.templates]
         first, own = alignments[0], model.templates[0].atlas
         agreement = torch.full((self._most,), torch.nan)
         spread = torch.full((self._most, len(own.landmarks)), torch.nan)
@@ -240,10 +245,17 @@ class _Alignments:
         return _Observation(number, agreement, spread, annotated, first.matrix, first.shift)
 
 
-def _on_cells(image: MedicalImage, cell: float) -> Pyramid:
-    """A volume with the grey values that the model's file keeps: the atlas in memory is the one in the file."""
-    array = resample(image, isotropic_transform(image.geometry, cell))
-    return Pyramid(np.round(array * _GREY_LEVELS) / _GREY_LEVELS, cell)
+def _on_cells(
+    image: MedicalImage, cell: float, cells: Sequence[float]
+) -> tuple[Pyramid, tuple[FineGrid, ...]]:
+    """A volume with the grey values that the model's file keeps, and on finer cells.
+
+    So the atlas in memory is the one in the file.
+    """
+    transform = isotropic_transform(image.geometry, cell)
+    array = resample(image, transform)
+    finer = fine_grids(image, transform, cell=cell, cells=cells)
+    return Pyramid(np.round(array * _GREY_LEVELS) / _GREY_LEVELS, cell), finer
 
 
 def _positions(task: TrainingTask, template: Template, cell: float) -> torch.Tensor:

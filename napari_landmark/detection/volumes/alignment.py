@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from napari_landmark.data.cohort.fine_grid import FineGrid
 from napari_landmark.detection.volumes.affine import ScoredPoses, refine_poses
 from napari_landmark.detection.volumes.atlas import Atlas
 from napari_landmark.detection.volumes.block_matching import match_blocks
+from napari_landmark.detection.volumes.fine_surroundings import FineSurroundings
 from napari_landmark.detection.volumes.landmark_refinement import refine_landmarks
 from napari_landmark.detection.volumes.local_affine import local_affine
 from napari_landmark.detection.volumes.pose_search import Poses, search_poses
@@ -61,7 +64,9 @@ class Alignment:
     correlation : (n,) tensor
         Mean correlation of the surroundings of each landmark with the atlas'; NaN where it has none.
     spread : (n,) tensor
-        Scatter of the matches around each landmark, in cells.
+        Scatter of the matches around each landmark, in `cell`.
+    cell : float
+        Length of the cells that landmarks were refined on at last.
     agreement : float
         Correlation of the whole atlas after the affine map.
     overlap : float
@@ -74,6 +79,7 @@ class Alignment:
     landmarks: torch.Tensor
     correlation: torch.Tensor
     spread: torch.Tensor
+    cell: float
     agreement: float
     overlap: float
 
@@ -115,13 +121,15 @@ class Deformation:
     overlap: float
 
 
-def align(atlas: Atlas, target: Pyramid) -> Alignment:
+def align(atlas: Atlas, target: Pyramid, *, finer: Sequence[FineGrid] = ()) -> Alignment:
     """Align an atlas with a volume in any pose.
 
     Parameters
     ----------
     target : Pyramid
         With cells as long as the atlas'.
+    finer : sequence of FineGrid, optional
+        The same volume on the cells of `Atlas.finer`, or the first of them.
     """
     found = deform(atlas, target)
     count, known = len(atlas.blocks), atlas.known
@@ -129,8 +137,15 @@ def align(atlas: Atlas, target: Pyramid) -> Alignment:
     width = _LOCAL_WIDTH * atlas.radius
     around = local_affine(atlas.points, found.points, atlas.landmarks[known], width=width, prior=found.matrix)
     for factor in sorted({atlas.factor, 1}, reverse=True):
-        refined = refine_landmarks(atlas, target, landmarks, around, factor=factor)
+        refined = refine_landmarks(
+            (atlas.volume, atlas.landmarks[known]), (target, landmarks), around, factor=factor
+        )
         landmarks = refined.positions
+    cell = target.cell
+    for surroundings, grid in zip(atlas.finer, finer, strict=False):
+        there = FineSurroundings.cut(grid, landmarks, cell=target.cell)
+        refined = refine_landmarks((surroundings, atlas.landmarks[known]), (there, landmarks), around)
+        landmarks, cell = refined.positions, surroundings.cell
     return Alignment(
         found.matrix,
         found.shift,
@@ -138,6 +153,7 @@ def align(atlas: Atlas, target: Pyramid) -> Alignment:
         _for_all(landmarks, known),
         _for_all(refined.correlation, known),
         _for_all(refined.spread, known),
+        cell,
         found.agreement,
         found.overlap,
     )

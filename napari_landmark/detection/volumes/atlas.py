@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
+from napari_landmark.data.cohort.fine_grid import FineGrid
 from napari_landmark.detection.volumes.block_matching import cut_blocks, normalized
+from napari_landmark.detection.volumes.fine_surroundings import FineSurroundings
 from napari_landmark.detection.volumes.pyramid import Pyramid
 
 _MARGIN = 1.1  # radius of the compared sphere, relative to the farthest landmark
@@ -38,6 +40,8 @@ class Atlas:
         Downsampling of the finest level at which blocks are matched.
     blocks : (m, 3) tensor
         Centres of blocks with structure, spread over the sphere.
+    finer : tuple of FineSurroundings
+        Of the known landmarks, from coarse to fine; empty where the cells of the volume resolve it.
     means : mapping of tuple of int to (m + n, 2r + 1, 2r + 1, 2r + 1) tensor
         Mean surroundings in many volumes, normalized, by level and radius r: of the blocks, then of the landmarks.
     """
@@ -48,11 +52,22 @@ class Atlas:
     radius: float
     factor: int
     blocks: torch.Tensor
+    finer: tuple[FineSurroundings, ...] = ()
     means: Mapping[tuple[int, int], torch.Tensor] = field(default_factory=dict)
 
     @classmethod
-    def from_annotation(cls, volume: Pyramid, landmarks: torch.Tensor) -> Atlas:
-        """Choose the points of a volume; those of the whole volume where there are no or few landmarks."""
+    def from_annotation(
+        cls, volume: Pyramid, landmarks: torch.Tensor, *, finer: Sequence[FineGrid] = ()
+    ) -> Atlas:
+        """Choose the points of a volume; those of the whole volume where there are no or few landmarks.
+
+        Parameters
+        ----------
+        landmarks : (n, 3) tensor
+            NaN where unknown.
+        finer : sequence of FineGrid, optional
+            The same volume on finer cells.
+        """
         known = landmarks[~landmarks.isnan().any(1)].float()
         radius = _LEAST_RADIUS * max(volume.shape) * volume.cell
         centre = (torch.tensor(volume.shape) - 1) / 2 * volume.cell
@@ -63,7 +78,8 @@ class Atlas:
                 radius, centre = reach, between
         factor = max(1, round(radius / _CELLS / volume.cell))
         blocks = _spread_blocks(volume, centre, radius, 2 * factor)
-        return cls(volume, landmarks.float(), centre, radius, factor, blocks)
+        fine = tuple(FineSurroundings.cut(grid, known, cell=volume.cell) for grid in finer)
+        return cls(volume, landmarks.float(), centre, radius, factor, blocks, fine)
 
     @property
     def known(self) -> torch.Tensor:

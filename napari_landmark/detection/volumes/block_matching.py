@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 
-from napari_landmark.detection.volumes.pyramid import Pyramid
 from napari_landmark.learning.interpolation import pixel_positions
 
 _FLATTEST = 1e-6  # curvature of a peak
 _LONGEST_STEP = 0.75  # cells from the highest of the map
 _LEAST_SPREAD = 0.01  # standard deviation of values 0..1 below which a cube is background
+
+
+class Sampled(Protocol):
+    """A volume that has values at positions: a `Pyramid`, or `FineSurroundings` of landmarks."""
+
+    @property
+    def cell(self) -> float:
+        """Length of a cell."""
+
+    def values(self, points: torch.Tensor, factor: int) -> torch.Tensor:
+        """(...) values at positions (..., 3), averaged over cubes of `factor` cells."""
 
 
 class BlockMatches(NamedTuple):
@@ -39,7 +49,7 @@ def cube_offsets(radius: int) -> torch.Tensor:
 
 
 def cut_blocks(
-    volume: Pyramid, centres: torch.Tensor, matrix: torch.Tensor, *, factor: int, radius: int
+    volume: Sampled, centres: torch.Tensor, matrix: torch.Tensor, *, factor: int, radius: int
 ) -> torch.Tensor:
     """(n, 2r + 1, 2r + 1, 2r + 1) cubes around positions (n, 3).
 
@@ -60,7 +70,7 @@ def normalized(blocks: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def match_blocks(
     blocks: torch.Tensor,
-    target: Pyramid,
+    target: Sampled,
     centres: torch.Tensor,
     matrix: torch.Tensor,
     *,
@@ -73,7 +83,7 @@ def match_blocks(
     ----------
     blocks : (n, 2r + 1, 2r + 1, 2r + 1) tensor
         Normalized, see `normalized`.
-    target : Pyramid
+    target : Sampled
     centres : (n, 3) tensor
         Positions in the target that are looked around.
     matrix : (3, 3) or (n, 3, 3) tensor

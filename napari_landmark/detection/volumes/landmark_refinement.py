@@ -10,14 +10,13 @@ from typing import NamedTuple
 
 import torch
 
-from napari_landmark.detection.volumes.atlas import Atlas
 from napari_landmark.detection.volumes.block_matching import (
+    Sampled,
     cube_offsets,
     cut_blocks,
     match_blocks,
     normalized,
 )
-from napari_landmark.detection.volumes.pyramid import Pyramid
 
 _RADIUS, _SEARCH = 2, 2  # cells
 _RING = 1  # 27 points around a landmark
@@ -46,24 +45,27 @@ class RefinedLandmarks(NamedTuple):
 
 
 def refine_landmarks(
-    atlas: Atlas, target: Pyramid, positions: torch.Tensor, matrices: torch.Tensor, *, factor: int
+    source: tuple[Sampled, torch.Tensor],
+    target: tuple[Sampled, torch.Tensor],
+    matrices: torch.Tensor,
+    *,
+    factor: int = 1,
 ) -> RefinedLandmarks:
     """Shift each landmark by the weighted geometric median of the matches around it.
 
     Parameters
     ----------
-    positions : (k, 3) tensor
-        Of the known landmarks in the target.
+    source : volume and (k, 3) tensor
+        Atlas, and its known landmarks.
+    target : volume and (k, 3) tensor
+        Where they are looked for in another volume.
     matrices : (k, 3, 3) tensor
         From the axes of the atlas to those of the target, around each landmark.
-    factor : int
+    factor : int, optional
         Level at which is matched.
     """
-    known = atlas.landmarks[atlas.known]
-    there, there_correlation = _matches((atlas.volume, known), (target, positions), matrices, factor=factor)
-    back, back_correlation = _matches(
-        (target, positions), (atlas.volume, known), torch.linalg.inv(matrices), factor=factor
-    )
+    there, there_correlation = _matches(source, target, matrices, factor=factor)
+    back, back_correlation = _matches(target, source, torch.linalg.inv(matrices), factor=factor)
     # What is found in the atlas off the landmark by so much tells that the volume is off by as much the other way.
     shifts = torch.cat([torch.einsum("kij,kmj->kmi", matrices, there), -back], 1)
     correlation = torch.cat([there_correlation, back_correlation], 1)
@@ -71,12 +73,13 @@ def refine_landmarks(
     median = _geometric_median(shifts, weights)
     distances = (shifts - median[:, None]).norm(dim=-1)
     spread = (distances * weights).sum(1) / weights.sum(1)
-    return RefinedLandmarks(positions + target.cell * factor * median, spread, correlation.mean(1))
+    volume, positions = target
+    return RefinedLandmarks(positions + volume.cell * factor * median, spread, correlation.mean(1))
 
 
 def _matches(
-    source: tuple[Pyramid, torch.Tensor],
-    target: tuple[Pyramid, torch.Tensor],
+    source: tuple[Sampled, torch.Tensor],
+    target: tuple[Sampled, torch.Tensor],
     matrices: torch.Tensor,
     *,
     factor: int,

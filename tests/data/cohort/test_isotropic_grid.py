@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_landmark.data.cohort.isotropic_grid import isotropic_transform, smallest_cell
+from napari_landmark.data.cohort.isotropic_grid import finer_cells, isotropic_transform, smallest_cell
 from napari_landmark.data.geometry import Geometry
 
 IDENTITY = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
@@ -21,6 +21,15 @@ def test_cells_are_as_long_as_the_smallest_spacing_unless_they_were_too_many():
     assert smallest_cell(_geometry()) == 0.4
     assert smallest_cell(Geometry((12, 20, 30))) == 1.0
     assert smallest_cell(Geometry((1000, 1000, 1000))) == pytest.approx(3.97, abs=0.01)
+
+
+def test_finer_cells_end_at_the_smallest_spacing():
+    geometry = _geometry()
+    assert finer_cells(geometry, 0.4) == finer_cells(geometry, 0.45) == ()
+    assert finer_cells(geometry, 0.6) == pytest.approx((0.4,))
+    assert finer_cells(geometry, 0.9) == pytest.approx((0.4,))
+    assert finer_cells(geometry, 1.6) == pytest.approx((0.8, 0.4))
+    assert finer_cells(Geometry((1000, 1000, 1000)), 3.97) == pytest.approx((3.97**0.5, 1.0))
 
 
 @pytest.mark.parametrize("seed", range(6))

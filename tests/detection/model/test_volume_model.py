@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from napari_landmark.data.cohort.fine_grid import fine_grids
+from napari_landmark.data.cohort.isotropic_grid import isotropic_transform
+from napari_landmark.data.cohort.working_grid import resample
 from napari_landmark.data.errors import InputError, UnknownSpacingError
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
@@ -18,6 +22,7 @@ from napari_landmark.detection.model.volume_model_files import read_volume_model
 from napari_landmark.detection.volumes.alignment import align
 from napari_landmark.detection.volumes.atlas import Atlas
 from napari_landmark.detection.volumes.pyramid import Pyramid
+from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 
 IDENTITY = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
@@ -138,9 +143,74 @@ def test_a_model_is_read_as_it_was_written(model, tmp_path, ball_body, cpu):
     assert again.detect(image).landmarks == model.detect(image).landmarks
 
 
+@pytest.fixture
+def fine_model(ball_body, cpu, quick_alignment):
+    """Model of the upright body with voxels of half a millimetre, on cells of one, on finer ones around landmarks."""
+    volume = ball_body.draw(enlarged=2, noise=0.05)
+    image = _image(volume.array)
+    transform = isotropic_transform(image.geometry, 1.0)
+    grey = Pyramid(np.round(resample(image, transform) * 65_535) / 65_535, 1.0)
+    finer = fine_grids(image, transform, cell=1.0, cells=[0.5])
+    landmarks = torch.from_numpy(transform.to_working(volume.landmarks)).float()
+    return VolumeModel(
+        LandmarkSchema(ball_body.names),
+        (64, 64, 64),
+        [TemplateAtlas.first(Atlas.from_annotation(grey, landmarks, finer=finer), 0.95)],
+        has_spacing=True,
+        typical_spread=torch.full((4,), 0.5),
+        device=cpu,
+    )
+
+
+def test_landmarks_are_found_on_native_voxels(fine_model, ball_body):
+    shown = ball_body.draw(rotation=1, bend=1.0, enlarged=2, noise=0.05)
+    found = fine_model.detect(_image(shown.array)).landmarks
+    errors = np.linalg.norm(found.positions() - shown.landmarks, axis=1)
+    assert errors.max() < 0.4  # voxels
+    atlas = fine_model.templates[0].atlas
+    fine_model.templates = (fine_model.templates[0]._replace(atlas=replace(atlas, finer=())),)
+    coarse = fine_model.detect(_image(shown.array)).landmarks
+    assert errors.mean() < 0.75 * np.linalg.norm(coarse.positions() - shown.landmarks, axis=1).mean()
+    assert found.expected_errors().mean() < coarse.expected_errors().mean()
+
+
+def test_a_volume_of_larger_voxels_is_not_looked_at_on_finer_cells(fine_model, ball_body):
+    shown = ball_body.draw(rotation=1)
+    found = fine_model.detect(_image(shown.array, (1.0, 1.0, 1.0))).landmarks
+    assert np.linalg.norm(found.positions() - shown.landmarks, axis=1).max() < 0.3
+
+
+def test_finer_surroundings_are_read_as_they_were_written(fine_model, tmp_path, ball_body, cpu):
+    save_volume_model(fine_model, tmp_path)
+    again = read_volume_model(tmp_path, device=cpu)
+    assert again.digest() == fine_model.digest()
+    image = _image(ball_body.draw(rotation=1, enlarged=2).array)
+    assert again.detect(image).landmarks == fine_model.detect(image).landmarks
+
+
+@pytest.mark.parametrize("damage", ["cubes", "centres", "missing"])
+def test_finer_surroundings_of_something_else_are_refused_by_name(fine_model, tmp_path, damage):
+    save_volume_model(fine_model, tmp_path)
+    path = tmp_path / "atlases.safetensors"
+    tensors, _ = load_tensors(path)
+    if damage == "missing":
+        del tensors["0.finer.0.cubes"]
+    elif damage == "cubes":
+        tensors["0.finer.0.cubes"] = tensors["0.finer.0.cubes"][1:].clone()
+    else:
+        tensors["0.finer.0.centres"] += 5
+    save_tensors(path, tensors)
+    with pytest.raises(InputError, match=r"atlases\.safetensors: does not fit"):
+        read_volume_model(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("entry", "value"),
     [
+        ("finer_cells", [[0.6]]),
+        ("finer_cells", [[0.0]]),
+        ("finer_cells", [[0.1], [0.1]]),
+        ("finer_cells", 0.1),
         ("cell", 0),
         ("cell", "1"),
         ("canvas", [64, 64]),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from napari_landmark.data.cohort import isotropic_grid
 from napari_landmark.data.cohort.cohort import Cohort
 from napari_landmark.data.landmarks import LandmarkSchema, LandmarkSet
 from napari_landmark.data.study.study import Study
@@ -62,6 +63,20 @@ def test_landmarks_are_found_in_any_pose(trained, cohort):
             continue
         found = trained[1].predictions[name].positions()
         assert np.linalg.norm(found - positions, axis=1).max() < 0.3  # voxels
+
+
+def test_volumes_too_large_for_their_own_cells_are_looked_at_voxel_by_voxel(
+    tmp_path, cohort, ball_body, quick_alignment, monkeypatch
+):
+    """With cells of 1.6 voxels; two templates, of which both have their surroundings."""
+    images, truth = cohort
+    monkeypatch.setattr(isotropic_grid, "_MOST_CELLS", 56 * 60 * 64 / 1.6**3)
+    annotated = ("0.nii.gz", "1.nii.gz")
+    study = _study(tmp_path / "study", images, truth, ball_body, annotated=annotated)
+    found = train(study, images, options=OPTIONS).predictions["2.nii.gz"].positions()
+    templates = load_model(study, device="cpu").templates
+    assert [[fine.cell for fine in one.atlas.finer] for one in templates] == [[pytest.approx(0.5)]] * 2
+    assert np.linalg.norm(found - truth["2.nii.gz"], axis=1).max() < 0.4  # voxels
 
 
 def test_a_volume_of_something_else_is_named_and_gets_no_position(trained):
@@ -125,10 +140,10 @@ def test_a_cancelled_training_is_resumed_without_aligning_again(
     study = _study(tmp_path / "study", images, truth, ball_body)
     token, aligned, honest = CancelToken(), [], volume_training.align
 
-    def spy(atlas, target):
+    def spy(atlas, target, **options):
         aligned.append(target)
         token.cancel()
-        return honest(atlas, target)
+        return honest(atlas, target, **options)
 
     monkeypatch.setattr(volume_training, "align", spy)
     report = train(study, images, options=OPTIONS, cancel=token)

@@ -6,12 +6,13 @@ import torch
 
 from napari_landmark.detection.volumes.landmark_refinement import refine_landmarks
 
+UPRIGHT = torch.eye(3).expand(4, 3, 3)
+
 
 def test_a_landmark_a_cell_off_is_put_right(atlas):
     off = torch.tensor([[0.6, -0.4, 0.3], [-0.5, 0.0, 0.5], [0.0, 0.4, 0.0], [0.2, 0.2, -0.6]])
-    refined = refine_landmarks(
-        atlas, atlas.volume, atlas.landmarks + off, torch.eye(3).expand(4, 3, 3), factor=1
-    )
+    known = atlas.landmarks
+    refined = refine_landmarks((atlas.volume, known), (atlas.volume, known + off), UPRIGHT)
     assert (refined.positions - atlas.landmarks).norm(dim=1).max() < 0.1  # mm, of 0.5 a cell
     assert refined.correlation.min() > 0.9
     assert refined.spread.max() < 0.3
@@ -23,7 +24,7 @@ def test_matches_scatter_where_the_structure_is_missing(atlas, drawn):
     target.level(1)[:, :, z - 7 : z + 8, y - 7 : y + 8, x - 7 : x + 8] = torch.rand(
         15, 15, 15, generator=torch.Generator().manual_seed(0)
     )
-    refined = refine_landmarks(atlas, target, atlas.landmarks, torch.eye(3).expand(4, 3, 3), factor=1)
+    refined = refine_landmarks((atlas.volume, atlas.landmarks), (target, atlas.landmarks), UPRIGHT)
     assert refined.spread[0] > 3 * refined.spread[1:].max()
 
 
@@ -35,7 +36,7 @@ def test_cubes_follow_the_map_around_each_landmark(atlas, drawn):
     matrix = torch.from_numpy(Rotation.random(random_state=1).as_matrix()).float()
     off = torch.tensor([0.4, -0.3, 0.2])
     matrices = matrix.expand(4, 3, 3)
-    refined = refine_landmarks(atlas, turned, truth + off, matrices, factor=1)
+    refined = refine_landmarks((atlas.volume, atlas.landmarks), (turned, truth + off), matrices)
     assert (refined.positions - truth).norm(dim=1).max() < 0.15
-    blind = refine_landmarks(atlas, turned, truth + off, torch.eye(3).expand(4, 3, 3), factor=1)
+    blind = refine_landmarks((atlas.volume, atlas.landmarks), (turned, truth + off), UPRIGHT)
     assert blind.spread.mean() > 2 * refined.spread.mean()

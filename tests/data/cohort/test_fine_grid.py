@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_landmark.data.cohort import fine_grid as module
+from napari_landmark.data.cohort.fine_grid import FineGrid, fine_grids
 from napari_landmark.data.cohort.working_grid import fit_canvas_transform, resample
 from napari_landmark.data.geometry import Geometry
 from napari_landmark.data.images.image import MedicalImage
-from napari_landmark.detection.refinement import fine_grid as module
-from napari_landmark.detection.refinement.fine_grid import FineGrid
 
 TURNED = ((0.0, 0.0, 1.0), (0.0, -1.0, 0.0), (1.0, 0.0, 0.0))
 GEOMETRIES = {
@@ -79,3 +79,11 @@ def test_an_image_of_one_intensity(drawn):
     blank = MedicalImage(np.full_like(image.array, 7), image.geometry, "blank")
     box = tuple(slice(0, 8) for _ in canvas_transform.canvas)
     assert (FineGrid(blank, canvas_transform, 2.0)[box] == 0).all()
+
+
+@pytest.mark.parametrize(("spacing", "zooms"), [(0.25, [2, 4]), (0.35, [2, 4]), (0.5, [2]), (1.0, [])])
+def test_cells_that_the_voxels_do_not_resolve_are_left_out(spacing, zooms):
+    geometry = Geometry((20, 20, 20), spacing=(1.0, spacing, 1.0))
+    image = MedicalImage(np.random.default_rng(0).random((20, 20, 20)), geometry, "volume")
+    grids = fine_grids(image, fit_canvas_transform(geometry, (8, 8, 8)), cell=1.0, cells=[0.5, 0.25])
+    assert [grid.zoom for grid in grids] == zooms

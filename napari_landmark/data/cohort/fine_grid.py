@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_landmark.data.cohort.working_grid import CanvasTransform, intensity_limits, resample_array
 from napari_landmark.data.images.image import MedicalImage
 
+_RESOLVED = 1.5  # cells that the pixels of an image may be long
 _MARGIN = 2  # native pixels around a box, beyond half of one of its pixels: all that interpolation reaches
 
 
@@ -62,3 +64,22 @@ class FineGrid:
         return resample_array(
             part, self._limits, CanvasTransform(shape, self._matrix, offset - low, self._inverted)
         )
+
+
+def fine_grids(
+    image: MedicalImage, canvas_transform: CanvasTransform, *, cell: float, cells: Sequence[float]
+) -> tuple[FineGrid, ...]:
+    """Grids of a volume with cells of some lengths, up to the first that its voxels do not resolve.
+
+    Parameters
+    ----------
+    image : MedicalImage
+        The native volume.
+    canvas_transform : CanvasTransform
+        From a grid with cells of the length `cell`, see `isotropic_transform`.
+    cells : sequence of float
+        From coarse to fine, see `finer_cells`.
+    """
+    smallest = min(image.geometry.spacing or (1.0,))
+    resolved = [length for length in cells if smallest <= _RESOLVED * length]
+    return tuple(FineGrid(image, canvas_transform, cell / length) for length in resolved)
