@@ -102,7 +102,7 @@ class PlanesWidget(Dock):
         row = QHBoxLayout()
         for widget in (self.window_level, self.rendered, self.threshold):
             row.addWidget(widget)
-        row.addWidget(self.about, 1)
+        row.addStretch(1)
         self.content = QWidget()
         self._grid = QGridLayout(self.content)
         self._grid.setContentsMargins(0, 0, 0, 0)
@@ -111,6 +111,7 @@ class PlanesWidget(Dock):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         layout.addLayout(row)
+        layout.addWidget(self.about)  # beside the others it would be wrapped at five lines where there is little room
         layout.addWidget(self.hint)
         layout.addWidget(self.content, 1)
         self._arrange()
