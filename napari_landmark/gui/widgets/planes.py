@@ -111,7 +111,9 @@ class PlanesWidget(Dock):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         layout.addLayout(row)
-        layout.addWidget(self.about)  # beside the others it would be wrapped at five lines where there is little room
+        layout.addWidget(
+            self.about
+        )  # beside the others it would be wrapped at five lines where there is little room
         layout.addWidget(self.hint)
         layout.addWidget(self.content, 1)
         self._arrange()
