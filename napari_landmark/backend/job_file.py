@@ -9,6 +9,7 @@ from typing import Any
 from napari_landmark.backend.jobs.detect import DetectJob
 from napari_landmark.backend.jobs.detect_study import DetectStudyJob
 from napari_landmark.backend.jobs.job import Job, job_parameters, parse_job
+from napari_landmark.backend.jobs.label_study import LabelStudyJob
 from napari_landmark.backend.jobs.register_pair import RegisterPairJob
 from napari_landmark.backend.jobs.register_study import RegisterStudyJob
 from napari_landmark.backend.jobs.register_train import RegisterTrainJob
@@ -31,6 +32,7 @@ KINDS: Mapping[str, type[Any]] = {
         SuggestJob,
         RegisterPairJob,
         RegisterStudyJob,
+        LabelStudyJob,
         RegisterTrainJob,
         RegisterTrainStudyJob,
     )

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from napari_landmark.backend.job_file import JOB, KINDS, read_job, write_job
 from napari_landmark.backend.jobs.detect import DetectJob
 from napari_landmark.backend.jobs.detect_study import DetectStudyJob
+from napari_landmark.backend.jobs.label_study import LabelStudyJob
 from napari_landmark.backend.jobs.register_pair import RegisterPairJob
+from napari_landmark.backend.jobs.register_study import RegisterStudyJob
 from napari_landmark.backend.jobs.register_train import RegisterTrainJob
 from napari_landmark.backend.jobs.register_train_study import RegisterTrainStudyJob
 from napari_landmark.backend.jobs.suggest import SuggestJob
@@ -28,6 +30,8 @@ JOBS = [
     RegisterPairJob(fixed=A, moving=B, out=A, steps=0, region_weights={"3": 2.0}),
     RegisterTrainJob(images=A, labels=B, out=A, resume=True),
     DetectStudyJob(study=A, images=B, model="001", working_size=512),
+    RegisterStudyJob(study=A, fixed="a.png", out=B, model=A, guide=False, region_weights={"3": 2.0}),
+    LabelStudyJob(study=A, labels=B, out=A, model=B, device="cpu"),
     RegisterTrainStudyJob(study=A, labels=B, landmarks=True, resume=A, region_weights={"3": 2.0}),
 ]
 

@@ -384,6 +384,8 @@ _REMEDY = {
     JobKind.DETECT: "press Detect in all",
     JobKind.SUGGEST: "press Suggest image",
     JobKind.REGISTER: "press Register",
+    JobKind.REGISTER_STUDY: "press Register all images of the study, with the same folder",
+    JobKind.LABEL_STUDY: "press Label all images of the study, with the same folders",
     JobKind.TRAIN_REGISTRATION: "press Resume, or Train on the study",
 }
 

@@ -78,8 +78,13 @@ def _statement(result: dict[str, Any]) -> str:
     early = "Stopped early; the same again goes on with the others. " if result.get("cancelled") else ""
     images = "1 image" if count == 1 else f"{count} images"
     text = f"{early}{images} registered: registrations.csv in the chosen folder has a row for each."
-    if problems:
-        named = "; ".join(f"{name}: {reason}" for name, reason in list(problems.items())[:_NAMED])
-        more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-        text += f" Not registered: {named}{more}."
-    return text
+    return text + problems_text(problems, "registered")
+
+
+def problems_text(problems: Mapping[str, str], done: str) -> str:
+    """A sentence that names images of which something could not be done; empty without any."""
+    if not problems:
+        return ""
+    named = "; ".join(f"{name}: {reason}" for name, reason in list(problems.items())[:_NAMED])
+    more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+    return f" Not {done}: {named}{more}."

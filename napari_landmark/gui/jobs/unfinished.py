@@ -11,6 +11,7 @@ from napari_landmark.backend.job_file import read_job, write_job
 from napari_landmark.backend.job_record import JobRecord, Step, list_records, new_record
 from napari_landmark.backend.jobs.detect import DetectJob
 from napari_landmark.backend.jobs.detect_study import DetectStudyJob
+from napari_landmark.backend.jobs.label_study import LabelStudyJob
 from napari_landmark.backend.jobs.register_study import RegisterStudyJob
 from napari_landmark.backend.jobs.register_train_study import RegisterTrainStudyJob
 from napari_landmark.backend.jobs.suggest import SuggestJob
@@ -18,6 +19,7 @@ from napari_landmark.backend.jobs.train import TrainJob
 from napari_landmark.data.errors import InputError
 from napari_landmark.data.files.file_lock import LockHeldError, acquire_lock
 from napari_landmark.gui.jobs.detect import detect_all_job
+from napari_landmark.gui.jobs.label_study import label_study_job
 from napari_landmark.gui.jobs.process_job import ProcessJob
 from napari_landmark.gui.jobs.register_study import register_study_job
 from napari_landmark.gui.jobs.register_train import train_registration_job
@@ -37,6 +39,9 @@ _MAKERS: dict[str, Callable[[Session, JobRecord, str], ProcessJob]] = {
     SuggestJob.KIND: lambda session, record, host: suggest_job(session, record=record),
     RegisterStudyJob.KIND: lambda session, record, host: register_study_job(
         session, session.require_study().folder, record=record
+    ),
+    LabelStudyJob.KIND: lambda session, record, host: label_study_job(
+        session, session.require_study().folder, session.require_study().folder, record=record
     ),
     RegisterTrainStudyJob.KIND: lambda session, record, host: train_registration_job(session, record=record),
 }

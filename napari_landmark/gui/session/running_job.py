@@ -22,6 +22,7 @@ class JobKind(StrEnum):
     AGREEMENT = "Comparing the readers"
     REGISTER = "Registering"
     REGISTER_STUDY = "Registering all images"
+    LABEL_STUDY = "Labelling all images"
     TRAIN_REGISTRATION = "Training the registration"
     MEASURE = "Measuring"
     WRITE = "Writing"

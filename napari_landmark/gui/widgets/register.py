@@ -14,6 +14,7 @@ from superqt import QCollapsible
 
 from napari_landmark.gui.controls import button, emphasise, note, problem_text
 from napari_landmark.gui.dialogs.study_pair import StudyPairDialog
+from napari_landmark.gui.jobs.label_study import label_study_job
 from napari_landmark.gui.jobs.process_job import ProcessJob
 from napari_landmark.gui.jobs.register import register_job, save_pair_job
 from napari_landmark.gui.jobs.register_study import register_study_job
@@ -99,6 +100,12 @@ class RegisterWidget(StepWidget):
             tip="Every image to the one that is shown, by the model chosen above, into a folder; goes on when the "
             "viewer closes",
         )
+        self.label_all = button(
+            "Label all images of the study…",
+            self._on_label_all,
+            tip="Label maps of a few images are carried to all others, which they vote for, into a folder; goes on "
+            "when the viewer closes",
+        )
         self.training = RegistrationTraining(self.session, self.form.weights)
         self.training.trained.connect(self._on_trained)
         self.fold = QCollapsible("Train a model on the study", expandedIcon="▼", collapsedIcon="▶")
@@ -136,8 +143,9 @@ class RegisterWidget(StepWidget):
         several = bool(self.session.current_image) and len(self.session.names) > 1
         self.from_study.setVisible(several)
         self.from_study.setEnabled(self.session.job is None)
-        self.all.setVisible(several)
-        self.all.setEnabled(self.session.job is None)
+        for work in (self.all, self.label_all):
+            work.setVisible(several)
+            work.setEnabled(self.session.job is None)
         for kind, box in self.switches.items():
             layer = self.layer_manager.registration.get(kind)
             with QSignalBlocker(box):
@@ -170,6 +178,7 @@ class RegisterWidget(StepWidget):
         row.addWidget(self.warp, 1)
         self.body.addLayout(row)
         self.body.addWidget(self.all)
+        self.body.addWidget(self.label_all)
         self.body.addWidget(self.fold)
         self.body.addStretch(1)
 
@@ -303,6 +312,23 @@ class RegisterWidget(StepWidget):
             guide=self.form.guide.value,
             device=Preferences.read().device,
         )
+
+    def _on_label_all(self) -> None:
+        given = self.training.labels.value
+        start = str(given) if isinstance(given, Path) and given != Path() else ""
+        labels = QFileDialog.getExistingDirectory(self, "Folder with the label maps of a few images", start)
+        if not labels:
+            return
+        out = QFileDialog.getExistingDirectory(self, "Folder for the label maps of the other images")
+        if out:
+            job = label_study_job(
+                self.session,
+                Path(labels),
+                Path(out),
+                model=self.form.model_folder,
+                device=Preferences.read().device,
+            )
+            self.session.attempt(lambda: self.session.run(job))
 
     def _on_warp(self) -> None:
         shown = self.layer_manager.registration

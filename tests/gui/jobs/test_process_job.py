@@ -23,8 +23,10 @@ from napari_landmark.backend.jobs.train import TrainJob
 from napari_landmark.backend.local_machine import LocalMachine
 from napari_landmark.backend.progress_file import HostState
 from napari_landmark.detection import template_selection
+from napari_landmark.gui.jobs.label_study import label_study_job
 from napari_landmark.gui.jobs.open_study import open_job
 from napari_landmark.gui.jobs.process_job import _text_there
+from napari_landmark.gui.jobs.register_study import register_study_job
 from napari_landmark.gui.jobs.suggest import suggest_job
 from napari_landmark.gui.jobs.train import train_job
 from napari_landmark.gui.jobs.unfinished import unfinished_record
@@ -114,6 +116,24 @@ def test_a_killed_worker_is_told_with_its_remedy_and_the_study_is_whole(processe
     assert WORKER_LOG in text
     assert "press Resume, or Train" in text
     assert annotated.annotation("hand_000.png").ndim == 2
+
+
+@pytest.mark.parametrize("kind", [JobKind.REGISTER_STUDY, JobKind.LABEL_STUDY])
+def test_killed_work_on_all_images_is_told_with_its_remedy(
+    processes, annotated, heard, hands, tmp_path, qtbot, kind
+):
+    out = tmp_path / "out"
+    job = {
+        JobKind.REGISTER_STUDY: lambda: register_study_job(annotated, out, device="cpu"),
+        JobKind.LABEL_STUDY: lambda: label_study_job(annotated, hands[0], out, device="cpu"),
+    }[kind]()
+    annotated.run(job)
+    qtbot.waitUntil(lambda: bool(job._client and job._client.status.worker), timeout=PATIENCE)
+    os.kill(worker_pid(job), signal.SIGKILL)
+    qtbot.waitUntil(lambda: annotated.job is None, timeout=PATIENCE)
+    (text,) = [text for told, text in heard if told == "error"]
+    assert "ended without a word: killed, or crashed" in text
+    assert "all images of the study, with the same folder" in text
 
 
 def test_stopping_twice_ends_a_worker_at_once(processes, annotated, heard, qtbot):
