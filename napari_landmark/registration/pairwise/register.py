@@ -30,7 +30,7 @@ from napari_landmark.registration.result import Registration
 from napari_landmark.registration.transform.from_working_grid import transform_from_displacement
 from napari_landmark.registration.transform.grids import check_alike
 
-_STEPS_ALONE, _STEPS_AFTER_MODEL = {2: 150, 3: 110}, 60
+_STEPS_ALONE, _STEPS_AFTER_MODEL = {2: 150, 3: 100}, 60
 
 
 @thread_limit()
