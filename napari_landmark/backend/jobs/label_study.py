@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from napari_landmark.backend.jobs.job import JobMonitor
-from napari_landmark.data.cohort.cohort import Cohort
+from napari_landmark.backend.jobs.study_images import study_images
 from napari_landmark.data.errors import InputError
-from napari_landmark.data.study.image_facts import ImageDecision
 from napari_landmark.data.study.study import Study
 
 
@@ -45,19 +44,7 @@ class LabelStudyJob:
         from napari_landmark.registration.pairwise.cohort_labels import LabelledCohort, label_cohort
 
         study = Study.open(self.study)
-        images = Cohort.from_folder(
-            study.require_images(),
-            spacing=study.spacing,
-            extra=study.extra,
-            progress=monitor.progress,
-            cancel=monitor.cancel,
-        )
-        decisions = study.decisions()
-        files = {
-            name: path
-            for name, path in zip(images.names, images.paths, strict=True)
-            if decisions.get(name) is not ImageDecision.LEFT_OUT
-        }
+        files = study_images(study, monitor)
         maps = find_label_maps(self.labels, files)
         if not maps:
             raise InputError(

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from napari_landmark.backend.jobs.job import JobMonitor
-from napari_landmark.data.cohort.cohort import Cohort
-from napari_landmark.data.study.image_facts import ImageDecision
+from napari_landmark.backend.jobs.study_images import study_images
 from napari_landmark.data.study.study import Study
 
 
@@ -49,19 +48,7 @@ class RegisterStudyJob:
         from napari_landmark.registration.pairwise.cohort_registration import CohortImages, register_cohort
 
         study = Study.open(self.study)
-        images = Cohort.from_folder(
-            study.require_images(),
-            spacing=study.spacing,
-            extra=study.extra,
-            progress=monitor.progress,
-            cancel=monitor.cancel,
-        )
-        decisions = study.decisions()
-        files = {
-            name: path
-            for name, path in zip(images.names, images.paths, strict=True)
-            if name == self.fixed or decisions.get(name) is not ImageDecision.LEFT_OUT
-        }
+        files = study_images(study, monitor, wanted=self.fixed)
         results = {name: study.result(name) for name in files}
         monitor.device(str(choose_device(self.device)), "")
         cohort = CohortImages(fixed=self.fixed, images=files, landmarks=results, spacing=study.spacing)

@@ -14,13 +14,12 @@ from napari_landmark.data.landmarks import LandmarkSchema
 from napari_landmark.detection.model.volume_model import TemplateAtlas, VolumeModel
 from napari_landmark.detection.volumes.atlas import Atlas
 from napari_landmark.detection.volumes.fine_surroundings import RADIUS, FineSurroundings
-from napari_landmark.detection.volumes.pyramid import Pyramid
+from napari_landmark.detection.volumes.pyramid import GREY_LEVELS, Pyramid
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.device import Device, choose_device
 from napari_landmark.learning.model_files import ModelFormat, parse_canvas, sidecar_errors
 
 VOLUME_FORMAT = ModelFormat("napari-landmark volume model", "landmark model", 2, (2,))
-_LEVELS = 65_535  # grey values of a stored atlas
 _LARGEST_SIDE = 4096  # cells of an atlas
 _MOST_TEMPLATES = 100
 _FILE = "atlases.safetensors"
@@ -32,7 +31,7 @@ def save_volume_model(model: VolumeModel, folder: Path) -> None:
     VOLUME_FORMAT.invalidate(folder)
     tensors = {"spread": model.typical_spread}
     for number, template in enumerate(model.templates):
-        grey = (template.atlas.volume.level(1)[0, 0] * _LEVELS).round().to(torch.uint16)
+        grey = (template.atlas.volume.level(1)[0, 0] * GREY_LEVELS).round().to(torch.uint16)
         parts = (grey, template.atlas.landmarks, template.matrix, template.shift)
         tensors |= {f"{number}.{name}": part for name, part in zip(_PARTS, parts, strict=True)}
         for level, fine in enumerate(template.atlas.finer):
@@ -98,7 +97,9 @@ def read_volume_model(folder: Path, *, device: Device | None = None) -> VolumeMo
     templates = [
         TemplateAtlas(
             replace(
-                Atlas.from_annotation(Pyramid((volume.float() / _LEVELS).numpy(), cell), landmarks.float()),
+                Atlas.from_annotation(
+                    Pyramid((volume.float() / GREY_LEVELS).numpy(), cell), landmarks.float()
+                ),
                 finer=own,
             ),
             agreement,

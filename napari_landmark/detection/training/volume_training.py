@@ -25,7 +25,7 @@ from napari_landmark.detection.model.volume_model import LEAST_AGREEMENT, Templa
 from napari_landmark.detection.training.task import TrainingMonitor, TrainingTask
 from napari_landmark.detection.volumes.alignment import align
 from napari_landmark.detection.volumes.atlas import Atlas
-from napari_landmark.detection.volumes.pyramid import Pyramid
+from napari_landmark.detection.volumes.pyramid import GREY_LEVELS, Pyramid
 from napari_landmark.learning.checkpoint import load_tensors, save_tensors
 from napari_landmark.learning.sampler import random_indices
 from napari_landmark.progress import ProgressEvent
@@ -35,7 +35,6 @@ _MOST_VOLUMES = 20  # aligned to learn what is usual
 _SHARE = 0.5  # of the time of a training; the rest is for the predictions
 _MOST_ATLASES = 3  # each takes seconds in every volume
 _MOST_OFF = 0.15  # of the radius of an atlas: farther is another pose
-_GREY_LEVELS = 65_535
 _NAMES = ("number", "agreement", "spread", "annotated", "matrix", "shift")  # of an `_Observation`
 _USUAL_SPREAD = 1.0  # cells, of a landmark that was found in no volume
 
@@ -255,7 +254,7 @@ def _on_cells(
     transform = isotropic_transform(image.geometry, cell)
     array = resample(image, transform)
     finer = fine_grids(image, transform, cell=cell, cells=cells)
-    return Pyramid(np.round(array * _GREY_LEVELS) / _GREY_LEVELS, cell), finer
+    return Pyramid(np.round(array * GREY_LEVELS) / GREY_LEVELS, cell), finer
 
 
 def _positions(task: TrainingTask, template: Template, cell: float) -> torch.Tensor:

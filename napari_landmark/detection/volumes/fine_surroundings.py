@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from napari_landmark.data.cohort.fine_grid import FineGrid
+from napari_landmark.detection.volumes.pyramid import GREY_LEVELS
 from napari_landmark.learning.interpolation import sample
 
 RADIUS = 14
 """Cells around a landmark: what cubes turned and stretched by the map around it reach."""
-_GREY_LEVELS = 65_535
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class FineSurroundings:
         middles = np.rint(grid.from_working(positions.double().numpy() / cell)).astype(int)
         cubes = [grid[tuple(slice(i - RADIUS, i + RADIUS + 1) for i in middle)] for middle in middles]
         side = 2 * RADIUS + 1
-        levels = np.rint(np.reshape(cubes, (-1, side, side, side)) * _GREY_LEVELS).astype(np.uint16)
+        levels = np.rint(np.reshape(cubes, (-1, side, side, side)) * GREY_LEVELS).astype(np.uint16)
         centres = torch.from_numpy(grid.to_working(middles) * cell).float()
         return cls(cell / grid.zoom, torch.from_numpy(levels), centres)
 
@@ -55,5 +55,5 @@ class FineSurroundings:
         There is no coarser level: `factor` is 1.
         """
         around = points.reshape(len(self.cubes), -1, 3) - self.centres[:, None]
-        cubes = self.cubes[:, None].float() / _GREY_LEVELS
+        cubes = self.cubes[:, None].float() / GREY_LEVELS
         return sample(cubes, around / self.cell + RADIUS)[:, 0].reshape(points.shape[:-1])

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from napari_landmark.learning.interpolation import cell_coordinates, sample
 
+GREY_LEVELS = 65_535
+"""Grey value of 1 in the files of models, which keep unsigned numbers of 16 bits."""
+
 
 class Pyramid:
     """Volume on cubic cells, and its averages over 2, 3, ... of them along each axis.

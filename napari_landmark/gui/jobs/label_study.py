@@ -9,7 +9,7 @@ from napari_landmark.backend.job_record import JobRecord
 from napari_landmark.backend.jobs.label_study import LabelStudyJob
 from napari_landmark.data.errors import InputError
 from napari_landmark.gui.jobs.process_job import ProcessJob
-from napari_landmark.gui.jobs.register_study import problems_text
+from napari_landmark.gui.jobs.work_on_study import problems_text, work_on_study
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
 
@@ -50,17 +50,7 @@ def label_study_job(
             device=device,
         )
 
-    job = ProcessJob(
-        JobKind.LABEL_STUDY,
-        make,
-        finish=_statement,
-        about={"study": str(study.folder.absolute())},
-        record=record,
-    )
-    # Connected here and not in a widget, which may be closed meanwhile.
-    job.succeeded.connect(lambda text: session.message.emit("info", text))
-    job.failed.connect(lambda text: session.message.emit("error", text))
-    return job
+    return work_on_study(session, JobKind.LABEL_STUDY, make, statement=_statement, record=record)
 
 
 def _statement(result: dict[str, Any]) -> str:

@@ -10,10 +10,9 @@ from napari_landmark.backend.job_record import JobRecord
 from napari_landmark.backend.jobs.register_study import RegisterStudyJob
 from napari_landmark.data.errors import InputError
 from napari_landmark.gui.jobs.process_job import ProcessJob
+from napari_landmark.gui.jobs.work_on_study import problems_text, work_on_study
 from napari_landmark.gui.session.running_job import JobKind
 from napari_landmark.gui.session.session import Session
-
-_NAMED = 3  # images in a sentence
 
 
 def register_study_job(
@@ -57,17 +56,7 @@ def register_study_job(
             region_weights={str(label): weight for label, weight in (weights or {}).items()},
         )
 
-    job = ProcessJob(
-        JobKind.REGISTER_STUDY,
-        make,
-        finish=_statement,
-        about={"study": str(study.folder.absolute())},
-        record=record,
-    )
-    # Connected here and not in a widget, which may be closed meanwhile.
-    job.succeeded.connect(lambda text: session.message.emit("info", text))
-    job.failed.connect(lambda text: session.message.emit("error", text))
-    return job
+    return work_on_study(session, JobKind.REGISTER_STUDY, make, statement=_statement, record=record)
 
 
 def _statement(result: dict[str, Any]) -> str:
@@ -79,12 +68,3 @@ def _statement(result: dict[str, Any]) -> str:
     images = "1 image" if count == 1 else f"{count} images"
     text = f"{early}{images} registered: registrations.csv in the chosen folder has a row for each."
     return text + problems_text(problems, "registered")
-
-
-def problems_text(problems: Mapping[str, str], done: str) -> str:
-    """A sentence that names images of which something could not be done; empty without any."""
-    if not problems:
-        return ""
-    named = "; ".join(f"{name}: {reason}" for name, reason in list(problems.items())[:_NAMED])
-    more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-    return f" Not {done}: {named}{more}."

@@ -1,4 +1,4 @@
-"""Registration of a pair of volumes by composed steps, from coarse to fine.
+"""Composed steps on the finer grids of a pair of volumes: they follow what is left of its registration.
 
 As greedy does it (Yushkevich et al., 2016): a step is the smoothed gradient of the loss, the map so far is applied
 after it, and the displacement is smoothed a little. What regularizes are the steps and not the whole displacement,
@@ -15,17 +15,18 @@ import torch
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.registration.losses import LossWeights, box_mean
 from napari_landmark.registration.networks.registration_network import Alignment
+from napari_landmark.registration.pairwise.coarse_to_fine import (
+    affine_on_grid,
+    step_direction,
+    steps_by_level,
+)
 from napari_landmark.registration.pairwise.objective import Objective
 from napari_landmark.registration.pairwise.pair import PreparedPair
 from napari_landmark.registration.transform.fields_torch import affine_after_field, compose, resize_field
 
 _LEVELS = {2: 2 / 3, 1: 1 / 3}
 """Share of the steps by downsampling of the grid: a step on 2 is eight times as fast."""
-_LEAST_SIDE = 8  # cells of a level
 _STEP = 0.5  # cells
-_STEEP = 0.98  # quantile of the lengths of the gradient that becomes a whole step
-_LENGTHS = 50_000  # cells that it is taken of
-_SMALLEST = 1e-12
 _WINDOWS = (3, 3, 3)  # cells: means over these one after the other are nearly a Gaussian of 1.4 cells
 _RELAXATION = 0.375  # of the displacement to its mean over 3 cells: as smooth as a Gaussian of half a cell
 
@@ -54,7 +55,7 @@ def optimize_finely(
     InputError
         The loss is not a finite number from the start.
     """
-    levels = _levels(pair.shape, steps)
+    levels = steps_by_level(pair.shape, steps, shares=_LEVELS)
     effort, spent, started = sum(count / level**3 for level, count in levels), 0.0, time.monotonic()
     # Images are compared on coarser grids anyway; regions that do not overlap must attract each other.
     coarse = pair.regions is not None
@@ -97,8 +98,7 @@ class _Start:
 
     def __init__(self, initial: Alignment, shape: Sequence[int]) -> None:
         old = initial.smooth.shape[2:]
-        ratio = torch.tensor([n / o for n, o in zip(shape, old, strict=True)]).to(initial.matrix)
-        self._matrix, self._shift = ratio[:, None] * initial.matrix / ratio, initial.shift * ratio
+        self._matrix, self._shift = affine_on_grid(initial.matrix, initial.shift, old=old, new=shape)
         # Only the change comes from a coarser grid, which would lose the detail of the initialization.
         smooth = initial.smooth.detach()
         self._smooth = resize_field(smooth, tuple(shape)) if bool(smooth.any()) else None
@@ -113,9 +113,7 @@ class _Start:
 
 @torch.no_grad()
 def _stepped(change: torch.Tensor, gradient: torch.Tensor, *, done: float) -> torch.Tensor:
-    """The change after one step against the gradient.
-
-    All cells share one factor, by which the steepest move by `_STEP` cells: where nothing is to be seen nothing moves.
+    """The change after one step against the gradient, by which the steepest cells move by `_STEP`.
 
     Parameters
     ----------
@@ -125,19 +123,6 @@ def _stepped(change: torch.Tensor, gradient: torch.Tensor, *, done: float) -> to
     gradient = torch.nan_to_num(gradient)
     for window in _WINDOWS:
         gradient = box_mean(gradient, window)
-    lengths = gradient.norm(dim=1, keepdim=True)
-    sample = lengths.flatten()[:: max(1, lengths.numel() // _LENGTHS)]
-    steep = sample.quantile(_STEEP).clamp(min=_SMALLEST)
-    step = gradient * (-_STEP * min(1.0, 2 * (1 - done)) / torch.maximum(lengths, steep))
+    step = -_STEP * min(1.0, 2 * (1 - done)) * step_direction(gradient)
     moved = compose(step, change)
     return torch.lerp(moved, box_mean(moved, 3), _RELAXATION)
-
-
-def _levels(shape: Sequence[int], steps: int) -> list[tuple[int, int]]:
-    """Downsampling factors, from coarse to fine, and the steps at each."""
-    shares = {level: share for level, share in _LEVELS.items() if min(shape) >= _LEAST_SIDE * level}
-    shares = shares or {1: 1.0}
-    whole = sum(shares.values())
-    counts = {level: round(steps * share / whole) for level, share in shares.items() if level > 1}
-    counts[1] = steps - sum(counts.values())
-    return [(level, count) for level, count in counts.items() if count]

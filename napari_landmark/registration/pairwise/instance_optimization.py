@@ -16,6 +16,11 @@ import torch.nn.functional as F
 from napari_landmark.progress import CancelToken, Progress, ProgressEvent
 from napari_landmark.registration.losses import LossWeights
 from napari_landmark.registration.networks.registration_network import Alignment, compose_alignment
+from napari_landmark.registration.pairwise.coarse_to_fine import (
+    affine_on_grid,
+    step_direction,
+    steps_by_level,
+)
 from napari_landmark.registration.pairwise.fine_optimization import optimize_finely
 from napari_landmark.registration.pairwise.objective import Objective
 from napari_landmark.registration.pairwise.pair import PreparedPair
@@ -24,13 +29,9 @@ from napari_landmark.registration.transform.fields_torch import resize_field
 _LEARNING_RATE = 0.1  # cells per step, for the velocity
 _AFFINE_RATE = 2e-3
 _STEP, _MOMENTUM = 0.5, 0.7  # cells; of the steps in a volume
-_STEEP = 0.98  # quantile of the lengths of the gradient that becomes a whole step
-_LENGTHS = 50_000  # cells that it is taken of
-_SMALLEST = 1e-12
 _LEVELS = {2: {1: 1.0}, 3: {4: 4 / 7, 2: 3 / 7}}
 """Share of these steps by downsampling of the grid: a step on 4 is 64 times as fast in a volume."""
 _FINE_PART = {2: 0.0, 3: 0.3}  # of all steps, that are composed
-_LEAST_SIDE = 8  # cells of a level
 _COARSE_PART = 1 / 2  # of the steps; after that the loss uses only the finest scale
 
 
@@ -85,7 +86,7 @@ def optimize_instance(
     fine = round(steps * _FINE_PART[len(pair.shape)])
     # Images of a volume are compared on coarser grids anyway; regions that do not overlap must attract each other.
     coarse_part = _COARSE_PART if len(pair.shape) == 2 or pair.regions is not None else 0
-    for level, count in _levels(pair.shape, steps - fine):
+    for level, count in steps_by_level(pair.shape, steps - fine, shares=_LEVELS[len(pair.shape)]):
         small = pair.downsampled(level)
         before = _on_grid(alignment, small.shape)
         parameters = [part.detach().clone().float().requires_grad_() for part in before]
@@ -116,8 +117,7 @@ def optimize_instance(
             # Only the change comes from a coarser grid, which would lose the detail of the initialization.
             change = resize_field(velocity - before[2], tuple(alignment.velocity.shape[2:]))
             alignment = compose_alignment(
-                _matrix_on(matrix, small.shape, pair.shape),
-                shift * _ratio(small.shape, pair.shape, shift),
+                *affine_on_grid(matrix, shift, old=small.shape, new=pair.shape),
                 alignment.velocity + change,
                 pair.shape,
                 diffeomorphic=diffeomorphic,
@@ -159,11 +159,7 @@ class _Adam:
 
 
 class _SmoothDescent:
-    """Steps along the gradient with momentum for a volume, whose affine map stays that of its initialization.
-
-    All cells share one factor, by which the steepest move by `_STEP` cells: where nothing is to be seen nothing
-    moves, whereas Adam makes its whole step of any noise.
-    """
+    """Steps along the gradient with momentum for a volume, whose affine map stays that of its initialization."""
 
     def __init__(self, velocity: torch.Tensor) -> None:
         self._velocity, self._speed = velocity, torch.zeros_like(velocity)
@@ -173,24 +169,8 @@ class _SmoothDescent:
         gradient = self._velocity.grad
         if gradient is None:
             return
-        lengths = gradient.norm(dim=1, keepdim=True)
-        sample = lengths.flatten()[:: max(1, lengths.numel() // _LENGTHS)]
-        steep = sample.quantile(_STEEP).clamp(min=_SMALLEST)
-        direction = gradient / torch.maximum(lengths, steep)
-        self._speed = _MOMENTUM * self._speed + (1 - _MOMENTUM) * direction
+        self._speed = _MOMENTUM * self._speed + (1 - _MOMENTUM) * step_direction(gradient)
         self._velocity -= _STEP * min(1.0, 2 * (1 - done)) * self._speed
-
-
-def _levels(shape: Sequence[int], steps: int) -> list[tuple[int, int]]:
-    """Downsampling factors, from coarse to fine, and the steps at each."""
-    shares = {
-        level: share for level, share in _LEVELS[len(shape)].items() if min(shape) >= _LEAST_SIDE * level
-    }
-    shares = shares or {1: 1.0}
-    whole, finest = sum(shares.values()), min(shares)
-    counts = {level: round(steps * share / whole) for level, share in shares.items() if level > finest}
-    counts[finest] = steps - sum(counts.values())
-    return [(level, count) for level, count in counts.items() if count]
 
 
 def _on_grid(alignment: Alignment, shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -199,22 +179,8 @@ def _on_grid(alignment: Alignment, shape: Sequence[int]) -> tuple[torch.Tensor, 
     cells = tuple(
         round(n * new / side) for n, new, side in zip(alignment.velocity.shape[2:], shape, old, strict=True)
     )
-    return (
-        _matrix_on(alignment.matrix, old, shape),
-        alignment.shift * _ratio(old, shape, alignment.shift),
-        resize_field(alignment.velocity, cells),
-    )
-
-
-def _matrix_on(matrix: torch.Tensor, old: Sequence[int], new: Sequence[int]) -> torch.Tensor:
-    """Matrix (batch, d, d) in cells of one grid as that in cells of another over the same area."""
-    ratio = _ratio(old, new, matrix)
-    return ratio[:, None] * matrix / ratio
-
-
-def _ratio(old: Sequence[int], new: Sequence[int], like: torch.Tensor) -> torch.Tensor:
-    """(d,) cells of a new grid per cell of an old one."""
-    return torch.tensor([n / o for n, o in zip(new, old, strict=True)]).to(like)
+    matrix, shift = affine_on_grid(alignment.matrix, alignment.shift, old=old, new=shape)
+    return matrix, shift, resize_field(alignment.velocity, cells)
 
 
 def _smoothed(gradient: torch.Tensor) -> torch.Tensor:
